@@ -1,0 +1,1 @@
+"""coursehub's runner: everything that touches a cloud or a network."""
