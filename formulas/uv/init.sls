@@ -1,0 +1,33 @@
+{%- from 'uv/map.jinja' import uv with context %}
+{%- set home = uv.root ~ '/' ~ uv.version %}
+
+uv-packages:
+  pkg.installed:
+    - pkgs: {{ uv.pkgs | json }}
+    # Alone and early, so that the environments download while apt installs the rest.
+    - aggregate: False
+
+{{ uv.root }}/uv.txt:
+  file.managed:
+    - source: salt://uv/files/uv.txt
+    - mode: '0644'
+    - makedirs: True
+
+# Built under another name and renamed, so that a killed run leaves no half-made uv that looks whole.
+{{ home }}:
+  cmd.run:
+    - name: >-
+        rm -rf {{ home }}.new {{ home }} &&
+        {{ uv.python }} "$(echo /usr/share/python-wheels/pip-*.whl)/pip" install --quiet --disable-pip-version-check
+        --no-cache-dir --require-hashes --no-deps --only-binary :all: --retries 5
+        --target {{ home }}.new --requirement {{ uv.root }}/uv.txt &&
+        mv {{ home }}.new {{ home }} && ln -sfn {{ home }}/bin/uv {{ uv.root }}/uv
+    - creates:
+      - {{ home }}/bin/uv
+      - {{ uv.root }}/uv
+    - env:
+      - PIP_CERT: {{ uv.ca_bundle }}
+      - PIP_ROOT_USER_ACTION: ignore
+    - require:
+      - pkg: uv-packages
+      - file: {{ uv.root }}/uv.txt
