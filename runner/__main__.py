@@ -1,0 +1,5 @@
+"""``python -m runner`` is ``./coursehub``."""
+
+from runner.cli import main
+
+main()

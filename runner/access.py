@@ -1,0 +1,268 @@
+"""SSH to a course's server: keys that are made here, host keys that are known before the first connection."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from runner.cloud import Server
+from runner.errors import CoursehubError
+from runner.project import Project, write_private
+
+#: Seconds from the cloud's "active" to sshd's first answer; a droplet needs about 20.
+SSH_SECONDS = 180
+#: Seconds that cloud-init may take, also when another dpkg holds the lock for some minutes.
+CLOUD_INIT_SECONDS = 600
+#: Where salt-ssh unpacks itself: below /var/lib and not its default below /var/tmp, which every student can write to.
+THIN_DIR = "/var/lib/coursehub-salt"
+
+_FIRST_CONTACT = """
+set -eu
+umask 077
+timeout %(seconds)d cloud-init status --wait >/dev/null 2>&1 || true
+new=/etc/ssh/coursehub_new_host_key
+if [ ! -s "$new.pub" ]; then
+    rm -f "$new"
+    ssh-keygen -q -t ed25519 -N '' -C coursehub -f "$new"
+fi
+cat "$new.pub"
+"""
+
+_SWITCH_HOST_KEY = """
+set -eu
+new=/etc/ssh/coursehub_new_host_key
+chmod 0644 "$new.pub"
+mv -f "$new" /etc/ssh/ssh_host_ed25519_key
+mv -f "$new.pub" /etc/ssh/ssh_host_ed25519_key.pub
+find /var/lib/cloud -name 'user-data*' -type f -delete -o -name 'cloud-config*' -type f -delete
+systemctl reload ssh
+"""
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """An ed25519 key in OpenSSH's formats: the private one as PEM text, the public one as one line."""
+
+    private: str
+    public: str
+
+    @classmethod
+    def generate(cls, comment: str) -> KeyPair:
+        """A new key, made in this process."""
+        key = Ed25519PrivateKey.generate()
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        ).decode()
+        public = (
+            key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+        )
+        return cls(private, f"{public} {comment}")
+
+
+class Access:
+    """All that is kept to reach one course's server, below ``.coursehub/servers/<course>/``."""
+
+    def __init__(self, project: Project, course_id: str) -> None:
+        self.project = project
+        self.course_id = course_id
+        self.directory = project.state / "servers" / course_id
+        self.key_file = self.directory / "client_key"
+        self.known_hosts = self.directory / "known_hosts"
+        self._host_key = self.directory / "first_host_key"
+        self._record = self.directory / "server.json"
+
+    # -- what is kept ------------------------------------------------------------------------------------
+
+    def client_key(self) -> KeyPair:
+        """The key that opens the course's servers, made at the first call."""
+        return self._kept(self.key_file, "coursehub")
+
+    def first_host_key(self) -> KeyPair:
+        """The host key that a new server gets through its user-data, made at the first call."""
+        return self._kept(self._host_key, "coursehub")
+
+    def has_first_host_key(self) -> bool:
+        """Whether a server was ordered that we have not met yet."""
+        return self._host_key.exists()
+
+    def _kept(self, path: Path, comment: str) -> KeyPair:
+        public = path.with_name(f"{path.name}.pub")
+        if not public.is_file():
+            pair = KeyPair.generate(comment)
+            write_private(path, pair.private)
+            write_private(public, pair.public + "\n")
+        return KeyPair(path.read_text(encoding="utf-8"), public.read_text(encoding="utf-8").strip())
+
+    def remember(self, server: Server) -> None:
+        """Keep the server's address for the verbs that need no cloud, and salt-ssh's roster with it."""
+        write_private(self._record, json.dumps(asdict(server)))
+        write_roster(self.project)
+
+    def server(self) -> Server | None:
+        """The server as it was remembered, or None."""
+        try:
+            return Server(**json.loads(self._record.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+
+    def forget_server(self) -> None:
+        """Drop everything that belongs to a server that is gone; the next one gets keys of its own."""
+        for path in (self._record, self.known_hosts, self._host_key, self.key_file):
+            path.unlink(missing_ok=True)
+            path.with_name(f"{path.name}.pub").unlink(missing_ok=True)
+        if self.directory.is_dir() and not any(self.directory.iterdir()):
+            self.directory.rmdir()
+        write_roster(self.project)
+
+    def forget_host_key(self) -> None:
+        """Before a create: a new server has a new host key, so an old known_hosts would refuse it."""
+        for path in (self.known_hosts, self._host_key):
+            path.unlink(missing_ok=True)
+            path.with_name(f"{path.name}.pub").unlink(missing_ok=True)
+
+    def _know(self, *public_keys: str) -> None:
+        lines = [f"{self.alias} {' '.join(key.split()[:2])}\n" for key in public_keys]
+        write_private(self.known_hosts, "".join(lines))
+
+    # -- ssh ---------------------------------------------------------------------------------------------
+
+    @property
+    def alias(self) -> str:
+        """The name that the host key is kept under: the course, as addresses change hands between droplets."""
+        return f"coursehub-{self.course_id}"
+
+    def options(self) -> list[str]:
+        """OpenSSH options (``Key=value``) that runner and salt-ssh share."""
+        return [
+            f"UserKnownHostsFile={self.known_hosts}",
+            "GlobalKnownHostsFile=/dev/null",
+            "StrictHostKeyChecking=yes",
+            f"HostKeyAlias={self.alias}",
+            "HostKeyAlgorithms=ssh-ed25519",
+            "UpdateHostKeys=no",
+            "IdentitiesOnly=yes",
+            "BatchMode=yes",
+            "ServerAliveInterval=10",
+            "ServerAliveCountMax=3",
+            "LogLevel=ERROR",
+        ]
+
+    def argv(self, ip: str, *command: str, tty: bool = False) -> list[str]:
+        """The ssh command line for ``command`` on the server (a login shell without one)."""
+        options = [part for option in (*self.options(), "ConnectTimeout=10") for part in ("-o", option)]
+        if tty:
+            options = [*options, "-t"]
+        return ["ssh", "-i", str(self.key_file), *options, f"root@{ip}", *command]
+
+    def run(self, ip: str, script: str, *, seconds: int = 60) -> str:
+        """Run a shell script (through standard input, never argv) as root and return what it printed.
+
+        Raises CoursehubError when SSH refuses or the script fails.
+        """
+        result = self._ssh(ip, script, seconds)
+        if result.returncode:
+            raise self._ssh_error(ip, result)
+        return result.stdout
+
+    def _ssh(self, ip: str, script: str, seconds: int) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                self.argv(ip, "/bin/sh", "-s"),
+                input=script,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess([], 255, "", f"no answer within {seconds} s")
+
+    def _ssh_error(self, ip: str, result: subprocess.CompletedProcess[str]) -> CoursehubError:
+        return ssh_error(self.course_id, ip, result.stderr)
+
+    def wait_for_ssh(self, ip: str, progress: Callable[[str], None], seconds: int = SSH_SECONDS) -> None:
+        """Wait until the server lets us in. A wrong host key ends the wait at once."""
+        deadline = time.monotonic() + seconds
+        while True:
+            result = self._ssh(ip, "true", 20)
+            if result.returncode == 0:
+                return
+            if is_host_key_refusal(result.stderr):
+                raise self._ssh_error(ip, result)
+            if time.monotonic() > deadline:
+                last = (result.stderr.strip().splitlines() or ["no answer"])[-1]
+                raise CoursehubError(
+                    f"{self.course_id}: SSH on {ip} does not answer after {seconds} s ({last}); run up again, or "
+                    f"'coursehub down {self.course_id}' and up for a new server"
+                )
+            progress(f"waiting for SSH on {ip}")
+            time.sleep(0.3)
+
+    def first_contact(self, ip: str, progress: Callable[[str], None]) -> None:
+        """Meet a new server: verify it by the key that it was given, wait for cloud-init, change that key.
+
+        The key given through user-data can be read in the cloud's metadata for ever, so it serves for this one
+        connection only. Each step can be repeated: until the last one both keys are known.
+        """
+        if not self._host_key.exists() and self.known_hosts.exists():
+            self.wait_for_ssh(ip, progress)
+            return
+        first = self.first_host_key().public
+        known = self.known_hosts.read_text(encoding="utf-8") if self.known_hosts.exists() else ""
+        if first.split()[1] not in known:
+            self._know(first)
+        self.wait_for_ssh(ip, progress)
+        progress("waiting for cloud-init")
+        new = self.run(ip, _FIRST_CONTACT % {"seconds": CLOUD_INIT_SECONDS}, seconds=CLOUD_INIT_SECONDS + 30).strip()
+        if not new.startswith("ssh-ed25519 "):
+            raise CoursehubError(f"{self.course_id}: the server gave no new host key; run up again")
+        self._know(first, new)
+        self.run(ip, _SWITCH_HOST_KEY)
+        self._know(new)
+        self.wait_for_ssh(ip, progress, 30)
+        self._host_key.unlink(missing_ok=True)
+        self._host_key.with_name(f"{self._host_key.name}.pub").unlink(missing_ok=True)
+
+
+def is_host_key_refusal(stderr: str) -> bool:
+    """Whether OpenSSH refused the server because of its host key."""
+    return "Host key verification failed" in stderr or "REMOTE HOST IDENTIFICATION HAS CHANGED" in stderr
+
+
+def ssh_error(course_id: str, ip: str, stderr: str) -> CoursehubError:
+    """One line for what OpenSSH said."""
+    if is_host_key_refusal(stderr):
+        return CoursehubError(
+            f"{course_id}: the server at {ip} shows another host key than the one we know: it is not our server, or "
+            f"somebody stands in between. Nothing was sent. If you rebuilt it yourself: 'coursehub down {course_id}', "
+            "then up"
+        )
+    last = (stderr.strip().splitlines() or ["no answer"])[-1]
+    return CoursehubError(f"{course_id}: SSH to {ip} failed ({last}); run the same command again")
+
+
+def write_roster(project: Project) -> None:
+    """Write salt-ssh's roster from the servers that are remembered."""
+    roster: dict[str, object] = {}
+    for directory in sorted((project.state / "servers").glob("*/")):
+        access = Access(project, directory.name)
+        server = access.server()
+        if server is None or not server.ip:
+            continue
+        roster[access.course_id] = {
+            "host": server.ip,
+            "user": "root",
+            "priv": str(access.key_file),
+            "timeout": 20,
+            "thin_dir": THIN_DIR,
+            "ssh_options": access.options(),
+        }
+    write_private(project.state / "roster", yaml.safe_dump(roster))

@@ -1,0 +1,156 @@
+"""The look at a hub from outside, as a student has it: name, certificate, page, sign-in, server, kernel."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import requests
+from cryptography import x509
+
+from runner.hubclient import PAGE_SECONDS, HubClient, HubFailure
+
+#: Days under which a certificate ought to have been renewed: Let's Encrypt renews at 30 of 90.
+CERTIFICATE_DAYS = 20
+#: Ports of the hub's inside that must not answer from outside.
+INSIDE = (8000, 8001, 8081)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: what was found is in ``detail``, in a teacher's words."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to look at: names, the server's address, the CA to trust (None: the system's), whom to sign in as."""
+
+    hostnames: tuple[str, ...]
+    ip: str
+    ca_bundle: Path | None
+    username: str
+    password: str
+
+
+def look(target: Target, progress: Callable[[str], None]) -> list[Check]:
+    """All checks in order. One that fails does not keep the others from being tried, unless they need it."""
+    checks: list[Check] = []
+    for name, function in (
+        ("dns", _names),
+        ("certificate", _certificate),
+        ("redirect", _redirect),
+        ("closed", _closed),
+        ("login page", _login_page),
+    ):
+        progress(name)
+        checks.append(_run(name, function, target))
+    checks.extend(_as_student(target, progress))
+    return checks
+
+
+def _run(name: str, function: Callable[[Target], str], target: Target) -> Check:
+    try:
+        return Check(name, True, function(target))
+    except (HubFailure, OSError, requests.RequestException) as error:
+        return Check(name, False, str(error) or type(error).__name__)
+
+
+def _names(target: Target) -> str:
+    for hostname in target.hostnames:
+        try:
+            addresses = {str(info[4][0]) for info in socket.getaddrinfo(hostname, 443, socket.AF_INET)}
+        except socket.gaierror as error:
+            raise HubFailure(
+                f"{hostname} has no address yet: make an A record for {target.ip}, or wait until DNS has spread"
+            ) from error
+        if addresses != {target.ip}:
+            raise HubFailure(
+                f"{hostname} points at {', '.join(sorted(addresses))} instead of {target.ip}: correct its "
+                "A record, or wait until DNS has spread"
+            )
+    return f"{', '.join(target.hostnames)} -> {target.ip}"
+
+
+def _certificate(target: Target) -> str:
+    days: list[int] = []
+    for hostname in target.hostnames:
+        context = ssl.create_default_context(cafile=str(target.ca_bundle) if target.ca_bundle else None)
+        try:
+            with (
+                socket.create_connection((target.ip, 443), PAGE_SECONDS) as raw,
+                context.wrap_socket(raw, server_hostname=hostname) as tls,
+            ):
+                certificate = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
+        except ssl.SSLCertVerificationError as error:
+            raise HubFailure(
+                f"browsers will warn at {hostname}: {error.verify_message}; the server asks for a "
+                "certificate again by itself every hour, or run apply"
+            ) from error
+        days.append((certificate.not_valid_after_utc - datetime.now(UTC)).days)
+    if min(days) < CERTIFICATE_DAYS:
+        raise HubFailure(f"only {min(days)} days left; renewal has failed: run apply")
+    return f"trusted for every name, {min(days)} days left"
+
+
+def _redirect(target: Target) -> str:
+    session = requests.Session()
+    session.trust_env = False
+    answer = session.get(f"http://{target.hostnames[0]}/", allow_redirects=False, timeout=PAGE_SECONDS)
+    where = answer.headers.get("Location", "")
+    if answer.status_code not in (301, 308) or not where.startswith(f"https://{target.hostnames[0]}/"):
+        raise HubFailure(f"plain HTTP is not sent on to HTTPS (HTTP {answer.status_code})")
+    return "plain HTTP is sent on to HTTPS"
+
+
+def _closed(target: Target) -> str:
+    for port in INSIDE:
+        try:
+            socket.create_connection((target.ip, port), 1).close()
+        except OSError:
+            continue
+        raise HubFailure(f"port {port} answers from outside: the firewall is open; run apply")
+    return "the hub's inner ports do not answer from outside"
+
+
+def _login_page(target: Target) -> str:
+    with HubClient(target.hostnames[0], target.username, target.ca_bundle) as client:
+        page = client.get("/hub/login")
+        if page.status_code != 200 or ("login_form" not in page.text and "username" not in page.text):
+            raise HubFailure(f"no login page (HTTP {page.status_code})")
+        return f"answers in {page.elapsed.total_seconds():.2f} s"
+
+
+def _as_student(target: Target, progress: Callable[[str], None]) -> Iterator[Check]:
+    """Sign in, start a server, compute; each needs the one before."""
+    with HubClient(target.hostnames[0], target.username, target.ca_bundle) as client:
+
+        def sign_in(_: Target) -> str:
+            client.sign_in(target.password)
+            return f"as {target.username}"
+
+        def server(_: Target) -> str:
+            client.start_server()
+            return "started, JupyterLab answers"
+
+        def kernel(_: Target) -> str:
+            with client.kernel() as started:
+                answer = started.run("print(5 * 4)")
+            if answer != "20":
+                raise HubFailure(f"a kernel computed 5 * 4 = {answer!r}")
+            return "5 * 4 = 20, over the websocket"
+
+        for name, function in (("sign-in", sign_in), ("server", server), ("kernel", kernel)):
+            progress(name)
+            check = _run(name, function, target)
+            yield check
+            if not check.ok:
+                return
+        client.stop_server()

@@ -1,0 +1,271 @@
+"""The verbs. Results go to standard output, everything else to standard error.
+
+Exit codes: 0 done, 1 it failed, 2 the command line or the pillar is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from runner import course as courses
+from runner.console import Steps, fail
+from runner.errors import FAILED, USAGE, CoursehubError
+from runner.project import Project
+
+Document = dict[str, Any]
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+course_argument = click.argument("course")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def cli() -> None:
+    """One pillar file per course (pillar/courses/COURSE.sls) becomes a JupyterHub for the class."""
+
+
+def _emit(document: Document, as_json: bool, lines: Callable[[Document], list[str]]) -> None:
+    if as_json:
+        click.echo(json.dumps(document))
+    else:
+        for line in lines(document):
+            click.echo(line)
+
+
+def _project() -> Project:
+    return Project.here()
+
+
+@cli.command()
+@course_argument
+@as_json_option
+def up(course: str, as_json: bool) -> None:
+    """Make the course's server and everything on it, or go on where that was interrupted."""
+    from runner.verbs import up as verb
+
+    project = _project()
+    try:
+        document = verb.up(project, course, Steps())
+    except verb.UpFailed as failure:
+        _emit(failure.document, as_json, lambda done: _check_lines(done["checks"]))
+        raise
+    _emit(document, as_json, lambda done: _check_lines(done["checks"]) + verb.explain(done, project))
+
+
+def _chosen(project: Project, course_ids: tuple[str, ...], every: bool) -> list[str]:
+    if every == bool(course_ids):
+        raise CoursehubError("say which courses, or --all", exit_code=USAGE)
+    return list(course_ids) if course_ids else courses.course_ids(project)
+
+
+def _converge(course_ids: tuple[str, ...], every: bool, as_json: bool, test: bool) -> None:
+    from runner.verbs import converge
+
+    project = _project()
+    try:
+        document = converge.apply(project, _chosen(project, course_ids, every), Steps(), test=test)
+    except converge.ApplyFailed as failure:
+        _emit(failure.document, as_json, lambda done: _change_lines(done, test))
+        raise
+    _emit(document, as_json, lambda done: _change_lines(done, test))
+
+
+@cli.command()
+@click.argument("courses", nargs=-1, metavar="[COURSE...]")
+@click.option("--all", "every", is_flag=True, help="All courses.")
+@as_json_option
+def apply(courses: tuple[str, ...], every: bool, as_json: bool) -> None:
+    """Bring the servers to what the course files say."""
+    _converge(courses, every, as_json, test=False)
+
+
+@cli.command()
+@click.argument("courses", nargs=-1, metavar="[COURSE...]")
+@click.option("--all", "every", is_flag=True, help="All courses.")
+@as_json_option
+def plan(courses: tuple[str, ...], every: bool, as_json: bool) -> None:
+    """Say what apply would change, as a diff; nothing on the servers is touched."""
+    _converge(courses, every, as_json, test=True)
+
+
+def _change_lines(document: Document, test: bool) -> list[str]:
+    lines = []
+    for course_id, outcome in document["courses"].items():
+        if "error" in outcome:
+            lines.append(f"{course_id}: {outcome['error']}")
+            continue
+        for change in outcome["changes"]:
+            lines.append(
+                f"{course_id}: {change['state']} {change['name']}: {change['comment'].splitlines()[0]}"
+                if change["comment"]
+                else f"{course_id}: {change['state']} {change['name']}"
+            )
+            lines += [f"    {line}" for line in change["diff"].splitlines()]
+        count = outcome["would_change" if test else "changed"]
+        verb = "would change" if test else "changed"
+        lines.append(
+            f"{course_id}: {count} of {outcome['total']} states {verb}, {outcome['failed']} failed, "
+            f"{outcome['seconds']} s"
+        )
+    return lines
+
+
+def _check_lines(looked: list[Document]) -> list[str]:
+    return [f"  {'ok  ' if one['ok'] else 'FAIL'} {one['name']}: {one['detail']}" for one in looked]
+
+
+@cli.command()
+@course_argument
+@as_json_option
+def check(course: str, as_json: bool) -> None:
+    """Look at the hub from outside as a student would: name, certificate, sign-in, server, kernel."""
+    from runner.verbs import look
+
+    document = look.check(_project(), course, Steps())
+    _emit(document, as_json, lambda done: _check_lines(done["checks"]))
+    if not document["ok"]:
+        sys.exit(FAILED)
+
+
+@cli.command()
+@click.argument("courses", nargs=-1, metavar="[COURSE...]")
+@as_json_option
+def status(courses: tuple[str, ...], as_json: bool) -> None:
+    """Show each course's server."""
+    from runner import course as known
+    from runner.verbs import look
+
+    project = _project()
+    document = look.status(project, list(courses) or known.course_ids(project))
+    _emit(
+        document,
+        as_json,
+        lambda done: [_status_line(one) for one in done["courses"]],
+    )
+
+
+def _status_line(one: Document) -> str:
+    where = f"{one['cloud']:<13} {one['size']:<14} {one['ip'] or '-':<16}"
+    return f"{one['course']:<20} {one['state']:<8} {where} {one['url']}"
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@course_argument
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@as_json_option
+def ssh(course: str, command: tuple[str, ...], as_json: bool) -> None:
+    """Open a root shell on the server, or run COMMAND there."""
+    from runner.verbs import shell
+
+    document = shell.ssh(_project(), course, list(command), as_json=as_json)
+    _emit(document, as_json, lambda _: [])
+    sys.exit(document["exit"])
+
+
+@cli.command()
+@course_argument
+@click.option("-n", "--lines", default=100, show_default=True, help="How many lines back.")
+@click.option("-f", "--follow", is_flag=True, help="Go on as new lines come.")
+@as_json_option
+def logs(course: str, lines: int, follow: bool, as_json: bool) -> None:
+    """Show the journal of hub, proxy and nginx."""
+    from runner.verbs import shell
+
+    document = shell.logs(_project(), course, lines=lines, follow=follow, as_json=as_json)
+    _emit(document, as_json, lambda done: list(done["lines"]))
+
+
+@cli.command()
+@course_argument
+@click.option("--yes", is_flag=True, help="Do not ask: the server and the students' files on it are deleted.")
+@as_json_option
+def down(course: str, yes: bool, as_json: bool) -> None:
+    """Delete the server with all that is on it, its DNS records and its keys."""
+    from runner.verbs import up as verb
+
+    project = _project()
+    if not yes and courses.load(project, course).cloud != "local":
+        _confirm(course)
+    document = verb.down(project, course, Steps())
+    _emit(
+        document,
+        as_json,
+        lambda done: [f"{course}: {'nothing was there' if not done['removed'] else 'server deleted'}"],
+    )
+
+
+def _confirm(course: str) -> None:
+    question = f"This deletes the server of {course} with all students' files on it. Type {course} to go on"
+    if not sys.stdin.isatty():
+        raise CoursehubError(
+            f"down deletes students' files for good; say 'coursehub down {course} --yes'", exit_code=USAGE
+        )
+    if click.prompt(question, default="", show_default=False, err=True) != course:
+        raise CoursehubError("not confirmed; nothing was deleted")
+
+
+@cli.command()
+@course_argument
+@as_json_option
+def lock(course: str, as_json: bool) -> None:
+    """Resolve the course's packages again and write their lock (pillar/files/locks/), to be committed."""
+    from runner.verbs import locking
+
+    document = locking.lock(_project(), course, Steps())
+    _emit(document, as_json, lambda done: [f"{done['lock']}: {done['packages']} packages; commit it"])
+
+
+@cli.group()
+def local() -> None:
+    """The embedded cloud: machines on this computer."""
+
+
+@local.command("stop")
+@as_json_option
+def local_stop(as_json: bool) -> None:
+    """Remove all of this project's local machines and everything that they need on this computer."""
+    from runner import local as cloud
+
+    steps = Steps()
+    project = _project()
+    with steps.step("stop", "stopping the local cloud") as progress:
+        cloud.stop(project.state, progress)
+    _emit({"stopped": True}, as_json, lambda _: [])
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def test(arguments: tuple[str, ...]) -> None:
+    """Run the tests: [unit|render|kitchen|machine|browser ...] [pytest options]; all without a name."""
+    from runner.verbs import testing
+
+    sys.exit(testing.test(_project(), list(arguments)))
+
+
+def main() -> None:
+    """Run one verb and turn whatever ends it into one line and an exit code."""
+    os.umask(0o077)
+    try:
+        cli.main(standalone_mode=False)
+    except CoursehubError as error:
+        fail(str(error))
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.ClickException as error:
+        fail(f"{error.format_message()} (see 'coursehub --help')")
+        sys.exit(USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        fail("interrupted; run the same command again and it goes on where it was")
+        sys.exit(FAILED)
+    except OSError as error:
+        fail(
+            f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}; "
+            "mend that and run the same command again"
+        )
+        sys.exit(FAILED)

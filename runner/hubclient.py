@@ -1,0 +1,221 @@
+"""A student without a browser: signs in at a JupyterHub, gets a server, computes in a kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import requests
+import websocket
+
+#: Seconds for one page, and for a server to start when the whole class does.
+PAGE_SECONDS = 20
+SPAWN_SECONDS = 180
+KERNEL_SECONDS = 90
+
+
+class HubFailure(Exception):
+    """Something a student would see go wrong, in one line."""
+
+
+class HubClient:
+    """One person's session at ``https://hostname``.
+
+    ``ca_bundle`` is a PEM file to verify the certificate with, None for the system's; verification is never off.
+    """
+
+    def __init__(self, hostname: str, username: str, ca_bundle: Path | None = None) -> None:
+        self.base = f"https://{hostname}"
+        self.hostname = hostname
+        self.username = username
+        self._ca = str(ca_bundle) if ca_bundle else None
+        self.http = requests.Session()
+        # A proxy or CA setting of the teacher's shell must not decide what this look from outside sees.
+        self.http.trust_env = False
+        self.http.verify = self._ca or True
+
+    def __enter__(self) -> HubClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.http.close()
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        """GET a path of the hub. Raises HubFailure when there is no answer."""
+        return self._request("GET", path, **options)
+
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
+        options.setdefault("timeout", PAGE_SECONDS)
+        try:
+            return self.http.request(method, self.base + path, **options)
+        except requests.exceptions.SSLError as error:
+            raise HubFailure(f"the certificate of {self.hostname} is not trusted") from error
+        except requests.RequestException as error:
+            raise HubFailure(f"{self.hostname} does not answer ({type(error).__name__})") from error
+
+    def _xsrf(self, path: str) -> str:
+        """The token that JupyterHub wants back with each change, from the cookie that fits ``path`` best."""
+        fitting = [cookie for cookie in self.http.cookies if cookie.name == "_xsrf" and path.startswith(cookie.path)]
+        return (max(fitting, key=lambda cookie: len(cookie.path)).value or "") if fitting else ""
+
+    def sign_in(self, password: str) -> None:
+        """Sign in by the hub's own form."""
+        self.get("/hub/login")
+        page = self._request(
+            "POST",
+            "/hub/login",
+            data={
+                "username": self.username,
+                "password": password,
+                "_xsrf": self._xsrf("/hub/"),
+            },
+            allow_redirects=False,
+        )
+        if page.status_code != 302:
+            raise HubFailure(f"signing in as {self.username} was refused (HTTP {page.status_code})")
+
+    def start_server(self) -> None:
+        """Ask for a server and wait, on the hub's progress stream as a browser does, until it is ready."""
+        page = self.get("/hub/spawn")
+        if page.status_code >= 400:
+            raise HubFailure(f"the hub would not start a server (HTTP {page.status_code})")
+        if f"/user/{self.username}/" not in page.url:
+            self._wait_for_spawn()
+        page = self.get(f"/user/{self.username}/lab")
+        if page.status_code != 200:
+            raise HubFailure(f"the server started but shows HTTP {page.status_code}")
+
+    def _wait_for_spawn(self) -> None:
+        stream = self.get(
+            f"/hub/api/users/{self.username}/server/progress",
+            stream=True,
+            timeout=SPAWN_SECONDS,
+            headers={"Referer": f"{self.base}/hub/"},
+        )
+        if stream.status_code != 200:
+            raise HubFailure(f"the hub gives no news of the server (HTTP {stream.status_code})")
+        for line in stream.iter_lines(decode_unicode=True):
+            if not line or not line.startswith("data:"):
+                continue
+            event = json.loads(line.removeprefix("data:"))
+            if event.get("failed"):
+                raise HubFailure(f"the server did not start: {event.get('message', 'no reason given')}")
+            if event.get("ready"):
+                return
+        raise HubFailure("the server did not become ready")
+
+    def stop_server(self) -> None:
+        """Stop the person's server; nothing to stop is fine."""
+        self.get("/hub/home")
+        self._request(
+            "DELETE",
+            f"/hub/api/users/{self.username}/server",
+            timeout=SPAWN_SECONDS,
+            headers={"X-XSRFToken": self._xsrf("/hub/"), "Referer": f"{self.base}/hub/home"},
+        )
+
+    def api(self, method: str, path: str, **options: Any) -> requests.Response:
+        """A request to the person's own Jupyter server, below ``/user/NAME``."""
+        full = f"/user/{self.username}{path}"
+        headers = {"X-XSRFToken": self._xsrf(full), "Referer": self.base}
+        answer = self._request(method, full, headers=headers, **options)
+        if answer.status_code >= 400:
+            raise HubFailure(f"{method} {path} on the server failed (HTTP {answer.status_code})")
+        return answer
+
+    @contextlib.contextmanager
+    def kernel(self) -> Iterator[Kernel]:
+        """A new Python kernel, ended with the block."""
+        started = self.api("POST", "/api/kernels", json={"name": "python3"}, timeout=KERNEL_SECONDS).json()
+        kernel = Kernel(self, started["id"])
+        try:
+            yield kernel
+        finally:
+            with contextlib.suppress(HubFailure):
+                self.api("DELETE", f"/api/kernels/{kernel.id}")
+
+    def websocket(self, path: str) -> websocket.WebSocket:
+        """A websocket to the person's server, with the same verification as every request."""
+        request = requests.Request("GET", self.base + path)
+        cookies = self.http.prepare_request(request).headers.get("Cookie", "")
+        context = ssl.create_default_context(cafile=self._ca)
+        connection = websocket.WebSocket(sslopt={"context": context})
+        try:
+            connection.connect(f"wss://{self.hostname}{path}", cookie=cookies, origin=self.base, timeout=KERNEL_SECONDS)  # type: ignore[no-untyped-call]
+        except (OSError, websocket.WebSocketException) as error:
+            raise HubFailure(f"the websocket to the kernel does not open ({type(error).__name__})") from error
+        return connection
+
+
+class Kernel:
+    """A kernel of a person's server; each call opens a websocket of its own, so it may outlive a hub."""
+
+    def __init__(self, client: HubClient, kernel_id: str) -> None:
+        self.client = client
+        self.id = kernel_id
+
+    def run(self, code: str, seconds: float = KERNEL_SECONDS) -> str:
+        """Run ``code`` and return what it printed or its value as text. Raises HubFailure on an error or a death."""
+        message = uuid.uuid4().hex
+        with contextlib.closing(
+            self.client.websocket(f"/user/{self.client.username}/api/kernels/{self.id}/channels")
+        ) as connection:
+            connection.settimeout(seconds)
+            connection.send(
+                json.dumps(
+                    {
+                        "header": {
+                            "msg_id": message,
+                            "msg_type": "execute_request",
+                            "username": self.client.username,
+                            "session": uuid.uuid4().hex,
+                            "version": "5.3",
+                            "date": "",
+                        },
+                        "parent_header": {},
+                        "metadata": {},
+                        "channel": "shell",
+                        "buffers": [],
+                        "content": {
+                            "code": code,
+                            "silent": False,
+                            "store_history": False,
+                            "user_expressions": {},
+                            "allow_stdin": False,
+                            "stop_on_error": True,
+                        },
+                    }
+                )
+            )
+            return self._collect(connection, message, time.monotonic() + seconds)
+
+    def _collect(self, connection: websocket.WebSocket, message: str, deadline: float) -> str:
+        printed: list[str] = []
+        while time.monotonic() < deadline:
+            try:
+                answer = json.loads(connection.recv())
+            except (OSError, ValueError, websocket.WebSocketException) as error:
+                raise HubFailure(f"the kernel stopped answering ({type(error).__name__})") from error
+            kind, content = answer["msg_type"], answer["content"]
+            if kind == "status" and content["execution_state"] in ("restarting", "dead"):
+                raise HubFailure("the kernel died")
+            if answer["parent_header"].get("msg_id") != message:
+                continue
+            if kind == "stream":
+                printed.append(content["text"])
+            elif kind == "execute_result":
+                printed.append(content["data"]["text/plain"])
+            elif kind == "error":
+                raise HubFailure(f"{content['ename']}: {content['evalue']}")
+            elif kind == "status" and content["execution_state"] == "idle":
+                return "".join(printed).strip()
+        raise HubFailure("the kernel did not answer in time")

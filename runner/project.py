@@ -1,0 +1,52 @@
+"""Where things are: the repository's rooms and the state directory that git never sees."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Project:
+    """One working copy: everything is read below ``root``, everything kept goes below ``root/.coursehub``."""
+
+    root: Path
+
+    @classmethod
+    def here(cls) -> Project:
+        """Return the project of ``COURSEHUB_ROOT``, or the one this package lies in."""
+        configured = os.environ.get("COURSEHUB_ROOT")
+        return cls(Path(configured).resolve() if configured else Path(__file__).resolve().parent.parent)
+
+    @property
+    def state(self) -> Path:
+        """The private directory (0700): keys, passwords, roster, locks, the local cloud's state."""
+        path = self.root / ".coursehub"
+        path.mkdir(mode=0o700, exist_ok=True)
+        return path
+
+    @property
+    def courses(self) -> Path:
+        """Where the course files are."""
+        return self.root / "pillar" / "courses"
+
+    def course_file(self, course_id: str) -> Path:
+        """The one file that a teacher edits for this course."""
+        return self.courses / f"{course_id}.sls"
+
+    def shown(self, path: Path) -> str:
+        """``path`` as the user knows it: relative to the root where it lies below it."""
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
+
+def write_private(path: Path, content: str) -> None:
+    """Write ``content`` to ``path`` readable by the owner alone, whole or not at all."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+    unfinished.replace(path)

@@ -1,0 +1,121 @@
+"""Salt by SSH: the command lines are built here (pure), run here, and watched while they run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from runner import results
+from runner.access import THIN_DIR, Access, is_host_key_refusal, ssh_error
+from runner.errors import CoursehubError
+from runner.project import Project
+
+#: Seconds that a highstate may take before it is given up; a fresh server needs about a minute.
+HIGHSTATE_SECONDS = 1800
+#: salt.state's own log on the server, switched on in salt/config/master: one line when a state starts.
+_PROGRESS_LOG = f"{THIN_DIR}/running_data/highstate.log"
+_RUNNING = re.compile(r"^Running state \[(?P<name>.*)\] at time ")
+#: Prints each line of that log as it comes and, before the first, how many states salt-ssh shipped.
+_WATCH = f"""
+umask 077
+cd {THIN_DIR} 2>/dev/null || exit 0
+mkdir -p running_data
+: > {_PROGRESS_LOG}
+timeout {HIGHSTATE_SECONDS} tail -n +1 -F {_PROGRESS_LOG} 2>/dev/null | while read -r line; do
+    if [ -z "$total" ]; then
+        total=$(tar -xzOf salt_state.tgz lowstate.json 2>/dev/null | grep -o '"__id__"' | wc -l)
+        echo "total $total"
+    fi
+    echo "$line"
+done
+"""
+
+#: Called with how many states have started, of how many (0: not known yet), and the last one's name.
+Watcher = Callable[[int, int, str], None]
+
+
+def argv(course_id: str, function: str, *arguments: str) -> list[str]:
+    """The salt-ssh command line for one course; the Saltfile of the working directory does the rest."""
+    salt_ssh = Path(sys.executable).parent / "salt-ssh"
+    return [str(salt_ssh), "--out=json", "--static", "--no-color", course_id, function, *arguments]
+
+
+def highstate(
+    project: Project,
+    course_id: str,
+    *,
+    ip: str,
+    test: bool = False,
+    sls: Sequence[str] = (),
+    watch: Watcher | None = None,
+) -> results.Report:
+    """Apply the course's states (``sls``: only these), or with ``test`` say what that would change.
+
+    ``watch`` hears of each state as it starts. Raises CoursehubError when Salt gave no usable report; a
+    state that failed is in the report.
+    """
+    arguments = [f"test={test}", "concurrent=True"] if test else []
+    function = "state.apply" if sls else "state.highstate"
+    command = argv(course_id, function, *([",".join(sls)] if sls else []), *arguments)
+    access = Access(project, course_id)
+    with _watched(access, ip, watch) if watch else contextlib.nullcontext():
+        try:
+            done = subprocess.run(
+                command,
+                cwd=project.root,
+                env=_environment(),
+                capture_output=True,
+                text=True,
+                timeout=HIGHSTATE_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CoursehubError(
+                f"{course_id}: the highstate took more than {HIGHSTATE_SECONDS // 60} minutes; "
+                "run the same command again: it goes on where it was"
+            ) from error
+    output = done.stdout + done.stderr
+    if is_host_key_refusal(output):
+        raise ssh_error(course_id, ip, output)
+    return results.parse(course_id, done.stdout, done.stderr)
+
+
+def _environment() -> dict[str, str]:
+    # Salt must not find a teacher's own ~/.salt or SALT_* settings.
+    return {key: value for key, value in os.environ.items() if not key.startswith("SALT_")}
+
+
+@contextlib.contextmanager
+def _watched(access: Access, ip: str, watch: Watcher) -> Iterator[None]:
+    """Follow the server's own log of states over a second connection while the block runs."""
+    tail = subprocess.Popen(
+        access.argv(ip, "/bin/sh", "-c", f"'{_WATCH}'"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+    def follow() -> None:
+        count = total = 0
+        for line in tail.stdout or ():
+            if line.startswith("total "):
+                total = int(line.split()[1])
+            elif found := _RUNNING.match(line):
+                count += 1
+                watch(count, total, found["name"])
+
+    reader = threading.Thread(target=follow, daemon=True)
+    reader.start()
+    try:
+        yield
+    finally:
+        tail.terminate()
+        tail.wait()
+        reader.join(timeout=5)

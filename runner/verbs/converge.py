@@ -1,0 +1,127 @@
+"""``apply`` and ``plan``: the highstate, and what it would do."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from runner import saltssh
+from runner.claim import claim
+from runner.cloud import Server
+from runner.console import Steps
+from runner.errors import CoursehubError
+from runner.project import Project
+from runner.results import Report
+from runner.verbs.session import Session, connect, ensure_lock
+
+#: Courses whose highstate runs at the same time; salt-ssh costs a core while it renders.
+AT_ONCE = 4
+
+
+def converge(session: Session, server: Server, steps: Steps, *, test: bool = False) -> Report:
+    """Run the highstate with progress. Raises CoursehubError that names the states that failed."""
+    title = f"{'plan' if test else 'highstate'} of {session.course_id}"
+    with steps.step("highstate", title) as progress:
+        report = saltssh.highstate(
+            session.project,
+            session.course_id,
+            ip=str(server.ip),
+            test=test,
+            watch=lambda count, total, name: progress(f"state {count} of {total or '?'}: {name}"),
+        )
+        for warning in report.warnings:
+            steps.say(f"  note: {warning}")
+        if report.failed and not test:
+            raise StatesFailed(session.course_id, report)
+    return report
+
+
+class StatesFailed(CoursehubError):
+    """States failed on the server; the report is in ``report``."""
+
+    def __init__(self, course_id: str, report: Report) -> None:
+        first = report.failed[0]
+        more = f" (and {len(report.failed) - 1} more)" if len(report.failed) > 1 else ""
+        super().__init__(
+            f"{course_id}: state {first.name} ({first.sls}) failed: {first.comment[:300]}{more}; what works already "
+            f"goes on; correct it and run 'coursehub apply {course_id}'"
+        )
+        self.report = report
+
+
+def summary(report: Report, changed: str = "changed") -> dict[str, Any]:
+    """A report as the documents carry it."""
+    return {"total": len(report.states), changed: len(report.changed), "failed": report.failed_count}
+
+
+def _changes(report: Report) -> list[dict[str, Any]]:
+    return [
+        {"state": state.state, "name": state.name, "comment": state.comment, "diff": diff(state.changes)}
+        for state in report.changed
+    ]
+
+
+def diff(changes: dict[str, Any]) -> str:
+    """The changes of one state as text: a unified diff where Salt made one, else key: old -> new."""
+    if isinstance(changes.get("diff"), str):
+        return str(changes["diff"])
+    lines = []
+    for key, value in changes.items():
+        if isinstance(value, dict) and {"old", "new"} & set(value):
+            lines.append(f"{key}: {value.get('old') or '(nothing)'} -> {value.get('new') or '(nothing)'}")
+        else:
+            lines.append(f"{key}: {value}")
+    return "\n".join(lines)
+
+
+def apply(project: Project, course_ids: list[str], steps: Steps, *, test: bool = False) -> dict[str, Any]:
+    """Bring the courses' servers to what their pillar says; with ``test`` only say what would change.
+
+    All courses are tried; the first that failed is raised after the last has ended, with the whole document.
+    """
+    outcomes: dict[str, Any] = {}
+    failures: list[CoursehubError] = []
+
+    def one(course_id: str) -> None:
+        began = time.monotonic()
+        try:
+            report = _apply_one(project, course_id, steps, test)
+        except StatesFailed as failure:
+            failures.append(failure)
+            report = failure.report
+        except CoursehubError as failure:
+            failures.append(failure)
+            outcomes[course_id] = {"error": str(failure)}
+            return
+        outcomes[course_id] = {
+            **summary(report, "would_change" if test else "changed"),
+            "seconds": round(time.monotonic() - began, 1),
+            "changes": _changes(report),
+        }
+
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        list(pool.map(one, course_ids))
+    document = {"courses": {course_id: outcomes[course_id] for course_id in course_ids}}
+    if failures:
+        raise ApplyFailed(failures, document)
+    return document
+
+
+class ApplyFailed(CoursehubError):
+    """At least one course failed; ``document`` tells of all."""
+
+    def __init__(self, failures: list[CoursehubError], document: dict[str, Any]) -> None:
+        super().__init__(
+            "; ".join(str(failure) for failure in failures), exit_code=max(failure.exit_code for failure in failures)
+        )
+        self.document = document
+
+
+def _apply_one(project: Project, course_id: str, steps: Steps, test: bool) -> Report:
+    with claim(project, course_id, "plan" if test else "apply"):
+        session = connect(project, course_id, steps.say)
+        ensure_lock(session)
+        server = session.server()
+        session.write_pillar(str(server.ip))
+        return converge(session, server, steps, test=test)

@@ -1,0 +1,154 @@
+"""What every verb on one course starts from: the course, its cloud, and the way to its server."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import course as courses
+from runner import local, lock, pillar
+from runner.access import Access
+from runner.checks import Target
+from runner.cloud import Cloud, Server, Zone, digitalocean_cloud
+from runner.course import Course
+from runner.errors import USAGE, CoursehubError
+from runner.passwords import Passwords
+from runner.project import Project
+
+#: The account that looks at the hub as a student would; it belongs to no person.
+CHECK_ACCOUNT = "coursehub-check"
+#: Bytes that a local machine needs free: base image, packages, both environments.
+LOCAL_DISK = 4 * 1024**3
+
+
+@dataclass(frozen=True)
+class Session:
+    """One course at work. ``local`` is None on DigitalOcean."""
+
+    project: Project
+    course_id: str
+    course: Course
+    cloud: Cloud
+    local: local.LocalCloud | None
+
+    @property
+    def access(self) -> Access:
+        """The way to the server by SSH."""
+        return Access(self.project, self.course_id)
+
+    @property
+    def ca_bundle(self) -> Path | None:
+        """What to verify the hub's certificate with; None is the system's own."""
+        return self.local.ca_bundle if self.local else None
+
+    @property
+    def url(self) -> str:
+        """Where students go."""
+        return f"https://{self.course.domain}/"
+
+    def at(self, *keys: str) -> str:
+        """``file:line`` of one of the course's keys."""
+        return courses.source(self.project, self.course_id).at("course", *keys)
+
+    def server(self) -> Server:
+        """The running server. Raises CoursehubError when there is none."""
+        found = self.cloud.find(self.course_id)
+        if not found:
+            raise CoursehubError(f"{self.course_id} has no server; run 'coursehub up {self.course_id}'")
+        server = self.cloud.wait_active(self.course_id, lambda _: None)
+        if not self.access.known_hosts.exists():
+            raise self.made_elsewhere(server)
+        self.access.remember(server)
+        return server
+
+    def made_elsewhere(self, server: Server) -> CoursehubError:
+        """The error for a server whose keys are not on this computer."""
+        where = self.project.shown(self.access.directory)
+        return CoursehubError(
+            f"{self.course_id}: droplet {server.id} was made on another computer and its keys are not here; copy "
+            f"{where} from there, or 'coursehub down {self.course_id}' and up for a new server"
+        )
+
+    def zone(self) -> Zone | None:
+        """The DNS zone to write the records into; None when the teacher makes them by hand."""
+        if self.course.dns == "manual":
+            return None
+        zone = self.cloud.zone_of(self.course.domain)
+        if zone is None:
+            have = ", ".join(zone.name for zone in self.cloud.zones()) or "none"
+            raise CoursehubError(
+                f"{self.at('domain')}: {self.course.domain} is not below a DNS zone of your {self.cloud.name} account "
+                f"(there: {have}); choose a name below one, or write dns: manual and make the A record yourself",
+                exit_code=USAGE,
+            )
+        return zone
+
+    def write_pillar(self, ip: str) -> None:
+        """Write what the server's pillar needs to know of this computer and of the cloud."""
+        accounts = [person.account for person in self.course.people.everyone()]
+        pillar.write_runtime(
+            self.project,
+            self.course_id,
+            pillar.runtime(
+                ip=ip,
+                acme_directory=self.local.acme_directory if self.local else None,
+                extra_ca=self._extra_ca(),
+                passwords=Passwords(self.project, self.course_id).ensure([*accounts, CHECK_ACCOUNT]),
+            ),
+        )
+
+    def _extra_ca(self) -> dict[str, str]:
+        if self.local is None:
+            return {}
+        return {**pillar.host_ca_certificates(), "coursehub-local-acme": self.local.acme_ca.read_text("ascii")}
+
+    def target(self, server: Server) -> Target:
+        """What the look from outside looks at."""
+        if server.ip is None:
+            raise CoursehubError(
+                f"{self.course_id}: droplet {server.id} has no public address; look in the control panel"
+            )
+        password = Passwords(self.project, self.course_id).ensure([CHECK_ACCOUNT])[CHECK_ACCOUNT]
+        return Target(self.course.hostnames, server.ip, self.ca_bundle, CHECK_ACCOUNT, password.clear)
+
+
+def connect(project: Project, course_id: str, report: Callable[[str], None]) -> Session:
+    """Read and validate the course, then reach its cloud (the local one is started)."""
+    course = courses.load(project, course_id)
+    if course.cloud == "local":
+        reason = local.why_unavailable()
+        if reason:
+            raise CoursehubError(reason)
+        _need_disk()
+        here = local.ensure_running(project.state, report)
+        return Session(project, course_id, course, Cloud("the local cloud", here.endpoint, here.token), here)
+    return Session(project, course_id, course, digitalocean_cloud(), None)
+
+
+def _need_disk() -> None:
+    free = shutil.disk_usage("/var/lib").free
+    if free < LOCAL_DISK:
+        raise CoursehubError(
+            f"/var/lib has {free / 1024**3:.1f} GiB free and the local cloud needs "
+            f"{LOCAL_DISK / 1024**3:.0f}; delete something there, or use cloud: digitalocean"
+        )
+
+
+def ensure_lock(session: Session) -> None:
+    """Lock the course's packages at the first use; refuse a lock that does not fit them any more."""
+    lock.ensure_lock(session.course_id, session.course.packages, session.project.root)
+
+
+def check_order(session: Session) -> None:
+    """Refuse a size or region that the cloud does not have before anything is made."""
+    for key, known in (("size", session.cloud.sizes()), ("region", session.cloud.regions())):
+        value = getattr(session.course, key)
+        if value not in known:
+            near = difflib.get_close_matches(value, list(known), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}"
+            raise CoursehubError(
+                f"{session.at(key)}: {session.cloud.name} has no {key} {value!r}; {hint}", exit_code=USAGE
+            )

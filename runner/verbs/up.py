@@ -1,0 +1,143 @@
+"""``up``: from a course file to a hub that students can use. ``down``: the end of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from runner import checks, local
+from runner.claim import claim
+from runner.cloud import Server
+from runner.cloud.userdata import user_data
+from runner.console import Progress, Steps
+from runner.errors import CoursehubError
+from runner.passwords import Passwords
+from runner.pillar import runtime_file
+from runner.project import Project
+from runner.verbs.converge import converge, summary
+from runner.verbs.session import Session, check_order, connect, ensure_lock
+
+
+def up(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
+    """Make the course's server, configure it, look at it from outside. Goes on where an earlier run ended."""
+    with claim(project, course_id, "up"):
+        with steps.step("server", "server") as progress:
+            session = connect(project, course_id, progress if steps.console.is_terminal else steps.say)
+            ensure_lock(session)
+            server = _ensure_server(session, progress)
+            session.write_pillar(str(server.ip))
+        report = converge(session, server, steps)
+        with steps.step("checks", "look from outside") as progress:
+            looked = checks.look(session.target(server), progress)
+    document = _document(session, server, steps)
+    document["highstate"] = {**summary(report), "seconds": round(steps.seconds["highstate"], 1)}
+    document["checks"] = [asdict(check) for check in looked]
+    bad = [check for check in looked if not check.ok]
+    if bad:
+        raise UpFailed(f"{course_id}: the hub runs but {bad[0].name} is not right: {bad[0].detail}", document)
+    return document
+
+
+class UpFailed(CoursehubError):
+    """The look from outside found something; the document is complete all the same."""
+
+    def __init__(self, message: str, document: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.document = document
+
+
+def _ensure_server(session: Session, progress: Progress) -> Server:
+    access = session.access
+    found = session.cloud.find(session.course_id)
+    if not found:
+        check_order(session)
+    zone = session.zone()
+    if not found:
+        access.forget_host_key()
+    elif not access.known_hosts.exists() and not access.has_first_host_key():
+        raise session.made_elsewhere(found[0])
+    host_key = access.first_host_key() if not found else None
+    if host_key:
+        progress("ordering the droplet")
+        key_id = session.cloud.ensure_key(access.alias, access.client_key().public)
+        session.cloud.ensure_server(
+            session.course_id,
+            name=session.course.domain,
+            size=session.course.size,
+            image=session.course.image,
+            region=session.course.region,
+            key_id=key_id,
+            user_data=user_data(host_private_key=host_key.private, host_public_key=host_key.public),
+        )
+    server = session.cloud.wait_active(session.course_id, progress)
+    access.remember(server)
+    if zone and server.ip:
+        for hostname in session.course.hostnames:
+            session.cloud.ensure_record(zone, hostname, server.ip)
+    access.first_contact(str(server.ip), progress)
+    return server
+
+
+def _document(session: Session, server: Server, steps: Steps) -> dict[str, Any]:
+    professor = session.course.people.professors[0].account
+    passwords = Passwords(session.project, session.course_id)
+    # Only the embedded cloud's hub is reachable from this computer alone; elsewhere a password stays in its file.
+    shown = passwords.read()[professor].clear if session.local else f"see {session.project.shown(passwords.path)}"
+    return {
+        "course": session.course_id,
+        "cloud": session.course.cloud,
+        "server": {key: value for key, value in asdict(server).items() if key != "state"},
+        "url": session.url,
+        "hostname": session.course.domain,
+        "ca_bundle": str(session.ca_bundle) if session.ca_bundle else None,
+        "signin": {"username": professor, "password": shown},
+        "seconds": {
+            "server": round(steps.seconds["server"], 1),
+            "highstate": round(steps.seconds["highstate"], 1),
+            "checks": round(steps.seconds["checks"], 1),
+            "total": round(steps.total, 1),
+        },
+    }
+
+
+def explain(document: dict[str, Any], project: Project) -> list[str]:
+    """What a teacher needs to know after ``up``, line by line."""
+    seconds = document["seconds"]
+    lines = [
+        "",
+        f"  {document['url']}",
+        f"  sign in as {document['signin']['username']}, password {document['signin']['password']}",
+        f"  everybody's first passwords: {project.shown(Passwords(project, document['course']).path)}",
+        f"  server {seconds['server']} s, highstate {seconds['highstate']} s ({document['highstate']['changed']} of "
+        f"{document['highstate']['total']} states changed), look from outside {seconds['checks']} s, "
+        f"together {seconds['total']} s",
+    ]
+    if document["ca_bundle"]:
+        lines += [
+            "  This hub's certificate comes from a test authority. To open it in a browser on this computer, trust",
+            f"  {document['ca_bundle']}: Firefox, Settings, Certificates, Authorities, Import; Chromium the same under",
+            f"  Manage certificates; curl --cacert {document['ca_bundle']} {document['url']}",
+        ]
+    return lines
+
+
+def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
+    """Delete the course's server, its DNS records and its keys. What is gone already is fine."""
+    with claim(project, course_id, "down"), steps.step("down", f"taking {course_id} down") as progress:
+        session = connect(project, course_id, progress)
+        servers = session.cloud.find(course_id)
+        zone = session.cloud.zone_of(session.course.domain) if session.course.dns == "cloud" else None
+        for server in servers:
+            if zone and server.ip:
+                progress("removing the DNS records")
+                for hostname in session.course.hostnames:
+                    session.cloud.remove_record(zone, hostname, server.ip)
+            progress(f"deleting droplet {server.id}")
+            session.cloud.destroy(server)
+        session.cloud.remove_keys(session.access.alias)
+        session.access.forget_server()
+        runtime_file(project, course_id).unlink(missing_ok=True)
+        if session.local and not local.status(project.state).machines:
+            progress("stopping the local cloud")
+            local.stop(project.state, progress)
+    return {"course": course_id, "removed": [server.id for server in servers]}
