@@ -1,0 +1,100 @@
+"""A working copy of this repository's tracked tree with a state directory, and so a local cloud, of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.access import Access
+from runner.hubclient import HubClient
+from runner.passwords import Passwords
+from runner.project import Project
+
+REPO = Path(__file__).resolve().parents[2]
+#: What a working copy needs besides the runner's code, which runs from the repository itself.
+PARTS = ("salt", "formulas", "pillar", "Saltfile")
+
+
+@dataclass
+class Sandbox:
+    """Runs ``coursehub`` verbs, as a user would, on a copy of the tree at ``root``."""
+
+    root: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, root: Path) -> Sandbox:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *PARTS],
+            cwd=REPO, capture_output=True, text=True, check=True,
+        ).stdout
+        for name in filter(None, listed.split("\0")):
+            if (REPO / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(REPO / name, root / name)
+        return cls(root)
+
+    @property
+    def project(self) -> Project:
+        return Project(self.root)
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(REPO), "COURSEHUB_ROOT": str(self.root), **self.environment}
+
+    def popen(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "runner", *arguments], env=self.env, text=True, cwd=self.root,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+
+    def run(self, *arguments: str, seconds: int = 900) -> subprocess.CompletedProcess[str]:
+        process = self.popen(*arguments)
+        stdout, stderr = process.communicate(timeout=seconds)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def json(self, *arguments: str, exit_code: int = 0, seconds: int = 900) -> dict[str, Any]:
+        done = self.run(*arguments, "--json", seconds=seconds)
+        assert done.returncode == exit_code, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)
+
+    def salt_ssh(self, *arguments: str, seconds: int = 600) -> subprocess.CompletedProcess[str]:
+        """salt-ssh typed by hand in the root."""
+        return subprocess.run(
+            [str(Path(sys.executable).parent / "salt-ssh"), *arguments], cwd=self.root, capture_output=True, text=True,
+            timeout=seconds, check=False, stdin=subprocess.DEVNULL,
+        )
+
+    def edit(self, course_id: str, old: str, new: str) -> None:
+        path = self.project.course_file(course_id)
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def on_server(self, course_id: str, script: str, seconds: int = 120) -> str:
+        access = Access(self.project, course_id)
+        server = access.server()
+        assert server is not None
+        return access.run(str(server.ip), script, seconds=seconds)
+
+    def client(self, document: dict[str, Any], account: str) -> HubClient:
+        """A person who has signed in at the hub of an ``up`` document."""
+        client = HubClient(document["hostname"], account, Path(document["ca_bundle"]))
+        client.sign_in(Passwords(self.project, document["course"]).read()[account].clear)
+        return client
+
+    def copy_course(self, old: str, new: str, **replaced: str) -> None:
+        """A second course like the first under its own name; ``replaced`` maps text to text."""
+        text = self.project.course_file(old).read_text(encoding="utf-8")
+        for before, after in replaced.items():
+            assert before in text
+            text = text.replace(before, after)
+        self.project.course_file(new).write_text(text, encoding="utf-8")
+        locks = self.root / "pillar" / "files" / "locks"
+        shutil.copy2(locks / f"{old}.txt", locks / f"{new}.txt")
