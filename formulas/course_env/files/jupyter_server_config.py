@@ -36,7 +36,5 @@ c.KernelManager.transport = "ipc"
 c.AsyncMappingKernelManager.cull_idle_timeout = SETTINGS["kernels"]["cull_idle_after"]
 c.AsyncMappingKernelManager.cull_connected = SETTINGS["kernels"]["cull_connected"]
 c.AsyncMappingKernelManager.cull_busy = False
-# Files that students delete are gone at once instead of filling the disk from a hidden trash.
-c.FileContentsManager.delete_to_trash = False
 for name, traits in SETTINGS["server"].items():
     c[name].update(traits)

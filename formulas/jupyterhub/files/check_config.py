@@ -1,0 +1,80 @@
+"""Say whether the hub would start with a configuration file, before that file replaces one with which it runs.
+
+Loads it as JupyterHub does, refuses traits that no class has, and makes the configured objects, so that wrong types
+show too. Exit code 1 and one line for each mistake.
+"""
+
+import difflib
+import sys
+from pathlib import Path
+
+from jupyterhub import app, auth, proxy, scopes, spawner
+from traitlets.config import Config, PyFileConfigLoader
+from traitlets.config.configurable import Configurable
+
+
+def known_classes(hub):
+    """Return the configurable classes by name, those that the configuration brings included."""
+    chosen = {hub.authenticator_class, hub.spawner_class, hub.proxy_class}
+    found = {}
+    for cls in {app.JupyterHub, auth.Authenticator, spawner.Spawner, proxy.ConfigurableHTTPProxy, *hub.classes, *chosen}:
+        found.update({base.__name__: base for base in cls.__mro__ if issubclass(base, Configurable)})
+    return found
+
+
+def misspelt(config, classes):
+    """Yield a line for each class or trait that does not exist."""
+    for section, traits in config.items():
+        if not isinstance(traits, Config):
+            continue
+        if section not in classes:
+            yield f"no class {section} in JupyterHub{nearest(section, classes)}"
+            continue
+        allowed = classes[section].class_traits(config=True)
+        for trait in traits:
+            if trait not in allowed:
+                yield f"{section} has no setting {trait}{nearest(trait, allowed)}"
+
+
+def nearest(name, names):
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def unknown_scopes(hub):
+    """Yield a line for each scope of load_roles that JupyterHub does not have."""
+    for role in hub.load_roles:
+        for scope in role.get("scopes", []):
+            name = scope.partition("!")[0]
+            if name not in scopes.scope_definitions:
+                yield f"role {role['name']}: no scope {name}{nearest(name, scopes.scope_definitions)}"
+
+
+def main(path):
+    """Check the file at ``path``; return the process's exit code."""
+    try:
+        config = PyFileConfigLoader(Path(path).name, path=str(Path(path).parent)).load_config()
+        hub = app.JupyterHub(config=config)
+        problems = list(misspelt(config, known_classes(hub)))
+        problems += unknown_scopes(hub)
+        hub.authenticator_class(config=config)
+        hub.proxy_class(config=config)
+        check_spawner(hub.spawner_class, config)
+    except Exception as problem:
+        problems = [" ".join(f"{type(problem).__name__}: {problem}".split())]
+    for problem in problems:
+        print(f"hub configuration refused: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def check_spawner(cls, config):
+    """Apply the spawner's settings without making one: making one needs a user and a database."""
+    for section in (base.__name__ for base in cls.__mro__):
+        for trait, value in config.get(section, {}).items():
+            found = cls.class_traits().get(trait)
+            if found is not None:
+                found._validate(cls.__new__(cls), value)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,139 @@
+"""JupyterHub of one class. Made by Salt; it lists no people, so that nobody's coming or going restarts the hub."""
+
+import asyncio
+import grp
+import json
+import os
+import pwd
+import sys
+
+import pamela
+from jupyterhub.auth import PAMAuthenticator
+
+SETTINGS = json.loads(r"""{{ settings | json }}""")
+GROUPS = {
+    *SETTINGS["allowed_groups"],
+    *(group for role in SETTINGS["roles"] for group in role.get("groups", [])),
+}
+
+
+def class_groups(username):
+    """Return those Unix groups of ``username`` that mean something to the hub."""
+    mine = set(os.getgrouplist(username, pwd.getpwnam(username).pw_gid))
+    found = []
+    for name in sorted(GROUPS):
+        try:
+            if grp.getgrnam(name).gr_gid in mine:
+                found.append(name)
+        except KeyError:
+            continue
+    return found
+
+
+class ClassAuthenticator(PAMAuthenticator):
+    """Local accounts, with the machine's accounts and groups as the only authority.
+
+    Asked again for everybody who is signed in: a locked account is signed out, and who left a group loses its role.
+    """
+
+    async def authenticate(self, handler, data):
+        # Phones write the first letter as a capital; Unix accounts have none.
+        data = {**data, "username": data["username"].strip().lower()}
+        username = await super().authenticate(handler, data)
+        return username and {"name": username, "groups": class_groups(username)}
+
+    async def refresh_user(self, user, handler=None):
+        try:
+            check = asyncio.wrap_future(
+                self.executor.submit(pamela.check_account, user.name, service=self.service, encoding=self.encoding)
+            )
+            await check
+            groups = class_groups(user.name)
+        except (pamela.PAMError, KeyError):
+            return False
+        if not self.allowed_groups.intersection(groups):
+            return False
+        return {"name": user.name, "groups": groups}
+
+
+c = get_config()  # noqa: F821
+state = SETTINGS["state"]
+
+c.JupyterHub.bind_url = f"http://127.0.0.1:{SETTINGS['port']}{SETTINGS['base_url']}"
+c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{SETTINGS['hub_port']}"
+c.JupyterHub.db_url = f"sqlite:///{state}/jupyterhub.sqlite"
+c.JupyterHub.upgrade_db = True
+c.JupyterHub.cookie_secret_file = f"{state}/cookie_secret"
+# The proxy is a unit of its own and servers are units of their own: a restart of the hub touches neither.
+c.JupyterHub.cleanup_proxy = False
+c.JupyterHub.cleanup_servers = False
+c.JupyterHub.proxy_check_interval = SETTINGS["proxy_check_interval"]
+c.JupyterHub.concurrent_spawn_limit = SETTINGS["spawner"]["concurrent_spawn_limit"]
+c.JupyterHub.shutdown_on_logout = False
+c.ConfigurableHTTPProxy.should_start = False
+c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{SETTINGS['proxy_api_port']}"
+
+c.JupyterHub.authenticator_class = ClassAuthenticator
+c.ClassAuthenticator.service = "jupyterhub"
+c.ClassAuthenticator.allowed_groups = set(SETTINGS["allowed_groups"])
+c.ClassAuthenticator.manage_groups = True
+c.ClassAuthenticator.auth_refresh_age = 60
+c.ClassAuthenticator.refresh_pre_spawn = True
+
+spawner = SETTINGS["spawner"]
+c.JupyterHub.spawner_class = "systemdspawner.SystemdSpawner"
+c.SystemdSpawner.cmd = spawner["cmd"]
+c.SystemdSpawner.default_url = spawner["default_url"]
+c.SystemdSpawner.start_timeout = spawner["start_timeout"]
+c.SystemdSpawner.http_timeout = spawner["http_timeout"]
+c.SystemdSpawner.mem_limit = spawner["mem_limit"]
+c.SystemdSpawner.cpu_limit = spawner["cpu_limit"]
+c.SystemdSpawner.disable_user_config = True
+c.SystemdSpawner.default_shell = "/bin/bash"
+# Short: the unit's runtime directory holds the kernels' sockets, and a socket's path ends at 107 bytes.
+c.SystemdSpawner.unit_name_template = "jupyter-{USERNAME}"
+c.SystemdSpawner.slice = "class.slice"
+c.SystemdSpawner.isolate_tmp = True
+c.SystemdSpawner.isolate_devices = True
+c.SystemdSpawner.disable_user_sudo = True
+c.SystemdSpawner.unit_extra_properties = {
+    # At the limit the kernel that grew dies; the server lives and tells its student.
+    "OOMPolicy": "continue",
+    # Swap would let a hog thrash the machine instead of ending.
+    "MemorySwapMax": "0",
+    "TasksMax": str(spawner["tasks_max"]),
+    "TimeoutStopSec": "20",
+    "UMask": "0077",
+    **{name: str(value) for name, value in spawner["unit_properties"].items()},
+}
+# The hub's own environment is no business of the students' servers.
+c.SystemdSpawner.env_keep = ["LANG", "LC_ALL"]
+
+roles = [dict(role) for role in SETTINGS["roles"]]
+culler = SETTINGS["culler"]
+if culler["timeout"]:
+    c.JupyterHub.services = [
+        {
+            "name": "idle-culler",
+            "command": [
+                sys.executable,
+                "-m",
+                "jupyterhub_idle_culler",
+                f"--timeout={culler['timeout']}",
+                f"--cull-every={culler['every']}",
+                f"--max-age={culler['max_age']}",
+            ],
+        }
+    ]
+    roles.append(
+        {
+            "name": "idle-culler",
+            "description": "Stops servers that nobody uses",
+            "services": ["idle-culler"],
+            "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
+        }
+    )
+c.JupyterHub.load_roles = roles
+
+for name, traits in SETTINGS["config"].items():
+    c[name].update(traits)

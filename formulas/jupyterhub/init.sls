@@ -1,0 +1,5 @@
+include:
+  - uv
+  - jupyterhub.install
+  - jupyterhub.config
+  - jupyterhub.service

@@ -1,0 +1,24 @@
+{%- from 'jupyterhub/map.jinja' import jupyterhub with context %}
+{%- set root = jupyterhub.root %}
+
+include:
+  - uv
+
+{%- for name, imports, npm in [
+    ('hub', ['jupyterhub.app', 'systemdspawner', 'jupyterhub_idle_culler', 'pamela', 'sqlalchemy.dialects.sqlite'], []),
+    ('proxy', [], ['salt://jupyterhub/files/proxy/package.json', 'salt://jupyterhub/files/proxy/package-lock.json']),
+] %}
+
+{{ root }}/{{ name }}:
+  uv_env.installed:
+    - requirements: salt://jupyterhub/files/{{ name }}.txt
+    - npm: {{ npm | json }}
+    - imports: {{ imports | json }}
+    - link: {{ root }}/{{ name }}/current
+    - keep: {{ jupyterhub.keep }}
+    - uv: {{ jupyterhub.uv }}
+    - python: {{ jupyterhub.python }}
+    - parallel: True
+    - require:
+      - sls: uv
+{%- endfor %}

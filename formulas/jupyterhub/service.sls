@@ -1,0 +1,56 @@
+{%- from 'jupyterhub/map.jinja' import jupyterhub with context %}
+{%- set root = jupyterhub.root %}
+
+include:
+  - jupyterhub.install
+  - jupyterhub.config
+
+jupyterhub-units:
+  file.managed:
+    - names:
+      - /etc/systemd/system/jupyterhub.service:
+        - source: salt://jupyterhub/files/jupyterhub.service
+      - /etc/systemd/system/jupyterhub-proxy.service:
+        - source: salt://jupyterhub/files/jupyterhub-proxy.service
+    - template: jinja
+    - mode: '0644'
+    - context: {{ {
+        'root': root,
+        'state': jupyterhub.state,
+        'port': jupyterhub.port,
+        'hub_port': jupyterhub.hub_port,
+        'proxy_api_port': jupyterhub.proxy_api_port,
+        'base_url': jupyterhub.base_url,
+      } | json }}
+
+/etc/systemd/system/class.slice:
+  file.managed:
+    - source: salt://jupyterhub/files/class.slice
+    - template: jinja
+    - mode: '0644'
+    - context: {{ jupyterhub.class_limits | json }}
+
+# Restarted only for its own sake: each restart cuts every student's websocket for a moment.
+jupyterhub-proxy:
+  service.running:
+    - enable: True
+    - require:
+      - cmd: {{ jupyterhub.state }}/proxy.env
+    - watch:
+      - uv_env: {{ root }}/proxy
+      - file: /etc/systemd/system/jupyterhub-proxy.service
+      - cmd: {{ jupyterhub.state }}/proxy.env
+
+jupyterhub:
+  service.running:
+    - enable: True
+    - require:
+      - service: jupyterhub-proxy
+      - file: /etc/pam.d/jupyterhub
+      - file: /etc/systemd/system/class.slice
+    - watch:
+      - uv_env: {{ root }}/hub
+      - file: /etc/jupyterhub/jupyterhub_config.py
+      - file: /etc/systemd/system/jupyterhub.service
+      - cmd: {{ jupyterhub.state }}/proxy.env
+      - cmd: {{ jupyterhub.state }}/cookie_secret
