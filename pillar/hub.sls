@@ -1,0 +1,49 @@
+# What a course's choices mean for each formula. The only place where both vocabularies meet.
+{%- import_yaml 'courses/' ~ opts.id ~ '.sls' as file %}
+{%- set course = file.course %}
+{%- set people = course.people %}
+{%- set limits = course.get('limits', {}) %}
+{%- set names = [course.domain] + (['www.' ~ course.domain] if course.get('www', true) else []) %}
+{%- set certificate = '/etc/ssl/coursehub/' ~ course.domain %}
+
+base:
+  hostname: {{ course.domain }}
+  timezone: {{ course.get('timezone', 'Etc/UTC') }}
+
+nginx:
+  sites:
+    {{ course.domain }}:
+      aliases: {{ names[1:] | json }}
+      upstream: http://127.0.0.1:8000
+      upload_limit: {{ course.get('upload_limit', '100M') }}
+      certificate: {{ certificate }}/fullchain.pem
+      key: {{ certificate }}/privkey.pem
+
+letsencrypt:
+  email: {{ course.contact | json }}
+  names: {{ names | json }}
+
+# Names of people stay out of /etc/passwd, which every student can read.
+accounts:
+  people:
+{%- for role, group in (('professors', 'instructors'), ('assistants', 'assistants'), ('students', 'students')) %}
+{%-   for person in people.get(role) or [] %}
+    {{ person.account }}:
+      groups: [{{ group }}]
+{%-   endfor %}
+{%- endfor %}
+    # Looks at the hub as a student would: `coursehub check`.
+    coursehub-check:
+      groups: [students]
+
+course_env:
+  lock: salt://locks/{{ opts.id }}.txt
+  extra_imports: {{ course.get('imports', []) | json }}
+
+jupyterhub:
+  spawner:
+    mem_limit: {{ limits.get('memory', '1G') }}
+    cpu_limit: {{ limits.get('cpu', 1.0) }}
+    tasks_max: {{ limits.get('tasks', 512) }}
+  culler:
+    timeout: {{ course.get('idle_after', 120) * 60 }}
