@@ -1,0 +1,104 @@
+{% from 'base/map.jinja' import base with context %}
+{% set hostname = base.fqdn.split('.')[0] %}
+
+include:
+  - base.install
+
+{% if base.fqdn %}
+/etc/hostname:
+  file.managed:
+    - contents: {{ hostname }}
+    - mode: '0644'
+
+/etc/hosts:
+  file.managed:
+    - source: salt://base/files/hosts
+    - template: jinja
+    - context:
+        fqdn: {{ base.fqdn }}
+        hostname: {{ hostname }}
+    - mode: '0644'
+
+# cloud-init would write its own idea of both files at each boot.
+/etc/cloud/cloud.cfg.d/99-coursehub.cfg:
+  file.managed:
+    - contents: |
+        preserve_hostname: true
+        manage_etc_hosts: false
+        hostname: {{ hostname }}
+        fqdn: {{ base.fqdn }}
+    - makedirs: True
+    - mode: '0644'
+
+base-hostname:
+  cmd.run:
+    - name: hostname -F /etc/hostname
+    - unless: test "$(cat /proc/sys/kernel/hostname)" = "{{ hostname }}"
+    - require:
+        - file: /etc/hostname
+        - file: /etc/hosts
+{% endif %}
+
+/etc/timezone:
+  file.managed:
+    - contents: {{ base.timezone }}
+    - mode: '0644'
+    - require:
+        - pkg: base-packages
+
+/etc/localtime:
+  file.symlink:
+    - target: /usr/share/zoneinfo/{{ base.timezone }}
+    - force: True
+    - require:
+        - file: /etc/timezone
+
+{% if base.locale != 'C.UTF-8' %}
+base-locale:
+  locale.present:
+    - name: {{ base.locale }}
+    - require:
+        - pkg: base-packages
+    - require_in:
+        - file: /etc/locale.conf
+{% endif %}
+
+# systemd reads the first, sign-in by PAM the second; on some releases the second is a link to the first.
+/etc/locale.conf:
+  file.managed:
+    - contents: LANG={{ base.locale }}
+    - mode: '0644'
+    - require:
+        - pkg: base-packages
+
+/etc/default/locale:
+  file.managed:
+    - contents: LANG={{ base.locale }}
+    - mode: '0644'
+    - require:
+        - file: /etc/locale.conf
+
+/etc/systemd/journald.conf.d/50-coursehub.conf:
+  file.managed:
+    - source: salt://base/files/journald.conf
+    - template: jinja
+    - context:
+        journal: {{ base.journal | tojson }}
+    - makedirs: True
+    - mode: '0644'
+
+base-journald:
+  cmd.run:
+    - name: systemctl try-restart systemd-journald
+    - onchanges:
+        - file: /etc/systemd/journald.conf.d/50-coursehub.conf
+
+/etc/apt/apt.conf.d/60coursehub-upgrades:
+  file.managed:
+    - source: salt://base/files/unattended-upgrades.conf
+    - template: jinja
+    - context:
+        upgrades: {{ base.upgrades | tojson }}
+    - mode: '0644'
+    - require:
+        - pkg: base-packages
