@@ -1,13 +1,13 @@
 {% from 'base/map.jinja' import base with context %}
-{% set hostname = base.fqdn.split('.')[0] %}
+{% set short = base.hostname.split('.')[0] %}
 
 include:
   - base.install
 
-{% if base.fqdn %}
+{% if base.hostname %}
 /etc/hostname:
   file.managed:
-    - contents: {{ hostname }}
+    - contents: {{ short }}
     - mode: '0644'
 
 /etc/hosts:
@@ -15,8 +15,8 @@ include:
     - source: salt://base/files/hosts
     - template: jinja
     - context:
-        fqdn: {{ base.fqdn }}
-        hostname: {{ hostname }}
+        fqdn: {{ base.hostname }}
+        hostname: {{ short }}
     - mode: '0644'
 
 # cloud-init would write its own idea of both files at each boot.
@@ -25,15 +25,15 @@ include:
     - contents: |
         preserve_hostname: true
         manage_etc_hosts: false
-        hostname: {{ hostname }}
-        fqdn: {{ base.fqdn }}
+        hostname: {{ short }}
+        fqdn: {{ base.hostname }}
     - makedirs: True
     - mode: '0644'
 
 base-hostname:
   cmd.run:
     - name: hostname -F /etc/hostname
-    - unless: test "$(cat /proc/sys/kernel/hostname)" = "{{ hostname }}"
+    - unless: test "$(cat /proc/sys/kernel/hostname)" = "{{ short }}"
     - require:
         - file: /etc/hostname
         - file: /etc/hosts

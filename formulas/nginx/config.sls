@@ -1,0 +1,54 @@
+{% from 'nginx/map.jinja' import nginx with context %}
+
+include:
+  - nginx.install
+
+nginx-acme-webroot:
+  file.directory:
+    - name: {{ nginx.acme_webroot }}
+    - mode: '0755'
+    - makedirs: True
+
+/var/www/coursehub/wait.html:
+  file.managed:
+    - source: salt://nginx/files/wait.html
+    - makedirs: True
+    - mode: '0644'
+
+/usr/local/sbin/coursehub-holding-certificate:
+  file.managed:
+    - source: salt://nginx/files/holding-certificate
+    - mode: '0755'
+
+{% for name, values in nginx.sites | dictsort %}
+{% set aliases = values.get('aliases', nginx.site.aliases) %}
+# nginx does not start without a certificate, and an ACME server does not sign without an answer from nginx.
+nginx-holding-certificate-{{ name }}:
+  cmd.run:
+    - name: >-
+        /usr/local/sbin/coursehub-holding-certificate {{ values.certificate }} {{ values.key }}
+        {{ ([name] + aliases) | join(' ') }}
+    # A link that lost its end counts as missing.
+    - creates:
+        - {{ values.certificate }}
+        - {{ values.key }}
+    - require:
+        - pkg: nginx-packages
+        - file: /usr/local/sbin/coursehub-holding-certificate
+    - require_in:
+        - file: /etc/nginx/nginx.conf
+{% endfor %}
+
+# One file holds all of it, so that the check before it replaces the old one sees what nginx will see.
+/etc/nginx/nginx.conf:
+  file.managed:
+    - source: salt://nginx/files/nginx.conf
+    - template: jinja
+    - context:
+        nginx: {{ nginx | tojson }}
+    - mode: '0644'
+    - check_cmd: /usr/sbin/nginx -t -q -c
+    - require:
+        - pkg: nginx-packages
+        - file: nginx-acme-webroot
+        - file: /var/www/coursehub/wait.html

@@ -1,0 +1,15 @@
+# There before the package, so that the first nginx that starts is a hardened one.
+/etc/systemd/system/nginx.service.d/coursehub.conf:
+  file.managed:
+    - source: salt://nginx/files/nginx-unit.conf
+    - makedirs: True
+    - mode: '0644'
+
+nginx-packages:
+  pkg.installed:
+    - pkgs:
+        - logrotate
+        - nginx
+        - openssl
+    - require:
+        - file: /etc/systemd/system/nginx.service.d/coursehub.conf
