@@ -1,0 +1,243 @@
+"""The local cloud: the provider's API on this host, with systemd-nspawn machines for droplets.
+
+What the runner uses stands here. A cloud belongs to a state directory; everything that it puts on the host carries
+a name derived from that directory, so that several clouds do not touch each other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import CoursehubError
+from runner.local import cgroups, images, network
+from runner.local.host import (
+    ProcessId,
+    Report,
+    forwarding_restore,
+    install_packages,
+    locked,
+    set_hosts_lines,
+    why_unavailable,
+)
+from runner.local.identity import ACME_PORT, ZONE, Identity
+from runner.local.machine import forget_in_nspawn, unmount_below
+from runner.local.pebble import Pebble
+from runner.local.source import source_key
+from runner.local.store import Store
+
+START_SECONDS = 30.0
+
+__all__ = ["LocalCloud", "LocalCloudStatus", "Machine", "ensure_running", "prepare_image", "status", "stop", "why_unavailable"]
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """How to use a running local cloud."""
+
+    endpoint: str
+    """The API's address with the slash at the end, for DIGITALOCEAN_END_POINT."""
+    token: str
+    """For DIGITALOCEAN_ACCESS_TOKEN."""
+    acme_directory: str
+    """pebble's ACME directory, as machines reach it."""
+    acme_ca: Path
+    """PEM of the authority that signed pebble's own HTTPS certificate: a server needs it in ``extra_ca``."""
+    ca_bundle: Path
+    """PEM of every root that pebble has issued from: what a browser must trust."""
+    zone: str
+    """The DNS zone that the account has from the start."""
+    resolver: str
+    """The address of the cloud's name server (port 53)."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A droplet as it stands on this host."""
+
+    id: int
+    name: str
+    status: str
+    ip: str
+    running: bool
+
+
+@dataclass(frozen=True)
+class LocalCloudStatus:
+    """What there is of a local cloud on this host."""
+
+    running: bool
+    endpoint: str | None
+    machines: tuple[Machine, ...]
+
+
+def ensure_running(state: Path, report: Report) -> LocalCloud:
+    """Start the local cloud of a state directory, or find it running.
+
+    Installs the missing Debian packages (named to ``report`` first). A server that died, or runs other code than
+    this, is started anew; machines that should run are booted.
+    Raises CoursehubError where no local cloud can run, when apt fails, or when the server does not come up.
+    """
+    reason = why_unavailable()
+    if reason:
+        raise CoursehubError(reason)
+    identity = Identity.of(state)
+    identity.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    identity.directory.mkdir(exist_ok=True, mode=0o700)
+    with locked(identity.directory / "lock"):
+        install_packages(report)
+        facts = _facts(identity)
+        server = _server(facts)
+        if server is None or facts.get("source") != source_key():
+            if server is not None:
+                _end(server)
+            report("starting the local cloud")
+            facts = _start(identity)
+    return LocalCloud(
+        endpoint=_endpoint(facts),
+        token=(identity.directory / "token").read_text(),
+        acme_directory=f"https://{facts['gateway']}:{ACME_PORT}/dir",
+        acme_ca=Path(str(facts["acme_ca"])),
+        ca_bundle=Path(str(facts["ca_bundle"])),
+        zone=ZONE,
+        resolver=str(facts["gateway"]),
+    )
+
+
+def prepare_image(slug: str, report: Report) -> None:
+    """Build an image now if it is not in the cache, telling ``report``; else the first droplet's boot does, silently.
+
+    Raises CoursehubError for an unknown image, a full disk or a failing build.
+    """
+    images.base_image(slug, report)
+
+
+def status(state: Path) -> LocalCloudStatus:
+    """What runs, without changing anything; works for everyone who may read the state directory."""
+    identity = Identity.of(state)
+    facts = _facts(identity)
+    running = _server(facts) is not None
+    machines = []
+    for droplet in Store(identity.directory / "account.json").account.droplets:
+        process = _machine_process(identity, droplet.id)
+        address = network.recorded_subnet(identity)
+        machines.append(
+            Machine(
+                id=droplet.id,
+                name=droplet.name,
+                status=droplet.status,
+                ip=address.address(droplet.slot) if address else "",
+                running=process is not None and process.alive(),
+            )
+        )
+    return LocalCloudStatus(running, _endpoint(facts) if running else None, tuple(machines))
+
+
+def stop(state: Path, report: Report) -> None:
+    """Destroy all machines of a local cloud and everything that it put on this host; safe to repeat.
+
+    Works from what is on the host, not from what a server knows, so that a killed server is no hindrance.
+    """
+    identity = Identity.of(state)
+    if not identity.data.exists() and not identity.directory.exists():
+        return
+    if os.geteuid() != 0:
+        raise CoursehubError("only root can stop a local cloud; run this again with sudo")
+    report("stopping the local cloud")
+    identity.directory.mkdir(parents=True, exist_ok=True)
+    with locked(identity.directory / "lock"):
+        for process in (_server(_facts(identity)), Pebble.process(identity.directory / "pebble")):
+            if process is not None:
+                _end(process)
+        _remove_machines(identity)
+        network.remove(identity)
+        set_hosts_lines(identity.hosts_mark, {})
+        shutil.rmtree(identity.data, ignore_errors=True)
+        forwarding_restore()
+    shutil.rmtree(identity.directory, ignore_errors=True)
+
+
+def _remove_machines(identity: Identity) -> None:
+    homes = identity.data / "machines"
+    ways = cgroups.of_this_host()
+    for home in sorted(homes.iterdir()) if homes.is_dir() else ():
+        process = _machine_process(identity, int(home.name))
+        if process is not None:
+            process.signal(signal.SIGKILL)
+        name = identity.machine(int(home.name))
+        ways.destroy(name)
+        forget_in_nspawn(name)
+    unmount_below(identity.data)
+
+
+def _machine_process(identity: Identity, droplet_id: int) -> ProcessId | None:
+    try:
+        record = json.loads((identity.data / "machines" / str(droplet_id) / "process.json").read_text())
+        return ProcessId(record["pid"], record["started"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _facts(identity: Identity) -> dict[str, object]:
+    try:
+        facts = json.loads((identity.directory / "server.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _server(facts: dict[str, object]) -> ProcessId | None:
+    if not facts:
+        return None
+    process = ProcessId(int(str(facts["pid"])), int(str(facts["started"])))
+    return process if process.alive() else None
+
+
+def _endpoint(facts: dict[str, object]) -> str:
+    return f"http://127.0.0.1:{facts['port']}/v2/"
+
+
+def _start(identity: Identity) -> dict[str, object]:
+    path = identity.directory / "server.log"
+    root = Path(__file__).resolve().parents[2]
+    with path.open("ab") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "runner.local.server", "--state", str(identity.state)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": str(root)},
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if child.poll() is not None:
+            break
+        facts = _facts(identity)
+        if facts.get("pid") == child.pid:
+            return facts
+        time.sleep(0.05)
+    lines = path.read_text(errors="replace").strip().splitlines() or ["no message"]
+    if child.poll() is None:
+        child.kill()
+    raise CoursehubError(f"the local cloud did not start: {lines[-1]}; its log is {path}")
+
+
+def _end(process: ProcessId, timeout: float = 5.0) -> None:
+    process.signal(signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    while process.alive() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.signal(signal.SIGKILL)
+    while process.alive() and time.monotonic() < deadline + timeout:
+        time.sleep(0.02)
+
+

@@ -1,0 +1,234 @@
+"""The cloud behind the API: what an order does to the account and to machines, and the watch over those."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+from runner.errors import CoursehubError
+from runner.local.catalog import SIZES
+from runner.local.cgroups import Limits
+from runner.local.machine import MachineBackend, MachineSpec
+from runner.local.store import Action, Droplet, Store, now
+
+BOOT_SECONDS = 120.0
+WATCH_SECONDS = 0.25
+# A machine that dies again and again is not booted again and again without a pause.
+MAX_PAUSE_SECONDS = 30.0
+
+
+class ApiError(Exception):
+    """An answer other than success, in the provider's words."""
+
+    def __init__(self, status: int, id: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.id = id
+        self.message = message
+
+
+def unprocessable(message: str) -> ApiError:
+    """The request is understood and cannot be done."""
+    return ApiError(422, "unprocessable_entity", message)
+
+
+class Cloud:
+    """Droplets and their actions. Thread-safe; whoever reads the account does so inside ``changing()``."""
+
+    def __init__(self, store: Store, backend: MachineBackend, log: Callable[[str], None]) -> None:
+        self.store = store
+        self.backend = backend
+        self._log = log
+        self._lock = threading.RLock()
+        self._machine_locks: dict[int, threading.RLock] = {}
+        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="action")
+        self._stop = threading.Event()
+        self._failures: dict[int, tuple[int, float]] = {}
+
+    @contextmanager
+    def changing(self) -> Iterator[Store]:
+        """The account, alone; saved at the end."""
+        with self._lock:
+            before = self.store.account.model_dump_json()
+            yield self.store
+            if self.store.account.model_dump_json() != before:
+                self.store.save()
+
+    @contextmanager
+    def reading(self) -> Iterator[Store]:
+        """The account, alone."""
+        with self._lock:
+            yield self.store
+
+    def resume(self) -> None:
+        """Go on with what an earlier server left undone, then watch."""
+        with self.reading() as store:
+            pending = [action for action in store.account.actions if action.status == "in-progress"]
+        for action in pending:
+            self.perform(action)
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop watching; machines stay as they are."""
+        self._stop.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def spec(self, droplet: Droplet) -> MachineSpec:
+        """The machine of a droplet."""
+        size = SIZES[droplet.size]
+        return MachineSpec(
+            droplet_id=droplet.id,
+            slot=droplet.slot,
+            name=droplet.name,
+            image=droplet.image,
+            limits=Limits(memory=size.memory * 1024**2, vcpus=size.vcpus),
+            user_data=droplet.user_data,
+            public_keys=tuple(droplet.public_keys),
+        )
+
+    def new_action(self, store: Store, droplet: Droplet, kind: str, argument: dict[str, object] | None = None) -> Action:
+        """Record an action on a droplet; `perform` does it. Raises ApiError while another one runs."""
+        if self._pending(store, droplet.id):
+            raise unprocessable("Droplet already has a pending event.")
+        action = Action(
+            id=store.new_id(),
+            droplet_id=droplet.id,
+            type=kind,
+            region=droplet.region,
+            started_at=now(),
+            argument=argument or {},
+        )
+        store.account.actions.append(action)
+        return action
+
+    def perform(self, action: Action) -> Future[None]:
+        """Do an action in the background."""
+        return self._pool.submit(self._perform, action)
+
+    def destroy(self, droplet_id: int) -> None:
+        """Remove a droplet and its machine; the actions on it stay, as the provider keeps them."""
+        with self.reading() as store:
+            droplet = _find(store, droplet_id)
+            if droplet is None:
+                raise ApiError(404, "not_found", "The resource you were accessing could not be found.")
+            spec = self.spec(droplet)
+            # From here on the watch leaves it alone, and a boot that is under way gives up.
+            droplet.on = False
+        with self._machine_lock(droplet_id):
+            self.backend.destroy(spec)
+            with self.changing() as store:
+                store.account.droplets = [d for d in store.account.droplets if d.id != droplet_id]
+                for action in store.account.actions:
+                    if action.droplet_id == droplet_id and action.status == "in-progress":
+                        _finish(action, "errored")
+        self._machine_locks.pop(droplet_id, None)
+
+    def _machine_lock(self, droplet_id: int) -> threading.RLock:
+        with self._lock:
+            return self._machine_locks.setdefault(droplet_id, threading.RLock())
+
+    def _pending(self, store: Store, droplet_id: int) -> bool:
+        return any(a.droplet_id == droplet_id and a.status == "in-progress" for a in store.account.actions)
+
+    def _perform(self, action: Action) -> None:
+        try:
+            with self._machine_lock(action.droplet_id):
+                self._do(action)
+            outcome = True
+        except Exception as error:
+            # Whatever it is, the action must end, or its droplet would be locked for ever.
+            detail = error if isinstance(error, CoursehubError) else repr(error)
+            self._log(f"action {action.type} on droplet {action.droplet_id} failed: {detail}")
+            outcome = False
+        with self.changing():
+            if action.status == "in-progress":
+                _finish(action, "completed" if outcome else "errored")
+
+    def _do(self, action: Action) -> None:
+        with self.changing() as store:
+            droplet = _find(store, action.droplet_id)
+            if droplet is None:
+                return
+            wanted_on = action.type in ("create", "power_on", "reboot", "power_cycle") or (
+                action.type in ("rename",) and droplet.on
+            )
+            droplet.on = wanted_on
+            if action.type == "resize":
+                size = SIZES[str(action.argument["size"])]
+                droplet.size = size.slug
+                droplet.disk = size.disk if action.argument.get("disk") else droplet.disk
+            if action.type == "rename":
+                droplet.name = str(action.argument["name"])
+                return
+            spec = self.spec(droplet)
+        if action.type not in ("create", "power_on"):
+            self.backend.stop(spec, graceful=action.type in ("shutdown", "reboot"))
+        if wanted_on:
+            self.backend.start(spec)
+            self._wait_ready(spec)
+        with self.changing():
+            droplet.status = "active" if wanted_on else "off"
+
+    def _wait_ready(self, spec: MachineSpec) -> None:
+        deadline = time.monotonic() + BOOT_SECONDS
+        while time.monotonic() < deadline:
+            if self.backend.ready(spec):
+                return
+            with self.reading() as store:
+                droplet = _find(store, spec.droplet_id)
+                if droplet is None or not droplet.on:
+                    return
+            if not self.backend.running(spec):
+                self.backend.start(spec)
+            self._stop.wait(0.1)
+        raise CoursehubError(f"machine {spec.name} did not answer on port 22 within {BOOT_SECONDS:.0f} s")
+
+    def _watch(self) -> None:
+        while not self._stop.wait(WATCH_SECONDS):
+            with self.reading() as store:
+                specs = [
+                    self.spec(d) for d in store.account.droplets if d.on and not self._pending(store, d.id)
+                ]
+            for spec in specs:
+                self._revive(spec)
+
+    def _revive(self, spec: MachineSpec) -> None:
+        lock = self._machine_lock(spec.droplet_id)
+        if not lock.acquire(blocking=False):
+            return
+        try:
+            if self.backend.running(spec) or not self._may_retry(spec.droplet_id) or not self._wanted(spec):
+                return
+            self._log(f"machine {spec.droplet_id} is down; booting it again")
+            self.backend.start(spec)
+        except CoursehubError as error:
+            self._log(f"machine {spec.droplet_id} does not boot: {error}")
+        finally:
+            lock.release()
+
+    def _wanted(self, spec: MachineSpec) -> bool:
+        with self.reading() as store:
+            droplet = _find(store, spec.droplet_id)
+            return droplet is not None and droplet.on
+
+    def _may_retry(self, droplet_id: int) -> bool:
+        count, last = self._failures.get(droplet_id, (0, 0.0))
+        since = time.monotonic() - last
+        if since > 2 * MAX_PAUSE_SECONDS:
+            count = 0
+        if count and since < min(MAX_PAUSE_SECONDS, 0.5 * 2**count):
+            return False
+        self._failures[droplet_id] = (count + 1, time.monotonic())
+        return True
+
+
+def _find(store: Store, droplet_id: int) -> Droplet | None:
+    return next((d for d in store.account.droplets if d.id == droplet_id), None)
+
+
+def _finish(action: Action, status: str) -> None:
+    action.status = "completed" if status == "completed" else "errored"
+    action.completed_at = now()

@@ -1,0 +1,196 @@
+"""What a local cloud needs of, and changes on, this host outside its own directories."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import CoursehubError
+from runner.local.identity import DATA_ROOT
+
+Report = Callable[[str], None]
+
+IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+FORWARD_MARK = DATA_ROOT / "ip_forward-was-off"
+HOSTS = Path("/etc/hosts")
+
+# A program that proves each Debian package present, so that a host that has it from elsewhere is left alone.
+PACKAGES = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
+    "ip": "iproute2",
+    "pebble": "pebble",
+    "nsenter": "util-linux",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
+}
+
+OTHER_WAYS = (
+    "set DIGITALOCEAN_ACCESS_TOKEN and `cloud: digitalocean` in the course's pillar, "
+    "or name an existing server there"
+)
+
+
+def run(
+    argv: Sequence[str], *, stdin: str | None = None, check: bool = True, env: Mapping[str, str] | None = None
+) -> str:
+    """Run a command of the host and return its standard output.
+
+    Raises CoursehubError with the command's last line of standard error.
+    """
+    try:
+        done = subprocess.run(
+            list(argv), input=stdin, capture_output=True, text=True, check=False, env=None if env is None else dict(env)
+        )
+    except FileNotFoundError as error:
+        raise CoursehubError(f"{argv[0]} is not installed; run `coursehub local start` as root") from error
+    if check and done.returncode != 0:
+        lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+        raise CoursehubError(f"`{' '.join(argv[:6])}` failed: {lines[-1]}; the local cloud needs it to work")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file; the kernel lets go of it when its holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def write_atomic(path: Path, text: str, mode: int = 0o644) -> None:
+    """Replace a file as a whole: a reader, or a crash, sees the old or the new content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """A process that cannot be mistaken for a later one with the same number.
+
+    ``started`` is field 22 of /proc/PID/stat: clock ticks after boot (proc(5)).
+    """
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessId | None:
+        """The process that has this number now; None if none has."""
+        fields = _stat(pid)
+        return cls(pid, int(fields[19])) if fields else None
+
+    def alive(self) -> bool:
+        """Whether it still runs; a zombie does not."""
+        fields = _stat(self.pid)
+        return fields is not None and int(fields[19]) == self.started and fields[0] not in "ZX"
+
+    def signal(self, number: int) -> None:
+        """Send a signal, unless it is gone."""
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+def _stat(pid: int) -> list[str] | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The command's name, in parentheses, may hold anything; what we read comes after the last one.
+    return text.rpartition(")")[2].split()
+
+
+def why_unavailable() -> str | None:
+    """One line that says why no local cloud can run here and names the other ways; None if one can."""
+    reason = None
+    if os.uname().sysname != "Linux":
+        reason = "it needs Linux"
+    elif os.geteuid() != 0:
+        reason = "it needs root (try sudo)"
+    elif not shutil.which("apt-get") and missing_packages():
+        reason = f"it needs {', '.join(missing_packages())}, and this host has no apt-get to install them with"
+    elif not _may_make_namespaces():
+        reason = "this host may not make mounts and network namespaces (an unprivileged container?)"
+    return f"the local cloud cannot run here: {reason}; {OTHER_WAYS}" if reason else None
+
+
+def _may_make_namespaces() -> bool:
+    if not shutil.which("unshare"):
+        return True
+    probe = ["unshare", "--mount", "--net", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+def missing_packages() -> list[str]:
+    """Debian packages that the local cloud still needs on this host."""
+    return [
+        package
+        for proof, package in PACKAGES.items()
+        if not (Path(proof).exists() if proof.startswith("/") else shutil.which(proof))
+    ]
+
+
+def install_packages(report: Report) -> None:
+    """Install what is missing, naming it first. Raises CoursehubError when apt cannot."""
+    missing = missing_packages()
+    if not missing:
+        return
+    report(f"installing the Debian packages {' '.join(missing)}")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update", "-q"], env=env)
+    run(
+        ["apt-get", "install", "-yq", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", *missing],
+        env=env,
+    )
+
+
+def forwarding_on() -> None:
+    """Let the kernel route for the machines, and remember if it did not before."""
+    with locked(DATA_ROOT / "lock"):
+        if IP_FORWARD.read_text().strip() == "0":
+            FORWARD_MARK.touch()
+            IP_FORWARD.write_text("1\n")
+
+
+def forwarding_restore() -> None:
+    """Put ip_forward back if a local cloud had set it and none is left."""
+    with locked(DATA_ROOT / "lock"):
+        others = [entry for entry in DATA_ROOT.iterdir() if entry.is_dir()]
+        if FORWARD_MARK.exists() and not others:
+            IP_FORWARD.write_text("0\n")
+            FORWARD_MARK.unlink()
+
+
+def set_hosts_lines(mark: str, names: Mapping[str, str]) -> None:
+    """Make /etc/hosts carry exactly these names (name to address) in lines that end with the mark."""
+    with locked(DATA_ROOT / "lock"):
+        old = HOSTS.read_text()
+        kept = [line for line in old.splitlines() if not line.endswith(mark)]
+        ours = [f"{address} {name} {mark}" for name, address in sorted(names.items())]
+        new = "\n".join([*kept, *ours]) + "\n"
+        if new == old or (not ours and len(kept) == len(old.splitlines())):
+            return
+        try:
+            write_atomic(HOSTS, new, HOSTS.stat().st_mode & 0o777)
+        except OSError:
+            # In a container /etc/hosts is a mount, which cannot be renamed over.
+            HOSTS.write_text(new)

@@ -1,0 +1,85 @@
+"""Names and places of one local cloud, all derived from its state directory."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+DATA_ROOT = Path("/var/lib/coursehub")
+CACHE_ROOT = Path("/var/cache/coursehub")
+ZONE = "coursehub.test"
+DNS_PORT = 53
+ACME_PORT = 14000
+METADATA_PORT = 8169
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One local cloud on this host; two state directories never share a name, a file or an address.
+
+    Interface names fit into the kernel's 15 characters.
+    """
+
+    state: Path
+    key: str
+
+    @classmethod
+    def of(cls, state: Path) -> Identity:
+        """The identity that belongs to a state directory, which need not exist yet."""
+        resolved = state.resolve()
+        return cls(resolved, hashlib.sha256(str(resolved).encode()).hexdigest()[:8])
+
+    @property
+    def directory(self) -> Path:
+        """What the API knows: token, droplets, records, logs."""
+        return self.state / "cloud"
+
+    @property
+    def data(self) -> Path:
+        """The machines' disks."""
+        return DATA_ROOT / self.key
+
+    @property
+    def bridge(self) -> str:
+        """The cloud's bridge, on which the gateway address lives."""
+        return f"ch-{self.key}"
+
+    @property
+    def nft_table(self) -> str:
+        """The nftables table (family ip) with masquerading and the metadata redirect."""
+        return f"coursehub_{self.key}"
+
+    @property
+    def hosts_mark(self) -> str:
+        """The comment at the end of our lines in /etc/hosts."""
+        return f"# coursehub-{self.key}"
+
+    def netns(self, droplet_id: int) -> str:
+        """A machine's network namespace."""
+        return f"ch-{self.key}-{droplet_id}"
+
+    def machine(self, droplet_id: int) -> str:
+        """A machine's name for systemd-nspawn, and of its control groups."""
+        return f"ch-{self.key}-{droplet_id}"
+
+    def veth(self, slot: int) -> str:
+        """The host's end of a machine's cable."""
+        return f"chv{self.key}.{slot}"
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """The /24 network of one local cloud."""
+
+    network: ipaddress.IPv4Network
+
+    @property
+    def gateway(self) -> str:
+        """The host's address: gateway, name server, ACME server, metadata."""
+        return str(self.network.network_address + 1)
+
+    def address(self, slot: int) -> str:
+        """The machine's address in a slot (10 to 250)."""
+        return str(self.network.network_address + slot)

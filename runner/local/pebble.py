@@ -1,0 +1,209 @@
+"""The certificate authority: pebble, kept running, with every root it ever made remembered for browsers."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import json
+import os
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from runner.local.host import ProcessId, write_atomic
+from runner.local.identity import ACME_PORT, DNS_PORT
+
+START_SECONDS = 10.0
+WATCH_SECONDS = 0.5
+CERTIFICATE_DAYS = 90
+CA_YEARS = 10
+
+
+class Pebble:
+    """pebble on the gateway's address; its process outlives ours and is found again by the next server."""
+
+    def __init__(self, directory: Path, gateway: str, log: Callable[[str], None]) -> None:
+        self._directory = directory
+        self._gateway = gateway
+        self._log = log
+        self._stop = threading.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def ca(self) -> Path:
+        """The PEM of the authority that signed pebble's own HTTPS certificate."""
+        return self._directory / "acme-ca.pem"
+
+    @property
+    def bundle(self) -> Path:
+        """The PEM of all roots that pebble has issued from, oldest first."""
+        return self._directory / "ca-bundle.pem"
+
+    def start(self) -> None:
+        """Start, or adopt, pebble and keep it running."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_https_certificate(self._directory, self._gateway)
+        self._ensure()
+        threading.Thread(target=self._watch, name="pebble", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop watching; pebble goes on."""
+        self._stop.set()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(WATCH_SECONDS):
+            try:
+                self._ensure()
+            except Exception as error:
+                # A watch that died would leave the cloud without certificates until somebody notices.
+                self._log(f"pebble: {error!r}")
+
+    def _ensure(self) -> None:
+        if self._child is not None:
+            self._child.poll()
+        process = self.process(self._directory)
+        if process and process.alive():
+            return
+        port = _free_port()
+        config = self._directory / "config.json"
+        write_atomic(config, json.dumps(self._config(port)), 0o600)
+        environment = {"PATH": os.environ.get("PATH", "/usr/bin"), "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
+        with (self._directory / "pebble.log").open("wb") as output:
+            child = subprocess.Popen(
+                ["pebble", "-config", str(config), "-dnsserver", f"{self._gateway}:{DNS_PORT}"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd="/",
+                env=environment,
+            )
+        self._child = child
+        process = ProcessId.of(child.pid)
+        if process:
+            write_atomic(self._directory / "process.json", json.dumps(process.__dict__))
+        self._remember_root(port)
+        self._log(f"pebble started, process {child.pid}")
+
+    @staticmethod
+    def process(directory: Path) -> ProcessId | None:
+        """The pebble that this directory's records name."""
+        try:
+            return ProcessId(**json.loads((directory / "process.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _config(self, management_port: int) -> dict[str, object]:
+        return {
+            "pebble": {
+                "listenAddress": f"{self._gateway}:{ACME_PORT}",
+                # Gives the root's private key to whoever asks: for this host alone.
+                "managementListenAddress": f"127.0.0.1:{management_port}",
+                "certificate": str(self._directory / "https.pem"),
+                "privateKey": str(self._directory / "https.key"),
+                "httpPort": 80,
+                "tlsPort": 443,
+                "ocspResponderURL": "",
+                "externalAccountBindingRequired": False,
+                "certificateValidityPeriod": CERTIFICATE_DAYS * 86400,
+            }
+        }
+
+    def _remember_root(self, port: int) -> None:
+        context = ssl.create_default_context(cafile=str(self.ca))
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                with urllib.request.urlopen(  # noqa: S310
+                    f"https://127.0.0.1:{port}/roots/0", context=context, timeout=2
+                ) as answer:
+                    root = answer.read().decode()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        known = self.bundle.read_text() if self.bundle.exists() else ""
+        if root.strip() not in known:
+            write_atomic(self.bundle, known + root.strip() + "\n")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_https_certificate(directory: Path, gateway: str) -> None:
+    """A small authority and the certificate that it signs for pebble's HTTPS; made once, kept over restarts."""
+    if (directory / "https.pem").exists():
+        return
+    ca_key = ec.generate_private_key(ec.SECP256R1())
+    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"coursehub local cloud, HTTPS of pebble at {gateway}")])
+    ca = (
+        _builder(ca_name, ca_name, ca_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(ca=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    key = ec.generate_private_key(ec.SECP256R1())
+    names: list[x509.GeneralName] = [
+        x509.IPAddress(ipaddress.ip_address(gateway)),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+        x509.DNSName("localhost"),
+    ]
+    leaf = (
+        _builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pebble")]), ca_name, key.public_key())
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(ca=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        # Python 3.13 and later verify strictly and want to see which key signed.
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    write_atomic(directory / "https.key", private.decode(), 0o600)
+    write_atomic(directory / "acme-ca.pem", ca.public_bytes(serialization.Encoding.PEM).decode())
+    write_atomic(directory / "https.pem", leaf.public_bytes(serialization.Encoding.PEM).decode())
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=365 * CA_YEARS))
+    )
+
+
+def _key_usage(*, ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -1,0 +1,195 @@
+"""The cloud's one long-lived process: API, metadata, name server, pebble's keeper and the watch over the machines.
+
+Run as `python -m runner.local.server --state DIR`; `runner.local.ensure_running` does. It may be killed at any
+moment: machines and pebble go on, and the next one takes them over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import datetime
+import json
+import os
+import secrets
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from runner.errors import CoursehubError
+from runner.local import api, dns, metadata, network
+from runner.local.cloud import Cloud
+from runner.local.faults import Faults
+from runner.local.host import ProcessId, set_hosts_lines, write_atomic
+from runner.local.identity import DNS_PORT, METADATA_PORT, ZONE, Identity
+from runner.local.machine import NspawnBackend
+from runner.local.pebble import Pebble
+from runner.local.source import source_key
+from runner.local.store import Domain, Store
+
+HOSTS_SECONDS = 0.2
+RST = struct.pack("ii", 1, 0)
+
+
+class _Protocol(H11Protocol):
+    """HTTP over connections that a fault can cut."""
+
+    by_client: dict[tuple[str, int], asyncio.Transport] = {}  # noqa: RUF012  # shared on purpose
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.by_client[transport.get_extra_info("peername")[:2]] = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for peer, transport in list(self.by_client.items()):
+            if transport is self.transport:
+                del self.by_client[peer]
+        super().connection_lost(exc)
+
+
+def cut(client: tuple[str, int]) -> None:
+    """Reset a client's connection."""
+    transport = _Protocol.by_client.get((client[0], client[1]))
+    if transport is not None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+        transport.abort()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until killed. One line on standard error, and exit 1, when it cannot start."""
+    parser = argparse.ArgumentParser(prog="runner.local.server")
+    parser.add_argument("--state", type=Path, required=True)
+    identity = Identity.of(parser.parse_args(argv).state)
+    try:
+        asyncio.run(_serve(identity))
+    except (CoursehubError, OSError) as error:
+        log(f"cannot serve: {error}")
+        return 1
+    return 0
+
+
+def log(line: str) -> None:
+    """One line with the time, to the log that standard error is."""
+    print(f"{datetime.datetime.now(datetime.UTC):%H:%M:%S} {line}", file=sys.stderr, flush=True)
+
+
+async def _serve(identity: Identity) -> None:
+    directory = identity.directory
+    subnet = network.ensure(identity)
+    store = Store(directory / "account.json")
+    backend = NspawnBackend(identity, subnet, log)
+    cloud = Cloud(store, backend, log)
+    with cloud.changing():
+        if not store.account.domains:
+            store.add_domain(ZONE)
+
+    def domains() -> list[Domain]:
+        with cloud.reading() as current:
+            return [domain.model_copy(deep=True) for domain in current.account.domains]
+
+    dns.serve(subnet.gateway, DNS_PORT, domains)
+    pebble = Pebble(directory / "pebble", subnet.gateway, log)
+    pebble.start()
+    cloud.resume()
+    threading.Thread(target=_keep_hosts, args=(identity, domains), name="hosts", daemon=True).start()
+
+    token = _token(directory)
+    app = api.make_app(
+        cloud,
+        token=token,
+        gateway=subnet.gateway,
+        netmask=str(subnet.network.netmask),
+        faults=Faults(directory / "faults.json"),
+        cut=cut,
+    )
+    listener = _listener(directory)
+    main_server = uvicorn.Server(_config(app, http=_Protocol))
+    metadata_server = uvicorn.Server(_config(metadata.make_app(cloud)))
+    metadata_listener = _bind(subnet.gateway, METADATA_PORT)
+    port = listener.getsockname()[1]
+    process = ProcessId.of(os.getpid())
+    assert process is not None  # noqa: S101  # we are alive
+    facts = {
+        "pid": process.pid,
+        "started": process.started,
+        "source": source_key(),
+        "port": port,
+        "gateway": subnet.gateway,
+        "acme_ca": str(pebble.ca),
+        "ca_bundle": str(pebble.bundle),
+    }
+    write_atomic(directory / "server.json", json.dumps(facts))
+    log(f"serving on port {port}, machines on {subnet.network}")
+    await asyncio.gather(
+        main_server.serve(sockets=[listener]), metadata_server.serve(sockets=[metadata_listener])
+    )
+    cloud.close()
+    pebble.close()
+
+
+def _config(app: object, http: object = "h11") -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        http=http,  # type: ignore[arg-type]
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _token(directory: Path) -> str:
+    path = directory / "token"
+    if not path.exists():
+        write_atomic(path, secrets.token_hex(32), 0o600)
+    return path.read_text()
+
+
+def _listener(directory: Path) -> socket.socket:
+    """On the port of the last time if it is free, so that a printed endpoint stays true."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return _bind("127.0.0.1", int(json.loads((directory / "server.json").read_text())["port"]))
+    return _bind("127.0.0.1", 0)
+
+
+def _bind(address: str, port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _keep_hosts(identity: Identity, domains: Callable[[], list[Domain]]) -> None:
+    """Keep /etc/hosts in step with the address records, so that a browser on this host finds the machines."""
+    shown: dict[str, str] | None = None
+    pause = threading.Event()
+    while True:
+        names = {
+            dns.full_name(record, domain): record.data
+            for domain in domains()
+            for record in domain.records
+            if record.type == "A" and "*" not in record.name
+        }
+        if names != shown:
+            try:
+                set_hosts_lines(identity.hosts_mark, names)
+                shown = names
+            except OSError as error:
+                log(f"/etc/hosts: {error}")
+        pause.wait(HOSTS_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
