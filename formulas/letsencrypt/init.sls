@@ -1,0 +1,82 @@
+{% from 'letsencrypt/map.jinja' import letsencrypt with context %}
+{% set first = letsencrypt.names | first | default('') %}
+
+letsencrypt-packages:
+  pkg.installed:
+    - pkgs:
+        - certbot
+        - python3-dnspython
+
+/usr/local/sbin/coursehub-cert:
+  file.managed:
+    - source: salt://letsencrypt/files/coursehub-cert
+    - mode: '0755'
+
+/etc/coursehub/cert.json:
+  file.serialize:
+    - dataset:
+        names: {{ letsencrypt.names | tojson }}
+        email: {{ letsencrypt.email | tojson }}
+        directory: {{ letsencrypt.directory | tojson }}
+        addresses: {{ letsencrypt.addresses | tojson }}
+        webroot: {{ letsencrypt.webroot | tojson }}
+        live: {{ letsencrypt.live or '/etc/ssl/coursehub/' ~ first }}
+        reload: {{ letsencrypt.reload | tojson }}
+        dns_wait: {{ letsencrypt.dns_wait }}
+    - serializer: json
+    - makedirs: True
+    - mode: '0600'
+
+/etc/letsencrypt/renewal-hooks/deploy/coursehub:
+  file.managed:
+    - contents: |
+        #!/bin/sh
+        # certbot's own timer renewed a certificate.
+        exec /usr/local/sbin/coursehub-cert deployed
+    - makedirs: True
+    - mode: '0755'
+    - require:
+        - pkg: letsencrypt-packages
+
+/etc/systemd/system/coursehub-cert.service:
+  file.managed:
+    - source: salt://letsencrypt/files/coursehub-cert.service
+    - mode: '0644'
+
+/etc/systemd/system/coursehub-cert.timer:
+  file.managed:
+    - source: salt://letsencrypt/files/coursehub-cert.timer
+    - template: jinja
+    - context:
+        interval: {{ letsencrypt.interval }}
+    - mode: '0644'
+
+# After the packages: enabling a unit of a package that is not there fails.
+letsencrypt-renewal-timer:
+  service.running:
+    - name: certbot.timer
+    - enable: True
+    - require:
+        - pkg: letsencrypt-packages
+
+{% if letsencrypt.names %}
+letsencrypt-certificate:
+  acme.certificate:
+    - name: {{ first }}
+    - require:
+        - pkg: letsencrypt-packages
+        - file: /usr/local/sbin/coursehub-cert
+        - file: /etc/coursehub/cert.json
+        - file: /etc/letsencrypt/renewal-hooks/deploy/coursehub
+
+# Goes on by itself with names that are not in DNS yet and with a CA that did not answer.
+letsencrypt-retry-timer:
+  service.running:
+    - name: coursehub-cert.timer
+    - enable: True
+    - require:
+        - acme: letsencrypt-certificate
+    - watch:
+        - file: /etc/systemd/system/coursehub-cert.service
+        - file: /etc/systemd/system/coursehub-cert.timer
+{% endif %}
