@@ -252,11 +252,12 @@ def _compile_in_background(target):
     """
     if (target / COMPILED).exists():
         return
-    command = f"{target}/bin/python -m compileall -q -j 0 {target}/lib; touch {target}/{COMPILED}"
+    command = f"{target}/bin/python -m compileall -q -j 1 {target}/lib; touch {target}/{COMPILED}"
     subprocess.run(
         [
             *("systemd-run", "--quiet", "--collect", "--unit", _unit(target), "--nice=19"),
-            *("--property=CPUSchedulingPolicy=idle", "--property=IOSchedulingClass=idle"),
+            # The weight, because the scheduling class counts only inside the unit's own cgroup.
+            *("--property=CPUSchedulingPolicy=idle", "--property=CPUWeight=1", "--property=IOSchedulingClass=idle"),
             *("--property=UMask=0022", "/bin/sh", "-c", command),
         ],
         stdin=subprocess.DEVNULL,

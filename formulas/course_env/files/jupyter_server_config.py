@@ -17,7 +17,6 @@ class ClassKernelManager(AsyncMappingKernelManager):
 
     @property
     def last_kernel_activity(self):
-        last = super().last_kernel_activity
         now = datetime.now(timezone.utc)
         limit = SETTINGS["kernels"]["busy_counts_for"]
         for kernel_id in self.list_kernel_ids():
@@ -26,7 +25,11 @@ class ClassKernelManager(AsyncMappingKernelManager):
                 continue
             if not limit or now - kernel.last_activity < timedelta(seconds=limit):
                 return now
-        return last
+        return self._last_kernel_message
+
+    @last_kernel_activity.setter
+    def last_kernel_activity(self, moment):
+        self._last_kernel_message = moment
 
 
 c = get_config()  # noqa: F821
