@@ -13,6 +13,7 @@
   file.managed:
     - contents: {{ pem | tojson }}
     - mode: '0644'
+    - makedirs: True
     - require_in:
         - file: /usr/local/share/ca-certificates/coursehub
 {% endfor %}
