@@ -5,5 +5,5 @@ base:
     - site
     - courses.{{ opts.id }}
     - hub
-    - runtime.{{ opts.id }}:
+    - runtime.{{ opts.id }}
     - ignore_missing: true

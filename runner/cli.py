@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 it failed, 2 the command line or the pillar is wrong.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -211,12 +210,13 @@ def _confirm(course: str) -> None:
 
 @cli.command()
 @course_argument
+@click.option("--upgrade", is_flag=True, help="Take the newest versions that fit, not the locked ones where they fit.")
 @as_json_option
-def lock(course: str, as_json: bool) -> None:
+def lock(course: str, upgrade: bool, as_json: bool) -> None:
     """Resolve the course's packages again and write their lock (pillar/files/locks/), to be committed."""
     from runner.verbs import locking
 
-    document = locking.lock(_project(), course, Steps())
+    document = locking.lock(_project(), course, Steps(), upgrade=upgrade)
     _emit(document, as_json, lambda done: [f"{done['lock']}: {done['packages']} packages; commit it"])
 
 
@@ -249,7 +249,6 @@ def test(arguments: tuple[str, ...]) -> None:
 
 def main() -> None:
     """Run one verb and turn whatever ends it into one line and an exit code."""
-    os.umask(0o077)
     try:
         cli.main(standalone_mode=False)
     except CoursehubError as error:

@@ -29,6 +29,12 @@ class StateResult:
         return self.result is None or bool(self.changes)
 
     @property
+    def reason(self) -> str:
+        """Why it failed, in one line: what its program said last, where it ran one."""
+        said = str(self.changes.get("stderr") or "").strip().splitlines()
+        return said[-1] if said else " ".join(self.comment.split())
+
+    @property
     def skipped(self) -> bool:
         """Whether it failed only because something that it needs had failed."""
         return self.result is False and "requisite" in self.comment

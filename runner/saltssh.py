@@ -22,14 +22,17 @@ HIGHSTATE_SECONDS = 1800
 _PROGRESS_LOG = f"{THIN_DIR}/running_data/highstate.log"
 _RUNNING = re.compile(r"^Running state \[(?P<name>.*)\] at time ")
 #: Prints each line of that log as it comes and, before the first, how many states salt-ssh shipped.
+#: It ends when the runner's end of the connection does, however that comes.
 _WATCH = f"""
 umask 077
-cd {THIN_DIR} 2>/dev/null || exit 0
-mkdir -p running_data
-: > {_PROGRESS_LOG}
-timeout {HIGHSTATE_SECONDS} tail -n +1 -F {_PROGRESS_LOG} 2>/dev/null | while read -r line; do
+rm -f {_PROGRESS_LOG}
+{{
+    tail -n +1 -F {_PROGRESS_LOG} 2>/dev/null & tail=$!
+    cat >/dev/null
+    kill $tail
+}} | grep --line-buffered "^Running state" | while read -r line; do
     if [ -z "$total" ]; then
-        total=$(tar -xzOf salt_state.tgz lowstate.json 2>/dev/null | grep -o '"__id__"' | wc -l)
+        total=$(tar -xzOf {THIN_DIR}/salt_state.tgz lowstate.json 2>/dev/null | grep -o __id__ | wc -l)
         echo "total $total"
     fi
     echo "$line"
@@ -96,7 +99,7 @@ def _watched(access: Access, ip: str, watch: Watcher) -> Iterator[None]:
     """Follow the server's own log of states over a second connection while the block runs."""
     tail = subprocess.Popen(
         access.argv(ip, "/bin/sh", "-c", f"'{_WATCH}'"),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

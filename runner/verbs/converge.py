@@ -44,7 +44,7 @@ class StatesFailed(CoursehubError):
         first = report.failed[0]
         more = f" (and {len(report.failed) - 1} more)" if len(report.failed) > 1 else ""
         super().__init__(
-            f"{course_id}: state {first.name} ({first.sls}) failed: {first.comment[:300]}{more}; what works already "
+            f"{course_id}: state {first.name} ({first.sls}) failed: {first.reason[:300]}{more}; what works already "
             f"goes on; correct it and run 'coursehub apply {course_id}'"
         )
         self.report = report

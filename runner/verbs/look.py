@@ -44,5 +44,7 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
 def _cloud_if_there(project: Project, course: courses.Course) -> Cloud | None:
     if course.cloud == "digitalocean":
         return digitalocean_cloud()
-    here = local.running(project.state)
-    return Cloud("the local cloud", here.endpoint, here.token) if here else None
+    if not local.status(project.state).running:
+        return None
+    here = local.ensure_running(project.state, lambda _: None)
+    return Cloud("the local cloud", here.endpoint, here.token)

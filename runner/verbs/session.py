@@ -139,7 +139,8 @@ def _need_disk() -> None:
 
 def ensure_lock(session: Session) -> None:
     """Lock the course's packages at the first use; refuse a lock that does not fit them any more."""
-    lock.ensure_lock(session.course_id, session.course.packages, session.project.root)
+    line = courses.source(session.project, session.course_id).line(("course", "packages"))
+    lock.ensure_lock(session.course_id, session.course.packages, session.project.root, line=line)
 
 
 def check_order(session: Session) -> None:

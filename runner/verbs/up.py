@@ -24,6 +24,8 @@ def up(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
         with steps.step("server", "server") as progress:
             session = connect(project, course_id, progress if steps.console.is_terminal else steps.say)
             ensure_lock(session)
+            if session.local:
+                local.prepare_image(session.course.image, progress)
             server = _ensure_server(session, progress)
             session.write_pillar(str(server.ip))
         report = converge(session, server, steps)
