@@ -18,6 +18,8 @@ from packaging.utils import canonicalize_name
 from runner.errors import USAGE, CoursehubError
 
 BASE = Path("formulas/course_env/files/base.in")
+# Dependencies that are left out on purpose; the file says why.
+OVERRIDES = Path("formulas/course_env/files/overrides.in")
 LOCKS = Path("pillar/files/locks")
 # The oldest Python of a target (Debian 12); --universal covers the newer ones in the same file.
 PYTHON_FLOOR = "3.11"
@@ -33,7 +35,7 @@ def lock_path(course_id: str, root: Path) -> Path:
     return root / LOCKS / f"{course_id}.txt"
 
 
-def uv_compile_argv(uv: Path, output: Path, *, upgrade: bool = False) -> list[str]:
+def uv_compile_argv(uv: Path, output: Path, overrides: Path, *, upgrade: bool = False) -> list[str]:
     """Return the command that resolves the requirements on its standard input into ``output``.
 
     Without ``upgrade`` the versions that ``output`` already has are kept where they still fit. Only wheels: building
@@ -43,7 +45,7 @@ def uv_compile_argv(uv: Path, output: Path, *, upgrade: bool = False) -> list[st
     argv += ["--generate-hashes", "--only-binary", ":all:", "--no-emit-index-url", "--no-header", "--no-annotate"]
     if upgrade:
         argv.append("--upgrade")
-    return [*argv, "--output-file", str(output), "-"]
+    return [*argv, "--override", str(overrides), "--output-file", str(output), "-"]
 
 
 def parse_packages(packages: Iterable[str], where: str) -> list[str]:
@@ -105,7 +107,7 @@ def ensure_lock(course_id: str, packages: Iterable[str], root: Path, *, line: in
     locked = locked_digest(lock)
     if locked is None:
         return make_lock(course_id, wanted, root, line=line)
-    if locked != inputs_digest(_base(root), wanted):
+    if locked != inputs_digest(_base(root) + _overrides(root), wanted):
         raise CoursehubError(
             f"{where}: the packages changed since {lock.relative_to(root)} was made; run ./coursehub lock {course_id}",
             exit_code=USAGE,
@@ -129,10 +131,12 @@ def make_lock(
     staged = lock.with_name(f".{lock.name}.new")
     try:
         staged.write_text(lock.read_text(encoding="utf-8") if lock.exists() else "", encoding="utf-8")
-        _resolve(uv_compile_argv(_uv(), staged, upgrade=upgrade), "\n".join([base, *wanted, ""]), where)
+        _resolve(
+            uv_compile_argv(_uv(), staged, root / OVERRIDES, upgrade=upgrade), "\n".join([base, *wanted, ""]), where
+        )
         head = (
             f"# Made by `./coursehub lock {course_id}` from {BASE} and the course's packages; not to be edited.\n"
-            f"# inputs: sha256:{inputs_digest(base, wanted)}\n"
+            f"# inputs: sha256:{inputs_digest(base + _overrides(root), wanted)}\n"
         )
         staged.write_text(head + staged.read_text(encoding="utf-8"), encoding="utf-8")
         staged.replace(lock)
@@ -147,6 +151,10 @@ def _where(course_id: str, line: int | None) -> str:
 
 def _base(root: Path) -> str:
     return (root / BASE).read_text(encoding="utf-8")
+
+
+def _overrides(root: Path) -> str:
+    return (root / OVERRIDES).read_text(encoding="utf-8")
 
 
 def _uv() -> Path:

@@ -13,25 +13,18 @@ include:
 
 # Made here, once, and never again: a new one signs everybody out or cuts the hub from its proxy. To rotate one, remove
 # the file and apply.
-{{ state }}/proxy.env:
-  cmd.run:
-    - name: >-
-        umask 077 &&
-        printf 'CONFIGPROXY_AUTH_TOKEN=%s\n' "$(od -An -vtx1 -N32 /dev/urandom | tr -d ' \n')" > {{ state }}/proxy.env.new &&
-        mv {{ state }}/proxy.env.new {{ state }}/proxy.env
-    - creates: {{ state }}/proxy.env
-    - require:
-      - file: {{ state }}
+{%- for file, prefix in [('proxy.env', 'CONFIGPROXY_AUTH_TOKEN='), ('sync.env', 'ROUTE_SYNC_TOKEN='), ('cookie_secret', '')] %}
 
-{{ state }}/cookie_secret:
+{{ state }}/{{ file }}:
   cmd.run:
     - name: >-
         umask 077 &&
-        od -An -vtx1 -N32 /dev/urandom | tr -d ' \n' > {{ state }}/cookie_secret.new &&
-        mv {{ state }}/cookie_secret.new {{ state }}/cookie_secret
-    - creates: {{ state }}/cookie_secret
+        printf '{{ prefix }}%s\n' "$(od -An -vtx1 -N32 /dev/urandom | tr -d ' \n')" > {{ state }}/{{ file }}.new &&
+        mv {{ state }}/{{ file }}.new {{ state }}/{{ file }}
+    - creates: {{ state }}/{{ file }}
     - require:
       - file: {{ state }}
+{%- endfor %}
 
 /etc/pam.d/jupyterhub:
   file.managed:
@@ -45,6 +38,8 @@ jupyterhub-helpers:
         - source: salt://jupyterhub/files/check_config.py
       - {{ root }}/wait_ready.py:
         - source: salt://jupyterhub/files/wait_ready.py
+      - {{ root }}/sync_routes.py:
+        - source: salt://jupyterhub/files/sync_routes.py
     - mode: '0644'
     - makedirs: True
 

@@ -35,11 +35,12 @@ jupyterhub-proxy:
   service.running:
     - enable: True
     - require:
-      - cmd: {{ jupyterhub.state }}/proxy.env
+      - file: {{ root }}/sync_routes.py
     - watch:
       - uv_env: {{ root }}/proxy
       - file: /etc/systemd/system/jupyterhub-proxy.service
       - cmd: {{ jupyterhub.state }}/proxy.env
+      - cmd: {{ jupyterhub.state }}/sync.env
 
 jupyterhub:
   service.running:
@@ -53,4 +54,5 @@ jupyterhub:
       - file: /etc/jupyterhub/jupyterhub_config.py
       - file: /etc/systemd/system/jupyterhub.service
       - cmd: {{ jupyterhub.state }}/proxy.env
+      - cmd: {{ jupyterhub.state }}/sync.env
       - cmd: {{ jupyterhub.state }}/cookie_secret

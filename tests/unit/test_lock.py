@@ -38,7 +38,7 @@ def make_wheel(folder: Path, name: str, version: str, requires: str | None = Non
 def wheels(tmp_path, monkeypatch):
     folder = tmp_path / "wheels"
     folder.mkdir()
-    make_wheel(folder, "labsuite", "1.0")
+    make_wheel(folder, "labsuite", "1.0", requires="slowthing")
     make_wheel(folder, "arrays", "1.0")
     make_wheel(folder, "arrays", "2.0")
     make_wheel(folder, "frames", "1.0", requires="arrays<2")
@@ -54,6 +54,7 @@ def root(tmp_path, wheels):  # noqa: ARG001  uv must see the wheels, not an inde
     base = tmp_path / "root" / lock.BASE
     base.parent.mkdir(parents=True)
     base.write_text("# what all courses have\nlabsuite==1.0\n")
+    (tmp_path / "root" / lock.OVERRIDES).write_text("slowthing ; python_version < '3'\n")
     return tmp_path / "root"
 
 

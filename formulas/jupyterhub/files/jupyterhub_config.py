@@ -67,7 +67,6 @@ c.JupyterHub.cookie_secret_file = f"{state}/cookie_secret"
 # The proxy is a unit of its own and servers are units of their own: a restart of the hub touches neither.
 c.JupyterHub.cleanup_proxy = False
 c.JupyterHub.cleanup_servers = False
-c.JupyterHub.proxy_check_interval = SETTINGS["proxy_check_interval"]
 c.JupyterHub.concurrent_spawn_limit = SETTINGS["spawner"]["concurrent_spawn_limit"]
 c.JupyterHub.shutdown_on_logout = False
 c.ConfigurableHTTPProxy.should_start = False
@@ -109,10 +108,15 @@ c.SystemdSpawner.unit_extra_properties = {
 # The hub's own environment is no business of the students' servers.
 c.SystemdSpawner.env_keep = ["LANG", "LC_ALL"]
 
-roles = [dict(role) for role in SETTINGS["roles"]]
+# The proxy's unit asks for its routes when it has restarted.
+services = [{"name": "route-sync", "api_token": os.environ.get("ROUTE_SYNC_TOKEN", "")}]
+roles = [
+    *SETTINGS["roles"],
+    {"name": "route-sync", "services": ["route-sync"], "scopes": ["proxy"]},
+]
 culler = SETTINGS["culler"]
 if culler["timeout"]:
-    c.JupyterHub.services = [
+    services.append(
         {
             "name": "idle-culler",
             "command": [
@@ -124,7 +128,7 @@ if culler["timeout"]:
                 f"--max-age={culler['max_age']}",
             ],
         }
-    ]
+    )
     roles.append(
         {
             "name": "idle-culler",
@@ -133,6 +137,7 @@ if culler["timeout"]:
             "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
         }
     )
+c.JupyterHub.services = services
 c.JupyterHub.load_roles = roles
 
 for name, traits in SETTINGS["config"].items():
