@@ -34,8 +34,19 @@ from runner.local.source import source_key
 from runner.local.store import Store
 
 START_SECONDS = 30.0
+LOG = "server.log"
 
-__all__ = ["LocalCloud", "LocalCloudStatus", "Machine", "ensure_running", "prepare_image", "status", "stop", "why_unavailable"]
+__all__ = [
+    "LocalCloud",
+    "LocalCloudStatus",
+    "Machine",
+    "Report",
+    "ensure_running",
+    "prepare_image",
+    "status",
+    "stop",
+    "why_unavailable",
+]
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,8 @@ class LocalCloud:
     """The DNS zone that the account has from the start."""
     resolver: str
     """The address of the cloud's name server (port 53)."""
+    log: Path
+    """Why an action errored or a machine did not boot: the API's answers have no place for a reason."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +121,14 @@ def ensure_running(state: Path, report: Report) -> LocalCloud:
         ca_bundle=Path(str(facts["ca_bundle"])),
         zone=ZONE,
         resolver=str(facts["gateway"]),
+        log=identity.directory / LOG,
     )
 
 
 def prepare_image(slug: str, report: Report) -> None:
-    """Build an image now if it is not in the cache, telling ``report``; else the first droplet's boot does, silently.
+    """See that a droplet can be made: room on the disk, and the image, which is built now if it is not in the cache.
+
+    Without this call the first droplet's boot builds it, and ``report`` is not told.
 
     Raises CoursehubError for an unknown image, a full disk or a failing build.
     """
@@ -120,20 +136,24 @@ def prepare_image(slug: str, report: Report) -> None:
 
 
 def status(state: Path) -> LocalCloudStatus:
-    """What runs, without changing anything; works for everyone who may read the state directory."""
+    """What runs, without changing anything. Raises CoursehubError for a user who may not look."""
     identity = Identity.of(state)
-    facts = _facts(identity)
-    running = _server(facts) is not None
+    try:
+        facts = _facts(identity)
+        running = _server(facts) is not None
+        droplets = Store(identity.directory / "account.json").account.droplets
+    except PermissionError as error:
+        raise CoursehubError("only root can look at the local cloud; run this again with sudo") from error
+    subnet = network.recorded_subnet(identity)
     machines = []
-    for droplet in Store(identity.directory / "account.json").account.droplets:
+    for droplet in droplets:
         process = _machine_process(identity, droplet.id)
-        address = network.recorded_subnet(identity)
         machines.append(
             Machine(
                 id=droplet.id,
                 name=droplet.name,
                 status=droplet.status,
-                ip=address.address(droplet.slot) if address else "",
+                ip=subnet.address(droplet.slot) if subnet else "",
                 running=process is not None and process.alive(),
             )
         )
@@ -188,7 +208,7 @@ def _machine_process(identity: Identity, droplet_id: int) -> ProcessId | None:
 def _facts(identity: Identity) -> dict[str, object]:
     try:
         facts = json.loads((identity.directory / "server.json").read_text())
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
 
@@ -205,7 +225,7 @@ def _endpoint(facts: dict[str, object]) -> str:
 
 
 def _start(identity: Identity) -> dict[str, object]:
-    path = identity.directory / "server.log"
+    path = identity.directory / LOG
     root = Path(__file__).resolve().parents[2]
     with path.open("ab") as output:
         child = subprocess.Popen(
@@ -239,5 +259,3 @@ def _end(process: ProcessId, timeout: float = 5.0) -> None:
     process.signal(signal.SIGKILL)
     while process.alive() and time.monotonic() < deadline + timeout:
         time.sleep(0.02)
-
-

@@ -6,6 +6,7 @@ against it. https://docs.digitalocean.com/reference/api/digitalocean/
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -110,7 +111,7 @@ class Call:
 
     def _positive(self, name: str, default: int, most: int) -> int:
         value = self.query.get(name, str(default))
-        if not value.isdigit() or not 1 <= int(value):
+        if not value.isdigit() or not int(value) >= 1:
             raise ApiError(400, "bad_request", f"{name} must be a positive number.")
         return min(int(value), most)
 
@@ -306,7 +307,9 @@ def create_droplets(call: Call) -> tuple[int, Document]:
         actions = [call.cloud.new_action(store, droplet, "create") for droplet in droplets]
     for action in actions:
         call.cloud.perform(action)
-    links = [{"id": a.id, "rel": "create", "href": f"{call._url.rsplit('/droplets', 1)[0]}/actions/{a.id}"} for a in actions]
+    links = [
+        {"id": a.id, "rel": "create", "href": f"{call._url.rsplit('/droplets', 1)[0]}/actions/{a.id}"} for a in actions
+    ]
     documents = [droplet_document(call, droplet) for droplet in droplets]
     shown: Document = {"droplets": documents} if "names" in body else {"droplet": documents[0]}
     return 202, {**shown, "links": {"actions": links}}
@@ -749,30 +752,32 @@ class Guard:
         path = scope["path"].rstrip("/") or "/"
         scope = {**scope, "path": path, "raw_path": path.encode()}
         headers = {**self._rate_headers(), "x-request-id": str(uuid.uuid4())}
-        fault = self._faults.match(scope["method"], path)
-        if fault is not None:
-            await self._misbehave(fault, scope, receive, send)
-            return
         given = Request(scope).headers.get("authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
-            await error_response(ApiError(401, "Unauthorized", "Unable to authenticate you"), headers)(scope, receive, send)
+            await error_response(ApiError(401, "Unauthorized", "Unable to authenticate you"), headers)(
+                scope, receive, send
+            )
+            return
+        fault = self._faults.match(scope["method"], path)
+        if fault is not None and await self._misbehave(fault, scope, receive, send):
             return
         await self._app(scope, receive, _with_headers(send, headers))
 
-    async def _misbehave(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        if fault.delay_s:
-            await run_in_threadpool(time.sleep, fault.delay_s)
-        passes = fault.status is None and not fault.reset
-        if passes or fault.after:
-            await self._app(scope, receive, send if passes else _swallow)
+    async def _misbehave(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Whether that was the answer; after a mere delay the true one follows."""
+        await asyncio.sleep(fault.delay_s)
+        if fault.status is None and not fault.reset:
+            return False
+        if fault.after:
+            await self._app(scope, receive, _swallow)
         if fault.reset:
             self._cut(scope["client"])
-            return
-        if not passes:
-            text = fault.body if isinstance(fault.body, str) else json.dumps(fault.body or {})
-            kind = "text/html" if isinstance(fault.body, str) else "application/json"
-            answer = Response(text, fault.status or 500, headers={"content-type": kind, **fault.headers})
-            await answer(scope, receive, send)
+            return True
+        text = fault.body if isinstance(fault.body, str) else json.dumps(fault.body or {})
+        kind = "text/html" if isinstance(fault.body, str) else "application/json"
+        answer = Response(text, fault.status or 500, headers={"content-type": kind, **fault.headers})
+        await answer(scope, receive, send)
+        return True
 
     def _rate_headers(self) -> dict[str, str]:
         hour = int(time.time()) // 3600

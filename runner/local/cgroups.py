@@ -62,7 +62,12 @@ class Systemd:
     def command(self, name: str, limits: Limits, argv: list[str]) -> list[str]:
         """The machine's command inside a new scope of systemd."""
         self.destroy(name)
-        properties = ["Delegate=yes", f"MemoryMax={limits.memory}", "MemorySwapMax=0", f"CPUQuota={limits.vcpus * 100}%"]
+        properties = [
+            "Delegate=yes",
+            f"MemoryMax={limits.memory}",
+            "MemorySwapMax=0",
+            f"CPUQuota={limits.vcpus * 100}%",
+        ]
         options = [word for item in properties for word in ("-p", item)]
         return ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={name}", *options, "--", *argv]
 
@@ -122,7 +127,11 @@ class V2:
     def command(self, name: str, limits: Limits, argv: list[str]) -> list[str]:
         """The machine's command, started by a shell that has moved itself into the group."""
         group = ROOT / name
-        wanted = [c for c in ("cpu", "memory", "pids", "io", "cpuset") if c in (ROOT / "cgroup.controllers").read_text().split()]
+        wanted = [
+            c
+            for c in ("cpu", "memory", "pids", "io", "cpuset")
+            if c in (ROOT / "cgroup.controllers").read_text().split()
+        ]
         try:
             (ROOT / "cgroup.subtree_control").write_text(" ".join(f"+{controller}" for controller in wanted))
         except OSError:

@@ -18,6 +18,8 @@ BOOT_SECONDS = 120.0
 WATCH_SECONDS = 0.25
 # A machine that dies again and again is not booted again and again without a pause.
 MAX_PAUSE_SECONDS = 30.0
+# Far more than there are droplets, so that none that is in progress is ever forgotten.
+MAX_ACTIONS = 2000
 
 
 class ApiError(Exception):
@@ -89,7 +91,9 @@ class Cloud:
             public_keys=tuple(droplet.public_keys),
         )
 
-    def new_action(self, store: Store, droplet: Droplet, kind: str, argument: dict[str, object] | None = None) -> Action:
+    def new_action(
+        self, store: Store, droplet: Droplet, kind: str, argument: dict[str, object] | None = None
+    ) -> Action:
         """Record an action on a droplet; `perform` does it. Raises ApiError while another one runs."""
         if self._pending(store, droplet.id):
             raise unprocessable("Droplet already has a pending event.")
@@ -102,6 +106,7 @@ class Cloud:
             argument=argument or {},
         )
         store.account.actions.append(action)
+        del store.account.actions[:-MAX_ACTIONS]
         return action
 
     def perform(self, action: Action) -> Future[None]:
@@ -189,9 +194,7 @@ class Cloud:
     def _watch(self) -> None:
         while not self._stop.wait(WATCH_SECONDS):
             with self.reading() as store:
-                specs = [
-                    self.spec(d) for d in store.account.droplets if d.on and not self._pending(store, d.id)
-                ]
+                specs = [self.spec(d) for d in store.account.droplets if d.on and not self._pending(store, d.id)]
             for spec in specs:
                 self._revive(spec)
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import CoursehubError
-from runner.local.identity import DATA_ROOT
+from runner.local.identity import DATA_ROOT, HOST_LOCK
 
 Report = Callable[[str], None]
 
 IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-FORWARD_MARK = DATA_ROOT / "ip_forward-was-off"
+# Under /run, because the setting does not outlive a reboot either.
+FORWARD_MARK = Path("/run/coursehub-ip_forward-was-off")
 HOSTS = Path("/etc/hosts")
 
 # A program that proves each Debian package present, so that a host that has it from elsewhere is left alone.
@@ -28,13 +29,11 @@ PACKAGES = {
     "nft": "nftables",
     "ip": "iproute2",
     "pebble": "pebble",
-    "nsenter": "util-linux",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
 
 OTHER_WAYS = (
-    "set DIGITALOCEAN_ACCESS_TOKEN and `cloud: digitalocean` in the course's pillar, "
-    "or name an existing server there"
+    "set DIGITALOCEAN_ACCESS_TOKEN and `cloud: digitalocean` in the course's pillar, or name an existing server there"
 )
 
 
@@ -165,24 +164,25 @@ def install_packages(report: Report) -> None:
 
 def forwarding_on() -> None:
     """Let the kernel route for the machines, and remember if it did not before."""
-    with locked(DATA_ROOT / "lock"):
+    with locked(HOST_LOCK):
         if IP_FORWARD.read_text().strip() == "0":
             FORWARD_MARK.touch()
             IP_FORWARD.write_text("1\n")
 
 
 def forwarding_restore() -> None:
-    """Put ip_forward back if a local cloud had set it and none is left."""
-    with locked(DATA_ROOT / "lock"):
-        others = [entry for entry in DATA_ROOT.iterdir() if entry.is_dir()]
-        if FORWARD_MARK.exists() and not others:
+    """Put ip_forward back if a local cloud had set it and no cloud's data is left."""
+    with locked(HOST_LOCK):
+        with contextlib.suppress(OSError):
+            DATA_ROOT.rmdir()
+        if FORWARD_MARK.exists() and not DATA_ROOT.exists():
             IP_FORWARD.write_text("0\n")
             FORWARD_MARK.unlink()
 
 
 def set_hosts_lines(mark: str, names: Mapping[str, str]) -> None:
     """Make /etc/hosts carry exactly these names (name to address) in lines that end with the mark."""
-    with locked(DATA_ROOT / "lock"):
+    with locked(HOST_LOCK):
         old = HOSTS.read_text()
         kept = [line for line in old.splitlines() if not line.endswith(mark)]
         ours = [f"{address} {name} {mark}" for name, address in sorted(names.items())]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 DATA_ROOT = Path("/var/lib/coursehub")
 CACHE_ROOT = Path("/var/cache/coursehub")
+# Held for what all clouds of this host share; it stays, so it lies with the cache and not with the disks.
+HOST_LOCK = CACHE_ROOT / "host.lock"
 ZONE = "coursehub.test"
 DNS_PORT = 53
 ACME_PORT = 14000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runner.errors import CoursehubError
 from runner.local.host import Report, locked, run
-from runner.local.identity import CACHE_ROOT
+from runner.local.identity import CACHE_ROOT, DATA_ROOT
 
 SUITES = {"debian-12-x64": "bookworm", "debian-13-x64": "trixie"}
 
@@ -33,7 +33,14 @@ locale: C.UTF-8
 """
 
 # What each machine makes for itself at its first boot.
-REMOVE = ("etc/ssh/ssh_host_*", "etc/resolv.conf", "etc/hostname", "var/cache/apt/*.bin", "var/log/*.log", "var/log/apt/*")
+REMOVE = (
+    "etc/ssh/ssh_host_*",
+    "etc/resolv.conf",
+    "etc/hostname",
+    "var/cache/apt/*.bin",
+    "var/log/*.log",
+    "var/log/apt/*",
+)
 
 MIN_FREE_BYTES = 2 * 1024**3
 
@@ -47,6 +54,7 @@ def base_image(slug: str, report: Report) -> Path:
     if suite is None:
         raise CoursehubError(f"there is no image {slug!r}; the local cloud has {', '.join(SUITES)}")
     target = CACHE_ROOT / f"{suite}-{_recipe_key()}"
+    _need_room()
     if target.is_dir():
         return target
     with locked(CACHE_ROOT / f"{suite}.lock"):
@@ -56,14 +64,24 @@ def base_image(slug: str, report: Report) -> Path:
     return target
 
 
+def _need_room() -> None:
+    """A machine that fills up in the middle of its installation is worse than one that is not made."""
+    for directory in (CACHE_ROOT, DATA_ROOT):
+        directory.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(directory).free
+        if free < MIN_FREE_BYTES:
+            raise CoursehubError(
+                f"no space for a machine: {directory} has {free / 1e9:.1f} GB free of the {MIN_FREE_BYTES / 1e9:.1f} "
+                "that one needs; make room and run this again"
+            )
+
+
 def _recipe_key() -> str:
     recipe = json.dumps([PACKAGES, CLOUD_CONFIG, REMOVE])
     return hashlib.sha256(recipe.encode()).hexdigest()[:10]
 
 
 def _build(suite: str, target: Path) -> None:
-    if shutil.disk_usage(CACHE_ROOT).free < MIN_FREE_BYTES:
-        raise CoursehubError(f"less than 2 GB free under {CACHE_ROOT}; make room and run this again")
     work = CACHE_ROOT / f".{suite}.building"
     if work.exists():
         shutil.rmtree(work)
@@ -78,7 +96,8 @@ def _build(suite: str, target: Path) -> None:
 def _host_mirror() -> dict[str, str]:
     """The addresses of Debian's archive and security archive in this host's own apt sources, if it is a Debian."""
     listing = run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"], check=False
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
+        check=False,
     )
     found: dict[str, str] = {}
     for line in listing.splitlines():

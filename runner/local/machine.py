@@ -206,9 +206,7 @@ class NspawnBackend:
             write_atomic(home / "process.json", json.dumps({"pid": process.pid, "started": process.started}))
 
 
-def nspawn_argv(
-    *, name: str, hostname: str, root: Path, namespace: str, machine_id: str, cgroup_v1: bool
-) -> list[str]:
+def nspawn_argv(*, name: str, hostname: str, root: Path, namespace: str, machine_id: str, cgroup_v1: bool) -> list[str]:
     """The command line of a machine."""
     init = OPEN_CGROUPS if cgroup_v1 else PLAIN_INIT
     return [

@@ -11,7 +11,7 @@ from typing import Any
 
 from runner.errors import CoursehubError
 from runner.local.host import forwarding_on, locked, run, write_atomic
-from runner.local.identity import DATA_ROOT, METADATA_PORT, Identity, Subnet
+from runner.local.identity import DATA_ROOT, HOST_LOCK, METADATA_PORT, Identity, Subnet
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 METADATA_ADDRESS = "169.254.169.254"
@@ -76,6 +76,7 @@ def disconnect(identity: Identity, droplet_id: int, slot: int) -> None:
 
 
 def _nft_rules(identity: Identity, subnet: Subnet) -> str:
+    metadata = f"{subnet.gateway}:{METADATA_PORT}"
     # "add" before "delete" makes the replacement work, and atomic, whether the table is there or not.
     return f"""
         add table ip {identity.nft_table}
@@ -83,7 +84,7 @@ def _nft_rules(identity: Identity, subnet: Subnet) -> str:
         table ip {identity.nft_table} {{
             chain metadata {{
                 type nat hook prerouting priority dstnat;
-                iifname "{identity.bridge}" ip daddr {METADATA_ADDRESS} tcp dport 80 dnat to {subnet.gateway}:{METADATA_PORT}
+                iifname "{identity.bridge}" ip daddr {METADATA_ADDRESS} tcp dport 80 dnat to {metadata}
             }}
             chain way_out {{
                 type nat hook postrouting priority srcnat;
@@ -103,7 +104,7 @@ def recorded_subnet(identity: Identity) -> Subnet | None:
 
 def _ensure_subnet(identity: Identity) -> Subnet:
     record = identity.data / "network.json"
-    with locked(DATA_ROOT / "lock"):
+    with locked(HOST_LOCK):
         chosen = recorded_subnet(identity)
         if chosen is not None:
             return chosen

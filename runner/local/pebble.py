@@ -77,7 +77,11 @@ class Pebble:
         port = _free_port()
         config = self._directory / "config.json"
         write_atomic(config, json.dumps(self._config(port)), 0o600)
-        environment = {"PATH": os.environ.get("PATH", "/usr/bin"), "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
+        environment = {
+            "PATH": os.environ.get("PATH", "/usr/bin"),
+            "PEBBLE_VA_NOSLEEP": "1",
+            "PEBBLE_WFE_NONCEREJECT": "0",
+        }
         with (self._directory / "pebble.log").open("wb") as output:
             child = subprocess.Popen(
                 ["pebble", "-config", str(config), "-dnsserver", f"{self._gateway}:{DNS_PORT}"],
@@ -124,9 +128,7 @@ class Pebble:
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                with urllib.request.urlopen(  # noqa: S310
-                    f"https://127.0.0.1:{port}/roots/0", context=context, timeout=2
-                ) as answer:
+                with urllib.request.urlopen(f"https://127.0.0.1:{port}/roots/0", context=context, timeout=2) as answer:
                     root = answer.read().decode()
                 break
             except OSError:
@@ -149,7 +151,9 @@ def make_https_certificate(directory: Path, gateway: str) -> None:
     if (directory / "https.pem").exists():
         return
     ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"coursehub local cloud, HTTPS of pebble at {gateway}")])
+    ca_name = x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, f"coursehub local cloud, HTTPS of pebble at {gateway}")]
+    )
     ca = (
         _builder(ca_name, ca_name, ca_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

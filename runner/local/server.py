@@ -127,9 +127,7 @@ async def _serve(identity: Identity) -> None:
     }
     write_atomic(directory / "server.json", json.dumps(facts))
     log(f"serving on port {port}, machines on {subnet.network}")
-    await asyncio.gather(
-        main_server.serve(sockets=[listener]), metadata_server.serve(sockets=[metadata_listener])
-    )
+    await asyncio.gather(main_server.serve(sockets=[listener]), metadata_server.serve(sockets=[metadata_listener]))
     cloud.close()
     pebble.close()
 

@@ -1,0 +1,150 @@
+"""The local cloud's API without root: machines in memory, and every answer held against the provider's description."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+import yaml
+from openapi_core import OpenAPI
+from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
+from requests import Request, Response
+
+from runner.local import api
+from runner.local.cloud import Cloud
+from runner.local.faults import Faults
+from runner.local.machine import MachineSpec
+from runner.local.server import _Protocol, cut
+from runner.local.store import Store
+
+DESCRIPTION = Path(__file__).parent / "digitalocean-openapi.yaml"
+TOKEN = "a-token-for-tests"
+
+
+@dataclass
+class MemoryMachines:
+    """Machines that are nothing but on or off. ``boots`` counts starts; ``hold`` keeps machines from getting ready."""
+
+    on: set[int] = field(default_factory=set)
+    boots: dict[int, int] = field(default_factory=dict)
+    stops: list[tuple[int, bool]] = field(default_factory=list)
+    specs: dict[int, MachineSpec] = field(default_factory=dict)
+    hold: threading.Event = field(default_factory=threading.Event)
+    broken: str | None = None
+
+    def start(self, spec: MachineSpec) -> None:
+        if self.broken:
+            from runner.errors import CoursehubError
+
+            raise CoursehubError(self.broken)
+        self.specs[spec.droplet_id] = spec
+        self.boots[spec.droplet_id] = self.boots.get(spec.droplet_id, 0) + 1
+        self.on.add(spec.droplet_id)
+
+    def stop(self, spec: MachineSpec, *, graceful: bool) -> None:
+        self.stops.append((spec.droplet_id, graceful))
+        self.on.discard(spec.droplet_id)
+
+    def destroy(self, spec: MachineSpec) -> None:
+        self.on.discard(spec.droplet_id)
+        self.specs.pop(spec.droplet_id, None)
+
+    def running(self, spec: MachineSpec) -> bool:
+        return spec.droplet_id in self.on
+
+    def ready(self, spec: MachineSpec) -> bool:
+        return spec.droplet_id in self.on and not self.hold.is_set()
+
+    def address(self, slot: int) -> str:
+        return f"10.101.1.{slot}"
+
+
+@cache
+def description() -> OpenAPI:
+    """The provider's description. It composes its lists by allOf, so that unnamed keys cannot be forbidden here."""
+    return OpenAPI.from_file_path(str(DESCRIPTION))
+
+
+def described_keys(schema: str) -> set[str]:
+    """The keys that the provider's description names for a kind of object."""
+    schemas = yaml.safe_load(DESCRIPTION.read_text())["components"]["schemas"]
+    return set(schemas[schema]["properties"])
+
+
+def check_contract(method: str, url: str, answer: httpx.Response) -> None:
+    """Raise if the description does not allow this answer to this request."""
+    path = httpx.URL(url).path.rstrip("/")
+    request = Request(method, f"http://127.0.0.1{path}", headers={"content-type": "application/json"}).prepare()
+    response = Response()
+    response.status_code = answer.status_code
+    response._content = answer.content
+    response.headers.update(answer.headers)
+    description().validate_response(RequestsOpenAPIRequest(request), RequestsOpenAPIResponse(response))
+
+
+@dataclass
+class Api:
+    """A served API: loopback, a real HTTP server, machines in memory."""
+
+    url: str
+    cloud: Cloud
+    machines: MemoryMachines
+    state: Path
+    #: Plain HTTP: reading the host's certificates for each client would take most of the tests' time.
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(verify=False, timeout=10, trust_env=False))
+
+    def call(self, method: str, path: str, body: Any = None, *, token: str = TOKEN) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = self.client.request(method, f"{self.url}/v2/{path}", json=body, headers=headers)
+        check_contract(method, str(answer.url), answer)
+        return answer
+
+    def ok(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.call(method, path, body)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    def wait_action(self, action_id: int) -> Any:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            action = self.ok("GET", f"actions/{action_id}")["action"]
+            if action["status"] != "in-progress":
+                return action
+            time.sleep(0.01)
+        raise AssertionError(f"action {action_id} did not end")
+
+
+@contextlib.contextmanager
+def served(state: Path) -> Iterator[Api]:
+    machines = MemoryMachines()
+    store = Store(state / "account.json")
+    cloud = Cloud(store, machines, lambda _line: None)
+    with cloud.changing():
+        if not store.account.domains:
+            store.add_domain("coursehub.test")
+    app = api.make_app(
+        cloud, token=TOKEN, gateway="10.101.1.1", netmask="255.255.255.0", faults=Faults(state / "faults.json"), cut=cut
+    )
+    config = uvicorn.Config(app, port=0, http=_Protocol, ws="none", lifespan="off", log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.005)
+    cloud.resume()
+    try:
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Api(f"http://127.0.0.1:{port}", cloud, machines, state)
+    finally:
+        cloud.close()
+        server.should_exit = True
+        thread.join(timeout=5)

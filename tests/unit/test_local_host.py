@@ -1,0 +1,405 @@
+"""The local cloud's name server, network choice, and what it writes on the host, without root."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from dnslib import QTYPE, RCODE, DNSRecord
+from starlette.applications import Starlette
+
+from runner import local
+from runner.errors import CoursehubError
+from runner.local import cgroups, dns, host, images, metadata, network, pebble
+from runner.local.identity import Identity, Subnet
+from runner.local.machine import MachineSpec, meta_data, nspawn_argv
+from runner.local.store import Account, Domain, Record, Store
+from tests.support.local_api import served
+
+pytestmark = pytest.mark.unit
+
+ZONES = [
+    Domain(
+        name="coursehub.test",
+        records=[
+            Record(id=1, type="A", name="@", data="10.0.0.1"),
+            Record(id=2, type="A", name="Demo", data="10.0.0.2"),
+            Record(id=3, type="CNAME", name="www.demo", data="demo.coursehub.test."),
+            Record(id=4, type="A", name="*.many", data="10.0.0.4"),
+            Record(id=5, type="A", name="one.many", data="10.0.0.5"),
+            Record(id=6, type="TXT", name="demo", data="x" * 300),
+            Record(id=7, type="MX", name="@", data="mail", priority=10),
+            Record(id=8, type="CAA", name="@", data="pebble", flags=0, tag="issue"),
+            Record(id=9, type="CNAME", name="loop", data="loop.coursehub.test"),
+            Record(id=10, type="SRV", name="_s._tcp", data="demo", priority=1, weight=2, port=3),
+            Record(id=11, type="AAAA", name="six", data="fd00::1"),
+        ],
+    ),
+    Domain(name="sub.coursehub.test", records=[Record(id=20, type="A", name="x", data="10.0.0.20")]),
+]
+
+
+def ask(name: str, kind: str = "A") -> DNSRecord:
+    reply = dns.answer(DNSRecord.question(name, kind), ZONES)
+    assert reply is not None
+    # As it goes over the wire, not as it was put together.
+    return DNSRecord.parse(reply.pack())
+
+
+def data(reply: DNSRecord) -> list[str]:
+    return [str(rr.rdata) for rr in reply.rr]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [
+        ("coursehub.test", "A", ["10.0.0.1"]),
+        ("DEMO.coursehub.test", "A", ["10.0.0.2"]),
+        ("www.demo.coursehub.test", "A", ["demo.coursehub.test.", "10.0.0.2"]),
+        ("www.demo.coursehub.test", "CNAME", ["demo.coursehub.test."]),
+        ("any.many.coursehub.test", "A", ["10.0.0.4"]),
+        ("one.many.coursehub.test", "A", ["10.0.0.5"]),
+        ("x.sub.coursehub.test", "A", ["10.0.0.20"]),
+        ("six.coursehub.test", "AAAA", ["fd00::1"]),
+        ("coursehub.test", "CAA", ['0 issue "pebble"']),
+    ],
+)
+def test_names_of_our_zones(name: str, kind: str, expected: list[str]) -> None:
+    reply = ask(name, kind)
+    assert data(reply) == expected
+    assert reply.header.rcode == RCODE.NOERROR
+    assert reply.header.aa
+
+
+def test_other_kinds_of_records() -> None:
+    assert data(ask("coursehub.test", "MX")) == ["10 mail."]
+    assert data(ask("_s._tcp.coursehub.test", "SRV")) == ["1 2 3 demo."]
+    assert "".join(part.decode() for part in ask("demo.coursehub.test", "TXT").rr[0].rdata.data) == "x" * 300
+    assert {QTYPE[rr.rtype] for rr in ask("coursehub.test", "ANY").rr} == {"A", "MX", "CAA"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "rcode"),
+    [
+        ("nobody.coursehub.test", "A", RCODE.NXDOMAIN),
+        ("demo.coursehub.test", "AAAA", RCODE.NOERROR),
+        ("many.coursehub.test", "A", RCODE.NOERROR),
+        ("a.demo.coursehub.test", "A", RCODE.NXDOMAIN),
+        ("sub.coursehub.test", "A", RCODE.NOERROR),
+    ],
+)
+def test_no_such_name_is_not_no_such_record(name: str, kind: str, rcode: int) -> None:
+    reply = ask(name, kind)
+    assert reply.header.rcode == rcode
+    assert reply.rr == []
+    assert [QTYPE[rr.rtype] for rr in reply.auth] == ["SOA"]
+
+
+def test_an_alias_of_itself_ends() -> None:
+    assert len(data(ask("loop.coursehub.test"))) == dns.MAX_ALIASES
+
+
+def test_other_names_are_not_ours() -> None:
+    assert dns.answer(DNSRecord.question("notcoursehub.test"), ZONES) is None
+
+
+@pytest.fixture
+def two_name_servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """One that forwards everything, through the host's resolver file, to one that knows our zones."""
+    upstream = dns.serve("127.0.0.1", 0, lambda: ZONES)
+    port = upstream[0].server.server_address[1]
+    front = dns.serve("127.0.0.1", 0, lambda: [])
+    true_send = DNSRecord.send
+    monkeypatch.setattr(dns, "upstream_resolvers", lambda: ["127.0.0.1"])
+    monkeypatch.setattr(
+        DNSRecord,
+        "send",
+        lambda self, server, given, **kwargs: true_send(self, server, port if given == 53 else given, **kwargs),
+    )
+    yield front[0].server.server_address[1]
+    for server in (*upstream, *front):
+        server.stop()
+        server.server.server_close()
+
+
+def test_other_names_are_asked_upstream(two_name_servers: int) -> None:
+    reply = DNSRecord.parse(DNSRecord.question("demo.coursehub.test").send("127.0.0.1", two_name_servers, timeout=5))
+    assert data(reply) == ["10.0.0.2"]
+
+
+def test_nobody_upstream_is_servfail(two_name_servers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns, "upstream_resolvers", lambda: [])
+    reply = DNSRecord.parse(DNSRecord.question("else.test").send("127.0.0.1", two_name_servers, timeout=5))
+    assert reply.header.rcode == RCODE.SERVFAIL
+
+
+# --- identities and networks
+
+
+def test_two_states_share_no_name(tmp_path: Path) -> None:
+    first, second = Identity.of(tmp_path / "a"), Identity.of(tmp_path / "b")
+    for names in (
+        (first.bridge, second.bridge),
+        (first.veth(250), second.veth(250)),
+        (first.netns(1), second.netns(1)),
+        (first.nft_table, second.nft_table),
+        (first.hosts_mark, second.hosts_mark),
+        (first.data, second.data),
+    ):
+        assert names[0] != names[1]
+    assert max(len(first.bridge), len(first.veth(250))) <= 15
+    assert Identity.of(tmp_path / "b" / ".." / "a") == first
+
+
+def test_a_network_that_overlaps_nothing() -> None:
+    used = [ipaddress.IPv4Network("10.101.5.0/24"), ipaddress.IPv4Network("10.101.6.0/25")]
+    assert str(network.free_network(used, start=5)) == "10.101.7.0/24"
+    assert str(network.free_network([ipaddress.IPv4Network("10.0.0.0/8")], start=1)) == "172.29.1.0/24"
+    everything = [ipaddress.IPv4Network("0.0.0.0/1"), ipaddress.IPv4Network("128.0.0.0/1")]
+    with pytest.raises(CoursehubError, match="no free private"):
+        network.free_network(everything, start=0)
+
+
+def test_addresses_of_a_network() -> None:
+    subnet = Subnet(ipaddress.IPv4Network("10.101.7.0/24"))
+    assert (subnet.gateway, subnet.address(10)) == ("10.101.7.1", "10.101.7.10")
+
+
+def test_slots_are_used_once_and_run_out() -> None:
+    store = Store(None)
+    store.account = Account()
+    slots = set()
+    for _ in range(241):
+        slot = store.free_slot()
+        assert slot is not None
+        from runner.local.api import _new_droplet
+
+        order = {"size": "s-1vcpu-1gb", "disk": 25, "image": "debian-13-x64", "region": "nyc3"}
+        slots.add(_new_droplet(store, "x", {**order, "tags": [], "public_keys": [], "user_data": ""}).slot)
+    assert slots == set(range(10, 251))
+    assert store.free_slot() is None
+
+
+# --- the host
+
+
+@pytest.fixture
+def private_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "hosts").write_text("127.0.0.1 localhost\n10.9.9.9 other # coursehub-ffff")
+    monkeypatch.setattr(host, "HOSTS", tmp_path / "hosts")
+    monkeypatch.setattr(host, "HOST_LOCK", tmp_path / "lock")
+    return tmp_path
+
+
+def test_hosts_lines_come_and_go(private_host: Path) -> None:
+    hosts = private_host / "hosts"
+    before = hosts.read_text()
+    host.set_hosts_lines("# coursehub-abcd", {"b.test": "10.0.0.2", "a.test": "10.0.0.1"})
+    assert hosts.read_text() == f"{before}\n10.0.0.1 a.test # coursehub-abcd\n10.0.0.2 b.test # coursehub-abcd\n"
+    host.set_hosts_lines("# coursehub-abcd", {"a.test": "10.0.0.3"})
+    assert hosts.read_text() == f"{before}\n10.0.0.3 a.test # coursehub-abcd\n"
+    host.set_hosts_lines("# coursehub-abcd", {})
+    assert hosts.read_text() == f"{before}\n"
+
+
+def test_hosts_is_not_touched_without_need(private_host: Path) -> None:
+    before = (private_host / "hosts").stat()
+    host.set_hosts_lines("# coursehub-abcd", {})
+    assert (private_host / "hosts").stat() == before
+
+
+def test_two_clouds_write_hosts_at_once(private_host: Path) -> None:
+    def write(mark: str) -> None:
+        for number in range(20):
+            host.set_hosts_lines(mark, {f"{mark[-1]}{n}.test": "10.0.0.1" for n in range(number)})
+
+    threads = [threading.Thread(target=write, args=(f"# coursehub-{mark}",)) for mark in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines = (private_host / "hosts").read_text().splitlines()
+    assert len(lines) == 2 + 3 * 19
+
+
+def test_a_process_is_not_its_successor() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    process = host.ProcessId.of(child.pid)
+    assert process is not None
+    assert process.alive()
+    assert not host.ProcessId(child.pid, process.started - 1).alive()
+    child.kill()
+    deadline = time.monotonic() + 5
+    while process.alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    # Dead though not yet reaped: a zombie is nobody.
+    assert not process.alive()
+    process.signal(9)
+    child.wait()
+    assert host.ProcessId.of(child.pid) is None
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "f"
+    host.write_atomic(target, "old", 0o600)
+    with pytest.raises(UnicodeEncodeError):
+        host.write_atomic(target, "\ud800")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_failing_command_is_one_line_and_a_missing_one_says_what_to_do() -> None:
+    with pytest.raises(CoursehubError, match=r"`ls /nowhere` failed: .*No such file.*local cloud needs it"):
+        host.run(["ls", "/nowhere"])
+    with pytest.raises(CoursehubError, match="not-a-program is not installed"):
+        host.run(["not-a-program"])
+
+
+def test_who_may_not_is_told_the_other_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    reason = local.why_unavailable()
+    assert reason is not None
+    assert "\n" not in reason
+    for word in ("root", "DIGITALOCEAN_ACCESS_TOKEN", "cloud: digitalocean", "existing server"):
+        assert word in reason
+    with pytest.raises(CoursehubError, match="it needs root"):
+        local.ensure_running(tmp_path, print)
+    (tmp_path / "cloud").mkdir()
+    with pytest.raises(CoursehubError, match="only root can stop"):
+        local.stop(tmp_path, print)
+
+
+def test_no_space_is_said_before_a_machine_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "CACHE_ROOT", tmp_path / "cache")
+    monkeypatch.setattr(images, "DATA_ROOT", tmp_path / "data")
+    monkeypatch.setattr(images, "MIN_FREE_BYTES", 10**18)
+    with pytest.raises(CoursehubError, match=r"no space for a machine: .*GB free.*make room"):
+        local.prepare_image("debian-13-x64", print)
+    with pytest.raises(CoursehubError, match="there is no image 'windows-95'"):
+        local.prepare_image("windows-95", print)
+
+
+def test_status_of_nothing(tmp_path: Path) -> None:
+    assert local.status(tmp_path) == local.LocalCloudStatus(False, None, ())
+    local.stop(tmp_path / "never", print)
+
+
+# --- machines
+
+
+@pytest.mark.parametrize("v1", [True, False])
+def test_the_command_of_a_machine(v1: bool) -> None:
+    argv = nspawn_argv(
+        name="ch-1", hostname="hub", root=Path("/r"), namespace="ch-1", machine_id="0" * 32, cgroup_v1=v1
+    )
+    assert argv[0] == "systemd-nspawn"
+    assert "--capability=CAP_NET_ADMIN,CAP_NET_RAW" in argv
+    assert "--network-namespace-path=/run/netns/ch-1" in argv
+    # A machine on cgroup v2 must not be told to use v1, and needs nothing remounted.
+    assert any("remount" in word for word in argv) == v1
+    assert any("unified_cgroup_hierarchy=0" in word for word in argv) == v1
+
+
+def test_meta_data_is_what_cloud_init_reads() -> None:
+    spec = MachineSpec(7, 10, "hub", "debian-13-x64", cgroups.Limits(1, 1), "", ("ssh-ed25519 AAAA teacher",))
+    assert json.loads(meta_data(spec)) == {
+        "instance-id": "7",
+        "local-hostname": "hub",
+        "public-keys": ["ssh-ed25519 AAAA teacher"],
+    }
+
+
+def test_systemd_scope_carries_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "run", lambda _argv, **_kwargs: "")
+    argv = cgroups.Systemd().command("ch-1", cgroups.Limits(memory=4 * 1024**3, vcpus=2), ["nspawn"])
+    assert argv[0] == "systemd-run"
+    assert argv[-2:] == ["--", "nspawn"]
+    assert {"Delegate=yes", "MemoryMax=4294967296", "MemorySwapMax=0", "CPUQuota=200%"} <= set(argv)
+
+
+def test_v2_group_gets_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    (tmp_path / "cgroup.controllers").write_text("cpuset cpu io memory pids rdma\n")
+    (tmp_path / "ch-1").mkdir()
+    (tmp_path / "ch-1/memory.swap.max").write_text("max")
+    argv = cgroups.V2().command("ch-1", cgroups.Limits(memory=1024**3, vcpus=2), ["true"])
+    assert (tmp_path / "cgroup.subtree_control").read_text() == "+cpu +memory +pids +io +cpuset"
+    assert (tmp_path / "ch-1/memory.max").read_text() == str(1024**3)
+    assert (tmp_path / "ch-1/memory.swap.max").read_text() == "0"
+    assert (tmp_path / "ch-1/cpu.max").read_text() == "200000 100000"
+    # The shell really moves itself there before it becomes the machine.
+    child = subprocess.Popen(argv)
+    assert child.wait() == 0
+    assert (tmp_path / "ch-1/cgroup.procs").read_text().strip() == str(child.pid)
+
+
+# --- the certificate authority
+
+
+def test_pebbles_https_certificate_is_verified_strictly(tmp_path: Path) -> None:
+    pebble.make_https_certificate(tmp_path, "10.101.7.1")
+    ca = x509.load_pem_x509_certificate((tmp_path / "acme-ca.pem").read_bytes())
+    leaf = x509.load_pem_x509_certificate((tmp_path / "https.pem").read_bytes())
+    leaf.verify_directly_issued_by(ca)
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert ipaddress.ip_address("10.101.7.1") in names.get_values_for_type(x509.IPAddress)
+    assert (tmp_path / "https.key").stat().st_mode & 0o777 == 0o600
+    context = ssl.create_default_context(cafile=str(tmp_path / "acme-ca.pem"))
+    assert context.get_ca_certs()[0]["serialNumber"] == f"{ca.serial_number:X}".zfill(40)[-40:]
+    kept = (tmp_path / "https.pem").read_bytes()
+    pebble.make_https_certificate(tmp_path, "10.101.7.1")
+    assert (tmp_path / "https.pem").read_bytes() == kept
+
+
+# --- metadata
+
+
+class From:
+    """GET requests that come from a certain address."""
+
+    def __init__(self, app: Starlette, address: str) -> None:
+        self._transport = httpx.ASGITransport(app=app, client=(address, 1234))
+
+    def get(self, path: str) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            async with httpx.AsyncClient(transport=self._transport, base_url="http://169.254.169.254") as client:
+                return await client.get(path)
+
+        return asyncio.run(ask())
+
+
+def test_a_machine_learns_about_itself_only(tmp_path: Path) -> None:
+    with served(tmp_path) as api:
+        order = {
+            "name": "hub",
+            "size": "s-1vcpu-1gb",
+            "image": "debian-13-x64",
+            "user_data": "#cloud-config\n",
+            "tags": ["t"],
+        }
+        api.ok("POST", "droplets", order)
+        address = api.ok("GET", "droplets")["droplets"][0]["networks"]["v4"][0]["ip_address"]
+        app = metadata.make_app(api.cloud)
+        machine = From(app, address)
+        assert machine.get("/metadata/v1/user-data").text == "#cloud-config\n"
+        assert machine.get("/metadata/v1/hostname").text == "hub"
+        assert machine.get("/metadata/v1/interfaces/public/0/ipv4/address").text == address
+        assert machine.get("/metadata/v1.json").json()["droplet_id"] == api.ok("GET", "droplets")["droplets"][0]["id"]
+        assert "user-data" in machine.get("/metadata/v1/").text
+        assert machine.get("/metadata/v1/nothing").status_code == 404
+        stranger = From(app, "10.9.9.9")
+        for path in ("v1/", "v1/user-data", "v1.json", "v1/interfaces/public/0/ipv4/address"):
+            assert stranger.get(f"/metadata/{path}").status_code == 404
