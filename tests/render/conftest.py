@@ -1,0 +1,106 @@
+"""A Salt minion that never starts, to render states with: every course and formula on every release we know."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from saltfactories.manager import FactoriesManager
+
+from tests.render import courses
+from tests.render.rendering import ROOT, Renderer, Rendering
+
+# Salt keeps log records back and writes them at exit, to a stream that pytest has closed by then.
+logging.raiseExceptions = False
+
+RELEASES: dict[str, dict[str, Any]] = {
+    "debian-12": {"os": "Debian", "osfinger": "Debian-12", "osrelease": "12", "osmajorrelease": 12, "oscodename": "bookworm"},
+    "debian-13": {"os": "Debian", "osfinger": "Debian-13", "osrelease": "13", "osmajorrelease": 13, "oscodename": "trixie"},
+    "ubuntu-24.04": {
+        "os": "Ubuntu", "osfinger": "Ubuntu-24.04", "osrelease": "24.04", "osmajorrelease": 24, "oscodename": "noble",
+    },
+}  # fmt: skip
+FORMULAS = sorted(path.parent.name for path in (ROOT / "formulas").glob("*/init.sls"))
+COURSES = sorted([*courses.MADE_UP, *(path.stem for path in (ROOT / "pillar" / "courses").glob("*.sls"))])
+
+
+@pytest.fixture(scope="session")
+def salt_factories_config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return {
+        "root_dir": tmp_path_factory.mktemp("salt"),
+        "code_dir": ROOT,
+        "inject_sitecustomize": False,
+        "cwd": ROOT,
+    }
+
+
+@pytest.fixture(scope="session")
+def pillar_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's pillar with made-up courses added, and what the runner would generate for each."""
+    root = tmp_path_factory.mktemp("pillar")
+    shutil.copytree(ROOT / "pillar", root, dirs_exist_ok=True)
+    lock = min((ROOT / "pillar" / "files" / "locks").glob("*.txt"))
+    for name, course in courses.MADE_UP.items():
+        (root / "courses" / f"{name}.sls").write_text("#!yaml\n" + yaml.safe_dump({"course": course}, allow_unicode=True))
+        target = root / "files" / "locks" / f"{name}.txt"
+        shutil.copyfile(lock, target)
+    (root / "runtime").mkdir()
+    for name in COURSES:
+        course = yaml.safe_load((root / "courses" / f"{name}.sls").read_text())["course"]
+        (root / "runtime" / f"{name}.sls").write_text("#!yaml\n" + yaml.safe_dump(courses.runtime(course)))
+    return root
+
+
+@pytest.fixture(scope="session")
+def renderer(salt_factories: FactoriesManager, pillar_root: Path) -> Renderer:
+    """States as a masterless minion compiles them; its grains and id are changed per rendering."""
+    minion = salt_factories.salt_minion_daemon(
+        "render",
+        overrides={
+            "file_client": "local",
+            "file_roots": {"base": [str(ROOT / "salt"), str(ROOT / "formulas"), str(pillar_root / "files")]},
+            "pillar_roots": {"base": [str(pillar_root)]},
+        },
+    )
+    return Renderer(minion)
+
+
+@pytest.fixture(scope="session")
+def renderings(renderer: Renderer) -> dict[str, Rendering]:
+    """All that there is to render, by a name such as `nginx-example-debian-13`."""
+    done = {}
+    for release, grains in RELEASES.items():
+        for course in COURSES:
+            done[f"course-{course}-{release}"] = renderer.course(course, grains)
+        for formula in FORMULAS:
+            done[f"{formula}-defaults-{release}"] = renderer.formula(formula, grains, {})
+            example = ROOT / "formulas" / formula / "pillar.example"
+            if example.exists():
+                pillar = yaml.safe_load(example.read_text())
+                done[f"{formula}-example-{release}"] = renderer.formula(formula, grains, pillar)
+    return done
+
+
+def names_of_renderings() -> Iterator[str]:
+    """The keys of `renderings`, known before anything is rendered."""
+    for release in RELEASES:
+        yield from (f"course-{course}-{release}" for course in COURSES)
+        for formula in FORMULAS:
+            yield f"{formula}-defaults-{release}"
+            if (ROOT / "formulas" / formula / "pillar.example").exists():
+                yield f"{formula}-example-{release}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "rendering" in metafunc.fixturenames:
+        metafunc.parametrize("rendering", sorted(names_of_renderings()), indirect=True)
+
+
+@pytest.fixture
+def rendering(request: pytest.FixtureRequest, renderings: dict[str, Rendering]) -> Rendering:
+    return renderings[request.param]

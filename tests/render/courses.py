@@ -1,0 +1,64 @@
+"""Made-up courses that find what a usual one does not, and what the runner adds to a course's pillar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.passwords import Password
+from runner.pillar import runtime as runner_runtime
+
+# In no rendered file that others may read, and in no state's changes.
+SECRET = "$y$j9T$SECRETSECRETSECRET$canary"
+
+PEM = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n"
+
+
+def _course(**facts: Any) -> dict[str, Any]:
+    return {
+        "title": "A course",
+        "domain": "course.example.org",
+        "contact": "professor@example.org",
+        "people": {"professors": [{"account": "prof", "name": "Pat Professor"}]},
+        **facts,
+    }
+
+
+MADE_UP: dict[str, dict[str, Any]] = {
+    "made-unicode": _course(
+        title="Ingénierie & “計算機” — #101: <b>Öl</b> 'n' $PATH }} %}",
+        people={
+            "professors": [{"account": "zoe", "name": "Zoë D'Arcy-O'Neill"}],
+            "assistants": [{"account": "xiao", "name": "蕭 小明"}],
+            "students": [{"account": "jose", "name": 'José "Pepe" Núñez: \\n'}, {"account": "no", "name": "No: null"}],
+        },
+    ),
+    "made-crowd": _course(
+        people={
+            "professors": [{"account": "prof", "name": "Pat Professor"}],
+            "students": [{"account": f"s{number:03}", "name": f"Student {number}"} for number in range(300)],
+        },
+    ),
+    "made-one": _course(people={"professors": [{"account": "prof", "name": "P"}], "students": [{"account": "s", "name": "S"}]}),
+    "made-bare": _course(www=False, people={"professors": [{"account": "prof", "name": "P"}]}),
+    "made-all": _course(
+        www=True,
+        timezone="Pacific/Auckland",
+        packages=["numpy", "pandas>=2"],
+        imports=["numpy", "pandas"],
+        limits={"memory": "512M", "cpu": 0.5, "tasks": 64},
+        upload_limit="2G",
+        idle_after=5,
+        people={
+            "professors": [{"account": "prof", "name": "P"}],
+            "assistants": [{"account": "ta", "name": "T"}],
+            "students": [{"account": "s", "name": "S"}],
+        },
+    ),
+}
+
+
+def runtime(course: dict[str, Any]) -> dict[str, Any]:
+    """What `coursehub up` writes for this course, by the runner's own code."""
+    accounts = [person["account"] for people in course["people"].values() for person in people]
+    hidden = {account: Password(clear=account, hash=SECRET) for account in accounts}
+    return runner_runtime(ip="192.0.2.10", acme_directory="https://ca.example.org/dir", extra_ca={"college": PEM}, passwords=hidden)

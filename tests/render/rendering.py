@@ -1,0 +1,135 @@
+"""Compile states in this process as salt-call would, and say what files they bring."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import salt.loader
+import salt.state
+import salt.utils.templates
+from saltfactories.daemons.minion import SaltMinion
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUISITES = ("require", "watch", "onchanges", "onfail", "prereq", "listen", "use")
+Chunk = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it would be on the server."""
+
+    path: str
+    text: str
+    mode: str
+    formula: str
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """States as Salt would run them. `errors` are Salt's own words, of the pillar and of the states."""
+
+    errors: list[str]
+    chunks: list[Chunk]
+    pillar: dict[str, Any]
+    roots: list[Path]
+    opts: dict[str, Any] = field(repr=False, default_factory=dict)
+
+    def source(self, url: str) -> Path | None:
+        """The file or directory that a salt:// URL names, or None."""
+        return next((root / url[7:] for root in self.roots if (root / url[7:]).exists()), None)
+
+    def files(self) -> Iterator[File]:
+        """Files that states write from a source or from contents; raises what Jinja raises."""
+        for chunk in self.chunks:
+            if (chunk["state"], chunk["fun"]) != ("file", "managed"):
+                continue
+            yield File(
+                chunk["name"], self._text(chunk), str(chunk.get("mode", "")), chunk["__sls__"].split(".")[0]
+            )
+
+    def _text(self, chunk: Chunk) -> str:
+        if chunk.get("contents") is not None:
+            contents = chunk["contents"]
+            return "\n".join(contents) if isinstance(contents, list) else str(contents)
+        source = self.source(chunk["source"])
+        assert source, f"{chunk['__id__']}: {chunk['source']} does not exist"
+        if chunk.get("template") != "jinja":
+            return source.read_text()
+        # As on the server: Salt's own filters, undefined names are errors, and nothing but the context is there.
+        context = copy.deepcopy({**chunk.get("defaults", {}), **chunk.get("context", {})})
+        done = salt.utils.templates.JINJA(
+            str(source), to_str=True, context=context, opts=self.opts, saltenv="base", salt={}, grains={}, pillar={}
+        )
+        assert done["result"], f"{chunk['source']}: {done['data']}"
+        return str(done["data"])
+
+
+class Renderer:
+    """One minion's configuration, used for many ids and grains: loading Salt anew for each would take a second."""
+
+    def __init__(self, minion: SaltMinion) -> None:
+        self.minion = minion
+        self._opts = dict(minion.config)
+        self._grains = dict(salt.loader.grains(copy.deepcopy(self._opts)))
+
+    def course(self, course: str, grains: dict[str, Any]) -> Rendering:
+        """The top file for a course's server."""
+        return self._render(self._prepare(course, grains), None, {})
+
+    def formula(self, formula: str, grains: dict[str, Any], pillar: dict[str, Any]) -> Rendering:
+        """One formula alone, with no pillar but this."""
+        opts = self._prepare("alone", grains)
+        opts["pillar_roots"] = {"base": []}
+        return self._render(opts, formula, pillar)
+
+    def call(self, course: str, grains: dict[str, Any], *arguments: str) -> Any:
+        """The same by salt-call, a process of its own; returns its document."""
+        config = Path(self.minion.config_dir) / "minion.d"
+        config.mkdir(exist_ok=True)
+        override = config / "render.conf"
+        override.write_text(json.dumps({"grains": grains}))
+        try:
+            done = self.minion.salt_call_cli().run("--local", f"--id={course}", *arguments)
+        finally:
+            override.unlink()
+        assert done.returncode == 0, done.stderr
+        return done.data
+
+    def _prepare(self, minion_id: str, grains: dict[str, Any]) -> dict[str, Any]:
+        opts = copy.deepcopy(self._opts)
+        opts["id"] = minion_id
+        opts["grains"] = {**self._grains, "id": minion_id, **grains}
+        return opts
+
+    def _render(self, opts: dict[str, Any], formula: str | None, pillar: dict[str, Any]) -> Rendering:
+        with salt.state.HighState(opts, pillar_override=pillar) as highstate:
+            found = dict(highstate.opts["pillar"])
+            errors = [str(error) for error in found.get("_errors", [])]
+            chunks: list[Chunk] = []
+            if not errors:
+                with self._active(highstate):
+                    matches = {"base": [formula]} if formula else highstate.top_matches(highstate.get_top())
+                    high, errors = highstate.render_highstate(matches)
+                errors = [*errors, *highstate.state.verify_high(high)]
+            if not errors:
+                high, extended = highstate.state.reconcile_extend(high)
+                high, required = highstate.state.requisite_in(high)
+                chunks, compiled = highstate.state.compile_high_data(high)
+                errors = [*extended, *required, *compiled]
+            roots = [Path(root) for root in opts["file_roots"]["base"]]
+            return Rendering([str(error) for error in errors], chunks, found, roots, opts)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _active(highstate: salt.state.HighState) -> Iterator[None]:
+        highstate.push_active()
+        try:
+            yield
+        finally:
+            highstate.pop_active()

@@ -1,0 +1,61 @@
+"""Rules of the house that no compiler knows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.render.rendering import ROOT
+
+pytestmark = pytest.mark.render
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Files of the project, those that are not in git yet too; what git ignores is not ours."""
+    argv = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        return [path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()]
+    return [ROOT / line for line in done.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def words_of_courses() -> dict[str, str]:
+    """Words that stand for one course and so belong to its pillar: its domain and its people's names and accounts."""
+    words = {}
+    for path in (ROOT / "pillar" / "courses").glob("*.sls"):
+        course = yaml.safe_load(path.read_text())["course"]
+        people = [person for group in course["people"].values() for person in group or []]
+        for word in [course["domain"], *(person["name"] for person in people), *(person["account"] for person in people)]:
+            words[word] = path.name
+    return words
+
+
+def test_no_course_stands_outside_pillar_and_tests() -> None:
+    words = words_of_courses()
+    assert words
+    for path in tracked("runner/**", "formulas/**", "salt/**", "coursehub", "Saltfile"):
+        if path.suffix in (".png", ".txt", ".json"):
+            continue
+        text = path.read_text()
+        found = [word for word in words if word in text]
+        assert found == [], f"{path.relative_to(ROOT)} knows what belongs to pillar/courses/{words[found[0]] if found else ''}"
+
+
+def plain_yaml() -> list[Path]:
+    """YAML that no template engine reads first."""
+    named = tracked("*.yaml", "*.yml", "*.example", ".yamllint", ".salt-lint", "Saltfile")
+    return [*named, *(path for path in tracked("pillar/**/*.sls") if path.read_text().startswith("#!yaml"))]
+
+
+@pytest.mark.parametrize(("module", "files"), [("saltlint", "states"), ("yamllint", "yaml")])
+def test_lint(module: str, files: str) -> None:
+    paths = plain_yaml() if files == "yaml" else [path for path in tracked("*.sls") if "pillar" not in path.parts]
+    assert paths
+    strict = ["-s"] if module == "yamllint" else []
+    argv = [sys.executable, "-m", module, *strict, *(str(path.relative_to(ROOT)) for path in paths)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

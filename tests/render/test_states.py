@@ -1,0 +1,120 @@
+"""Every formula alone, and the whole for every course, on every release: compiles, and refers to what is there."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from tests.render.conftest import COURSES, FORMULAS, RELEASES
+from tests.render.courses import SECRET
+from tests.render.rendering import REQUISITES, ROOT, Chunk, Renderer, Rendering
+
+pytestmark = pytest.mark.render
+
+
+def test_compiles(rendering: Rendering) -> None:
+    assert rendering.errors == []
+    assert rendering.chunks
+
+
+def test_no_state_stands_twice(rendering: Rendering) -> None:
+    seen = Counter((chunk["__id__"], chunk["state"], chunk["fun"], chunk["name"]) for chunk in rendering.chunks)
+    assert [key for key, times in seen.items() if times > 1] == []
+
+
+def wanted(chunk: Chunk) -> list[tuple[str, str]]:
+    """The (state, name or ID) pairs that a chunk's requisites ask for; a bare string asks for any state."""
+    pairs = []
+    for requisite in REQUISITES:
+        for base in (requisite, f"{requisite}_any"):
+            for asked in chunk.get(base, []) if isinstance(chunk.get(base), list) else []:
+                pairs += [("", asked)] if isinstance(asked, str) else [(state, name) for state, name in asked.items()]
+    return pairs
+
+
+def test_every_requisite_resolves(rendering: Rendering) -> None:
+    known = {(chunk["state"], chunk[key]) for chunk in rendering.chunks for key in ("__id__", "name")}
+    known |= {("", chunk["__id__"]) for chunk in rendering.chunks}
+    known |= {("sls", chunk["__sls__"]) for chunk in rendering.chunks}
+    missing = [(c["__id__"], pair) for c in rendering.chunks for pair in wanted(c) if pair not in known]
+    assert missing == []
+
+
+def test_every_source_exists(rendering: Rendering) -> None:
+    asked = []
+    for chunk in rendering.chunks:
+        for key, value in chunk.items():
+            if key.startswith("__"):
+                continue
+            texts = value if isinstance(value, list) else [value]
+            asked += [(chunk["__id__"], text) for text in texts if isinstance(text, str) and text.startswith("salt://")]
+    assert [pair for pair in asked if not rendering.source(pair[1])] == []
+
+
+def test_every_template_renders(rendering: Rendering) -> None:
+    assert all(isinstance(file.text, str) for file in rendering.files())
+
+
+def test_state_ids_are_paths_or_begin_with_their_formula(rendering: Rendering) -> None:
+    ids = {(chunk["__sls__"].split(".")[0], chunk["__id__"]) for chunk in rendering.chunks}
+    prefixes = {formula: (f"{formula}-", f"{formula.replace('_', '-')}-", "/") for formula, _ in ids}
+    assert sorted(id_ for formula, id_ in ids if id_ != formula and not id_.startswith(prefixes[formula])) == []
+
+
+def test_modes_are_quoted(rendering: Rendering) -> None:
+    modes = [(c["__id__"], key, c[key]) for c in rendering.chunks for key in ("mode", "dir_mode", "file_mode") if key in c]
+    assert [found for found in modes if not re.fullmatch(r"[0-7]{4}", str(found[2])) or not isinstance(found[2], str)] == []
+
+
+def test_packages_are_lists(rendering: Rendering) -> None:
+    found = [c for c in rendering.chunks if c["state"] == "pkg" and c["fun"] in ("installed", "latest", "removed")]
+    assert [c["__id__"] for c in found if "pkgs" not in c] == []
+
+
+def test_secrets_stay_in_private_files(rendering: Rendering) -> None:
+    for file in rendering.files():
+        assert SECRET not in file.text or file.mode in ("0600", "0400"), f"{file.path} may be read by others"
+    told = [c["__id__"] for c in rendering.chunks if c["state"] == "file" and SECRET in str(c) and c.get("show_changes", True)]
+    assert told == [], "a secret would stand in these states' changes"
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_salt_call_compiles_the_same(renderer: Renderer, renderings: dict[str, Rendering], release: str) -> None:
+    """The renderings above are made in this process, for speed; a minion's own salt-call sees the same states."""
+    course = COURSES[0]
+    low = renderer.call(course, RELEASES[release], "state.show_lowstate")
+    here = renderings[f"course-{course}-{release}"].chunks
+    assert [(c["state"], c["__id__"], c["fun"]) for c in low] == [(c["state"], c["__id__"], c["fun"]) for c in here]
+
+
+@pytest.mark.parametrize("course", COURSES)
+def test_releases_differ_only_in_what_is_said_of_them(renderings: dict[str, Rendering], course: str) -> None:
+    """A state that is there on one release only is no accident."""
+    ids = {release: {c["__id__"] for c in renderings[f"course-{course}-{release}"].chunks} for release in RELEASES}
+    assert ids["debian-12"] == ids["debian-13"] == ids["ubuntu-24.04"]
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_formula_has_its_papers(formula: str) -> None:
+    home = ROOT / "formulas" / formula
+    assert [name for name in ("README.md", "defaults.yaml", "map.jinja", "pillar.example") if not (home / name).exists()] == []
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_formula_reads_its_own_pillar_key_only(formula: str) -> None:
+    texts = {path: path.read_text() for pattern in ("*.sls", "*.jinja") for path in (ROOT / "formulas" / formula).glob(pattern)}
+    for path, text in texts.items():
+        keys = re.findall(r"""(?:salt\[['"]pillar\.get['"]\]\(|pillar\[|pillar\.get\()\s*['"]([\w:]+)['"]""", text)
+        assert {key.split(":")[0] for key in keys} <= {formula}, path
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_formula_calls_nothing_that_costs_a_round_trip(formula: str) -> None:
+    """Over salt-ssh any other execution module in an SLS is an SSH call of more than a second (salt 3008.3)."""
+    cheap = {"pillar", "grains", "config", "slsutil"}
+    for path in (ROOT / "formulas" / formula).glob("*.*"):
+        if path.suffix in (".sls", ".jinja"):
+            called = re.findall(r"""salt\[['"](\w+)\.""", path.read_text())
+            assert set(called) <= cheap, path
