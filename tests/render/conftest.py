@@ -46,7 +46,9 @@ def pillar_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "pillar", root, dirs_exist_ok=True)
     lock = min((ROOT / "pillar" / "files" / "locks").glob("*.txt"))
     for name, course in courses.MADE_UP.items():
-        (root / "courses" / f"{name}.sls").write_text("#!yaml\n" + yaml.safe_dump({"course": course}, allow_unicode=True))
+        (root / "courses" / f"{name}.sls").write_text(
+            "#!yaml\n" + yaml.safe_dump({"course": course}, allow_unicode=True)
+        )
         target = root / "files" / "locks" / f"{name}.txt"
         shutil.copyfile(lock, target)
     (root / "runtime").mkdir()

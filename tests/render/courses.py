@@ -38,7 +38,9 @@ MADE_UP: dict[str, dict[str, Any]] = {
             "students": [{"account": f"s{number:03}", "name": f"Student {number}"} for number in range(300)],
         },
     ),
-    "made-one": _course(people={"professors": [{"account": "prof", "name": "P"}], "students": [{"account": "s", "name": "S"}]}),
+    "made-one": _course(
+        people={"professors": [{"account": "prof", "name": "P"}], "students": [{"account": "s", "name": "S"}]}
+    ),
     "made-bare": _course(www=False, people={"professors": [{"account": "prof", "name": "P"}]}),
     "made-all": _course(
         www=True,
@@ -61,4 +63,6 @@ def runtime(course: dict[str, Any]) -> dict[str, Any]:
     """What `coursehub up` writes for this course, by the runner's own code."""
     accounts = [person["account"] for people in course["people"].values() for person in people]
     hidden = {account: Password(clear=account, hash=SECRET) for account in accounts}
-    return runner_runtime(ip="192.0.2.10", acme_directory="https://ca.example.org/dir", extra_ca={"college": PEM}, passwords=hidden)
+    return runner_runtime(
+        ip="192.0.2.10", acme_directory="https://ca.example.org/dir", extra_ca={"college": PEM}, passwords=hidden
+    )

@@ -49,9 +49,7 @@ class Rendering:
         for chunk in self.chunks:
             if (chunk["state"], chunk["fun"]) != ("file", "managed"):
                 continue
-            yield File(
-                chunk["name"], self._text(chunk), str(chunk.get("mode", "")), chunk["__sls__"].split(".")[0]
-            )
+            yield File(chunk["name"], self._text(chunk), str(chunk.get("mode", "")), chunk["__sls__"].split(".")[0])
 
     def _text(self, chunk: Chunk) -> str:
         if chunk.get("contents") is not None:

@@ -92,7 +92,9 @@ def test_systemd_units(files: list[tuple[str, File]], tmp_path: Path) -> None:
             unit.write_text("[Service]\nExecStart=/bin/true\nExecReload=/bin/true\n")
         done = subprocess.run([analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60)
         # Programs and other units are on the server, not here.
-        absent = re.compile(r"is not executable|not found|Failed to (?:create|load|add)|could not be|/usr/lib/systemd/|/lib/systemd/")
+        absent = re.compile(
+            r"is not executable|not found|Failed to (?:create|load|add)|could not be|/usr/lib/systemd/|/lib/systemd/"
+        )
         wrong = [line for line in done.stderr.splitlines() if str(home) in line and not absent.search(line)]
         assert wrong == [], f"{name}:{file.path}"
 
@@ -160,7 +162,9 @@ def test_nginx(files: list[tuple[str, File]], tmp_path: Path) -> None:
         text = text.replace("/etc/nginx/mime.types", str(types))
         text = re.sub(r"(error_log|access_log|pid) /\S+/", rf"\1 {tmp_path}/", text).replace("user www-data;", "")
         config = tmp_path / "nginx.conf"
-        places = "".join(f"{name}_temp_path {tmp_path}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        places = "".join(
+            f"{name}_temp_path {tmp_path}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
         config.write_text(text.replace("http {", f"http {{\n{places}", 1))
         check([nginx, "-t", "-q", "-c", str(config), "-g", "daemon off;"], f"{name}:{file.path}")
         seen += 1

@@ -29,7 +29,11 @@ def words_of_courses() -> dict[str, str]:
     for path in (ROOT / "pillar" / "courses").glob("*.sls"):
         course = yaml.safe_load(path.read_text())["course"]
         people = [person for group in course["people"].values() for person in group or []]
-        for word in [course["domain"], *(person["name"] for person in people), *(person["account"] for person in people)]:
+        for word in [
+            course["domain"],
+            *(person["name"] for person in people),
+            *(person["account"] for person in people),
+        ]:
             words[word] = path.name
     return words
 
@@ -42,7 +46,9 @@ def test_no_course_stands_outside_pillar_and_tests() -> None:
             continue
         text = path.read_text()
         found = [word for word in words if word in text]
-        assert found == [], f"{path.relative_to(ROOT)} knows what belongs to pillar/courses/{words[found[0]] if found else ''}"
+        assert found == [], (
+            f"{path.relative_to(ROOT)} knows what belongs to pillar/courses/{words[found[0]] if found else ''}"
+        )
 
 
 def plain_yaml() -> list[Path]:

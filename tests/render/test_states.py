@@ -64,8 +64,12 @@ def test_state_ids_are_paths_or_begin_with_their_formula(rendering: Rendering) -
 
 
 def test_modes_are_quoted(rendering: Rendering) -> None:
-    modes = [(c["__id__"], key, c[key]) for c in rendering.chunks for key in ("mode", "dir_mode", "file_mode") if key in c]
-    assert [found for found in modes if not re.fullmatch(r"[0-7]{4}", str(found[2])) or not isinstance(found[2], str)] == []
+    modes = [
+        (c["__id__"], key, c[key]) for c in rendering.chunks for key in ("mode", "dir_mode", "file_mode") if key in c
+    ]
+    assert [
+        found for found in modes if not re.fullmatch(r"[0-7]{4}", str(found[2])) or not isinstance(found[2], str)
+    ] == []
 
 
 def test_packages_are_lists(rendering: Rendering) -> None:
@@ -76,7 +80,11 @@ def test_packages_are_lists(rendering: Rendering) -> None:
 def test_secrets_stay_in_private_files(rendering: Rendering) -> None:
     for file in rendering.files():
         assert SECRET not in file.text or file.mode in ("0600", "0400"), f"{file.path} may be read by others"
-    told = [c["__id__"] for c in rendering.chunks if c["state"] == "file" and SECRET in str(c) and c.get("show_changes", True)]
+    told = [
+        c["__id__"]
+        for c in rendering.chunks
+        if c["state"] == "file" and SECRET in str(c) and c.get("show_changes", True)
+    ]
     assert told == [], "a secret would stand in these states' changes"
 
 
@@ -99,12 +107,18 @@ def test_releases_differ_only_in_what_is_said_of_them(renderings: dict[str, Rend
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_formula_has_its_papers(formula: str) -> None:
     home = ROOT / "formulas" / formula
-    assert [name for name in ("README.md", "defaults.yaml", "map.jinja", "pillar.example") if not (home / name).exists()] == []
+    assert [
+        name for name in ("README.md", "defaults.yaml", "map.jinja", "pillar.example") if not (home / name).exists()
+    ] == []
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_formula_reads_its_own_pillar_key_only(formula: str) -> None:
-    texts = {path: path.read_text() for pattern in ("*.sls", "*.jinja") for path in (ROOT / "formulas" / formula).glob(pattern)}
+    texts = {
+        path: path.read_text()
+        for pattern in ("*.sls", "*.jinja")
+        for path in (ROOT / "formulas" / formula).glob(pattern)
+    }
     for path, text in texts.items():
         keys = re.findall(r"""(?:salt\[['"]pillar\.get['"]\]\(|pillar\[|pillar\.get\()\s*['"]([\w:]+)['"]""", text)
         assert {key.split(":")[0] for key in keys} <= {formula}, path
