@@ -218,7 +218,7 @@ def _preflight(target, imports):
     try:
         _run(
             [target / "bin" / "python", "-W", "ignore", "-c", code, *imports],
-            f"trying the imports {', '.join(imports)}",
+            "trying its imports",
             env={"PATH": f"{target}/bin:/usr/bin:/bin", "HOME": str(scratch), "LANG": "C.UTF-8", "MPLBACKEND": "Agg"},
         )
     finally:
