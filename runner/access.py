@@ -21,6 +21,8 @@ from runner.project import Project, write_private
 SSH_SECONDS = 180
 #: Seconds that cloud-init may take, also when another dpkg holds the lock for some minutes.
 CLOUD_INIT_SECONDS = 600
+#: A Unix socket's path has 107 bytes, of which ssh wants 18 for the name it makes it under.
+_SOCKET_PATH = 107 - 18
 #: Where salt-ssh unpacks itself: below /var/lib and not its default below /var/tmp, which every student can write to.
 THIN_DIR = "/var/lib/coursehub-salt"
 
@@ -78,6 +80,7 @@ class Access:
         self.known_hosts = self.directory / "known_hosts"
         self._host_key = self.directory / "first_host_key"
         self._record = self.directory / "server.json"
+        self._shared = self.directory / "ssh"
 
     # -- what is kept ------------------------------------------------------------------------------------
 
@@ -153,13 +156,16 @@ class Access:
             "ServerAliveInterval=10",
             "ServerAliveCountMax=3",
             "LogLevel=ERROR",
+            *([f"ControlPath={self._shared}"] if len(str(self._shared)) <= _SOCKET_PATH else []),
         ]
 
-    def argv(self, ip: str, *command: str, tty: bool = False) -> list[str]:
-        """The ssh command line for ``command`` on the server (a login shell without one)."""
+    def argv(self, ip: str, *command: str, tty: bool = False, share: bool = False) -> list[str]:
+        """The ssh command line for ``command`` on the server (a login shell without one).
+
+        With ``share`` its connection serves every other ssh to the server, salt-ssh's too, until it ends.
+        """
         options = [part for option in (*self.options(), "ConnectTimeout=10") for part in ("-o", option)]
-        if tty:
-            options = [*options, "-t"]
+        options += ["-t"] * tty + ["-o", "ControlMaster=auto"] * share
         return ["ssh", "-i", str(self.key_file), *options, f"root@{ip}", *command]
 
     def run(self, ip: str, script: str, *, seconds: int = 60) -> str:

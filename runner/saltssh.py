@@ -96,9 +96,9 @@ def _environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _watched(access: Access, ip: str, watch: Watcher) -> Iterator[None]:
-    """Follow the server's own log of states over a second connection while the block runs."""
+    """Follow the server's own log of states while the block runs, over a connection that salt-ssh then shares."""
     tail = subprocess.Popen(
-        access.argv(ip, "/bin/sh", "-c", f"'{_WATCH}'"),
+        access.argv(ip, "/bin/sh", "-c", f"'{_WATCH}'", share=True),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
