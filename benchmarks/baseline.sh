@@ -52,11 +52,12 @@ hash=$(openssl passwd -6 baseline)
 for number in $(seq -w 1 24); do
     useradd --create-home --groups students --shell /bin/bash "student$number"
     chmod 700 "/home/student$number"
-    echo "student$number:$hash"
-done | chpasswd --encrypted
+done
+for number in $(seq -w 1 24); do echo "student$number:$hash"; done | chpasswd --encrypted
 part accounts
 
-mkdir -p -m 700 /srv/jupyterhub /etc/jupyterhub
+mkdir -p /srv/jupyterhub /etc/jupyterhub
+chmod 700 /srv/jupyterhub /etc/jupyterhub
 (umask 077 && echo "CONFIGPROXY_AUTH_TOKEN=$(openssl rand -hex 32)" >/srv/jupyterhub/proxy.env)
 printf 'auth required pam_unix.so\naccount required pam_unix.so\n' >/etc/pam.d/jupyterhub
 cat >/etc/jupyterhub/jupyterhub_config.py <<'PY'

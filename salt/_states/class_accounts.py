@@ -5,6 +5,9 @@ One state for the whole class: 500 ``user.present`` would be 500 slow states. Ac
 readable by every student.
 """
 
+# Salt puts __opts__ into a state module when it loads it.
+# ruff: noqa: F821, PLR0912, PLR0917
+
 import grp
 import hashlib
 import json
@@ -23,7 +26,6 @@ EXPIRED = "1"
 LOCKED_BY = ("!",)
 NEVER_SET = ("", "!", "*", "!!", "!*")
 
-PASSWD = Path("/etc/passwd")
 SHADOW = Path("/etc/shadow")
 RECORD = Path("/var/lib/coursehub/accounts.json")
 LOCKS = [Path(f"/etc/{name}.lock") for name in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")]

@@ -5,6 +5,9 @@ only when everything was installed and every import that was asked for works. Wh
 on running, and a package index that fails half-way changes nothing.
 """
 
+# Salt puts __opts__ and __salt__ into a state module when it loads it.
+# ruff: noqa: F821, PLR0911, PLR0917
+
 import hashlib
 import logging
 import os
@@ -112,7 +115,7 @@ def _digest(interpreter, contents):
 
 def _link_target(link):
     try:
-        return Path(os.readlink(link))
+        return Path(link).readlink()
     except OSError:
         return None
 
@@ -163,8 +166,8 @@ def _environment(cache, ca_bundle):
         "npm_config_cache": f"{cache}/npm",
         "npm_config_update_notifier": "false",
     }
-    env.update({key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")})
-    return env
+    passed = {key for key in os.environ if key.lower().endswith("_proxy") or key.startswith("UV_")}
+    return env | {key: os.environ[key] for key in passed}
 
 
 def _build(target, files, requirements, npm, interpreter, uv, cache, ca_bundle):
@@ -241,7 +244,7 @@ def _unit(target):
 def _compiling_or_compiled(target):
     if (target / COMPILED).exists():
         return True
-    return not subprocess.run(["systemctl", "--quiet", "is-active", _unit(target)], check=False).returncode
+    return _quietly(["systemctl", "is-active", _unit(target)])
 
 
 def _compile_in_background(target):
@@ -253,17 +256,25 @@ def _compile_in_background(target):
     if (target / COMPILED).exists():
         return
     command = f"{target}/bin/python -m compileall -q -j 1 {target}/lib; touch {target}/{COMPILED}"
-    subprocess.run(
+    started = _quietly(
         [
             *("systemd-run", "--quiet", "--collect", "--unit", _unit(target), "--nice=19"),
             # The weight, because the scheduling class counts only inside the unit's own cgroup.
             *("--property=CPUSchedulingPolicy=idle", "--property=CPUWeight=1", "--property=IOSchedulingClass=idle"),
             *("--property=UMask=0022", "/bin/sh", "-c", command),
-        ],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
+        ]
     )
+    if not started:
+        _quietly(["/bin/sh", "-c", f"umask 022; {command}"])
+
+
+def _quietly(argv):
+    """Run a command for its exit code alone; False also when there is no such command."""
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
 
 
 def _remove_old(root, current, previous, keep):

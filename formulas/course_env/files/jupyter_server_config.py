@@ -1,7 +1,7 @@
 """Jupyter Server as every student of the course gets it. Made by Salt."""
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
@@ -16,8 +16,9 @@ class ClassKernelManager(AsyncMappingKernelManager):
     """
 
     @property
-    def last_kernel_activity(self):
-        now = datetime.now(timezone.utc)
+    def last_kernel_activity(self) -> datetime:
+        """Return now while a kernel computes, else when the last message came (UTC)."""
+        now = datetime.now(UTC)
         limit = SETTINGS["kernels"]["busy_counts_for"]
         for kernel_id in self.list_kernel_ids():
             kernel = self.get_kernel(kernel_id)
@@ -28,7 +29,7 @@ class ClassKernelManager(AsyncMappingKernelManager):
         return self._last_kernel_message
 
     @last_kernel_activity.setter
-    def last_kernel_activity(self, moment):
+    def last_kernel_activity(self, moment: datetime) -> None:
         self._last_kernel_message = moment
 
 

@@ -8,6 +8,7 @@ import difflib
 import logging
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from jupyterhub import app, auth, proxy, scopes, spawner
@@ -15,16 +16,17 @@ from traitlets.config import Config, PyFileConfigLoader
 from traitlets.config.configurable import Configurable
 
 
-def known_classes(hub):
+def known_classes(hub: app.JupyterHub) -> dict[str, type]:
     """Return the configurable classes by name, those that the configuration brings included."""
     chosen = {hub.authenticator_class, hub.spawner_class, hub.proxy_class}
     found = {}
-    for cls in {app.JupyterHub, auth.Authenticator, spawner.Spawner, proxy.ConfigurableHTTPProxy, *hub.classes, *chosen}:
+    built_in = {app.JupyterHub, auth.Authenticator, spawner.Spawner, proxy.ConfigurableHTTPProxy}
+    for cls in built_in | set(hub.classes) | chosen:
         found.update({base.__name__: base for base in cls.__mro__ if issubclass(base, Configurable)})
     return found
 
 
-def misspelt(config, classes):
+def misspelt(config: Config, classes: dict[str, type]) -> Iterator[str]:
     """Yield a line for each class or trait that does not exist."""
     for section, traits in config.items():
         if not isinstance(traits, Config):
@@ -38,12 +40,13 @@ def misspelt(config, classes):
                 yield f"{section} has no setting {trait}{nearest(trait, allowed)}"
 
 
-def nearest(name, names):
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return a hint at the one of ``names`` that was probably meant."""
     close = difflib.get_close_matches(name, list(names), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def unknown_scopes(hub):
+def unknown_scopes(hub: app.JupyterHub) -> Iterator[str]:
     """Yield a line for each scope of load_roles that JupyterHub does not have."""
     for role in hub.load_roles:
         for scope in role.get("scopes", []):
@@ -52,7 +55,7 @@ def unknown_scopes(hub):
                 yield f"role {role['name']}: no scope {name}{nearest(name, scopes.scope_definitions)}"
 
 
-def main(path):
+def main(path: str) -> int:
     """Check the file at ``path``; return the process's exit code."""
     # What the classes say about the configuration may quote it, secrets too.
     logging.disable(logging.CRITICAL)
@@ -72,7 +75,7 @@ def main(path):
     return 1 if problems else 0
 
 
-def check_spawner(cls, config):
+def check_spawner(cls: type, config: Config) -> None:
     """Apply the spawner's settings without making one: making one needs a user and a database."""
     for section in (base.__name__ for base in cls.__mro__):
         for trait, value in config.get(section, {}).items():

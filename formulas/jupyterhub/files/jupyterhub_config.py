@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import sys
+from typing import Any
 
 import pamela
 from jupyterhub.auth import PAMAuthenticator
@@ -17,7 +18,7 @@ GROUPS = {
 }
 
 
-def class_groups(username):
+def class_groups(username: str) -> list[str]:
     """Return those Unix groups of ``username`` that mean something to the hub."""
     mine = set(os.getgrouplist(username, pwd.getpwnam(username).pw_gid))
     found = []
@@ -36,13 +37,15 @@ class ClassAuthenticator(PAMAuthenticator):
     Asked again for everybody who is signed in: a locked account is signed out, and who left a group loses its role.
     """
 
-    async def authenticate(self, handler, data):
+    async def authenticate(self, handler: Any, data: dict[str, str]) -> dict[str, Any] | None:
+        """Return who it is and in which groups, or None when the password is wrong or the account locked."""
         # Phones write the first letter as a capital; Unix accounts have none.
         data = {**data, "username": data["username"].strip().lower()}
         username = await super().authenticate(handler, data)
-        return username and {"name": username, "groups": class_groups(username)}
+        return {"name": username, "groups": class_groups(username)} if username else None
 
-    async def refresh_user(self, user, handler=None):
+    async def refresh_user(self, user: Any, handler: Any = None) -> dict[str, Any] | bool:  # noqa: ARG002
+        """Return the groups as they are now, or False for who may no longer be signed in."""
         try:
             check = asyncio.wrap_future(
                 self.executor.submit(pamela.check_account, user.name, service=self.service, encoding=self.encoding)

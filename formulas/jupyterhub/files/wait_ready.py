@@ -1,5 +1,8 @@
 """Return when the hub answers, so that "started" means that students can sign in; fail when it does not."""
 
+# The address stands in the unit.
+# ruff: noqa: S310
+
 import sys
 import time
 import urllib.error
