@@ -18,13 +18,23 @@ from tests.render.rendering import ROOT, Renderer, Rendering
 # Salt keeps log records back and writes them at exit, to a stream that pytest has closed by then.
 logging.raiseExceptions = False
 
+
+def _release(os: str, version: str, codename: str) -> dict[str, Any]:
+    """The grains by which formulas tell releases apart."""
+    return {
+        "os": os,
+        "osfinger": f"{os}-{version}",
+        "osrelease": version,
+        "osmajorrelease": int(version.split(".", maxsplit=1)[0]),
+        "oscodename": codename,
+    }
+
+
 RELEASES: dict[str, dict[str, Any]] = {
-    "debian-12": {"os": "Debian", "osfinger": "Debian-12", "osrelease": "12", "osmajorrelease": 12, "oscodename": "bookworm"},
-    "debian-13": {"os": "Debian", "osfinger": "Debian-13", "osrelease": "13", "osmajorrelease": 13, "oscodename": "trixie"},
-    "ubuntu-24.04": {
-        "os": "Ubuntu", "osfinger": "Ubuntu-24.04", "osrelease": "24.04", "osmajorrelease": 24, "oscodename": "noble",
-    },
-}  # fmt: skip
+    "debian-12": _release("Debian", "12", "bookworm"),
+    "debian-13": _release("Debian", "13", "trixie"),
+    "ubuntu-24.04": _release("Ubuntu", "24.04", "noble"),
+}
 FORMULAS = sorted(path.parent.name for path in (ROOT / "formulas").glob("*/init.sls"))
 COURSES = sorted([*courses.MADE_UP, *(path.stem for path in (ROOT / "pillar" / "courses").glob("*.sls"))])
 

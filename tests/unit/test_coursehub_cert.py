@@ -1,0 +1,327 @@
+"""The decisions of coursehub-cert: which names, whether the CA is asked, and what is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib.util
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.unit
+SCRIPT = Path(__file__).resolve().parents[2] / "formulas" / "letsencrypt" / "files" / "coursehub-cert"
+NOW = datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC)
+HERE = frozenset({"192.0.2.10", "2001:db8::10"})
+
+
+@pytest.fixture(scope="module")
+def module() -> ModuleType:
+    spec = importlib.util.spec_from_loader("coursehub_cert", SourceFileLoader("coursehub_cert", str(SCRIPT)))
+    assert spec and spec.loader
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules["coursehub_cert"] = loaded
+    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    try:
+        spec.loader.exec_module(loaded)
+    finally:
+        sys.dont_write_bytecode = before
+    return loaded
+
+
+@pytest.fixture
+def cert(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script with all of its places in a directory of the test's own."""
+    monkeypatch.setattr(module, "CONFIG", tmp_path / "cert.json")
+    monkeypatch.setattr(module, "STATE", tmp_path / "state")
+    monkeypatch.setattr(module, "LETSENCRYPT", tmp_path / "letsencrypt")
+    return module
+
+
+@pytest.fixture
+def config(cert: ModuleType, tmp_path: Path) -> Any:
+    raw = {
+        "names": ["hub.example.org", "www.hub.example.org"],
+        "email": "p@example.org",
+        "directory": "https://ca.example.org/dir",
+        "addresses": sorted(HERE),
+        "webroot": str(tmp_path / "www"),
+        "live": str(tmp_path / "ssl" / "hub.example.org"),
+        "reload": ["touch", str(tmp_path / "reloaded")],
+        "dns_wait": 0,
+    }
+    cert.CONFIG.write_text(json.dumps(raw))
+    return cert.Config.read(cert.CONFIG)
+
+
+def issue(config: Any, cert: ModuleType, names: list[str], days: int = 90, directory: str = "") -> None:
+    """Put a certificate where certbot would."""
+    config.lineage.mkdir(parents=True, exist_ok=True)
+    alt = ",".join(f"DNS:{name}" for name in names)
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-days", str(days), "-subj", "/CN=x", "-addext", f"subjectAltName={alt}",
+         "-keyout", str(config.lineage / "privkey.pem"), "-out", str(config.lineage / "fullchain.pem")],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    renewal = cert.LETSENCRYPT / "renewal"
+    renewal.mkdir(parents=True, exist_ok=True)
+    (renewal / "hub.example.org.conf").write_text(f"[renewalparams]\nserver = {directory or config.directory}\n")
+
+
+def zone(**names: str) -> Callable[[str], frozenset[str]]:
+    """DNS with these names; dots are written as underscores."""
+    known = {name.replace("_", "."): frozenset(addresses.split()) for name, addresses in names.items()}
+
+    def resolve(name: str) -> frozenset[str]:
+        return known.get(name, frozenset())
+
+    return resolve
+
+
+def test_names_count_only_if_all_their_addresses_are_ours(cert: ModuleType) -> None:
+    found = cert.look(
+        ["a.x", "b.x", "c.x", "d.x"],
+        HERE,
+        zone(a_x="192.0.2.10 2001:db8::10", b_x="192.0.2.10 2001:db8::bad", c_x="198.51.100.1"),
+    )
+    assert found.here == ("a.x",)
+    assert "2001:db8::bad" in found.elsewhere["b.x"]
+    assert "198.51.100.1" in found.elsewhere["c.x"]
+    assert found.elsewhere["d.x"] == "not in DNS"
+
+
+def test_a_resolver_that_does_not_answer_leaves_names_out(cert: ModuleType) -> None:
+    def silent(_: str) -> frozenset[str]:
+        raise OSError("DNS does not answer: Timeout")
+
+    assert cert.look(["a.x"], HERE, silent) == cert.Dns((), {"a.x": "DNS does not answer: Timeout"})
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "directory", "here", "reason", "asked"),
+    [
+        (None, 0, "", ("hub.example.org",), "no certificate", ("hub.example.org",)),
+        (None, 0, "", (), "", ()),
+        (["hub.example.org"], 80, "", ("hub.example.org",), "", ()),
+        (["hub.example.org"], 80, "", (), "", ()),
+        (["hub.example.org"], 80, "", ("hub.example.org", "www.hub.example.org"), "new in DNS: www", None),
+        (["hub.example.org"], 80, "https://old/dir", ("hub.example.org",), "ACME server is now", ("hub.example.org",)),
+        (["hub.example.org"], 20, "", ("hub.example.org",), "expires in 20 days", ("hub.example.org",)),
+        # A name that left DNS stays until the certificate is due, and goes then.
+        (["hub.example.org", "www.hub.example.org"], 80, "", ("hub.example.org",), "", ()),
+        (["hub.example.org", "www.hub.example.org"], 20, "", ("hub.example.org",), "expires", ("hub.example.org",)),
+    ],
+)
+def test_the_ca_is_asked_only_when_the_certificate_says_so(
+    cert: ModuleType,
+    config: Any,
+    names: list[str] | None,
+    days: int,
+    directory: str,
+    here: tuple[str, ...],
+    reason: str,
+    asked: Any,
+) -> None:
+    on_disk = names and cert.Certificate(
+        frozenset(names), NOW + datetime.timedelta(days=days), directory or config.directory
+    )
+    why, wanted = cert.reason_to_ask(config, on_disk or None, cert.Dns(here, {}), NOW)
+    assert why.startswith(reason) if reason.startswith("new") else reason in why
+    assert bool(why) == bool(reason)
+    assert wanted == (here if asked is None else asked)
+
+
+def test_reads_what_certbot_wrote(cert: ModuleType, config: Any) -> None:
+    assert cert.read_certificate(config) is None
+    issue(config, cert, ["hub.example.org"])
+    found = cert.read_certificate(config)
+    assert found.names == {"hub.example.org"}
+    assert found.directory == config.directory
+    assert 89 < found.days_left(datetime.datetime.now(datetime.UTC)) <= 90
+    (config.lineage / "fullchain.pem").write_text("not a certificate")
+    assert cert.read_certificate(config) is None
+
+
+def test_distances_between_tries_grow_and_a_rate_limit_waits_longest(cert: ModuleType) -> None:
+    tries = cert.Tries()
+    waits = []
+    for number in range(6):
+        tries.failed(number * 100_000.0, "connection refused")
+        waits.append(tries.not_before - number * 100_000.0)
+    assert waits == [300, 900, 3600, 21600, 43200, 43200]
+    limited = cert.Tries()
+    limited.failed(0.0, "urn:ietf:params:acme:error:rateLimited :: too many certificates")
+    assert limited.not_before >= 6 * 3600
+
+
+def test_nobody_tries_more_than_three_times_an_hour(cert: ModuleType) -> None:
+    tries = cert.Tries()
+    assert tries.may_try(0.0, timer=True) == ""
+    tries.failed(0.0, "down")
+    assert "next try in 5 min" in tries.may_try(1.0, timer=True)
+    assert tries.may_try(1.0, timer=False) == "", "a person may try sooner than the timer"
+    tries.failed(1.0, "down")
+    tries.failed(2.0, "down")
+    assert "3 times within the hour" in tries.may_try(3.0, timer=False)
+    assert tries.may_try(3700.0, timer=False) == ""
+
+
+def test_link_is_switched_once_and_keys_go_with_it(cert: ModuleType, config: Any, tmp_path: Path) -> None:
+    holding = tmp_path / "holding"
+    holding.mkdir()
+    live = Path(config.live)
+    live.parent.mkdir()
+    live.symlink_to(holding)
+    issue(config, cert, ["hub.example.org"])
+    assert cert.serve(config, changed=False) == (True, [])
+    assert live.readlink() == config.lineage
+    assert (tmp_path / "reloaded").exists()
+    (tmp_path / "reloaded").unlink()
+    assert cert.serve(config, changed=False) == (False, [])
+    assert not (tmp_path / "reloaded").exists(), "nothing new is no reason to reload"
+
+
+def test_a_reload_that_failed_is_due_again(cert: ModuleType, config: Any) -> None:
+    issue(config, cert, ["hub.example.org"])
+    broken = dataclasses.replace(config, reload=("false",))
+    changed, trouble = cert.serve(broken, changed=True)
+    assert changed and "'false' failed" in trouble[0]
+    assert cert.reload_due(config)
+    assert cert.serve(config, changed=False) == (True, [])
+    assert not cert.reload_due(config)
+
+
+def test_certbot_is_called_for_one_certificate_with_all_names(cert: ModuleType, config: Any) -> None:
+    argv = cert.certbot_argv(config, config.names, force=False)
+    assert argv[:3] == ["certbot", "certonly", "--non-interactive"]
+    assert argv[argv.index("--cert-name") + 1] == "hub.example.org"
+    assert argv[-4:] == ["--domain", "hub.example.org", "--domain", "www.hub.example.org"]
+    assert "--force-renewal" not in argv
+    nameless = cert.certbot_argv(dataclasses.replace(config, email=""), config.names, force=True)
+    assert "--register-unsafely-without-email" in nameless
+    assert "--force-renewal" in nameless
+
+
+def test_certbots_output_becomes_one_line(cert: ModuleType) -> None:
+    output = """Saving debug log to /var/log/letsencrypt/letsencrypt.log
+Requesting a certificate for hub.example.org
+
+Certbot failed to authenticate some domains (authenticator: webroot). The Certificate Authority reported these problems:
+  Domain: hub.example.org
+  Type:   unauthorized
+  Detail: 192.0.2.10: Invalid response from http://hub.example.org/.well-known/acme-challenge/x: 404
+
+Hint: The Certificate Authority failed to download the temporary challenge files created by Certbot.
+Some challenges have failed.
+Ask for help or search for solutions at https://community.letsencrypt.org.
+"""
+    told = cert.explain(output)
+    assert "Invalid response" in told and "\n" not in told
+    crash = "Saving debug log to x\nAn unexpected error occurred:\nError creating new order :: too many certificates\n"
+    assert cert.explain(crash) == "Error creating new order :: too many certificates"
+
+
+def test_port_80_is_tried_here_before_the_ca_is_asked(
+    cert: ModuleType, config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Webroot(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = Path(config.webroot) / self.path.lstrip("/")
+            self.send_response(200 if path.exists() else 404)
+            self.end_headers()
+            if path.exists():
+                self.wfile.write(path.read_bytes())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Webroot)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    real = cert.http.client.HTTPConnection
+    monkeypatch.setattr(
+        cert.http.client, "HTTPConnection", lambda host, _, timeout: real(host, server.server_port, timeout=timeout)
+    )
+    try:
+        assert cert.answers_here(config, "hub.example.org", frozenset({"127.0.0.1"})) == ""
+        monkeypatch.setattr(Webroot, "do_GET", lambda self: self.send_error(404))
+        assert "does not serve" in cert.answers_here(config, "hub.example.org", frozenset({"127.0.0.1"}))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert "does not answer" in cert.answers_here(config, "hub.example.org", frozenset({"127.0.0.1"}))
+    assert list((Path(config.webroot) / ".well-known" / "acme-challenge").iterdir()) == []
+
+
+def test_a_broken_configuration_is_one_line(cert: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    cert.CONFIG.write_text('{"names": ["a"]}')
+    assert cert.main(["run"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def run(
+    cert: ModuleType, config: Any, monkeypatch: pytest.MonkeyPatch, names: dict[str, str], trouble: str = ""
+) -> tuple[Any, list[Any]]:
+    """One run with this DNS and a CA that issues, or says `trouble`."""
+    asked: list[Any] = []
+
+    def ask(config_: Any, wanted: Any, **_: Any) -> str:
+        asked.append(tuple(wanted))
+        if not trouble:
+            issue(config_, cert, list(wanted))
+        return trouble
+
+    monkeypatch.setattr(cert, "look", lambda wanted, _: cert.Dns(*_dns(wanted, names)))
+    monkeypatch.setattr(cert, "ask_ca", ask)
+    monkeypatch.setattr(cert, "answers_here", lambda *_: "")
+    return cert.run(config, timer=False, plan=False), asked
+
+
+def _dns(wanted: Any, names: dict[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    here = tuple(name for name in wanted if names.get(name) == "here")
+    return here, {name: "not in DNS" for name in wanted if name not in here}
+
+
+def test_a_life_of_a_certificate(cert: ModuleType, config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No DNS; the first name; a CA that is down; the second name; then silence."""
+    hub, www = config.names
+    first, asked = run(cert, config, monkeypatch, {})
+    assert not asked and not first.ok and not first.wanted
+    assert any("self-signed" in line for line in first.warnings)
+
+    second, asked = run(cert, config, monkeypatch, {hub: "here"})
+    assert asked == [(hub,)] and second.changed and second.covered == [hub]
+    assert second.warnings == [f"{www}: not in DNS; left out of the certificate"]
+
+    third, asked = run(cert, config, monkeypatch, {hub: "here", www: "here"}, trouble="CA is down")
+    assert asked == [(hub, www)] and not third.changed and third.covered == [hub]
+    assert any("CA is down" in line for line in third.warnings)
+
+    fourth, asked = run(cert, config, monkeypatch, {hub: "here", www: "here"})
+    assert asked == [(hub, www)] and fourth.ok and fourth.changed and fourth.covered == [hub, www]
+
+    def unasked(*_: Any) -> Any:
+        raise AssertionError("a settled certificate needs neither DNS nor the CA")
+
+    monkeypatch.setattr(cert, "look", unasked)
+    monkeypatch.setattr(cert, "ask_ca", unasked)
+    fifth = cert.run(config, timer=True, plan=False)
+    assert fifth.ok and not fifth.changed and not fifth.wanted
+
+
+def test_a_plan_touches_nothing(cert: ModuleType, config: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cert, "look", lambda wanted, _: cert.Dns(tuple(wanted), {}))
+    before = sorted(tmp_path.rglob("*"))
+    planned = cert.run(config, timer=False, plan=True)
+    assert planned.wanted and not planned.changed
+    assert sorted(tmp_path.rglob("*")) == before
