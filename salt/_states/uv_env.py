@@ -87,7 +87,8 @@ def installed(
         return ret
     try:
         if not complete:
-            _build(target, files, requirements, npm, interpreter, uv, cache, ca_bundle)
+            own_cache = Path(cache) / Path(name).name
+            _build(target, files, requirements, npm, interpreter, uv, own_cache, ca_bundle)
         _preflight(target, imports)
         (target / STAMP).touch()
         _switch(Path(link), target)
@@ -171,10 +172,15 @@ def _environment(cache, ca_bundle):
 
 
 def _build(target, files, requirements, npm, interpreter, uv, cache, ca_bundle):
-    """Install into ``target``; what an interrupted run left there goes first."""
-    shutil.rmtree(target, ignore_errors=True)
+    """Install into ``target``; what an interrupted run left there goes first.
+
+    The cache goes with it: uv links its files into the environments, and a power cut may have left empty ones.
+    """
+    if target.exists():
+        shutil.rmtree(target)
+        shutil.rmtree(cache, ignore_errors=True)
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    Path(cache).mkdir(mode=0o700, parents=True, exist_ok=True)
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     env = _environment(cache, ca_bundle)
     umask = os.umask(0o022)
     try:

@@ -1,0 +1,182 @@
+"""The state that makes environments, run with the real uv on wheels of the test's own: no index is asked."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.test_lock import make_wheel
+
+pytestmark = pytest.mark.unit
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("uv_env", REPO / "salt/_states/uv_env.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    served = tmp_path / "served"
+    served.mkdir()
+    # What Salt gives a state module: its options, and the files of the file roots.
+    module.__opts__ = {"test": False}
+    module.__salt__ = {
+        "cp.cache_file": lambda source: str(path) if (path := served / source.removeprefix("salt://")).exists() else ""
+    }
+    module.served = served
+    # Salt defers its log records to the end of the process, when pytest has closed the streams.
+    module.log.disabled = True
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    make_wheel(wheels, "arrays", "1.0")
+    make_wheel(wheels, "arrays", "2.0")
+    module.wheels = wheels
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
+    return module
+
+
+def write_lock(state, version):
+    lines = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "uv"),
+            *("pip", "compile", "--quiet", "--generate-hashes", "--no-header", "-"),
+        ],
+        input=f"arrays=={version}",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    (state.served / "lock.txt").write_text(lines)
+
+
+def apply(state, tmp_path, **options):
+    return state.installed(
+        str(tmp_path / "envs"),
+        "salt://lock.txt",
+        str(tmp_path / "env"),
+        uv=str(Path(sys.executable).parent / "uv"),
+        python=sys.executable,
+        cache=str(tmp_path / "cache"),
+        **{"imports": ["arrays"], **options},
+    )
+
+
+def served_version(tmp_path):
+    code = "import arrays; print(arrays.version)"
+    argv = [str(tmp_path / "env/bin/python"), "-c", code]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_made_switched_and_then_left_alone(state, tmp_path):
+    write_lock(state, "1.0")
+    first = apply(state, tmp_path)
+    assert first["result"] is True, first
+    assert first["changes"]["environment"]["old"] is None
+    assert served_version(tmp_path) == "1.0"
+    second = apply(state, tmp_path)
+    assert (second["result"], second["changes"]) == (True, {})
+    write_lock(state, "2.0")
+    before = (tmp_path / "env").resolve()
+    assert apply(state, tmp_path)["changes"]["environment"]["old"] == before.name
+    assert served_version(tmp_path) == "2.0"
+    assert before.is_dir(), "the previous one stays for servers that still run"
+
+
+def test_test_mode_touches_nothing(state, tmp_path):
+    write_lock(state, "1.0")
+    state.__opts__["test"] = True
+    planned = apply(state, tmp_path)
+    assert planned["result"] is None
+    assert planned["changes"]
+    assert not (tmp_path / "envs").exists()
+    assert not (tmp_path / "env").exists()
+    state.__opts__["test"] = False
+    apply(state, tmp_path)
+    state.__opts__["test"] = True
+    again = apply(state, tmp_path)
+    assert (again["result"], again["changes"]) == (True, {})
+
+
+def test_an_index_that_is_gone_leaves_the_old_one_serving(state, tmp_path, monkeypatch):
+    write_lock(state, "1.0")
+    apply(state, tmp_path)
+    write_lock(state, "2.0")
+    (tmp_path / "cache").rename(tmp_path / "cache-gone")
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "nowhere"))
+    failed = apply(state, tmp_path)
+    assert failed["result"] is False
+    assert failed["changes"] == {}
+    assert "\n" not in failed["comment"]
+    assert "goes on serving" in failed["comment"]
+    assert served_version(tmp_path) == "1.0"
+    monkeypatch.setenv("UV_FIND_LINKS", str(state.wheels))
+    assert apply(state, tmp_path)["result"] is True
+    assert served_version(tmp_path) == "2.0"
+
+
+def test_a_wheel_with_another_hash_is_refused(state, tmp_path):
+    write_lock(state, "1.0")
+    lock = state.served / "lock.txt"
+    head, _, digest = lock.read_text().strip().rpartition("sha256:")
+    lock.write_text(f"{head}sha256:{digest[::-1]}\n")
+    refused = apply(state, tmp_path)
+    assert refused["result"] is False
+    assert "nothing is served yet" in refused["comment"]
+    assert not (tmp_path / "env").exists()
+
+
+def test_an_import_that_fails_is_named_and_nothing_is_switched(state, tmp_path):
+    write_lock(state, "1.0")
+    apply(state, tmp_path)
+    write_lock(state, "2.0")
+    failed = apply(state, tmp_path, imports=["arrays", "nosuch"])
+    assert failed["result"] is False
+    assert "No module named 'nosuch'" in failed["comment"]
+    assert served_version(tmp_path) == "1.0"
+
+
+def test_what_an_interrupted_run_left_is_made_anew(state, tmp_path):
+    write_lock(state, "1.0")
+    digest = apply(state, tmp_path)["changes"]["environment"]["new"]
+    env = tmp_path / "envs" / digest
+    (env / state.STAMP).unlink()
+    next(env.glob("lib/python*/site-packages/arrays.py")).write_text("half-writ")
+    assert apply(state, tmp_path)["result"] is True
+    assert served_version(tmp_path) == "1.0"
+
+
+def test_old_ones_go_but_never_one_that_runs(state, tmp_path):
+    digests = []
+    running = None
+    try:
+        for version in ("1.0", "2.0"):
+            write_lock(state, version)
+            digests.append(apply(state, tmp_path, keep=1)["changes"]["environment"]["new"])
+            if running is None:
+                python = tmp_path / "envs" / digests[0] / "bin" / "python"
+                running = subprocess.Popen([str(python), "-c", "input()"], stdin=subprocess.PIPE)
+        assert (tmp_path / "envs" / digests[0]).is_dir()
+    finally:
+        running.kill()
+        running.wait()
+    make_wheel(state.wheels, "arrays", "3.0")
+    write_lock(state, "3.0")
+    assert set(apply(state, tmp_path, keep=1)["changes"]["removed"]) == set(digests)
+
+
+def test_a_missing_lock_says_what_to_do(state, tmp_path):
+    missing = apply(state, tmp_path)
+    assert missing["result"] is False
+    assert "salt://lock.txt is missing; make it (coursehub lock)" in missing["comment"]
+
+
+def test_all_bytecode_is_compiled_in_the_end(state, tmp_path):
+    write_lock(state, "1.0")
+    apply(state, tmp_path, imports=[])
+    env = (tmp_path / "env").resolve()
+    if not (env / state.COMPILED).exists():
+        pytest.skip("systemd compiles it in a unit of its own here")
+    assert list(env.glob("lib/python*/site-packages/__pycache__/arrays.*.pyc"))
