@@ -96,7 +96,8 @@ class V1:
 
     def _trees(self) -> Iterator[Path]:
         for tree in sorted(ROOT.iterdir()):
-            if not tree.is_symlink() and tree.name != "unified" and (tree / "cgroup.procs").exists():
+            # "unified" too, where the host is a hybrid: there the machine's systemd keeps track of its processes.
+            if not tree.is_symlink() and (tree / "cgroup.procs").exists():
                 yield tree
 
     def _limit(self, group: Path, limits: Limits) -> None:

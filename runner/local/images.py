@@ -28,9 +28,11 @@ network: {config: disabled}
 # As in the provider's images: root takes the keys of the create call, no user is made.
 disable_root: false
 users: []
-ssh_pwauth: false
 locale: C.UTF-8
 """
+
+# Here and not by cloud-init's ssh_pwauth, which would restart the SSH server in the middle of the first boot.
+SSHD_CONFIG = "PasswordAuthentication no\n"
 
 # What each machine makes for itself at its first boot.
 REMOVE = (
@@ -77,7 +79,7 @@ def _need_room() -> None:
 
 
 def _recipe_key() -> str:
-    recipe = json.dumps([PACKAGES, CLOUD_CONFIG, REMOVE])
+    recipe = json.dumps([PACKAGES, CLOUD_CONFIG, SSHD_CONFIG, REMOVE])
     return hashlib.sha256(recipe.encode()).hexdigest()[:10]
 
 
@@ -133,5 +135,5 @@ def _finish(root: Path) -> None:
     # Empty, not absent: absent means "first boot" to systemd, which would then apply presets anew.
     (root / "etc/machine-id").write_text("")
     (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
-    config = root / "etc/cloud/cloud.cfg.d/90_local_cloud.cfg"
-    config.write_text(CLOUD_CONFIG)
+    (root / "etc/cloud/cloud.cfg.d/90_local_cloud.cfg").write_text(CLOUD_CONFIG)
+    (root / "etc/ssh/sshd_config.d/50-cloud-init.conf").write_text(SSHD_CONFIG)
