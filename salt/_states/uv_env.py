@@ -67,6 +67,7 @@ def installed(
     interpreter = Path(python).resolve()
     digest = _digest(interpreter.name, [path.read_bytes() for path in files.values()])
     target = Path(name) / digest
+    own_cache = Path(cache) / f"{Path(name).name}-{digest}"
     complete = (target / STAMP).exists()
     serving = _link_target(link)
     if complete and serving == target:
@@ -77,7 +78,7 @@ def installed(
             ret.update(result=None, comment=f"{link} serves {digest}; its bytecode would be compiled")
             ret["changes"] = {"bytecode": "would be compiled"}
             return ret
-        _compile_in_background(target)
+        _compile_in_background(target, own_cache)
         ret["comment"] = f"{link} serves {digest}; an earlier run was cut short, compiling its bytecode again"
         ret["changes"] = {"bytecode": "compiling"}
         return ret
@@ -87,7 +88,6 @@ def installed(
         return ret
     try:
         if not complete:
-            own_cache = Path(cache) / Path(name).name
             _build(target, files, requirements, npm, interpreter, uv, own_cache, ca_bundle)
         _preflight(target, imports)
         (target / STAMP).touch()
@@ -98,7 +98,7 @@ def installed(
         kept = f"{link} goes on serving {serving.name}" if serving else "nothing is served yet"
         ret["comment"] = f"{problem}; {kept}; apply again when that is mended"
         return ret
-    _compile_in_background(target)
+    _compile_in_background(target, own_cache)
     removed = _remove_old(Path(name), target, serving, keep)
     if removed:
         ret["changes"]["removed"] = removed
@@ -253,15 +253,16 @@ def _compiling_or_compiled(target):
     return _quietly(["systemctl", "is-active", _unit(target)])
 
 
-def _compile_in_background(target):
+def _compile_in_background(target, cache):
     """Compile the rest of the bytecode (tests and seldom-used modules) at idle priority.
 
     What the preflight imported is compiled already. All of it takes 20 to 30 CPU seconds for a course, which nobody
-    needs to wait for; but students cannot write it themselves, and would pay for it at each import.
+    needs to wait for; but students cannot write it themselves, and would pay for it at each import. The cache goes
+    then too: its files live on in the environment, and would outlive it.
     """
     if (target / COMPILED).exists():
         return
-    command = f"{target}/bin/python -m compileall -q -j 1 {target}/lib; touch {target}/{COMPILED}"
+    command = f"{target}/bin/python -m compileall -q -j 1 {target}/lib; rm -rf {cache}; touch {target}/{COMPILED}"
     started = _quietly(
         [
             *("systemd-run", "--quiet", "--collect", "--unit", _unit(target), "--nice=19"),
