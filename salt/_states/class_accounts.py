@@ -19,7 +19,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-ACCOUNT = re.compile(r"^[a-z_][a-z0-9_-]{0,31}$")
+ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 FIRST_UID = 1000
 # Days since 1970, as shadow counts them: expired long ago, so that PAM's account check refuses.
 EXPIRED = "1"
@@ -72,12 +72,15 @@ def managed(
         ret["comment"] = "; ".join(problems) or f"{len(ret['changes'])} accounts and groups would change"
         return ret
     _free_stale_locks()
-    done = []
+    done, broken = [], set()
     for step in plan:
+        if step["account"] in broken:
+            continue
         try:
             _carry_out(step, people.get(step["account"], {}), class_group, Path(home_root), shell, stop_units)
             done.append(step)
         except AccountError as problem:
+            broken.add(step["account"])
             problems.append(f"{step['account']}: {problem}")
     failed_passwords = _set_passwords(done, people)
     problems += failed_passwords
@@ -113,7 +116,7 @@ def _plan(people, groups, class_group, home_root, shell):
     for facts in people.values():
         wanted_groups.update(dict.fromkeys(facts.get("groups", [])))
     for group in wanted_groups:
-        if not ACCOUNT.match(group):
+        if not ACCOUNT.fullmatch(group):
             problems.append(f"group {group}: not a Unix group's name")
         elif group not in existing:
             steps.append({"do": "group made", "account": f"group {group}", "group": group})
@@ -126,21 +129,18 @@ def _plan(people, groups, class_group, home_root, shell):
     for account, facts in people.items():
         if not facts.get("present", True):
             continue
-        if not ACCOUNT.match(account):
-            problems.append(f"{account}: not a Unix account's name (a-z, 0-9, - and _, 32 at most)")
-            continue
         entry = passwd.get(account)
+        refused = _refused(account, facts, entry)
+        if refused:
+            problems.append(f"{account}: {refused}")
+            continue
         if entry is None:
             steps.append({"do": "made", "account": account})
-        elif entry.pw_uid < FIRST_UID:
-            problems.append(f"{account}: the system has an account of that name already; choose another")
-            continue
         elif _is_locked(shadow.get(account)):
             steps.append({"do": "unlocked", "account": account})
         if entry is not None and entry.pw_shell != shell:
             steps.append({"do": "shell changed", "account": account})
-        home = Path(entry.pw_dir) if entry else home_root / account
-        trouble = _home_trouble(home, entry)
+        trouble = _home_trouble(Path(entry.pw_dir) if entry else home_root / account, entry)
         if trouble:
             steps.append({"do": trouble, "account": account})
         wanted = {class_group, *facts.get("groups", [])}
@@ -161,6 +161,17 @@ def _plan(people, groups, class_group, home_root, shell):
         if left:
             steps.append({"do": "leaves", "account": account, "groups": sorted(left)})
     return steps, problems
+
+
+def _refused(account, facts, entry):
+    """Say why an account cannot be one of the class, or None."""
+    if not ACCOUNT.fullmatch(account):
+        return "not a Unix account's name (a-z, 0-9, - and _, 32 at most)"
+    if facts.get("uid") is not None and facts["uid"] < FIRST_UID:
+        return f"uid {facts['uid']} is the system's, take one from {FIRST_UID} on"
+    if entry is not None and entry.pw_uid < FIRST_UID:
+        return "the system has an account of that name already, choose another"
+    return None
 
 
 def _shadow():

@@ -1,0 +1,289 @@
+"""The state of a class's accounts: its comparison anywhere; its deeds, as root, on a copy of /etc for the test alone."""
+
+import grp
+import importlib.util
+import json
+import os
+import pwd
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.unit
+REPO = Path(__file__).parents[2]
+STATE = REPO / "salt/_states/class_accounts.py"
+HASH = "$6$salt$" + "a" * 86
+OTHER = "$6$salt$" + "b" * 86
+
+
+def load():
+    spec = importlib.util.spec_from_file_location("class_accounts", STATE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.__opts__ = {"test": False}
+    return module
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """The comparison reads a machine that the test describes."""
+    module = load()
+    users, groups, shadow = {}, {}, {}
+
+    def user(name, uid=1001, password="*", expires="", groups_of=("class",), mode=0o700):
+        home = tmp_path / "home" / name
+        home.mkdir(parents=True)
+        home.chmod(mode)
+        # Homes belong to whoever runs the test, so that is the uid.
+        uid = os.getuid() if uid >= 1000 else uid
+        users[name] = pwd.struct_passwd((name, "x", uid, uid, "", str(home), "/bin/bash"))
+        shadow[name] = (password, expires)
+        for group in groups_of:
+            groups.setdefault(group, []).append(name)
+
+    monkeypatch.setattr(pwd, "getpwall", lambda: list(users.values()))
+    monkeypatch.setattr(grp, "getgrall", lambda: [grp.struct_group((g, "x", 2000, m)) for g, m in groups.items()])
+    monkeypatch.setattr(module, "_shadow", lambda: shadow)
+    monkeypatch.setattr(module, "FIRST_UID", 0 if os.getuid() == 0 else 1000)
+    monkeypatch.setattr(module, "RECORD", tmp_path / "accounts.json")
+    module.user = user
+    module.groups = groups
+    module.__opts__ = {"test": True}
+    return module
+
+
+def planned(machine, people, **options):
+    return machine.managed("class", people, home_root="/home", **options)
+
+
+def test_who_is_as_they_should_be_is_no_change(machine):
+    machine.user("ada", password=HASH, groups_of=("class", "students"))
+    result = planned(machine, {"ada": {"groups": ["students"], "password_hash": HASH}}, groups=["students"])
+    assert (result["result"], result["changes"]) == (True, {})
+
+
+def test_a_new_person_is_planned_and_no_hash_is_shown(machine):
+    machine.groups.update({"class": [], "students": []})
+    result = planned(machine, {"ada": {"groups": ["students"], "password_hash": HASH, "fullname": "Ada Lovelace"}})
+    assert result["result"] is None
+    assert result["changes"] == {"ada": "made, home made, joins class, students, password set"}
+    assert HASH not in json.dumps(result)
+    assert "Lovelace" not in json.dumps(result)
+
+
+def test_a_password_that_its_owner_changed_stays(machine):
+    machine.user("ada", password=OTHER)
+    result = planned(machine, {"ada": {"password_hash": HASH}})
+    assert result["changes"] == {}
+
+
+def test_a_new_hash_in_pillar_is_set(machine):
+    machine.user("ada", password=OTHER)
+    machine.RECORD.write_text(json.dumps({"ada": machine._fingerprint({"password_hash": OTHER})}))
+    assert planned(machine, {"ada": {"password_hash": HASH}})["changes"] == {"ada": "password set"}
+
+
+def test_a_first_hash_for_an_account_without_password(machine):
+    machine.user("ada", password="!")
+    assert planned(machine, {"ada": {"password_hash": HASH}})["changes"] == {"ada": "password set"}
+
+
+@pytest.mark.parametrize("people", [{}, {"ada": {"present": False}}])
+def test_who_is_gone_is_locked_and_leaves_the_groups(machine, people):
+    machine.user("ada", password=HASH, groups_of=("class", "students"))
+    result = planned(machine, people, groups=["students"])
+    assert result["changes"] == {"ada": "locked, leaves students"}
+
+
+def test_who_is_locked_already_is_no_change(machine):
+    machine.user("ada", password="!" + HASH, expires="1")
+    machine.groups["students"] = []
+    assert planned(machine, {}, groups=["students"])["changes"] == {}
+
+
+def test_who_comes_back_is_unlocked(machine):
+    machine.user("ada", password="!" + HASH, expires="1")
+    assert planned(machine, {"ada": {"password_hash": OTHER}})["changes"] == {"ada": "unlocked"}
+
+
+def test_a_home_that_others_can_read_is_made_private(machine):
+    machine.user("ada", mode=0o755)
+    assert planned(machine, {"ada": {}})["changes"] == {"ada": "home made private"}
+
+
+def test_a_role_that_changed_moves_between_groups(machine):
+    machine.user("ada", groups_of=("class", "assistants"))
+    machine.groups["students"] = []
+    result = planned(machine, {"ada": {"groups": ["students"]}}, groups=["students", "assistants"])
+    assert result["changes"] == {"ada": "joins students, leaves assistants"}
+
+
+def test_a_stranger_in_a_managed_group_leaves_it_but_is_not_locked(machine):
+    machine.user("operator", groups_of=("instructors",))
+    machine.groups["class"] = []
+    assert planned(machine, {}, groups=["instructors"])["changes"] == {"operator": "leaves instructors"}
+
+
+@pytest.mark.parametrize("account", ["Ada", "a.b", "a b", "1ada", "a" * 33, "ada:x", "-r", "ada\n"])
+def test_names_that_unix_does_not_take_are_refused(machine, account):
+    machine.groups["class"] = []
+    result = planned(machine, {account: {}})
+    assert result["result"] is False
+    assert "not a Unix account's name" in result["comment"]
+    assert result["changes"] == {}
+
+
+def test_an_account_of_the_system_is_never_taken(machine, monkeypatch):
+    monkeypatch.setattr(machine, "FIRST_UID", os.getuid() + 1)
+    machine.user("daemon", groups_of=())
+    machine.groups["class"] = []
+    result = planned(machine, {"daemon": {"password_hash": HASH}})
+    assert result["result"] is False
+    assert "the system has an account of that name" in result["comment"]
+    assert result["changes"] == {}
+
+
+# The deeds: a private mount namespace in which /etc, /home and the record are copies.
+DRIVER = """
+import importlib.util, json, sys
+spec = importlib.util.spec_from_file_location("class_accounts", sys.argv[1])
+state = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(state)
+out = []
+for options in json.load(sys.stdin):
+    for command in options.pop("before", []):
+        import subprocess
+        subprocess.run(command, shell=True, check=True)
+    state.__opts__ = {"test": options.pop("test", False)}
+    out.append(state.managed("class", **options))
+print(json.dumps(out))
+"""
+ENTER = """
+set -e
+scratch=$1; shift
+mount --make-rprivate /
+cp -a /etc "$scratch/etc"
+mount --bind "$scratch/etc" /etc
+mount -t tmpfs tmpfs /home
+mkdir -p /var/lib/coursehub
+mount -t tmpfs tmpfs /var/lib/coursehub
+"$@"
+if [ -n "${AFTER:-}" ]; then sh -c "$AFTER"; fi
+"""
+
+needs_root = pytest.mark.skipif(
+    os.getuid() != 0
+    or subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0,
+    reason="accounts are made in a mount namespace of the test's own: needs root",
+)
+
+
+def run(tmp_path, *steps, after=""):
+    """Run the state once per step; return its results, and what ``after`` prints in the same namespace."""
+    argv = ["unshare", "--mount", "sh", "-c", ENTER, "sh", str(tmp_path), sys.executable, "-c", DRIVER, str(STATE)]
+    done = subprocess.run(
+        argv, input=json.dumps(steps), capture_output=True, text=True, check=False, env={**os.environ, "AFTER": after}
+    )
+    assert done.returncode == 0, done.stderr
+    first, _, rest = done.stdout.partition("\n")
+    return json.loads(first), rest.strip()
+
+
+CLASS = {
+    "ada": {"groups": ["students"], "password_hash": HASH},
+    "prof": {"groups": ["instructors"], "password_hash": HASH},
+}
+GROUPS = ["students", "instructors"]
+
+
+@needs_root
+def test_accounts_are_made_once(tmp_path):
+    step = {"people": CLASS, "groups": GROUPS}
+    after = "id -nG ada; stat -c '%a %U' /home/ada; getent shadow ada | cut -d: -f2; getent passwd ada | cut -d: -f5,7"
+    (plan, made, again), shown = run(tmp_path, {**step, "test": True}, step, step, after=after)
+    assert plan["result"] is None
+    assert made["result"] is True, made["comment"]
+    assert (
+        plan["changes"].keys()
+        == made["changes"].keys()
+        == {"group class", "group students", "group instructors", *CLASS}
+    )
+    assert (again["result"], again["changes"]) == (True, {})
+    groups, home, shadow, passwd = shown.splitlines()
+    assert groups.split() == ["ada", "class", "students"]
+    assert home == "700 ada"
+    assert shadow == HASH
+    assert passwd == ":/bin/bash"
+
+
+@needs_root
+def test_leaving_and_coming_back_keeps_files_and_password(tmp_path):
+    step = {"people": CLASS, "groups": GROUPS}
+    gone = {"people": {"prof": CLASS["prof"]}, "groups": GROUPS}
+    own = "echo work > /home/ada/lab.ipynb; usermod --password '" + OTHER + "' ada"
+    locked = "getent shadow ada | cut -d: -f2,8 > /etc/seen-locked"
+    results, shown = run(
+        tmp_path,
+        step,
+        {**gone, "before": [own]},
+        {**step, "before": [locked]},
+        step,
+        after="cat /etc/seen-locked; getent shadow ada | cut -d: -f2,8; cat /home/ada/lab.ipynb; id -nG ada",
+    )
+    assert [result["result"] for result in results] == [True] * 4
+    assert results[1]["changes"] == {"ada": "locked, leaves students"}
+    assert results[2]["changes"] == {"ada": "unlocked, joins students"}
+    assert results[3]["changes"] == {}
+    assert shown.splitlines() == [f"!{OTHER}:1", f"{OTHER}:", "work", "ada class students"]
+
+
+@needs_root
+def test_a_run_cut_short_is_finished(tmp_path):
+    step = {"people": CLASS, "groups": GROUPS}
+    # useradd did its work, then the machine died: no home, no password, and a lock file of a process long gone.
+    cut = [
+        "groupadd class; groupadd students; useradd --no-create-home --home-dir /home/ada ada",
+        "mkdir /home/.ada.new; echo half > /home/.ada.new/.profile; printf '999999' > /etc/passwd.lock",
+    ]
+    (first, second), shown = run(
+        tmp_path, {**step, "before": cut}, step, after="stat -c '%a %U' /home/ada; ls -A /home; cat /home/ada/.profile"
+    )
+    assert first["result"] is True, first["comment"]
+    assert second["changes"] == {}
+    assert shown.splitlines()[:3] == ["700 ada", "ada", "prof"]
+    assert shown.splitlines()[3:] == Path("/etc/skel/.profile").read_text().strip().splitlines()
+
+
+@needs_root
+def test_one_account_that_cannot_be_made_does_not_stop_the_others(tmp_path):
+    people = {**CLASS, "eve": {"uid": 0}, "mal": {"uid": 4242, "password_hash": HASH}, "ned": {"uid": 4242}}
+    (first, second), shown = run(tmp_path, *[{"people": people, "groups": GROUPS}] * 2, after="id -u ada prof mal")
+    assert first["result"] is False
+    eve, ned = first["comment"].split("; ")
+    assert eve == "eve: uid 0 is the system's, take one from 1000 on"
+    assert ned.startswith("ned: ")
+    assert "4242" in ned
+    assert first["changes"].keys() & set(people) == {"ada", "prof", "mal"}
+    assert len(shown.splitlines()) == 3
+    assert second["result"] is False
+    assert second["changes"] == {}
+
+
+@needs_root
+def test_homes_opened_by_their_owner_are_closed_and_files_untouched(tmp_path):
+    step = {"people": CLASS, "groups": GROUPS}
+    opened = "echo x > /home/ada/f; chmod 644 /home/ada/f; chmod 755 /home/ada"
+    (_, closed), shown = run(tmp_path, step, {**step, "before": [opened]}, after="stat -c %a /home/ada /home/ada/f")
+    assert closed["changes"] == {"ada": "home made private"}
+    assert shown.split() == ["700", "644"]
+
+
+def test_the_record_holds_no_hash_and_is_private(tmp_path, monkeypatch):
+    module = load()
+    monkeypatch.setattr(module, "RECORD", tmp_path / "accounts.json")
+    module._record({"ada": {"password_hash": HASH}}, test=False)
+    assert HASH not in module.RECORD.read_text()
+    assert stat.S_IMODE(module.RECORD.stat().st_mode) == 0o600
