@@ -1,4 +1,4 @@
-"""The state of a class's accounts: its comparison anywhere; its deeds, as root, on a copy of /etc for the test alone."""
+"""The state of a class's accounts: its comparison anywhere; its deeds, as root, on a copy of /etc of its own."""
 
 import grp
 import importlib.util

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from jupyterhub import app, auth, proxy, scopes, spawner
+from traitlets import TraitError
 from traitlets.config import Config, PyFileConfigLoader
 from traitlets.config.configurable import Configurable
 
@@ -80,8 +81,12 @@ def check_spawner(cls: type, config: Config) -> None:
     for section in (base.__name__ for base in cls.__mro__):
         for trait, value in config.get(section, {}).items():
             found = cls.class_traits().get(trait)
-            if found is not None:
+            if found is None:
+                continue
+            try:
                 found._validate(cls.__new__(cls), value)
+            except TraitError as problem:
+                raise TraitError(f"{section}.{trait}: {problem}") from None
 
 
 if __name__ == "__main__":

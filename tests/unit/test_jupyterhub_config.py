@@ -1,0 +1,187 @@
+"""The hub's configuration, loaded by the very JupyterHub of the hub's lock (installed for the test by uv)."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jinja2
+import pytest
+import yaml
+
+pytestmark = pytest.mark.unit
+FILES = Path(__file__).parents[2] / "formulas/jupyterhub/files"
+DEFAULTS = yaml.safe_load((FILES.parent / "defaults.yaml").read_text())["jupyterhub"]
+
+# Loads a configuration as the hub would and says what came of it.
+LOAD = """
+import json, sys
+from pathlib import Path
+from traitlets.config import PyFileConfigLoader
+path = Path(sys.argv[1])
+config = PyFileConfigLoader(path.name, path=str(path.parent)).load_config()
+print(json.dumps(config, default=repr))
+"""
+CHECK_ALL = """
+import contextlib, io, json, sys
+sys.path.insert(0, sys.argv[1])
+import check_config
+found = {}
+for path in sys.argv[2:]:
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        code = check_config.main(path)
+    found[path] = [code, said.getvalue()]
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="session")
+def hub_python(tmp_path_factory):
+    """An environment with exactly what the hub runs."""
+    home = tmp_path_factory.mktemp("hub")
+    uv = str(Path(sys.executable).parent / "uv")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(home)], check=True)
+    argv = [uv, "pip", "install", "--quiet", "--python", str(home / "bin/python"), "--require-hashes", "--no-deps"]
+    done = subprocess.run([*argv, "-r", str(FILES / "hub.txt")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"the hub's lock could not be installed: {done.stderr.strip()[-300:]}"
+    return str(home / "bin/python")
+
+
+def render(folder, **changes):
+    """Render the configuration as Salt does, with the formula's defaults but for ``changes``; return its path."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
+    environment.filters["json"] = json.dumps
+    template = environment.from_string((FILES / "jupyterhub_config.py").read_text())
+    folder.mkdir(exist_ok=True)
+    path = folder / "jupyterhub_config.py"
+    path.write_text(template.render(settings={**DEFAULTS, **changes}))
+    return path
+
+
+def load(hub_python, path):
+    return json.loads(
+        subprocess.run([hub_python, "-c", LOAD, str(path)], capture_output=True, text=True, check=True).stdout
+    )
+
+
+@pytest.fixture(scope="session")
+def defaults(hub_python, tmp_path_factory):
+    return load(hub_python, render(tmp_path_factory.mktemp("config") / "defaults"))
+
+
+def test_hub_proxy_and_api_listen_on_loopback_alone(defaults):
+    assert defaults["JupyterHub"]["bind_url"] == "http://127.0.0.1:8000/"
+    assert defaults["JupyterHub"]["hub_bind_url"] == "http://127.0.0.1:8081"
+    assert defaults["ConfigurableHTTPProxy"]["api_url"] == "http://127.0.0.1:8001"
+
+
+def test_a_restart_of_the_hub_stops_neither_proxy_nor_servers(defaults):
+    assert defaults["JupyterHub"]["cleanup_servers"] is False
+    assert defaults["JupyterHub"]["cleanup_proxy"] is False
+    assert defaults["ConfigurableHTTPProxy"]["should_start"] is False
+
+
+def test_the_configuration_names_groups_and_no_people(defaults):
+    authenticator = defaults["ClassAuthenticator"]
+    assert "allowed_users" not in authenticator
+    assert "admin_users" not in authenticator
+    assert "allow_all" not in authenticator
+    assert authenticator["manage_groups"] is True
+    for role in defaults["JupyterHub"]["load_roles"]:
+        assert "users" not in role
+
+
+def test_nobody_gets_more_scopes_than_the_work_needs(defaults):
+    scopes = {role["name"]: set(role["scopes"]) for role in defaults["JupyterHub"]["load_roles"]}
+    assert scopes["idle-culler"] == {"list:users", "read:users:activity", "read:servers", "delete:servers"}
+    assert scopes["route-sync"] == {"proxy"}
+    for name in ("instructor", "assistant"):
+        assert not {scope for scope in scopes[name] if scope.startswith(("admin:", "shares", "tokens", "users"))}
+        assert all(scope.endswith("!group=students") for scope in scopes[name] if scope.startswith("access:"))
+
+
+def test_students_cannot_configure_their_way_out(defaults):
+    spawner = defaults["SystemdSpawner"]
+    assert spawner["disable_user_config"] is True
+    assert spawner["disable_user_sudo"] is True
+    assert spawner["isolate_tmp"] is True
+    assert spawner["slice"] == "class.slice"
+
+
+def test_limits_come_from_pillar_as_systemd_wants_them(hub_python, tmp_path):
+    limits = {**DEFAULTS["spawner"], "mem_limit": "700M", "tasks_max": 99, "unit_properties": {"IOWeight": 5}}
+    spawner = load(hub_python, render(tmp_path / "c", spawner=limits))["SystemdSpawner"]
+    assert spawner["mem_limit"] == "700M"
+    properties = spawner["unit_extra_properties"]
+    assert properties["TasksMax"] == "99"
+    assert properties["IOWeight"] == "5"
+    assert properties["MemorySwapMax"] == "0"
+    assert properties["OOMPolicy"] == "continue"
+    assert all(isinstance(value, str) for value in properties.values()), "systemdspawner formats each as a string"
+
+
+def test_a_sockets_path_fits_for_the_longest_account(defaults):
+    unit = defaults["SystemdSpawner"]["unit_name_template"].format(USERNAME="a" * 32, USERID=1)
+    path = f"/run/{unit}/kernel-{'0' * 8}-{'0' * 4}-{'0' * 4}-{'0' * 4}-{'0' * 12}-ipc-5"
+    assert len(path) <= 107
+
+
+def test_no_culler_when_it_is_off(hub_python, tmp_path):
+    hub = load(hub_python, render(tmp_path / "c", culler={**DEFAULTS["culler"], "timeout": 0}))["JupyterHub"]
+    assert [service["name"] for service in hub["services"]] == ["route-sync"]
+    assert "idle-culler" not in {role["name"] for role in hub["load_roles"]}
+
+
+REFUSED = {
+    "misspelt": (
+        {"JupyterHub": {"admin_acces": True}},
+        "JupyterHub has no setting admin_acces; did you mean admin_access?",
+    ),
+    "class": ({"SystemSpawner": {"cmd": []}}, "no class SystemSpawner in JupyterHub; did you mean SystemdSpawner?"),
+    "type": ({"JupyterHub": {"concurrent_spawn_limit": "many"}}, "expected an int, not the str 'many'"),
+    "spawner": ({"SystemdSpawner": {"mem_limit": "lots"}}, "SystemdSpawner.mem_limit: lots is not a valid memory specification"),
+    "inherited": ({"Spawner": {"default_url": 7}}, "Spawner.default_url: The ),
+    "authenticator": ({"ClassAuthenticator": {"auth_refresh_age": "x"}}, "expected an int, not the str 'x'"),
+    "scope": (
+        {"JupyterHub": {"load_roles": [{"name": "r", "scopes": ["list:usrs"], "groups": []}]}},
+        "role r: no scope list:usrs; did you mean list:users?",
+    ),
+}
+ACCEPTED = {
+    "defaults": {},
+    "announcement": {"JupyterHub": {"template_vars": {"announcement": 'Lab due at noon: """ \' {{ x }} ü'}}},
+    "environment": {"SystemdSpawner": {"environment": {"A": "b"}}, "Spawner": {"default_url": "/tree"}},
+}
+
+
+@pytest.fixture(scope="session")
+def verdicts(hub_python, tmp_path_factory):
+    """All configurations through the check that stands before the running one, in one process."""
+    folder = tmp_path_factory.mktemp("checked")
+    configs = {**{name: config for name, (config, _) in REFUSED.items()}, **ACCEPTED}
+    paths = {str(render(folder / name, config=config)): name for name, config in configs.items()}
+    broken = folder / "broken.py"
+    broken.write_text("c = get_config()\nc.JupyterHub.port = = 8000\n")
+    paths[str(broken)] = "syntax"
+    done = subprocess.run([hub_python, "-c", CHECK_ALL, str(FILES), *paths], capture_output=True, text=True, check=True)
+    return {paths[path]: verdict for path, verdict in json.loads(done.stdout).items()}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_hub_would_not_start_with_is_refused_in_one_line(verdicts, name):
+    code, said = verdicts[name]
+    assert code == 1
+    assert REFUSED[name][1] in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_what_it_would_start_with_passes(verdicts, name):
+    assert verdicts[name] == [0, ""]
+
+
+def test_what_is_not_python_is_refused(verdicts):
+    code, said = verdicts["syntax"]
+    assert code == 1
+    assert "SyntaxError" in said
