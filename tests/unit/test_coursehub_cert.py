@@ -325,3 +325,24 @@ def test_a_plan_touches_nothing(cert: ModuleType, config: Any, monkeypatch: pyte
     planned = cert.run(config, timer=False, plan=True)
     assert planned.wanted and not planned.changed
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_account_that_the_ca_forgot_is_made_anew(
+    cert: ModuleType, config: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    account = cert.LETSENCRYPT / "accounts" / "ca.example.org" / "dir"
+    account.mkdir(parents=True)
+    certbot = tmp_path / "bin" / "certbot"
+    certbot.parent.mkdir()
+    certbot.write_text(
+        f"#!/bin/sh\n[ ! -d {account} ] || {{ echo 'urn:ietf:params:acme:error:accountDoesNotExist :: gone'; exit 1; }}\n"
+    )
+    certbot.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{certbot.parent}:/usr/bin:/bin")
+    assert cert.ask_ca(config, config.names, force=False) == ""
+    assert not account.exists()
+    account.mkdir()
+    certbot.write_text("#!/bin/sh\necho 'urn:ietf:params:acme:error:accountDoesNotExist :: gone'; exit 1\n")
+    assert "accountDoesNotExist" in cert.ask_ca(config, config.names, force=False), (
+        "it is tried anew once, not for ever"
+    )
