@@ -1,0 +1,136 @@
+"""A student's hour and a professor's look, with a real browser."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support import expected_conditions as seen
+from selenium.webdriver.support.ui import WebDriverWait
+
+from runner.passwords import Passwords
+from tests.browser.conftest import shoot
+from tests.machine.conftest import Hub
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+STUDENT, PROFESSOR = "gkim", "rivera"
+UPLOAD = 20 * 1024 * 1024
+
+NOTEBOOK = {
+    "nbformat": 4, "nbformat_minor": 5,
+    "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    "cells": [
+        {"cell_type": "markdown", "id": "m1", "metadata": {}, "source": "# Lab 1: a falling ball"},
+        {"cell_type": "code", "id": "c1", "metadata": {}, "execution_count": None, "outputs": [],
+         "source": "import numpy as np\nimport matplotlib.pyplot as plt\nt = np.linspace(0, 2, 50)"},
+        {"cell_type": "code", "id": "c2", "metadata": {}, "execution_count": None, "outputs": [],
+         "source": "plt.plot(t, 20 - 0.5 * 9.81 * t**2)\nplt.xlabel('time in s')\nplt.ylabel('height in m');"},
+        {"cell_type": "code", "id": "c3", "metadata": {}, "execution_count": None, "outputs": [],
+         "source": "print('computed', 5 * 4)"},
+    ],
+}
+
+
+def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:
+    return WebDriverWait(driver, seconds).until(seen.presence_of_element_located((By.CSS_SELECTOR, css)))
+
+
+def sign_in(driver: webdriver.Chrome, hub: Hub, account: str) -> None:
+    driver.get(hub.document["url"])
+    wait(driver, "#username_input").send_keys(account)
+    password = Passwords(hub.sandbox.project, hub.course).read()[account].clear
+    field = wait(driver, "#password_input")
+    field.send_keys(password)
+    shoot(driver, f"sign-in-{account}")
+    field.send_keys(Keys.ENTER)
+
+
+def menu(driver: webdriver.Chrome, title: str, entry: str) -> None:
+    """Click an entry of JupyterLab's menu bar as a person does."""
+    for bar in driver.find_elements(By.CSS_SELECTOR, ".lm-MenuBar-itemLabel"):
+        if bar.text == title:
+            bar.click()
+            break
+    for item in WebDriverWait(driver, 20).until(
+            seen.presence_of_all_elements_located((By.CSS_SELECTOR, ".lm-Menu-itemLabel"))):
+        if item.text == entry:
+            item.click()
+            return
+    pytest.fail(f"no {title} > {entry}")
+
+
+def choose_kernel_if_asked(driver: webdriver.Chrome) -> None:
+    """Lab asks which kernel when the notebook opens before the list of kernels has come."""
+    with contextlib.suppress(TimeoutException):
+        wait(driver, ".jp-Dialog .jp-mod-accept", 5).click()
+
+
+def test_a_students_hour(hub: Hub, browse: Callable[[], webdriver.Chrome], tmp_path: Path) -> None:
+    with hub.sandbox.client(hub.document, STUDENT) as material:
+        material.start_server()
+        material.api("PUT", "/api/contents/lab1.ipynb",
+                     json={"type": "notebook", "format": "json", "content": NOTEBOOK})
+
+    driver = browse()
+    sign_in(driver, hub, STUDENT)
+    wait(driver, ".jp-Launcher, .jp-DirListing", 120)
+    driver.get(f"{hub.document['url']}user/{STUDENT}/lab/tree/lab1.ipynb")
+    wait(driver, ".jp-Notebook .jp-CodeCell", 120)
+    choose_kernel_if_asked(driver)
+    wait(driver, ".jp-Notebook-ExecutionIndicator[data-status='idle']", 120)
+    menu(driver, "Run", "Run All Cells")
+    plot = wait(driver, ".jp-OutputArea-output img", 120)
+    WebDriverWait(driver, 60).until(lambda d: d.execute_script("return arguments[0].naturalWidth", plot) > 200)
+    WebDriverWait(driver, 60).until(seen.text_to_be_present_in_element(
+        (By.CSS_SELECTOR, ".jp-CodeCell:last-of-type .jp-OutputArea-output pre, .jp-Notebook"), "computed 20"))
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", plot)
+    shoot(driver, "hub")
+
+    big = tmp_path / "measurements.bin"
+    big.write_bytes(b"\x5a" * UPLOAD)
+    # Lab's uploader makes its file input only when it is clicked, so that the click is caught and the input filled.
+    driver.execute_script("""
+        const click = HTMLInputElement.prototype.click;
+        HTMLInputElement.prototype.click = function () {
+            if (this.type !== 'file') { return click.call(this); }
+            this.id = 'upload-for-test'; this.style.display = 'block'; document.body.append(this);
+        };
+    """)
+    wait(driver, "[data-command='filebrowser:upload'], [title^='Upload Files'], "
+                 "jp-button[data-command*='upload'], .jp-id-upload").click()
+    wait(driver, "#upload-for-test").send_keys(str(big))
+    # Lab asks before it takes more than 15 MB.
+    wait(driver, ".jp-Dialog .jp-mod-accept").click()
+    WebDriverWait(driver, 120).until(lambda d: hub.run(
+        f"stat -c %s /home/{STUDENT}/measurements.bin 2>/dev/null || true").strip() == str(UPLOAD))
+
+    driver.get(f"{hub.document['url']}hub/logout")
+    wait(driver, "#username_input, .btn-jupyter, a[href*='login']")
+    driver.get(f"{hub.document['url']}user/{STUDENT}/lab")
+    wait(driver, "#username_input")
+
+
+def test_the_professor_sees_who_is_there(hub: Hub, browse: Callable[[], webdriver.Chrome]) -> None:
+    driver = browse()
+    sign_in(driver, hub, PROFESSOR)
+    driver.get(f"{hub.document['url']}hub/admin")
+    WebDriverWait(driver, 60).until(lambda d: STUDENT in d.page_source or PROFESSOR in d.page_source)
+    shoot(driver, "admin")
+
+
+def test_a_student_has_no_admin_page(hub: Hub, browse: Callable[[], webdriver.Chrome]) -> None:
+    driver = browse()
+    sign_in(driver, hub, STUDENT)
+    wait(driver, "body")
+    driver.get(f"{hub.document['url']}hub/admin")
+    assert "403" in driver.page_source
+    assert json.dumps(PROFESSOR) not in driver.page_source
