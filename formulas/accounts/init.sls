@@ -4,8 +4,8 @@
   file.directory:
     - user: root
     - group: root
-    # Nobody lists whose homes there are.
-    - mode: '0711'
+    # Not closer than 0755: systemd-tmpfiles resets /home to that at each boot. The homes in it are 0700.
+    - mode: '0755'
 
 accounts-class:
   class_accounts.managed:

@@ -140,8 +140,8 @@ REFUSED = {
     ),
     "class": ({"SystemSpawner": {"cmd": []}}, "no class SystemSpawner in JupyterHub; did you mean SystemdSpawner?"),
     "type": ({"JupyterHub": {"concurrent_spawn_limit": "many"}}, "expected an int, not the str 'many'"),
-    "spawner": ({"SystemdSpawner": {"mem_limit": "lots"}}, "SystemdSpawner.mem_limit: lots is not a valid memory specification"),
-    "inherited": ({"Spawner": {"default_url": 7}}, "Spawner.default_url: The ),
+    "spawner": ({"SystemdSpawner": {"mem_limit": "lots"}}, "SystemdSpawner.mem_limit: lots is not a valid memory"),
+    "inherited": ({"Spawner": {"default_url": 7}}, "Spawner.default_url: The "),
     "authenticator": ({"ClassAuthenticator": {"auth_refresh_age": "x"}}, "expected an int, not the str 'x'"),
     "scope": (
         {"JupyterHub": {"load_roles": [{"name": "r", "scopes": ["list:usrs"], "groups": []}]}},
