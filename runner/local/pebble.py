@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from runner.local.host import ProcessId, write_atomic
 from runner.local.identity import ACME_PORT, DNS_PORT
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 WATCH_SECONDS = 0.5
 CERTIFICATE_DAYS = 90
 CA_YEARS = 10

@@ -1,0 +1,30 @@
+"""`coursehub local` by hand, where no cloud runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from runner.errors import CoursehubError
+from runner.local import cli, host
+
+pytestmark = pytest.mark.unit
+
+
+def test_status_and_stop_of_nothing(tmp_path: Path) -> None:
+    commands = cli.group(lambda: tmp_path / "never")
+    shown = CliRunner().invoke(commands, ["status", "--json"])
+    assert json.loads(shown.stdout) == {"running": False, "endpoint": None, "machines": []}
+    assert CliRunner().invoke(commands, ["status"]).stdout == "local cloud: not running\n"
+    assert CliRunner().invoke(commands, ["stop"]).exit_code == 0
+
+
+def test_start_where_it_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.os, "geteuid", lambda: 1000)
+    done = CliRunner().invoke(cli.group(lambda: tmp_path), ["start"])
+    assert isinstance(done.exception, CoursehubError)
+    assert "existing server" in str(done.exception)
+    assert not (tmp_path / "cloud").exists()
