@@ -11,9 +11,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep", action="store_true", help="leave the machines of failed tests, and say how to get in")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs machines where there can be none, with one line of reason; CI must not skip."""
-    wants_machine = [item for item in items if any(item.get_closest_marker(m) for m in ("machine", "kitchen", "browser"))]
+    wants_machine = [
+        item for item in items if any(item.get_closest_marker(m) for m in ("machine", "kitchen", "browser"))
+    ]
     if not wants_machine:
         return
     from runner import local

@@ -39,8 +39,8 @@ include:
 base-sshd-reload:
   cmd.run:
     - name: >-
-        systemctl daemon-reload && systemctl enable --quiet ssh && systemctl reload-or-restart ssh &&
-        touch /run/coursehub-sshd.loaded
+        { systemctl is-enabled --quiet ssh ssh.socket || systemctl enable --quiet --no-reload ssh; } &&
+        systemctl daemon-reload && systemctl reload-or-restart ssh && touch /run/coursehub-sshd.loaded
     - unless: >-
         test /run/coursehub-sshd.loaded -nt /etc/ssh/sshd_config.d/00-coursehub.conf &&
         test /run/coursehub-sshd.loaded -nt /etc/ssh/sshd_config

@@ -21,7 +21,8 @@
 # Judged by time, not by `onchanges`: a run that was killed after the files were written still gets its bundle.
 base-ca-bundle:
   cmd.run:
-    - name: update-ca-certificates
+    # The links to an authority that left stay behind, and dangle.
+    - name: update-ca-certificates && find /etc/ssl/certs -xtype l -delete
     - onlyif: >-
         command -v update-ca-certificates &&
         { test ! -s /etc/ssl/certs/ca-certificates.crt ||

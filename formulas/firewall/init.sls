@@ -28,7 +28,7 @@ firewall-packages:
 firewall-load:
   cmd.run:
     - name: >-
-        systemctl daemon-reload && systemctl enable --quiet nftables &&
+        systemctl enable --quiet --no-reload nftables && systemctl daemon-reload &&
         systemctl reload-or-restart nftables && touch /run/coursehub-firewall.loaded
     - unless: >-
         test /run/coursehub-firewall.loaded -nt /etc/nftables.conf &&

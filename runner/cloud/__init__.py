@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 
 import digitalocean
 import requests
-from digitalocean.baseapi import GET, REQUEST_TIMEOUT_ENV_VAR, BaseAPI, DataReadError, Error, NotFoundError
+from digitalocean.baseapi import GET, REQUEST_TIMEOUT_ENV_VAR, BaseAPI, Error, NotFoundError
 
 from runner.errors import USAGE, CoursehubError
 
@@ -25,6 +26,8 @@ TAG = "coursehub"
 REQUEST_SECONDS = 20
 #: Tries of one request before giving up, with pauses that double from half a second and carry jitter.
 TRIES = 6
+#: Seconds that a Retry-After is followed for at most; a class waits.
+LONGEST_WAIT = 60.0
 #: Droplets are usable within a minute; past this the create has failed whatever the API says.
 BOOT_SECONDS = 300
 
@@ -88,17 +91,15 @@ class Cloud:
 
     def _once(self, call: Callable[[], T]) -> T:
         """Run one call of the library and turn each way it can fail into an _ApiError or a CoursehubError."""
-        watched = _Watch()
-        with watched:
-            try:
-                return call()
-            except NotFoundError as error:
-                raise _ApiError("not found", 404) from error
-            except requests.RequestException as error:
-                raise _ApiError(f"no answer ({type(error).__name__})", None) from error
-            except (Error, DataReadError, IndexError, KeyError, TypeError, ValueError) as error:
-                status = watched.status
-                raise _ApiError(str(error) or type(error).__name__, status, watched.retry_after) from error
+        _answers.note(None)
+        try:
+            return call()
+        except NotFoundError as error:
+            raise _ApiError("not found", 404) from error
+        except requests.RequestException as error:
+            raise _ApiError(f"no answer ({type(error).__name__})", None) from error
+        except (Error, IndexError, KeyError, TypeError, ValueError) as error:
+            raise _ApiError(str(error) or type(error).__name__, _answers.status, _answers.retry_after) from error
 
     def _call(self, what: str, call: Callable[[], T], *, repeat: bool = True) -> T:
         """Run ``call`` until it succeeds; ``repeat=False`` repeats only what the API surely did not do (429)."""
@@ -334,28 +335,30 @@ class _NotFound(CoursehubError):
     """The thing asked for is not there."""
 
 
-class _Watch:
-    """Notes the status of the last HTTP answer, which python-digitalocean throws away."""
+class _Answers(threading.local):
+    """The last HTTP answer of this thread, of which python-digitalocean throws all but the message away."""
 
-    def __init__(self) -> None:
-        self.status: int | None = None
-        self.retry_after: float | None = None
-        self._send = requests.Session.send
+    status: int | None = None
+    retry_after: float | None = None
 
-    def __enter__(self) -> None:
-        original = self._send
+    def note(self, response: requests.Response | None) -> None:
+        wait = response.headers.get("Retry-After", "") if response is not None else ""
+        self.status = response.status_code if response is not None else None
+        self.retry_after = min(float(wait), LONGEST_WAIT) if wait.isdigit() else None
 
-        def send(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-            response = original(session, request, **options)
-            self.status = response.status_code
-            wait = response.headers.get("Retry-After", "")
-            self.retry_after = min(float(wait), 60.0) if wait.isdigit() else None
-            return response
 
-        requests.Session.send = send  # type: ignore[method-assign,assignment]
+_answers = _Answers()
+_send = requests.Session.send
 
-    def __exit__(self, *_: object) -> None:
-        requests.Session.send = self._send  # type: ignore[method-assign,assignment]
+
+def _noting_send(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+    response = _send(session, request, **options)
+    _answers.note(response)
+    return response
+
+
+# The library calls requests.post() and a session of its own by turns: this is the one place that both pass.
+requests.Session.send = _noting_send  # type: ignore[method-assign,assignment]
 
 
 def _server(droplet: Any) -> Server:

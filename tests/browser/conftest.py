@@ -23,13 +23,16 @@ def browser_home(tmp_path_factory: pytest.TempPathFactory, hub: Hub) -> Path:
     store.mkdir(parents=True)
     database = f"sql:{store}"
     subprocess.run(["certutil", "-N", "-d", database, "--empty-password"], check=True)
-    subprocess.run(["certutil", "-A", "-d", database, "-n", "coursehub", "-t", "C,,", "-i",
-                    hub.document["ca_bundle"]], check=True)
+    subprocess.run(
+        ["certutil", "-A", "-d", database, "-n", "coursehub", "-t", "C,,", "-i", hub.document["ca_bundle"]], check=True
+    )
     return home
 
 
 @pytest.fixture
-def browse(browser_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], webdriver.Chrome]]:
+def browse(
+    browser_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], webdriver.Chrome]]:
     """Start browsers, each with an empty profile."""
     monkeypatch.setenv("HOME", str(browser_home))
     running: list[webdriver.Chrome] = []
@@ -37,10 +40,19 @@ def browse(browser_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def start() -> webdriver.Chrome:
         options = webdriver.ChromeOptions()
         options.binary_location = "/usr/bin/chromium"
-        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                         "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                         "--disable-dev-shm-usage", "--window-size=1280,800",
-                         f"--user-data-dir={tmp_path / f'profile{len(running)}'}"):
+        for argument in (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--window-size=1280,800",
+            f"--user-data-dir={tmp_path / f'profile{len(running)}'}",
+        ):
             options.add_argument(argument)
         driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
         driver.set_page_load_timeout(60)

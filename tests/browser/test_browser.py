@@ -26,16 +26,35 @@ STUDENT, PROFESSOR = "gkim", "rivera"
 UPLOAD = 20 * 1024 * 1024
 
 NOTEBOOK = {
-    "nbformat": 4, "nbformat_minor": 5,
+    "nbformat": 4,
+    "nbformat_minor": 5,
     "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
     "cells": [
         {"cell_type": "markdown", "id": "m1", "metadata": {}, "source": "# Lab 1: a falling ball"},
-        {"cell_type": "code", "id": "c1", "metadata": {}, "execution_count": None, "outputs": [],
-         "source": "import numpy as np\nimport matplotlib.pyplot as plt\nt = np.linspace(0, 2, 50)"},
-        {"cell_type": "code", "id": "c2", "metadata": {}, "execution_count": None, "outputs": [],
-         "source": "plt.plot(t, 20 - 0.5 * 9.81 * t**2)\nplt.xlabel('time in s')\nplt.ylabel('height in m');"},
-        {"cell_type": "code", "id": "c3", "metadata": {}, "execution_count": None, "outputs": [],
-         "source": "print('computed', 5 * 4)"},
+        {
+            "cell_type": "code",
+            "id": "c1",
+            "metadata": {},
+            "execution_count": None,
+            "outputs": [],
+            "source": "import numpy as np\nimport matplotlib.pyplot as plt\nt = np.linspace(0, 2, 50)",
+        },
+        {
+            "cell_type": "code",
+            "id": "c2",
+            "metadata": {},
+            "execution_count": None,
+            "outputs": [],
+            "source": "plt.plot(t, 20 - 0.5 * 9.81 * t**2)\nplt.xlabel('time in s')\nplt.ylabel('height in m');",
+        },
+        {
+            "cell_type": "code",
+            "id": "c3",
+            "metadata": {},
+            "execution_count": None,
+            "outputs": [],
+            "source": "print('computed', 5 * 4)",
+        },
     ],
 }
 
@@ -61,7 +80,8 @@ def menu(driver: webdriver.Chrome, title: str, entry: str) -> None:
             bar.click()
             break
     for item in WebDriverWait(driver, 20).until(
-            seen.presence_of_all_elements_located((By.CSS_SELECTOR, ".lm-Menu-itemLabel"))):
+        seen.presence_of_all_elements_located((By.CSS_SELECTOR, ".lm-Menu-itemLabel"))
+    ):
         if item.text == entry:
             item.click()
             return
@@ -77,8 +97,9 @@ def choose_kernel_if_asked(driver: webdriver.Chrome) -> None:
 def test_a_students_hour(hub: Hub, browse: Callable[[], webdriver.Chrome], tmp_path: Path) -> None:
     with hub.sandbox.client(hub.document, STUDENT) as material:
         material.start_server()
-        material.api("PUT", "/api/contents/lab1.ipynb",
-                     json={"type": "notebook", "format": "json", "content": NOTEBOOK})
+        material.api(
+            "PUT", "/api/contents/lab1.ipynb", json={"type": "notebook", "format": "json", "content": NOTEBOOK}
+        )
 
     driver = browse()
     sign_in(driver, hub, STUDENT)
@@ -90,8 +111,11 @@ def test_a_students_hour(hub: Hub, browse: Callable[[], webdriver.Chrome], tmp_p
     menu(driver, "Run", "Run All Cells")
     plot = wait(driver, ".jp-OutputArea-output img", 120)
     WebDriverWait(driver, 60).until(lambda d: d.execute_script("return arguments[0].naturalWidth", plot) > 200)
-    WebDriverWait(driver, 60).until(seen.text_to_be_present_in_element(
-        (By.CSS_SELECTOR, ".jp-CodeCell:last-of-type .jp-OutputArea-output pre, .jp-Notebook"), "computed 20"))
+    WebDriverWait(driver, 60).until(
+        seen.text_to_be_present_in_element(
+            (By.CSS_SELECTOR, ".jp-CodeCell:last-of-type .jp-OutputArea-output pre, .jp-Notebook"), "computed 20"
+        )
+    )
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", plot)
     shoot(driver, "hub")
 
@@ -105,13 +129,17 @@ def test_a_students_hour(hub: Hub, browse: Callable[[], webdriver.Chrome], tmp_p
             this.id = 'upload-for-test'; this.style.display = 'block'; document.body.append(this);
         };
     """)
-    wait(driver, "[data-command='filebrowser:upload'], [title^='Upload Files'], "
-                 "jp-button[data-command*='upload'], .jp-id-upload").click()
+    wait(
+        driver,
+        "[data-command='filebrowser:upload'], [title^='Upload Files'], "
+        "jp-button[data-command*='upload'], .jp-id-upload",
+    ).click()
     wait(driver, "#upload-for-test").send_keys(str(big))
     # Lab asks before it takes more than 15 MB.
     wait(driver, ".jp-Dialog .jp-mod-accept").click()
-    WebDriverWait(driver, 120).until(lambda d: hub.run(
-        f"stat -c %s /home/{STUDENT}/measurements.bin 2>/dev/null || true").strip() == str(UPLOAD))
+    WebDriverWait(driver, 120).until(
+        lambda _: hub.run(f"stat -c %s /home/{STUDENT}/measurements.bin 2>/dev/null || true").strip() == str(UPLOAD)
+    )
 
     driver.get(f"{hub.document['url']}hub/logout")
     wait(driver, "#username_input, .btn-jupyter, a[href*='login']")

@@ -51,8 +51,13 @@ def hub(sandbox: Sandbox) -> Hub:
 @pytest.fixture(scope="session")
 def hub12(sandbox: Sandbox) -> Hub:
     """The same course on Debian 12, on a small machine of its own."""
-    sandbox.copy_course("demo", "twelve", **{
-        "engr114.coursehub.test": "twelve.coursehub.test", "debian-13-x64": "debian-12-x64",
-        "s-4vcpu-8gb": "s-2vcpu-4gb",
-    })
+    sandbox.copy_course(
+        "demo",
+        "twelve",
+        **{
+            "engr114.coursehub.test": "twelve.coursehub.test",
+            "debian-13-x64": "debian-12-x64",
+            "s-4vcpu-8gb": "s-2vcpu-4gb",
+        },
+    )
     return Hub("twelve", sandbox.json("up", "twelve"), sandbox)

@@ -51,7 +51,8 @@ def test_up_prints_the_whole_document(each: Hub) -> None:
     assert document["highstate"]["total"] >= document["highstate"]["changed"] > 0
     assert [check["name"] for check in document["checks"] if not check["ok"]] == []
     assert {"dns", "certificate", "redirect", "closed", "login page", "sign-in", "server", "kernel"} == {
-        check["name"] for check in document["checks"]}
+        check["name"] for check in document["checks"]
+    }
     assert set(document["seconds"]) == {"server", "highstate", "checks", "total"}
     assert Path(document["ca_bundle"]).read_text(encoding="ascii").startswith("-----BEGIN CERTIFICATE-----")
 
@@ -98,8 +99,9 @@ def test_a_late_student_disturbs_nobody(hub: Hub) -> None:
             outcome = hub.sandbox.json("apply", "demo")["courses"]["demo"]
             assert outcome["changed"] == 1, outcome["changes"]
             assert kernel.run("print(kept)") == "before the late student"
-            assert hub.run(
-                "systemctl show -p ActiveEnterTimestampMonotonic jupyterhub jupyterhub-proxy nginx") == started
+            assert (
+                hub.run("systemctl show -p ActiveEnterTimestampMonotonic jupyterhub jupyterhub-proxy nginx") == started
+            )
     with hub.sandbox.client(hub.document, "late") as late:
         late.start_server()
         late.stop_server()
@@ -110,10 +112,14 @@ def test_a_student_works_over_https(each: Hub) -> None:
         client.start_server()
         with client.kernel() as kernel:
             assert kernel.run("import numpy, pandas, matplotlib.pyplot; print(numpy.arange(5).sum() * 4)") == "40"
-            home = kernel.run("import os, pathlib; print(pathlib.Path.home(), oct(os.stat(pathlib.Path.home()).st_mode)[-3:])")
+            home = kernel.run(
+                "import os, pathlib; print(pathlib.Path.home(), oct(os.stat(pathlib.Path.home()).st_mode)[-3:])"
+            )
             assert home == f"/home/{STUDENT} 700"
             assert "PermissionError" in kernel.run(
-                f"import os\ntry:\n    print(os.listdir('/home/{OTHER}'))\nexcept OSError as e:\n    print(type(e).__name__)")
+                "import os\ntry:\n"
+                f"    print(os.listdir('/home/{OTHER}'))\nexcept OSError as e:\n    print(type(e).__name__)"
+            )
         client.stop_server()
 
 
@@ -125,8 +131,10 @@ def test_verification_is_on(hub: Hub) -> None:
 
 def test_a_wrong_password_and_a_stranger_are_refused(hub: Hub) -> None:
     for account in (STUDENT, "stranger", "root"):
-        with HubClient(hub.document["hostname"], account, Path(hub.document["ca_bundle"])) as client, \
-                pytest.raises(HubFailure, match="refused"):
+        with (
+            HubClient(hub.document["hostname"], account, Path(hub.document["ca_bundle"])) as client,
+            pytest.raises(HubFailure, match="refused"),
+        ):
             client.sign_in("wrong password")
 
 
@@ -165,7 +173,8 @@ def test_a_rerun_does_not_contact_the_certificate_authority(hub: Hub) -> None:
 def test_secrets_on_the_server_are_roots_alone(hub: Hub) -> None:
     open_files = hub.run(
         "find /srv/jupyterhub /etc/letsencrypt /etc/jupyterhub /var/lib/coursehub-salt -maxdepth 0 -perm /077;"
-        "find -L /etc/ssl/coursehub /etc/letsencrypt -name 'privkey*' -perm /077")
+        "find -L /etc/ssl/coursehub /etc/letsencrypt -name 'privkey*' -perm /077"
+    )
     assert open_files == ""
 
 
@@ -189,8 +198,11 @@ def test_a_killed_hub_and_a_killed_proxy_lose_no_kernel(hub: Hub) -> None:
             until("the hub after kill -9", lambda: hub_answers(hub), 30)
             assert kernel.run("print(survivor + 1)") == "42"
             hub.run("kill -9 $(systemctl show -p MainPID --value jupyterhub-proxy)")
-            until("the routes after the proxy's kill -9",
-                  lambda: client.http.get(f"{client.base}/user/{STUDENT}/api/status", timeout=5).status_code == 200, 60)
+            until(
+                "the routes after the proxy's kill -9",
+                lambda: client.http.get(f"{client.base}/user/{STUDENT}/api/status", timeout=5).status_code == 200,
+                60,
+            )
             assert kernel.run("print(survivor + 2)") == "43"
 
 

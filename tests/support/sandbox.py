@@ -32,7 +32,10 @@ class Sandbox:
     def make(cls, root: Path) -> Sandbox:
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *PARTS],
-            cwd=REPO, capture_output=True, text=True, check=True,
+            cwd=REPO,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for name in filter(None, listed.split("\0")):
             if (REPO / name).is_file():
@@ -50,8 +53,13 @@ class Sandbox:
 
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "runner", *arguments], env=self.env, text=True, cwd=self.root,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [sys.executable, "-m", "runner", *arguments],
+            env=self.env,
+            text=True,
+            cwd=self.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
     def run(self, *arguments: str, seconds: int = 900) -> subprocess.CompletedProcess[str]:
@@ -67,8 +75,13 @@ class Sandbox:
     def salt_ssh(self, *arguments: str, seconds: int = 600) -> subprocess.CompletedProcess[str]:
         """salt-ssh typed by hand in the root."""
         return subprocess.run(
-            [str(Path(sys.executable).parent / "salt-ssh"), *arguments], cwd=self.root, capture_output=True, text=True,
-            timeout=seconds, check=False, stdin=subprocess.DEVNULL,
+            [str(Path(sys.executable).parent / "salt-ssh"), *arguments],
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
 
     def edit(self, course_id: str, old: str, new: str) -> None:

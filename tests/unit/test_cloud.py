@@ -17,8 +17,13 @@ from tests.support.local_api import TOKEN, Api, served
 
 pytestmark = pytest.mark.unit
 
-ORDER = {"name": "phys.coursehub.test", "size": "s-1vcpu-1gb", "image": "debian-13-x64", "region": "nyc3",
-         "user_data": "#cloud-config\n"}
+ORDER = {
+    "name": "phys.coursehub.test",
+    "size": "s-1vcpu-1gb",
+    "image": "debian-13-x64",
+    "region": "nyc3",
+    "user_data": "#cloud-config\n",
+}
 
 
 @pytest.fixture
@@ -75,20 +80,35 @@ def test_a_key_is_stored_once(cloud: Cloud) -> None:
 
 
 def test_fault_1_a_rate_limit_is_waited_for(api: Api, cloud: Cloud, key_id: int, slept: list[float]) -> None:
-    faults(api, {"path_regex": "^/v2/droplets/?$", "method": "POST", "times": 2, "status": 429,
-                 "headers": {"Retry-After": "7"}, "body": {"id": "too_many_requests", "message": "slow down"}})
+    faults(
+        api,
+        {
+            "path_regex": "^/v2/droplets/?$",
+            "method": "POST",
+            "times": 2,
+            "status": 429,
+            "headers": {"Retry-After": "7"},
+            "body": {"id": "too_many_requests", "message": "slow down"},
+        },
+    )
     order(cloud, key_id)
     assert slept == [7, 7]
     assert len(droplets(api)) == 1
 
 
-@pytest.mark.parametrize("fault", [
-    {"status": 500, "body": {"id": "server_error", "message": "oops"}},
-    {"status": 502, "body": "<html>Bad Gateway</html>"},
-    {"status": 503, "body": {"message": "no id here"}},
-    {"reset": True},
-], ids=["json", "html", "no-id", "reset"])
-def test_fault_2_reading_backs_off_with_jitter(api: Api, cloud: Cloud, slept: list[float], fault: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 500, "body": {"id": "server_error", "message": "oops"}},
+        {"status": 502, "body": "<html>Bad Gateway</html>"},
+        {"status": 503, "body": {"message": "no id here"}},
+        {"reset": True},
+    ],
+    ids=["json", "html", "no-id", "reset"],
+)
+def test_fault_2_reading_backs_off_with_jitter(
+    api: Api, cloud: Cloud, slept: list[float], fault: dict[str, Any]
+) -> None:
     faults(api, {"path_regex": "^/v2/droplets", "times": 3, **fault})
     assert cloud.find("phys") == []
     assert len(slept) == 3
@@ -112,16 +132,18 @@ def test_fault_2_silence_is_bounded(api: Api, slept: list[float], monkeypatch: p
 
 
 @pytest.mark.parametrize("lost", [{"reset": True}, {"status": 504, "body": "<html>"}], ids=["reset", "gateway"])
-def test_fault_3_a_create_whose_answer_was_lost_is_adopted(api: Api, cloud: Cloud, key_id: int,
-                                                            lost: dict[str, Any]) -> None:
+def test_fault_3_a_create_whose_answer_was_lost_is_adopted(
+    api: Api, cloud: Cloud, key_id: int, lost: dict[str, Any]
+) -> None:
     faults(api, {"path_regex": "^/v2/droplets/?$", "method": "POST", "times": 1, "after": True, **lost})
     server, new = order(cloud, key_id)
     assert new
     assert [droplet["id"] for droplet in droplets(api)] == [server.id]
 
 
-def test_fault_5_a_droplet_stuck_in_new_ends_in_a_line(api: Api, cloud: Cloud, key_id: int,
-                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_5_a_droplet_stuck_in_new_ends_in_a_line(
+    api: Api, cloud: Cloud, key_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(runner.cloud, "BOOT_SECONDS", 0.2)
     api.machines.hold.set()
     server, _ = order(cloud, key_id)
@@ -131,8 +153,9 @@ def test_fault_5_a_droplet_stuck_in_new_ends_in_a_line(api: Api, cloud: Cloud, k
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_fault_6_a_refused_token_stops_at_once_and_is_not_shown(api: Api, cloud: Cloud, slept: list[float],
-                                                                 status: int) -> None:
+def test_fault_6_a_refused_token_stops_at_once_and_is_not_shown(
+    api: Api, cloud: Cloud, slept: list[float], status: int
+) -> None:
     faults(api, {"path_regex": "^/v2/droplets", "status": status, "body": {"id": "unauthorized", "message": "no"}})
     with pytest.raises(CoursehubError, match="refused the token") as caught:
         cloud.find("phys")
@@ -149,15 +172,26 @@ def test_fault_7_what_cannot_be_ordered_makes_nothing(api: Api, cloud: Cloud, ke
 def test_fault_8_ours_is_found_on_any_page(api: Api, cloud: Cloud, key_id: int) -> None:
     server, _ = order(cloud, key_id)
     for number in range(210):
-        api.ok("POST", "droplets", {**ORDER, "name": f"other{number}", "tags": [tag_of("phys")] if number == 205 else []})
+        api.ok(
+            "POST", "droplets", {**ORDER, "name": f"other{number}", "tags": [tag_of("phys")] if number == 205 else []}
+        )
     with pytest.raises(CoursehubError, match=f"has 2 droplets for phys \\({server.id}"):
         order(cloud, key_id)
 
 
 def test_fault_9_a_delete_that_failed_and_then_finds_nothing_is_done(api: Api, cloud: Cloud, key_id: int) -> None:
     server, _ = order(cloud, key_id)
-    faults(api, {"path_regex": f"^/v2/droplets/{server.id}$", "method": "DELETE", "times": 1, "status": 500,
-                 "after": True, "body": {"id": "server_error", "message": "oops"}})
+    faults(
+        api,
+        {
+            "path_regex": f"^/v2/droplets/{server.id}$",
+            "method": "DELETE",
+            "times": 1,
+            "status": 500,
+            "after": True,
+            "body": {"id": "server_error", "message": "oops"},
+        },
+    )
     cloud.destroy(server)
     cloud.destroy(server)
     assert droplets(api) == []

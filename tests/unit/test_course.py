@@ -64,7 +64,12 @@ def test_a_good_file_becomes_typed_facts(project: Project) -> None:
         ("account: student1", "account: curie", 12, "the account curie is given twice"),
         ("  size: s-1vcpu-1gb", "  cloud: aws", 7, "cloud ('aws')"),
         ("[numpy,", '["numpy; rm -rf /",', 11, "not a package"),
-        ("    professors:\n      - {account: curie, name: Marie Skłodowska-Curie}\n", "", 12, "people.professors is missing"),
+        (
+            "    professors:\n      - {account: curie, name: Marie Skłodowska-Curie}\n",
+            "",
+            12,
+            "people.professors is missing",
+        ),
         ("{account: student1, name: A B}", "{account: student1, nam: A B}", 16, "did you mean name?"),
         ("  title:", "  title: twice\n  title:", 4, "title stands twice (first in line 3)"),
         ('"Physics 1"', '"Physics 1', 3, "not YAML"),

@@ -335,7 +335,8 @@ def test_an_account_that_the_ca_forgot_is_made_anew(
     certbot = tmp_path / "bin" / "certbot"
     certbot.parent.mkdir()
     certbot.write_text(
-        f"#!/bin/sh\n[ ! -d {account} ] || {{ echo 'urn:ietf:params:acme:error:accountDoesNotExist :: gone'; exit 1; }}\n"
+        f"#!/bin/sh\n[ ! -d {account} ] || "
+        f"{{ echo 'urn:ietf:params:acme:error:accountDoesNotExist :: gone'; exit 1; }}\n"
     )
     certbot.chmod(0o755)
     monkeypatch.setenv("PATH", f"{certbot.parent}:/usr/bin:/bin")

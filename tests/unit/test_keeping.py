@@ -46,8 +46,11 @@ def test_passwords_are_made_once_and_never_made_again(project: Project) -> None:
 
 def test_the_generated_pillar_has_hashes_and_no_clear_password(project: Project) -> None:
     passwords = Passwords(project, "phys").ensure(["a"])
-    pillar.write_runtime(project, "phys", pillar.runtime(
-        ip="192.0.2.7", acme_directory=None, extra_ca={"school": "PEM"}, passwords=passwords))
+    pillar.write_runtime(
+        project,
+        "phys",
+        pillar.runtime(ip="192.0.2.7", acme_directory=None, extra_ca={"school": "PEM"}, passwords=passwords),
+    )
     text = pillar.runtime_file(project, "phys").read_text(encoding="utf-8")
     assert passwords["a"].clear not in text
     written = yaml.safe_load(text)
@@ -60,7 +63,9 @@ def test_keys_are_openssh_keys_made_once(project: Project) -> None:
     access = Access(project, "phys")
     key = access.client_key()
     assert access.client_key() == key
-    derived = subprocess.run(["ssh-keygen", "-y", "-f", str(access.key_file)], capture_output=True, text=True, check=True)
+    derived = subprocess.run(
+        ["ssh-keygen", "-y", "-f", str(access.key_file)], capture_output=True, text=True, check=True
+    )
     assert derived.stdout.split()[:2] == key.public.split()[:2]
     assert modes(project.state) == {"0o600"}
 
@@ -96,17 +101,25 @@ def test_user_data_gives_the_host_key_and_nothing_else_to_trust() -> None:
 
 def test_the_second_runner_hears_who_holds_the_course(project: Project) -> None:
     holder = subprocess.Popen(
-        [sys.executable, "-c",
-         "import sys, time\nfrom pathlib import Path\nfrom runner.claim import claim\nfrom runner.project import Project\n"
-         "with claim(Project(Path(sys.argv[1])), 'phys', 'up'):\n    print('held', flush=True)\n    time.sleep(60)",
-         str(project.root)],
-        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(REPO)},
+        [
+            sys.executable,
+            "-c",
+            "import sys, time\nfrom pathlib import Path\n"
+            "from runner.claim import claim\nfrom runner.project import Project\n"
+            "with claim(Project(Path(sys.argv[1])), 'phys', 'up'):\n    print('held', flush=True)\n    time.sleep(60)",
+            str(project.root),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
     )
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(CoursehubError, match=rf"runs 'up' on it \(process {holder.pid}"), \
-                claim(project, "phys", "apply"):
+        with (
+            pytest.raises(CoursehubError, match=rf"runs 'up' on it \(process {holder.pid}"),
+            claim(project, "phys", "apply"),
+        ):
             pass
         with claim(project, "other", "apply"):
             pass
@@ -118,10 +131,13 @@ def test_the_second_runner_hears_who_holds_the_course(project: Project) -> None:
         pass
 
 
-@pytest.mark.parametrize(("stderr", "refused"), [
-    ("@@@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @@@", True),
-    ("Host key verification failed.", True),
-    ("ssh: connect to host 192.0.2.7 port 22: Connection timed out", False),
-])
+@pytest.mark.parametrize(
+    ("stderr", "refused"),
+    [
+        ("@@@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @@@", True),
+        ("Host key verification failed.", True),
+        ("ssh: connect to host 192.0.2.7 port 22: Connection timed out", False),
+    ],
+)
 def test_a_changed_host_key_is_told_from_a_network_error(stderr: str, refused: bool) -> None:
     assert is_host_key_refusal(stderr) is refused

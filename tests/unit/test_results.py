@@ -11,8 +11,17 @@ pytestmark = pytest.mark.unit
 
 
 def state(order: int, **over: object) -> dict[str, object]:
-    return {"__id__": f"id{order}", "__sls__": "nginx.config", "__run_num__": order, "name": f"/etc/{order}",
-            "result": True, "changes": {}, "comment": "fine", "duration": 12.5, **over}
+    return {
+        "__id__": f"id{order}",
+        "__sls__": "nginx.config",
+        "__run_num__": order,
+        "name": f"/etc/{order}",
+        "result": True,
+        "changes": {},
+        "comment": "fine",
+        "duration": 12.5,
+        **over,
+    }
 
 
 def document(*states: dict[str, object]) -> str:
@@ -33,10 +42,14 @@ def test_changes_and_would_change_both_count() -> None:
 
 
 def test_a_state_that_waits_for_a_failed_one_is_not_the_cause() -> None:
-    report = results.parse("phys", document(
-        state(0, result=False, comment="no such package"),
-        state(1, result=False, comment="One or more requisite failed: nginx.config.id0"),
-    ), "")
+    report = results.parse(
+        "phys",
+        document(
+            state(0, result=False, comment="no such package"),
+            state(1, result=False, comment="One or more requisite failed: nginx.config.id0"),
+        ),
+        "",
+    )
     assert [s.name for s in report.failed] == ["id0"]
     assert report.failed_count == 2
 
@@ -52,11 +65,25 @@ def test_warnings_are_heard() -> None:
         ("", "No matching targets found in roster.", "No matching targets"),
         ("{}", "", "no answer"),
         (json.dumps({"other": {}}), "", "no answer"),
-        (json.dumps({"phys": ["Rendering SLS 'base:hub' failed: Jinja variable 'x' is undefined; line 3"]}), "",
-         "do not render: Rendering SLS"),
-        (json.dumps({"phys": {"stdout": "", "stderr": "ssh: connect to host 1.2.3.4 port 22: Connection refused",
-                              "retcode": 255, "_error": "The command resulted in a non-zero exit code"}}), "",
-         "Connection refused"),
+        (
+            json.dumps({"phys": ["Rendering SLS 'base:hub' failed: Jinja variable 'x' is undefined; line 3"]}),
+            "",
+            "do not render: Rendering SLS",
+        ),
+        (
+            json.dumps(
+                {
+                    "phys": {
+                        "stdout": "",
+                        "stderr": "ssh: connect to host 1.2.3.4 port 22: Connection refused",
+                        "retcode": 255,
+                        "_error": "The command resulted in a non-zero exit code",
+                    }
+                }
+            ),
+            "",
+            "Connection refused",
+        ),
         (json.dumps({"phys": "Pillar failed to render with the following messages"}), "", "Pillar failed"),
         ('{"phys": {"file_|-a', "", "ended in the middle"),
     ],
