@@ -9,6 +9,9 @@
 base:
   hostname: {{ course.domain }}
   timezone: {{ course.get('timezone', 'Etc/UTC') }}
+  sshd:
+    # Students work in the browser; whoever needs a shell on the server has an admin account.
+    deny_groups: [students, assistants]
 
 nginx:
   sites:
@@ -28,7 +31,7 @@ accounts:
   people:
 {%- for role, group in (('professors', 'instructors'), ('assistants', 'assistants'), ('students', 'students')) %}
 {%-   for person in people.get(role) or [] %}
-    {{ person.account }}:
+    {{ person.account | json }}:
       groups: [{{ group }}]
 {%-   endfor %}
 {%- endfor %}

@@ -162,6 +162,7 @@ class Source:
         self.lines: dict[Location, int] = {(): 1}
         try:
             text = path.read_text(encoding="utf-8")
+            self._refuse_jinja(text)
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             self.data: Any = yaml.safe_load(text)
         except UnicodeDecodeError as error:
@@ -171,16 +172,21 @@ class Source:
         if node is not None:
             self._walk(node, ())
 
+    def _refuse_jinja(self, text: str) -> None:
+        # pillar/hub.sls imports the file, and Salt renders what it imports: a title with braces would be executed.
+        for number, line in enumerate(text.splitlines(), 1):
+            if any(mark in line for mark in ("{{", "{%", "{#")):
+                raise CoursehubError(
+                    f"{self.shown}:{number}: Jinja is not for course files; write the value itself", exit_code=USAGE
+                )
+
     def _yaml_error(self, error: yaml.YAMLError) -> CoursehubError:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         problem = getattr(error, "problem", None) or "cannot be read"
-        hint = (
-            "Jinja is not for course files; write the value itself"
-            if "%" in str(problem)
-            else "look at the indentation and the quotes there"
+        return CoursehubError(
+            f"{self.shown}:{line}: not YAML: {problem}; look at the indentation and the quotes there", exit_code=USAGE
         )
-        return CoursehubError(f"{self.shown}:{line}: not YAML: {problem}; {hint}", exit_code=USAGE)
 
     def _walk(self, node: yaml.Node, location: Location) -> None:
         self.lines.setdefault(location, node.start_mark.line + 1)

@@ -226,8 +226,8 @@ def test_a_memory_hog_dies_alone(hub: Hub) -> None:
 def test_a_broken_nginx_or_hub_configuration_never_replaces_a_working_one(hub: Hub) -> None:
     """Faults 18 and 19: what does not pass its own program's test is not put in place; the hub goes on serving."""
     for template, needle in (
-        ("formulas/nginx/files/site.conf.jinja", "no_such_directive on;"),
-        ("formulas/jupyterhub/files/jupyterhub_config.py.jinja", "c.NoSuch.trait ="),
+        ("formulas/nginx/files/nginx.conf", "no_such_directive on;"),
+        ("formulas/jupyterhub/files/jupyterhub_config.py", "c.NoSuch.trait ="),
     ):
         path = hub.sandbox.root / template
         good = path.read_text(encoding="utf-8")
