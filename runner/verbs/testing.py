@@ -16,10 +16,13 @@ SUITES = ("lint", "unit", "render", "kitchen", "machine", "browser")
 #: Programs that suites call, by the Debian package that carries them.
 _PACKAGES = {
     "lint": {"shellcheck": "shellcheck"},
-    "render": {"nginx": "nginx", "nft": "nftables", "sshd": "openssh-server", "visudo": "sudo"},
+    "render": {"nft": "nftables"},
     "machine": {"ssh": "openssh-client", "nft": "nftables"},
-    "browser": {"chromium": "chromium", "chromedriver": "chromium-driver", "ssh": "openssh-client"},
+    "browser": {"chromium": "chromium", "chromedriver": "chromium-driver", "certutil": "libnss3-tools"},
 }
+#: Servers whose own parsers read what we render. Installed they would start on this computer, so they are unpacked.
+_PARSERS = {"nginx": "nginx", "sshd": "openssh-server", "visudo": "sudo"}
+_PARSERS_LIBRARIES = ("libwrap0",)
 
 
 def test(project: Project, arguments: list[str]) -> int:
@@ -36,9 +39,11 @@ def test(project: Project, arguments: list[str]) -> int:
     suites = [suite for suite in SUITES if suite in names] or list(SUITES)
     _install_python(project)
     _install_debian(suites)
+    parsers = _unpack_parsers(project) if "render" in suites else []
     directories = [str(path) for suite in suites if (path := project.root / "tests" / suite).is_dir()]
     # salt-factories starts daemons by this environment's scripts; a teacher's own Salt must not be found.
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    path = [str(Path(sys.executable).parent), os.environ["PATH"], *parsers, "/usr/sbin", "/sbin"]
+    environment = {**os.environ, "PATH": ":".join(path)}
     return subprocess.run(
         [sys.executable, "-m", "pytest", *directories, *options], cwd=project.root, env=environment, check=False
     ).returncode
@@ -72,10 +77,7 @@ def _install_python(project: Project) -> None:
 def _install_debian(suites: list[str]) -> None:
     """Install what is missing when that is possible; without root the tests that need it say so and are skipped."""
     packages = {
-        package
-        for suite in suites
-        for program, package in _PACKAGES.get(suite, {}).items()
-        if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+        package for suite in suites for program, package in _PACKAGES.get(suite, {}).items() if not _which(program)
     }
     if not packages or os.geteuid() != 0 or not shutil.which("apt-get"):
         return
@@ -91,3 +93,44 @@ def _install_debian(suites: list[str]) -> None:
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise CoursehubError(f"apt-get could not install {' '.join(sorted(packages))}: {last}")
+
+
+def _unpack_parsers(project: Project) -> list[str]:
+    """Fetch the servers that are not installed and unpack them below .coursehub; where their programs are then."""
+    missing = {program: package for program, package in _PARSERS.items() if not _which(program)}
+    directory = project.state / "parsers"
+    programs = directory / "bin"
+    if not missing or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        return []
+    if not all((programs / program).exists() for program in missing):
+        print(f"coursehub: unpacking {' '.join(sorted(missing.values()))} for their parsers", file=sys.stderr)
+        shutil.rmtree(directory, ignore_errors=True)
+        programs.mkdir(parents=True)
+        # Where they cannot be had (no network, no package lists) the tests that want them are skipped and say so.
+        subprocess.run(
+            ["apt-get", "-qq", "download", *missing.values(), *_PARSERS_LIBRARIES],
+            cwd=directory,
+            capture_output=True,
+            check=False,
+        )
+        for archive in directory.glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", archive.name, "."], cwd=directory, check=False)
+            archive.unlink()
+        for program in missing:
+            _wrap(directory, programs / program)
+    return [str(programs)]
+
+
+def _wrap(directory: Path, wrapper: Path) -> None:
+    """A command that runs the unpacked program with the libraries that were unpacked beside it."""
+    program = directory / "usr" / "sbin" / wrapper.name
+    if program.exists():
+        libraries = ":".join(
+            str(path) for path in (*directory.glob("usr/lib/*-linux-gnu*"), directory / "usr/libexec/sudo")
+        )
+        wrapper.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{program}" "$@"\n', encoding="utf-8")
+        wrapper.chmod(0o755)
+
+
+def _which(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,7 @@ def hub12(sandbox: Sandbox) -> Hub:
         "demo",
         "twelve",
         **{
-            "engr114.coursehub.test": "twelve.coursehub.test",
+            sandbox.domain("demo"): f"twelve-{os.getpid()}.coursehub.test",
             "debian-13-x64": "debian-12-x64",
             "s-4vcpu-8gb": "s-2vcpu-4gb",
         },

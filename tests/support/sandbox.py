@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.access import Access
+from runner.course import load
 from runner.hubclient import HubClient
 from runner.passwords import Passwords
 from runner.project import Project
@@ -41,7 +42,13 @@ class Sandbox:
             if (REPO / name).is_file():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(REPO / name, root / name)
-        return cls(root)
+        made = cls(root)
+        # Names in /etc/hosts are this computer's: beside a demo of the same course they would be taken.
+        made.edit("demo", "domain: engr114.coursehub.test", f"domain: engr114-{os.getpid()}.coursehub.test")
+        return made
+
+    def domain(self, course_id: str) -> str:
+        return load(self.project, course_id).domain
 
     @property
     def project(self) -> Project:
