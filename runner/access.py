@@ -44,7 +44,10 @@ new=/etc/ssh/coursehub_new_host_key
 chmod 0644 "$new.pub"
 mv -f "$new" /etc/ssh/ssh_host_ed25519_key
 mv -f "$new.pub" /etc/ssh/ssh_host_ed25519_key.pub
-find /var/lib/cloud -name 'user-data*' -type f -delete -o -name 'cloud-config*' -type f -delete
+find /var/lib/cloud/instances \\( -name 'user-data*' -o -name 'cloud-config*' \\) -type f -delete
+# Emptied, not deleted: without its seed cloud-init takes the server for a new one and makes new host keys.
+seed=/var/lib/cloud/seed/nocloud/user-data
+if [ -e "$seed" ]; then echo '#cloud-config' > "$seed"; fi
 systemctl reload ssh
 """
 

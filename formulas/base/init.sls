@@ -1,5 +1,6 @@
 include:
   - base.trust
+  - base.apt
   - base.install
   - base.system
   - base.swap

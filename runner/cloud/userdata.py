@@ -15,7 +15,6 @@ def user_data(*, host_private_key: str, host_public_key: str) -> str:
         "ssh_deletekeys": True,
         "ssh_genkeytypes": [],
         "ssh_keys": {"ed25519_private": host_private_key, "ed25519_public": host_public_key},
-        "ssh_pwauth": False,
         "disable_root": False,
         # The highstate does it once, in its own order; twice would make the two wait for each other.
         "package_update": False,

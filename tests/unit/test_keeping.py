@@ -96,7 +96,6 @@ def test_user_data_gives_the_host_key_and_nothing_else_to_trust() -> None:
     config = yaml.safe_load(user_data(host_private_key=pair.private, host_public_key=pair.public))
     assert config["ssh_keys"] == {"ed25519_private": pair.private, "ed25519_public": pair.public}
     assert config["ssh_genkeytypes"] == []
-    assert config["ssh_pwauth"] is False
 
 
 def test_the_second_runner_hears_who_holds_the_course(project: Project) -> None:
