@@ -1,0 +1,30 @@
+{% from 'base/map.jinja' import base with context %}
+
+include:
+  - base.trust
+
+# Before any other use of apt: cloud-init or the daily timers may hold the lock on a fresh server.
+/etc/apt/apt.conf.d/00coursehub:
+  file.managed:
+    - source: salt://base/files/apt.conf
+    - template: jinja
+    - context:
+        apt: {{ base.apt | tojson }}
+    - mode: '0644'
+
+/usr/local/sbin/coursehub-dpkg-repair:
+  file.managed:
+    - source: salt://base/files/dpkg-repair
+    - mode: '0755'
+
+# A server that lost its power, or a run that was killed, in the middle of dpkg.
+base-dpkg-repair:
+  cmd.run:
+    - name: /usr/local/sbin/coursehub-dpkg-repair {{ base.apt.lock_timeout }}
+    - onlyif: find /var/lib/dpkg/updates -type f | grep -q . || dpkg --audit | grep -q .
+    - env:
+        - DEBIAN_FRONTEND: noninteractive
+    - require:
+        - file: /etc/apt/apt.conf.d/00coursehub
+        - file: /usr/local/sbin/coursehub-dpkg-repair
+        - cmd: base-ca-bundle
