@@ -80,8 +80,8 @@ def _error_line(text: str) -> str:
     return (telling or lines or ["no answer"])[0][:400]
 
 
-def parse(course_id: str, stdout: str, stderr: str) -> Report:
-    """Read what ``salt-ssh --out=json`` printed.
+def parse(course_id: str, stdout: str, stderr: str, *, minion: str | None = None) -> Report:
+    """Read what ``salt-ssh --out=json`` printed; ``minion`` is the document's key where it is not the course's id.
 
     Exit codes cannot be trusted (no match in the roster and a broken pillar both exit 0), so the document is
     checked: our minion's key, a mapping of ``_|-`` keys below it. Raises CoursehubError for anything else.
@@ -93,7 +93,7 @@ def parse(course_id: str, stdout: str, stderr: str) -> Report:
         raise CoursehubError(
             f"{course_id}: salt-ssh ended in the middle ({_error_line(stderr or stdout)}); run the same command again"
         ) from error
-    answer = document.get(course_id)
+    answer = document.get(minion or course_id)
     if answer is None:
         raise CoursehubError(
             f"{course_id}: salt-ssh gave no answer ({_error_line(stderr or stdout)}); run the same command again"

@@ -1,0 +1,264 @@
+"""A machine of the kitchen: made by the local cloud or somebody's own, and reached by one ``ssh_config``."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import subprocess
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from runner import local
+from runner.access import Access
+from runner.cloud import Cloud
+from runner.cloud.userdata import user_data
+from runner.errors import USAGE, CoursehubError
+from runner.pillar import host_ca_certificates
+from runner.project import Project, write_private
+from tests.kitchen.wrapper.config import Instance
+
+Report = Callable[[str], None]
+
+#: Test Kitchen's words for how far an instance has come.
+CREATED, CONVERGED, VERIFIED = "Create", "Converge", "Verify"
+
+_TRUST = """
+set -eu
+tar -C /usr/local/share/ca-certificates -xf -
+update-ca-certificates >/dev/null
+"""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An instance's machine. The fields are Test Kitchen's state file, which its verifier hands on as KITCHEN_*."""
+
+    hostname: str
+    username: str
+    port: int
+    ssh_key: str
+    ssh_config: str
+    ca_bundle: str
+    last_action: str
+    own: bool
+    """Whether it is somebody's own host, which we neither made nor delete."""
+
+    def environment(self, instance: Instance) -> dict[str, str]:
+        """What the shell verifier sets (``Kitchen::Verifier::Shell#merge_state_to_env``)."""
+        named = {
+            "KITCHEN_INSTANCE": instance.name,
+            "KITCHEN_PLATFORM": instance.platform,
+            "KITCHEN_SUITE": instance.suite,
+        }
+        return named | {f"KITCHEN_{key.upper()}": str(value) for key, value in asdict(self).items() if value != ""}
+
+
+class Machines:
+    """All machines that one state directory knows."""
+
+    def __init__(self, state: Path, report: Report) -> None:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.project = Project(state)
+        self.report = report
+
+    def _record(self, name: str) -> Path:
+        return self.project.state / "instances" / f"{name}.json"
+
+    def _ssh_config(self, name: str) -> Path:
+        return self.project.state / "instances" / f"{name}.ssh"
+
+    def find(self, instance: Instance) -> Machine | None:
+        """The instance's machine, or None where none was created."""
+        try:
+            return Machine(**json.loads(self._record(instance.name).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+
+    def note(self, instance: Instance, machine: Machine, action: str) -> Machine:
+        """Keep how far the instance has come."""
+        noted = replace(machine, last_action=action)
+        write_private(self._record(instance.name), json.dumps(asdict(noted)))
+        return noted
+
+    # -- ssh ---------------------------------------------------------------------------------------------
+
+    def argv(self, instance: Instance, *command: str) -> list[str]:
+        """The ssh command line to an instance that was created."""
+        return ["ssh", "-F", str(self._ssh_config(instance.name)), instance.name, *command]
+
+    def run(self, instance: Instance, script: str, *, data: bytes = b"", seconds: int = 120) -> str:
+        """Run a shell script as root with ``data`` on its standard input; what it printed.
+
+        Raises CoursehubError with the script's last words when it fails.
+        """
+        done = self.ask(instance, script, data=data, seconds=seconds)
+        if done.returncode:
+            last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
+            raise CoursehubError(f"{instance.name}: {last}; correct it, then run the same command again")
+        return done.stdout.decode()
+
+    def ask(
+        self, instance: Instance, script: str, *, data: bytes = b"", seconds: int = 120
+    ) -> subprocess.CompletedProcess[bytes]:
+        """The same without judging. Raises CoursehubError when there is no answer in time."""
+        root = "" if instance.transport.username == "root" else "sudo -E "
+        command = f"{root}sh -c {shlex.quote(script)}"
+        try:
+            return subprocess.run(
+                self.argv(instance, command), input=data, capture_output=True, timeout=seconds, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CoursehubError(
+                f"{instance.name}: no answer within {seconds} s; log in with {shlex.join(self.argv(instance))}"
+            ) from error
+
+    def _write_ssh_config(self, instance: Instance, address: str, options: Mapping[str, str]) -> Path:
+        path = self._ssh_config(instance.name)
+        # Short and below the state directory: a Unix socket's path has 107 bytes.
+        shared = self.project.state / "mux"
+        shared.mkdir(mode=0o700, exist_ok=True)
+        known = {
+            "HostName": address,
+            "User": instance.transport.username,
+            "Port": str(instance.transport.port),
+            "IdentitiesOnly": "yes",
+            "BatchMode": "yes",
+            "ConnectTimeout": "10",
+            "ServerAliveInterval": "10",
+            "LogLevel": "ERROR",
+            "ControlMaster": "auto",
+            "ControlPersist": "60",
+            **options,
+            "ControlPath": f"{shared}/%C",
+        }
+        lines = [f"Host {instance.name}", *(f"  {key} {value}" for key, value in known.items())]
+        write_private(path, "\n".join(lines) + "\n")
+        return path
+
+    def _hang_up(self, instance: Instance) -> None:
+        if self._ssh_config(instance.name).exists():
+            subprocess.run(
+                ["ssh", "-F", str(self._ssh_config(instance.name)), "-O", "exit", instance.name],
+                capture_output=True,
+                check=False,
+            )
+
+    # -- somebody's own host -----------------------------------------------------------------------------
+
+    def adopt(self, instance: Instance, address: str, key: Path, known_hosts: Path) -> Machine:
+        """Use a host that is there already. Its host key must be in ``known_hosts``: no trust on first use."""
+        options = {
+            "IdentityFile": str(key),
+            "UserKnownHostsFile": str(known_hosts),
+            "StrictHostKeyChecking": "yes",
+            "UpdateHostKeys": "no",
+        }
+        config = self._write_ssh_config(instance, address, options)
+        self.run(instance, "true", seconds=30)
+        transport = instance.transport
+        machine = Machine(address, transport.username, transport.port, str(key), str(config), "", CREATED, True)
+        return self.note(instance, machine, CREATED)
+
+    # -- the local cloud ---------------------------------------------------------------------------------
+
+    def create(self, instance: Instance) -> Machine:
+        """A new machine of the local cloud, met by the host key that it was given; the one that is there stays.
+
+        The certificate authorities of this computer's network come before anything else, where the suite's own
+        pillar does not bring them, and DNS points the names of its pillar at it.
+        """
+        found = self.find(instance)
+        if found is not None:
+            return found
+        here, cloud = self._cloud()
+        local.prepare_image(instance.image, self.report)
+        access = Access(self.project, instance.name)
+        self._order(instance, cloud, access)
+        server = cloud.wait_active(instance.name, lambda _: None)
+        address = str(server.ip)
+        access.remember(server)
+        for hostname in instance.hostnames:
+            zone = cloud.zone_of(hostname)
+            if zone is None:
+                raise CoursehubError(
+                    f"{instance.name}: {hostname} is not below {here.zone}; rename it", exit_code=USAGE
+                )
+            cloud.ensure_record(zone, hostname, address)
+        access.first_contact(address, self.report)
+        options = dict(option.split("=", 1) for option in access.options())
+        config = self._write_ssh_config(instance, address, {"IdentityFile": str(access.key_file), **options})
+        machine = Machine(address, "root", 22, str(access.key_file), str(config), str(here.ca_bundle), CREATED, False)
+        if not instance.sees("network.sls"):
+            self._trust(instance, self._authorities(here))
+        return self.note(instance, machine, CREATED)
+
+    def _order(self, instance: Instance, cloud: Cloud, access: Access) -> None:
+        if cloud.find(instance.name) and access.has_first_host_key():
+            return
+        access.forget_host_key()
+        host_key = access.first_host_key()
+        cloud.ensure_server(
+            instance.name,
+            name=instance.name,
+            size=instance.driver.size,
+            image=instance.image,
+            region=instance.driver.region,
+            key_id=cloud.ensure_key(access.alias, access.client_key().public),
+            user_data=user_data(host_private_key=host_key.private, host_public_key=host_key.public),
+        )
+
+    def _cloud(self) -> tuple[local.LocalCloud, Cloud]:
+        here = local.ensure_running(self.project.state, self.report)
+        return here, Cloud("the local cloud", here.endpoint, here.token)
+
+    def _authorities(self, here: local.LocalCloud) -> dict[str, str]:
+        return {**host_ca_certificates(), "kitchen-local-acme": here.acme_ca.read_text(encoding="ascii")}
+
+    def _trust(self, instance: Instance, authorities: Mapping[str, str]) -> None:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for name, pem in authorities.items():
+                member = tarfile.TarInfo(f"{name}.crt")
+                member.size, member.mode = len(pem), 0o644
+                archive.addfile(member, io.BytesIO(pem.encode("ascii")))
+        self.run(instance, _TRUST, data=packed.getvalue())
+
+    def pillars(self, machine: Machine) -> dict[str, Any]:
+        """What the local cloud's network adds to the pillar files of these names; nothing for somebody's own host."""
+        if machine.own:
+            return {}
+        here, _ = self._cloud()
+        return {
+            "network.sls": {"base": {"extra_ca": self._authorities(here)}},
+            "acme.sls": {"letsencrypt": {"directory": here.acme_directory, "addresses": [machine.hostname]}},
+        }
+
+    def destroy(self, instance: Instance) -> bool:
+        """Delete the machine and what is kept of it; whether there was one. Somebody's own host is only forgotten."""
+        machine = self.find(instance)
+        access = Access(self.project, instance.name)
+        ours = machine is None or not machine.own
+        there = machine is not None or access.has_first_host_key()
+        self._hang_up(instance)
+        if there and ours:
+            _, cloud = self._cloud()
+            for server in cloud.find(instance.name):
+                for hostname in instance.hostnames:
+                    zone = cloud.zone_of(hostname)
+                    if zone and server.ip:
+                        cloud.remove_record(zone, hostname, server.ip)
+                cloud.destroy(server)
+            cloud.remove_keys(access.alias)
+            access.forget_server()
+        for path in (self._record(instance.name), self._ssh_config(instance.name)):
+            path.unlink(missing_ok=True)
+        return there
+
+    def close(self) -> None:
+        """Stop the local cloud when it has no machine any more."""
+        if not local.status(self.project.state).machines:
+            local.stop(self.project.state, self.report)
