@@ -15,6 +15,7 @@ import click
 from runner import course as courses
 from runner.console import Steps, fail
 from runner.errors import FAILED, USAGE, CoursehubError
+from runner.local import cli as local_cloud
 from runner.project import Project
 
 Document = dict[str, Any]
@@ -220,22 +221,7 @@ def lock(course: str, upgrade: bool, as_json: bool) -> None:
     _emit(document, as_json, lambda done: [f"{done['lock']}: {done['packages']} packages; commit it"])
 
 
-@cli.group()
-def local() -> None:
-    """The embedded cloud: machines on this computer."""
-
-
-@local.command("stop")
-@as_json_option
-def local_stop(as_json: bool) -> None:
-    """Remove all of this project's local machines and everything that they need on this computer."""
-    from runner import local as cloud
-
-    steps = Steps()
-    project = _project()
-    with steps.step("stop", "stopping the local cloud") as progress:
-        cloud.stop(project.state, progress)
-    _emit({"stopped": True}, as_json, lambda _: [])
+cli.add_command(local_cloud.group(lambda: _project().state), "local")
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,15 +22,19 @@ HIGHSTATE_SECONDS = 1800
 #: salt.state's own log on the server, switched on in salt/config/master: one line when a state starts.
 _PROGRESS_LOG = f"{THIN_DIR}/running_data/highstate.log"
 _RUNNING = re.compile(r"^Running state \[(?P<name>.*)\] at time ")
-#: Prints each line of that log as it comes and, before the first, how many states salt-ssh shipped.
+#: First waits for a highstate that a broken connection left running (two at once would fight over apt) and says
+#: "ready"; then prints each line of that log as it comes and, before the first, how many states salt-ssh shipped.
 #: It ends when the runner's end of the connection does, however that comes.
 _WATCH = f"""
 umask 077
+while grep -lqs {THIN_DIR}/salt-cal[l] /proc/[0-9]*/cmdline; do echo busy; sleep 1; done
 rm -f {_PROGRESS_LOG}
+echo ready
 {{
     tail -n +1 -F {_PROGRESS_LOG} 2>/dev/null & tail=$!
     cat >/dev/null
     kill $tail
+    rm -f {_PROGRESS_LOG}
 }} | grep --line-buffered "^Running state" | while read -r line; do
     if [ -z "$total" ]; then
         total=$(tar -xzOf {THIN_DIR}/salt_state.tgz lowstate.json 2>/dev/null | grep -o __id__ | wc -l)
@@ -56,7 +61,7 @@ def highstate(
     ip: str,
     test: bool = False,
     sls: Sequence[str] = (),
-    watch: Watcher | None = None,
+    watch: Watcher = lambda *_: None,
 ) -> results.Report:
     """Apply the course's states (``sls``: only these), or with ``test`` say what that would change.
 
@@ -67,7 +72,7 @@ def highstate(
     function = "state.apply" if sls else "state.highstate"
     command = argv(course_id, function, *([",".join(sls)] if sls else []), *arguments)
     access = Access(project, course_id)
-    with _watched(access, ip, watch) if watch else contextlib.nullcontext():
+    with _watched(access, ip, watch):
         try:
             done = subprocess.run(
                 command,
@@ -101,22 +106,36 @@ def _watched(access: Access, ip: str, watch: Watcher) -> Iterator[None]:
         access.argv(ip, "/bin/sh", "-c", f"'{_WATCH}'", share=True),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
+    ready = threading.Event()
 
     def follow() -> None:
         count = total = 0
         for line in tail.stdout or ():
-            if line.startswith("total "):
+            if line == "ready\n":
+                ready.set()
+            elif line == "busy\n":
+                watch(0, 0, "waiting for an earlier run to end on the server")
+            elif line.startswith("total "):
                 total = int(line.split()[1])
             elif found := _RUNNING.match(line):
                 count += 1
                 watch(count, total, found["name"])
 
+    deadline = time.monotonic() + HIGHSTATE_SECONDS
     reader = threading.Thread(target=follow, daemon=True)
     reader.start()
     try:
+        while not ready.wait(0.05):
+            if tail.poll() is not None:
+                raise ssh_error(access.course_id, ip, tail.stderr.read() if tail.stderr else "")
+            if time.monotonic() > deadline:
+                raise CoursehubError(
+                    f"{access.course_id}: an earlier highstate still runs on the server after "
+                    f"{HIGHSTATE_SECONDS // 60} minutes; look with 'coursehub ssh {access.course_id}'"
+                )
         yield
     finally:
         tail.terminate()

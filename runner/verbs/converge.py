@@ -28,13 +28,17 @@ def converge(session: Session, server: Server, steps: Steps, *, test: bool = Fal
             session.course_id,
             ip=str(server.ip),
             test=test,
-            watch=lambda count, total, name: progress(f"state {count} of {total or '?'}: {name}"),
+            watch=lambda count, total, name: progress(_now(count, total, name)),
         )
         for warning in report.warnings:
             steps.say(f"  note: {warning}")
         if report.failed and not test:
             raise StatesFailed(session.course_id, report)
     return report
+
+
+def _now(count: int, total: int, name: str) -> str:
+    return f"state {count} of {total or '?'}: {name.splitlines()[0][:60]}" if count else name
 
 
 class StatesFailed(CoursehubError):

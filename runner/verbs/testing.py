@@ -42,8 +42,8 @@ def test(project: Project, arguments: list[str]) -> int:
     parsers = _unpack_parsers(project) if "render" in suites else []
     directories = [str(path) for suite in suites if (path := project.root / "tests" / suite).is_dir()]
     # salt-factories starts daemons by this environment's scripts; a teacher's own Salt must not be found.
-    path = [str(Path(sys.executable).parent), os.environ["PATH"], *parsers, "/usr/sbin", "/sbin"]
-    environment = {**os.environ, "PATH": ":".join(path)}
+    places = [str(Path(sys.executable).parent), os.environ["PATH"], *parsers, "/usr/sbin", "/sbin"]
+    environment = {**os.environ, "PATH": ":".join(places)}
     return subprocess.run(
         [sys.executable, "-m", "pytest", *directories, *options], cwd=project.root, env=environment, check=False
     ).returncode

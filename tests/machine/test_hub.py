@@ -79,11 +79,11 @@ def test_one_pillar_value_changes_what_depends_on_it_and_no_more(hub: Hub) -> No
         planned = hub.sandbox.json("plan", "demo")["courses"]["demo"]
         applied = hub.sandbox.json("apply", "demo")["courses"]["demo"]
         names = {change["name"] for change in applied["changes"]}
-        assert names == {change["name"] for change in planned["changes"]}
+        # What follows from a file (a reload) is judged on the server once the file is there.
+        foreseen = {change["name"] for change in planned["changes"]}
+        assert foreseen == {"/etc/nginx/nginx.conf"}
+        assert names == foreseen | {"nginx-reload"}
         assert any("120" in change["diff"] for change in planned["changes"])
-        assert names, "nothing changed"
-        assert all("nginx" in name or "hub" in name for name in names), names
-        assert len(names) <= 3
     finally:
         hub.sandbox.edit("demo", "upload_limit: 120M", "upload_limit: 100M")
         hub.sandbox.json("apply", "demo")
