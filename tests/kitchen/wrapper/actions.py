@@ -159,4 +159,4 @@ def salt_call(instance: Instance) -> str:
         "state.highstate",
     ]
     before = f"{provisioner.pre_salt_command} && " if provisioner.pre_salt_command else ""
-    return f"umask 077; cd / && {before}{' '.join(command)}"
+    return f"cd / && {before}{' '.join(command)}"

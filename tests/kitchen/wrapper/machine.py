@@ -26,6 +26,8 @@ Report = Callable[[str], None]
 #: Test Kitchen's words for how far an instance has come.
 CREATED, CONVERGED, VERIFIED = "Create", "Converge", "Verify"
 
+#: A Unix socket's path has 107 bytes, of which ssh wants 18 for the name it makes it under.
+_SOCKET_PATH = 107 - 18
 _TRUST = """
 set -eu
 tar -C /usr/local/share/ca-certificates -xf -
@@ -118,9 +120,9 @@ class Machines:
 
     def _write_ssh_config(self, instance: Instance, address: str, options: Mapping[str, str]) -> Path:
         path = self._ssh_config(instance.name)
-        # Short and below the state directory: a Unix socket's path has 107 bytes.
-        shared = self.project.state / "mux"
-        shared.mkdir(mode=0o700, exist_ok=True)
+        shared = self.project.state / "ssh" / instance.name
+        shared.parent.mkdir(mode=0o700, exist_ok=True)
+        fits = len(str(shared)) <= _SOCKET_PATH
         known = {
             "HostName": address,
             "User": instance.transport.username,
@@ -130,10 +132,10 @@ class Machines:
             "ConnectTimeout": "10",
             "ServerAliveInterval": "10",
             "LogLevel": "ERROR",
-            "ControlMaster": "auto",
-            "ControlPersist": "60",
             **options,
-            "ControlPath": f"{shared}/%C",
+            "ControlMaster": "auto" if fits else "no",
+            "ControlPersist": "60",
+            "ControlPath": str(shared) if fits else "none",
         }
         lines = [f"Host {instance.name}", *(f"  {key} {value}" for key, value in known.items())]
         write_private(path, "\n".join(lines) + "\n")

@@ -1,0 +1,60 @@
+"""The class's accounts, by what one can do to another."""
+
+from __future__ import annotations
+
+import pytest
+from testinfra.host import Host
+
+PASSWORD = "change-me"
+
+
+def as_student(host: Host, account: str, command: str) -> int:
+    return host.run("runuser -u %s -- sh -c %s", account, command).rc
+
+
+def groups(host: Host, account: str) -> set[str]:
+    return set(host.check_output("id -nG %s", account).split())
+
+
+def test_a_students_home_is_unreadable_to_another(host: Host) -> None:
+    host.check_output(
+        "runuser -u kstudent -- sh -c 'echo answer > /home/kstudent/lab1.txt; chmod 0644 /home/kstudent/lab1.txt'"
+    )
+    assert as_student(host, "kstudent", "cat /home/kstudent/lab1.txt") == 0
+    for attempt in ("ls /home/kstudent", "cat /home/kstudent/lab1.txt", "touch /home/kstudent/mine"):
+        assert as_student(host, "kother", attempt) != 0, attempt
+
+
+@pytest.mark.parametrize(("account", "wanted", "unwanted"), [
+    ("kprofessor", "instructors", "students"), ("kstudent", "students", "instructors"), ("kother", "students", "sudo"),
+])  # fmt: skip
+def test_groups_are_those_of_pillar(host: Host, account: str, wanted: str, unwanted: str) -> None:
+    assert wanted in groups(host, account)
+    assert unwanted not in groups(host, account)
+
+
+def test_the_password_is_the_one_of_pillar(host: Host) -> None:
+    """Asked of PAM, which is who asks when a student signs in."""
+    host.check_output("printf 'auth required pam_unix.so\naccount required pam_unix.so\n' > /etc/pam.d/kitchen")
+    check = (
+        "import ctypes, hashlib, sys, subprocess; "
+        "libcrypt = ctypes.CDLL('libcrypt.so.1'); libcrypt.crypt.restype = ctypes.c_char_p; "
+        "kept = subprocess.check_output(['getent', 'shadow', sys.argv[1]], text=True).split(':')[1]; "
+        "sys.exit(libcrypt.crypt(sys.argv[2].encode(), kept.encode()).decode() != kept)"
+    )
+    assert host.run("python3 -c %s kstudent %s", check, PASSWORD).rc == 0
+    assert host.run("python3 -c %s kstudent %s", check, "another").rc != 0
+
+
+def test_who_left_gets_in_no_more(host: Host) -> None:
+    """An account that is not there, or one that PAM refuses: expired and with no password."""
+    shadow = host.run("getent shadow kleft")
+    if shadow.rc == 0:
+        fields = shadow.stdout.split(":")
+        assert fields[1].startswith(("!", "*"))
+        assert fields[7] == "1"
+
+
+def test_students_are_in_no_group_with_power(host: Host) -> None:
+    for account in ("kstudent", "kother"):
+        assert groups(host, account) & {"sudo", "adm", "disk", "shadow", "docker", "root"} == set()

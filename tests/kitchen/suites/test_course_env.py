@@ -1,0 +1,52 @@
+"""The course's environment as a student uses it: it imports, it computes, it cannot be changed."""
+
+from __future__ import annotations
+
+from testinfra.host import Host
+
+PYTHON = "/opt/course/env/bin/python"
+
+
+def as_student(host: Host, *words: str) -> str:
+    return host.check_output("runuser -u nobody -- " + " ".join(["%s"] * len(words)), *words)
+
+
+def test_it_imports_numpy_and_computes(host: Host) -> None:
+    assert as_student(host, PYTHON, "-c", "import numpy; print(int(numpy.arange(5).sum() * 4))") == "40"
+
+
+def test_it_has_what_a_students_server_is(host: Host) -> None:
+    assert as_student(host, "/opt/course/env/bin/jupyterhub-singleuser", "--version").startswith("6.")
+    assert as_student(host, "/opt/course/env/bin/jupyter-lab", "--version").startswith("4.")
+
+
+def test_a_kernel_computes(host: Host) -> None:
+    """A real kernel by its own protocol, as the notebook speaks it."""
+    script = (
+        "from jupyter_client.manager import start_new_kernel\n"
+        "manager, client = start_new_kernel(kernel_name='python3', startup_timeout=60)\n"
+        "answer = client.execute_interactive('print(5 * 4)', timeout=60)\n"
+        "print(answer['content']['status'])\n"
+        "client.stop_channels(); manager.shutdown_kernel(now=True)\n"
+    )
+    home = "/tmp/kitchen-student"
+    host.check_output("install -d -m 0700 -o nobody -g nogroup %s", home)
+    said = host.check_output("runuser -u nobody -- env HOME=%s %s -c %s", home, PYTHON, script)
+    assert said.splitlines() == ["20", "ok"]
+
+
+def test_students_cannot_change_it(host: Host) -> None:
+    assert host.check_output("find /opt/course -perm -o+w ! -type l | head -n 3") == ""
+    assert host.run("runuser -u nobody -- touch /opt/course/env/lib/kitchen").rc != 0
+
+
+def test_what_a_spawn_imports_is_compiled(host: Host) -> None:
+    """A student cannot write bytecode there, so every spawn would compile again (FACTS: 24 of 24 too late)."""
+    where = as_student(host, PYTHON, "-c", "import jupyter_server.serverapp as m; print(m.__cached__)")
+    assert host.file(where).exists
+
+
+def test_the_start_script_starts_that_environment(host: Host) -> None:
+    shown = host.run("runuser -u nobody -- env HOME=/tmp /opt/course/bin/start-server --version")
+    assert shown.rc == 0, shown.stderr
+    assert shown.stdout.strip().startswith("6.")
