@@ -26,7 +26,7 @@ def up(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
             ensure_lock(session)
             if session.local:
                 local.prepare_image(session.course.image, progress)
-            server = _ensure_server(session, progress)
+            server = make_server(session, progress)
             session.write_pillar(str(server.ip))
         report = converge(session, server, steps)
         with steps.step("checks", "look from outside") as progress:
@@ -48,7 +48,11 @@ class UpFailed(CoursehubError):
         self.document = document
 
 
-def _ensure_server(session: Session, progress: Progress) -> Server:
+def make_server(session: Session, progress: Progress) -> Server:
+    """The course's server, ordered when there is none, with its DNS records, met by SSH under a key of its own.
+
+    Can be interrupted anywhere and called again.
+    """
     access = session.access
     found = session.cloud.find(session.course_id)
     if not found:
