@@ -80,7 +80,9 @@ class Session:
         if zone is None:
             have = ", ".join(zone.name for zone in self.cloud.zones()) or "none"
             raise CoursehubError(
-                f"{self.at('domain')}: {self.cloud.name} has no DNS zone for {self.course.domain} (there: {have}); choose a name below one, or write dns: manual and make the A record yourself",
+                f"{self.at('domain')}: {self.cloud.name} has no DNS zone for {self.course.domain} "
+                f"(there: {have}); choose a name below one, or write dns: manual and make the A record "
+                "yourself",
                 exit_code=USAGE,
             )
         return zone
