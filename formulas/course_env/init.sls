@@ -37,3 +37,11 @@ include:
     - tmp_ext: .py
     - context:
         settings: {{ {'kernels': course_env.kernels, 'server': course_env.server} | json }}
+
+# Lab's own defaults ask every student at the first start whether to fetch news from the internet.
+/etc/jupyter/labconfig/default_setting_overrides.json:
+  file.serialize:
+    - dataset: {{ course_env.lab_settings | json }}
+    - serializer: json
+    - mode: '0644'
+    - makedirs: True
