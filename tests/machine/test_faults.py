@@ -159,6 +159,50 @@ def test_fault_15_a_held_dpkg_lock_is_waited_for(sandbox: Sandbox, dpkg_is_locke
     sandbox.json("down", "locked")
 
 
+#: By name: what breaks a server that is not converged yet, and what mends it again.
+BROKEN = {
+    "apt mirror 404": (
+        "cp -a /etc/apt /root/apt && find /etc/apt -name '*.sources' -o -name '*.list' | xargs sed -i 's,/debian,/gone,'",
+        "rm -rf /etc/apt && mv /root/apt /etc/apt",
+    ),
+    "name server gone": (
+        "cat /etc/resolv.conf > /root/resolv && echo nameserver 127.0.0.9 > /etc/resolv.conf",
+        "cat /root/resolv > /etc/resolv.conf",
+    ),
+    "package index unreachable": (
+        "apt-get -qq update; apt-get -qq install -y nftables >/dev/null 2>&1;"
+        "nft add table inet fault;"
+        "nft 'add chain inet fault out { type filter hook output priority 0; }';"
+        "nft add rule inet fault out tcp dport 443 reject",
+        "nft delete table inet fault",
+    ),
+    "/tmp full": (
+        "mount -t tmpfs -o size=32k tmpfs /tmp && ! cat /dev/zero > /tmp/full",
+        "umount /tmp",
+    ),
+    "/opt full": ("mount -t tmpfs -o size=4m tmpfs /opt", "umount -l /opt"),
+}
+
+
+def test_what_broke_is_one_line_and_the_next_apply_mends_it_all(sandbox: Sandbox) -> None:
+    """Faults 16 and 17 and their like, one after the other on a server that was never converged."""
+    fresh_server(sandbox, "mends")
+    for name, (breaks, mends) in BROKEN.items():
+        sandbox.on_server("mends", breaks)
+        done = sandbox.run("apply", "mends")
+        sandbox.on_server("mends", mends)
+        last = done.stderr.strip().splitlines()[-1]
+        assert done.returncode == 1, f"{name}: {done.stderr}"
+        assert last.startswith("coursehub: mends: "), f"{name}: {done.stderr}"
+        assert "Traceback" not in done.stderr, f"{name}: {done.stderr}"
+        print(f"{name}: {last}")
+    assert sandbox.json("apply", "mends")["courses"]["mends"]["failed"] == 0
+    assert sandbox.json("apply", "mends")["courses"]["mends"]["changed"] == 0
+    assert sandbox.on_server("mends", "dpkg --audit") == ""
+    assert sandbox.json("check", "mends")["ok"]
+    sandbox.json("down", "mends")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says", "code"),
     [

@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from runner.access import Access
 from runner.course import load
@@ -30,7 +31,22 @@ class Sandbox:
     environment: dict[str, str] = field(default_factory=dict)
 
     @classmethod
+    def at(cls, root: Path, revision: str) -> Sandbox:
+        """The tree as it was at a revision."""
+        archive = subprocess.run(["git", "archive", revision, *PARTS], cwd=REPO, capture_output=True, check=True).stdout
+        subprocess.run(["tar", "-x"], cwd=root, input=archive, check=True)
+        return cls._renamed(root)
+
+    @classmethod
     def make(cls, root: Path) -> Sandbox:
+        """The tree as it is now, uncommitted changes too."""
+        made = cls(root)
+        made.bring_to_now()
+        return cls._renamed(root)
+
+    def bring_to_now(self) -> None:
+        """Put today's files over what is there."""
+        root = self.root
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *PARTS],
             cwd=REPO,
@@ -42,9 +58,14 @@ class Sandbox:
             if (REPO / name).is_file():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(REPO / name, root / name)
-        made = cls(root)
+
+    @classmethod
+    def _renamed(cls, root: Path) -> Sandbox:
         # Names in /etc/hosts are this computer's: beside a demo of the same course they would be taken.
-        made.edit("demo", "domain: engr114.coursehub.test", f"domain: engr114-{os.getpid()}.coursehub.test")
+        made = cls(root)
+        made.edit(
+            "demo", "domain: engr114.coursehub.test", f"domain: engr114-{crc32(str(root).encode()):08x}.coursehub.test"
+        )
         return made
 
     def domain(self, course_id: str) -> str:
