@@ -37,6 +37,8 @@ class Order:
         found = config.choose(self.instances, wanted)
         if self.host and len(found) != 1:
             raise CoursehubError("--host is one machine, so say which instance; 'list' shows them", exit_code=USAGE)
+        if self.host and self.key is None:
+            raise CoursehubError("--host needs --key, the private key that opens it", exit_code=USAGE)
         return [self._at_host(instance) for instance in found] if self.host else found
 
     def _at_host(self, instance: Instance) -> Instance:
@@ -46,9 +48,7 @@ class Order:
 
     def create(self, instance: Instance) -> None:
         """A machine of the local cloud, or the host of ``--host``."""
-        if self.host:
-            if self.key is None:
-                raise CoursehubError("--host needs --key, the private key that opens it", exit_code=USAGE)
+        if self.host and self.key:
             self.kitchen.machines.adopt(instance, self.host.rpartition("@")[2], self.key, self.known_hosts)
         else:
             self.kitchen.create(instance)
