@@ -1,0 +1,89 @@
+"""The wrapper on a machine that it did not make: any host that SSH reaches."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner import local
+from runner.project import Project
+from tests.kitchen.wrapper.__main__ import ROOT
+
+pytestmark = [pytest.mark.kitchen, pytest.mark.timeout(900)]
+
+INSTANCE = "accounts-debian-12"
+
+
+def wrapper(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.kitchen.wrapper", *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, timeout=600, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[tuple[str, Path, Path]]:
+    """Somebody's server: its address, the key that opens it, and a known_hosts that has its host key."""
+    state = tmp_path / "theirs"
+    try:
+        made = wrapper("--state", state, "create", INSTANCE)
+        assert made.returncode == 0, made.stderr
+        facts = json.loads((Project(state).state / "instances" / f"{INSTANCE}.json").read_text())
+        kept = Project(state).state / "servers" / INSTANCE / "known_hosts"
+        known_hosts = tmp_path / "known_hosts"
+        key = " ".join(kept.read_text().split()[1:3])
+        known_hosts.write_text(f"{facts['hostname']} {key}\n")
+        yield facts["hostname"], Path(facts["ssh_key"]), known_hosts
+    finally:
+        local.stop(Project(state).state, print)
+
+
+def test_a_host_is_tested_and_left_there(machine: tuple[str, Path, Path], tmp_path: Path) -> None:
+    address, key, known_hosts = machine
+    options = ["--state", tmp_path / "ours", "--host", f"root@{address}", "--key", key]
+    nobody = tmp_path / "empty"
+    nobody.touch()
+    refused = wrapper(*options, "--known-hosts", nobody, "create", INSTANCE)
+    assert refused.returncode == 1
+    assert "Host key verification failed" in refused.stderr.splitlines()[-1]
+
+    tested = wrapper(*options, "--known-hosts", known_hosts, "test", INSTANCE)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert "; then 0" in tested.stderr
+    left = wrapper("--state", tmp_path / "theirs", "converge", INSTANCE)
+    assert "0 changed; then 0" in left.stderr, left.stderr
+
+
+def test_a_state_that_cannot_hold_still_is_told(tmp_path: Path) -> None:
+    """What changes something each time: the second highstate is what shows it."""
+    (tmp_path / "kitchen.yml").write_text(RESTLESS)
+    state = tmp_path / "state"
+    try:
+        for suite, said in (("restless", "the second highstate changed restless"), ("failing", "state failing (")):
+            done = wrapper("--state", state, "--stay", "--file", tmp_path / "kitchen.yml", "test", f"{suite}-debian-12")
+            assert done.returncode == 1
+            last = done.stderr.splitlines()[-1]
+            assert last.startswith("kitchen: ")
+            assert said in last
+            assert "Traceback" not in done.stderr
+    finally:
+        local.stop(Project(state).state, print)
+
+
+RESTLESS = """
+driver: {image: debian-12-x64}
+provisioner:
+  pillars: {top.sls: {base: {'*': []}}}
+  state_collection: tests/kitchen/states
+platforms: [{name: debian-12}]
+suites:
+  - name: restless
+    provisioner: {state_top: {base: {'*': [restless]}}}
+  - name: failing
+    provisioner: {state_top: {base: {'*': [failing]}}}
+"""
