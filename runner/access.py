@@ -197,8 +197,9 @@ class Access:
     def _ssh_error(self, ip: str, result: subprocess.CompletedProcess[str]) -> CoursehubError:
         return ssh_error(self.course_id, ip, result.stderr)
 
-    def wait_for_ssh(self, ip: str, progress: Callable[[str], None], seconds: int = SSH_SECONDS) -> None:
+    def wait_for_ssh(self, ip: str, progress: Callable[[str], None], seconds: int | None = None) -> None:
         """Wait until the server lets us in. A wrong host key ends the wait at once."""
+        seconds = SSH_SECONDS if seconds is None else seconds
         deadline = time.monotonic() + seconds
         while True:
             result = self._ssh(ip, "true", 20)

@@ -162,7 +162,7 @@ def test_fault_15_a_held_dpkg_lock_is_waited_for(sandbox: Sandbox, dpkg_is_locke
 #: By name: what breaks a server that is not converged yet, and what mends it again.
 BROKEN = {
     "apt mirror 404": (
-        "cp -a /etc/apt /root/apt && find /etc/apt -name '*.sources' -o -name '*.list' | xargs sed -i 's,/debian,/gone,'",
+        "cp -a /etc/apt /root/apt && grep -rl /debian /etc/apt | xargs sed -i 's,/debian,/gone,'",
         "rm -rf /etc/apt && mv /root/apt /etc/apt",
     ),
     "name server gone": (

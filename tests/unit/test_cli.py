@@ -1,0 +1,253 @@
+"""The verbs as typed, against the API over real HTTP. No machine: what needs one ends in its line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import runner.access
+from runner import cli
+from runner.access import Access
+from runner.cloud import tag_of
+from runner.project import Project
+from tests.support.local_api import TOKEN, Api, served
+
+pytestmark = pytest.mark.unit
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A working copy whose only course goes to DigitalOcean."""
+    root = tmp_path / "root"
+    for part in ("pillar", "formulas"):
+        shutil.copytree(REPO / part, root / part)
+    text = (REPO / "pillar/courses/demo.sls").read_text(encoding="utf-8")
+    (root / "pillar/courses/demo.sls").unlink()
+    (root / "pillar/courses/phys.sls").write_text(
+        text.replace("cloud: local ", "cloud: digitalocean ").replace("engr114", "phys"), encoding="utf-8"
+    )
+    shutil.move(root / "pillar/files/locks/demo.txt", root / "pillar/files/locks/phys.txt")
+    monkeypatch.setenv("COURSEHUB_ROOT", str(root))
+    monkeypatch.delenv("DIGITALOCEAN_ACCESS_TOKEN", raising=False)
+    return Project(root)
+
+
+@pytest.fixture
+def api(tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """The account that the token opens, in which nothing listens behind a droplet's address."""
+    del project
+    (tmp_path / "api").mkdir()
+    with served(tmp_path / "api") as running:
+        monkeypatch.setenv("DIGITALOCEAN_END_POINT", f"{running.url}/v2/")
+        monkeypatch.setenv("DIGITALOCEAN_ACCESS_TOKEN", TOKEN)
+        monkeypatch.setattr(running.machines, "address", lambda _slot: "127.0.0.9")
+        monkeypatch.setattr(runner.access, "SSH_SECONDS", 1)
+        yield running
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a verb ended: ``line`` is the last that a person saw."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def line(self) -> str:
+        return self.err.strip().splitlines()[-1] if self.err.strip() else ""
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def coursehub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr("sys.argv", ["coursehub", *arguments])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Ended(code, captured.out, captured.err)
+
+    return run
+
+
+def set_value(project: Project, old: str, new: str) -> None:
+    path = project.course_file("phys")
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("fly",), "No such command 'fly'"),
+        (("up",), "Missing argument 'COURSE'"),
+        (("up", "phys", "--fast"), "No such option"),
+        (("apply",), "say which courses, or --all"),
+        (("plan", "phys", "--all"), "say which courses, or --all"),
+        (("up", "phis"), "did you mean phys?"),
+        (("check", "chem"), "there are: phys"),
+        (("down", "phys"), "say 'coursehub down phys --yes'"),
+        (("up", "phys"), "DIGITALOCEAN_ACCESS_TOKEN"),
+        (("test", "unti"), "no suite 'unti'"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_2(
+    coursehub: Any, project: Project, arguments: tuple[str, ...], says: str
+) -> None:
+    del project
+    ended = coursehub(*arguments)
+    assert ended.code == 2
+    assert says in ended.line
+    assert ended.line.startswith("coursehub: ")
+    assert ended.out == ""
+
+
+def test_help_names_every_verb(coursehub: Any) -> None:
+    ended = coursehub("--help")
+    assert ended.code == 0
+    for verb in ("up", "apply", "plan", "check", "status", "ssh", "logs", "down", "lock", "local", "test"):
+        assert f"  {verb} " in ended.out
+
+
+@pytest.mark.parametrize(
+    "verb", [("ssh", "phys"), ("ssh", "phys", "true", "--json"), ("logs", "phys", "-f"), ("logs", "phys", "--json")]
+)
+def test_verbs_that_need_a_server_say_so(coursehub: Any, project: Project, verb: tuple[str, ...]) -> None:
+    del project
+    ended = coursehub(*verb)
+    assert ended.code == 1
+    assert "has no server; run 'coursehub up phys'" in ended.line
+
+
+def test_apply_plan_and_check_without_a_server(coursehub: Any, api: Api) -> None:
+    assert api.ok("GET", "droplets")["droplets"] == []
+    for verb in ("apply", "plan"):
+        ended = coursehub(verb, "--all", "--json")
+        assert ended.code == 1
+        assert "has no server" in ended.document["courses"]["phys"]["error"]
+        assert "has no server" in ended.line
+    assert coursehub("apply", "phys").out.startswith("phys: phys has no server")
+    assert "has no server" in coursehub("check", "phys").line
+
+
+def test_status_of_nothing(coursehub: Any, api: Api) -> None:
+    del api
+    assert coursehub("status", "--json").document == {
+        "courses": [
+            {
+                "course": "phys",
+                "cloud": "digitalocean",
+                "state": "none",
+                "ip": None,
+                "url": "https://phys.coursehub.test/",
+                "size": "s-4vcpu-8gb",
+            }
+        ]
+    }
+    assert "phys" in coursehub("status").out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("size: s-4vcpu-8gb", "size: s-4vcpu-8bg", "has no size 's-4vcpu-8bg'; did you mean s-4vcpu-8gb?"),
+        ("image:", "region: mars1\n  image:", "has no region 'mars1'; there are: "),
+        (
+            "phys.coursehub.test",
+            "phys.example.edu",
+            "DigitalOcean has no DNS zone for phys.example.edu (there: coursehub.test)",
+        ),
+    ],
+)
+def test_what_cannot_be_ordered_is_refused_before_anything_is_made(
+    coursehub: Any, api: Api, project: Project, old: str, new: str, says: str
+) -> None:
+    set_value(project, old, new)
+    ended = coursehub("up", "phys")
+    assert ended.code == 2
+    assert says in ended.line
+    assert "pillar/courses/phys.sls:" in ended.line
+    assert api.ok("GET", "droplets")["droplets"] == []
+
+
+def test_the_life_of_a_server_whose_ssh_never_answers(coursehub: Any, api: Api, project: Project) -> None:
+    """Ordered once, found again by its tag, and gone with its records and its key."""
+    for _ in range(2):
+        ended = coursehub("up", "phys")
+        assert ended.code == 1
+        assert "SSH on 127.0.0.9 does not answer" in ended.line
+        assert "coursehub down phys" in ended.line
+    (droplet,) = api.ok("GET", f"droplets?tag_name={tag_of('phys')}")["droplets"]
+    assert droplet["name"] == "phys.coursehub.test"
+    records = api.ok("GET", "domains/coursehub.test/records?type=A")["domain_records"]
+    assert {record["name"]: record["data"] for record in records} == {"phys": "127.0.0.9", "www.phys": "127.0.0.9"}
+    assert coursehub("status", "phys", "--json").document["courses"][0]["state"] == "active"
+    assert [key["name"] for key in api.ok("GET", "account/keys")["ssh_keys"]] == ["coursehub-phys"]
+
+    ended = coursehub("down", "phys", "--yes", "--json")
+    assert (ended.code, ended.document["removed"]) == (0, [droplet["id"]])
+    for path, key in (
+        ("droplets", "droplets"),
+        ("domains/coursehub.test/records?type=A", "domain_records"),
+        ("account/keys", "ssh_keys"),
+    ):
+        assert api.ok("GET", path)[key] == []
+    assert not (project.state / "servers" / "phys").exists()
+    assert coursehub("down", "phys", "--yes").out == "phys: nothing was there\n"
+
+
+def test_a_server_made_on_another_computer_is_not_taken_over(coursehub: Any, api: Api, project: Project) -> None:
+    coursehub("up", "phys")
+    shutil.rmtree(project.state / "servers")
+    for verb in ("up", "apply"):
+        ended = coursehub(verb, "phys")
+        assert ended.code == 1
+        assert "was made on another computer" in ended.line
+    assert len(api.ok("GET", "droplets")["droplets"]) == 1
+
+
+def test_dns_by_hand_makes_no_records(coursehub: Any, api: Api, project: Project) -> None:
+    set_value(project, "  cloud: digitalocean", "  dns: manual\n  cloud: digitalocean")
+    set_value(project, "phys.coursehub.test", "phys.example.edu")
+    assert "SSH on" in coursehub("up", "phys").line
+    assert api.ok("GET", "domains/coursehub.test/records?type=A")["domain_records"] == []
+
+
+def test_a_changed_package_list_without_its_lock_is_refused(coursehub: Any, api: Api, project: Project) -> None:
+    set_value(project, "packages: [numpy,", "packages: [numpy, astropy,")
+    ended = coursehub("up", "phys")
+    assert ended.code == 2
+    assert "coursehub lock phys" in ended.line
+    assert api.ok("GET", "droplets")["droplets"] == []
+
+
+def test_a_full_disk_or_a_file_that_cannot_be_written_is_one_line(
+    coursehub: Any, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Access(project, "phys")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(project.state / "roster"))
+
+    monkeypatch.setattr(cli.courses, "course_ids", full)
+    ended = coursehub("apply", "--all")
+    assert ended.code == 1
+    assert "No space left on device" in ended.line
+    assert "roster" in ended.line
