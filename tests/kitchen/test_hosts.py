@@ -14,7 +14,8 @@ from runner import local
 from runner.project import Project
 from tests.kitchen.wrapper.__main__ import ROOT
 
-pytestmark = [pytest.mark.kitchen, pytest.mark.timeout(900)]
+# The suites are at work meanwhile.
+pytestmark = [pytest.mark.kitchen, pytest.mark.timeout(900), pytest.mark.usefixtures("runs")]
 
 INSTANCE = "accounts-debian-12"
 
@@ -76,7 +77,7 @@ def test_a_state_that_cannot_hold_still_is_told(tmp_path: Path) -> None:
 
 
 RESTLESS = """
-driver: {image: debian-12-x64}
+driver: {image: debian-12-x64, region: sfo3}
 provisioner:
   pillars: {top.sls: {base: {'*': []}}}
   state_collection: tests/kitchen/states

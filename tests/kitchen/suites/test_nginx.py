@@ -74,6 +74,7 @@ def test_a_strangers_name_gets_no_answer(address: str, tls: ssl.SSLContext) -> N
         outside.ask(address, "stranger.example.test", tls=tls)
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_old_tls_is_refused(address: str, host: Host) -> None:
     old = outside.trusting(host.check_output("cat %s", CERTIFICATE))
     old.minimum_version = ssl.TLSVersion.TLSv1

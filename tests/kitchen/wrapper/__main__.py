@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from runner.errors import FAILED, USAGE, CoursehubError
+from runner.project import Project
 from tests.kitchen.wrapper import config
 from tests.kitchen.wrapper.actions import Kitchen
 from tests.kitchen.wrapper.config import Instance
@@ -71,7 +72,7 @@ def step(verb: str, instance: Instance) -> Iterator[None]:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--file", "file", type=click.Path(path_type=Path), default=ROOT / "tests/kitchen/kitchen.yml",
               help="Another kitchen.yml.")  # fmt: skip
-@click.option("--state", type=click.Path(path_type=Path), default=ROOT / ".coursehub/kitchen", show_default=False,
+@click.option("--state", type=click.Path(path_type=Path),
               help="Where machines are remembered; each state directory has a local cloud of its own.")  # fmt: skip
 @click.option("--host", help="Use this machine (root@192.0.2.1) instead of the local cloud.")
 @click.option("--key", type=click.Path(path_type=Path, exists=True), help="Private key for --host.")
@@ -84,7 +85,7 @@ def step(verb: str, instance: Instance) -> Iterator[None]:
 def cli(
     context: click.Context,
     file: Path,
-    state: Path,
+    state: Path | None,
     host: str | None,
     key: Path | None,
     known_hosts: Path,
@@ -93,7 +94,8 @@ def cli(
 ) -> None:
     """Make, converge (twice) and ask the machines of tests/kitchen/kitchen.yml. INSTANCE: a name or a pattern."""
     instances = config.load(file.resolve(), ROOT)
-    kitchen = Kitchen(ROOT, Machines(state.resolve(), lambda text: say(f"       {text}")), aggregate)
+    where = state or Project(ROOT).state / "kitchen"
+    kitchen = Kitchen(ROOT, Machines(where.resolve(), lambda text: say(f"       {text}")), aggregate)
     context.obj = Order(kitchen, instances, host, key, known_hosts, stay)
 
 

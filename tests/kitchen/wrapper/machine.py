@@ -199,7 +199,8 @@ class Machines:
         return self.note(instance, machine, CREATED)
 
     def _order(self, instance: Instance, cloud: Cloud, access: Access) -> None:
-        if cloud.find(instance.name) and access.has_first_host_key():
+        # An earlier create that was interrupted: its keys are here, so the machine is met with those.
+        if cloud.find(instance.name) and (access.has_first_host_key() or access.known_hosts.exists()):
             return
         access.forget_host_key()
         host_key = access.first_host_key()
@@ -244,7 +245,7 @@ class Machines:
         machine = self.find(instance)
         access = Access(self.project, instance.name)
         ours = machine is None or not machine.own
-        there = machine is not None or access.has_first_host_key()
+        there = machine is not None or access.has_first_host_key() or access.server() is not None
         self._hang_up(instance)
         if there and ours:
             _, cloud = self._cloud()

@@ -1,0 +1,144 @@
+"""The wrapper at work on many instances side by side, while pytest waits for one after another."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from runner import local
+from runner.project import Project
+from tests.kitchen.wrapper import config
+from tests.kitchen.wrapper.__main__ import ROOT
+
+INSTANCES = config.load(ROOT / "tests" / "kitchen" / "kitchen.yml", ROOT)
+WITHOUT_AGGREGATE = "debian-13"
+#: Instances at work at once: more than the cores, as each waits for the network half of its time.
+AT_ONCE = 4
+#: Seconds for one instance from nothing to nothing, on a machine that has other work too.
+SECONDS = 1200
+
+
+@dataclass(frozen=True)
+class Case:
+    """One instance, and whether its highstate joins package installations."""
+
+    instance: str
+    aggregate: bool
+
+    def __str__(self) -> str:
+        return self.instance if self.aggregate else f"{self.instance}-without-aggregate"
+
+
+CASES = [Case(one.name, one.platform != WITHOUT_AGGREGATE or one.suite == "hub") for one in INSTANCES]
+CASES += [Case(one.name, False) for one in INSTANCES if one.suite == "hub" and one.platform == WITHOUT_AGGREGATE]
+
+
+@dataclass
+class Run:
+    """The wrapper at work on one instance's cases, one after another: they share its name in DNS."""
+
+    state: Path
+    keep: bool
+    """Whether machines of failed cases stay."""
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def test(self, case: Case) -> tuple[int, str]:
+        """Destroy, create, converge, verify: the exit code and everything that was said."""
+        options = ["--aggregate" if case.aggregate else "--no-aggregate"]
+        return self._wrapper(*options, "test", case.instance, "--destroy", "never")
+
+    def destroy(self, instance: str) -> None:
+        """Make room for the next; no verdict, as the end of the run removes whatever is left."""
+        self._wrapper("destroy", instance)
+
+    def _wrapper(self, *arguments: str) -> tuple[int, str]:
+        if self.stopped.is_set():
+            return 1, "the test run ended before its turn"
+        argv = [sys.executable, "-m", "tests.kitchen.wrapper", "--state", str(self.state), "--stay", *arguments]
+        process = subprocess.Popen(
+            argv, cwd=ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        self.processes.append(process)
+        try:
+            said, _ = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            said = process.communicate()[0] + f"\nnot ready within {SECONDS} s"
+        return process.returncode, said
+
+    def stop(self) -> None:
+        """End what is still at work."""
+        self.stopped.set()
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+
+
+@pytest.fixture(scope="session")
+def runs(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[dict[Case, Future[tuple[int, str]]]]:
+    """All selected cases, at work side by side; the longest first, and each instance's own in a row."""
+    chosen = [
+        item.callspec.params["case"]
+        for item in request.session.items
+        if getattr(item, "originalname", "") == "test_suite"
+    ]
+    keep = request.config.getoption("--keep")
+    state = tmp_path_factory.mktemp("kitchen")
+    if not chosen:
+        yield {}
+        return
+    run = Run(state, keep)
+    project = Project(state)
+    local.ensure_running(project.state, print)
+    futures: dict[Case, Future[tuple[int, str]]] = {case: Future() for case in chosen}
+
+    # Deleting a machine is the disk's work and takes long beside others, so that nobody waits for it.
+    pool, reaper = ThreadPoolExecutor(AT_ONCE), ThreadPoolExecutor(1)
+
+    def work(instance: str) -> None:
+        passed = True
+        for case in chosen:
+            if case.instance == instance:
+                if run.keep and not passed:
+                    futures[case].set_result((1, "not run: it would delete the machine that was kept"))
+                    continue
+                try:
+                    outcome = run.test(case)
+                except Exception as error:
+                    futures[case].set_exception(error)
+                    return
+                passed = passed and outcome[0] == 0
+                futures[case].set_result(outcome)
+        if passed or not run.keep:
+            reaper.submit(run.destroy, instance)
+
+    for name in sorted({case.instance for case in chosen}, key=_long_first):
+        pool.submit(work, name)
+    try:
+        yield futures
+    finally:
+        run.stop()
+        pool.shutdown(wait=True, cancel_futures=True)
+        reaper.shutdown(wait=True, cancel_futures=True)
+        if keep and local.status(project.state).machines:
+            print(f"\nkept: {sys.executable} -m tests.kitchen.wrapper --state {state} list")
+            for config_file in sorted((project.state / "instances").glob("*.ssh")):
+                print(f"ssh -F {config_file} {config_file.stem}")
+            print(f"at the end: {sys.executable} -m tests.kitchen.wrapper --state {state} destroy")
+        else:
+            local.stop(project.state, print)
+
+
+def _long_first(instance: str) -> int:
+    order = ("hub-debian-13", "hub", "jupyterhub", "course-env", "letsencrypt", "nginx")
+    return next((place for place, name in enumerate(order) if instance.startswith(name)), len(order))
