@@ -1,9 +1,8 @@
-# A course's server sees the school's facts, its own course file, what both mean for each formula, and what the
-# runner knows of the server itself. The minion's id is the course's id.
+# A course's server sees the school's facts, what its course file means for each formula (hub.sls reads it: people's
+# names stay here), and what the runner knows of the server itself. The minion's id is the course's id.
 base:
   '*':
     - site
-    - courses.{{ opts.id }}
     - hub
     - runtime.{{ opts.id }}
     - ignore_missing: true

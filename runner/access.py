@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import time
@@ -134,6 +135,11 @@ class Access:
             path.unlink(missing_ok=True)
             path.with_name(f"{path.name}.pub").unlink(missing_ok=True)
 
+    def _know_too(self, public_key: str) -> None:
+        known = self.known_hosts.read_text(encoding="utf-8") if self.known_hosts.exists() else ""
+        keys = [line.partition(" ")[2] for line in known.splitlines()]
+        self._know(*keys, *([] if public_key.split()[1] in known else [public_key]))
+
     def _know(self, *public_keys: str) -> None:
         lines = [f"{self.alias} {' '.join(key.split()[:2])}\n" for key in public_keys]
         write_private(self.known_hosts, "".join(lines))
@@ -226,15 +232,14 @@ class Access:
             self.wait_for_ssh(ip, progress)
             return
         first = self.first_host_key().public
-        known = self.known_hosts.read_text(encoding="utf-8") if self.known_hosts.exists() else ""
-        if first.split()[1] not in known:
-            self._know(first)
+        self._know_too(first)
         self.wait_for_ssh(ip, progress)
         progress("waiting for cloud-init")
         new = self.run(ip, _FIRST_CONTACT % {"seconds": CLOUD_INIT_SECONDS}, seconds=CLOUD_INIT_SECONDS + 30).strip()
         if not new.startswith("ssh-ed25519 "):
             raise CoursehubError(f"{self.course_id}: the server gave no new host key; run up again")
-        self._know(first, new)
+        # An earlier run may have switched to a key of its own and died: what is known stays until the end.
+        self._know_too(new)
         self.run(ip, _SWITCH_HOST_KEY)
         self._know(new)
         self.wait_for_ssh(ip, progress, 30)
@@ -261,6 +266,13 @@ def ssh_error(course_id: str, ip: str, stderr: str) -> CoursehubError:
 
 def write_roster(project: Project) -> None:
     """Write salt-ssh's roster from the servers that are remembered."""
+    with (project.state / "roster.lock").open("a") as lock:
+        # Two courses may be brought up at once: who lists first must also write first.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        write_private(project.state / "roster", yaml.safe_dump(_roster(project)))
+
+
+def _roster(project: Project) -> dict[str, object]:
     roster: dict[str, object] = {}
     for directory in sorted((project.state / "servers").glob("*/")):
         access = Access(project, directory.name)
@@ -275,4 +287,4 @@ def write_roster(project: Project) -> None:
             "thin_dir": THIN_DIR,
             "ssh_options": access.options(),
         }
-    write_private(project.state / "roster", yaml.safe_dump(roster))
+    return roster

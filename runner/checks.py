@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -59,7 +60,7 @@ def look(target: Target, progress: Callable[[str], None]) -> list[Check]:
 def _run(name: str, function: Callable[[Target], str], target: Target) -> Check:
     try:
         return Check(name, True, function(target))
-    except (HubFailure, OSError, requests.RequestException) as error:
+    except (HubFailure, OSError, requests.RequestException, ValueError, KeyError) as error:
         return Check(name, False, str(error) or type(error).__name__)
 
 
@@ -147,10 +148,14 @@ def _as_student(target: Target, progress: Callable[[str], None]) -> Iterator[Che
                 raise HubFailure(f"a kernel computed 5 * 4 = {answer!r}")
             return "5 * 4 = 20, over the websocket"
 
-        for name, function in (("sign-in", sign_in), ("server", server), ("kernel", kernel)):
-            progress(name)
-            check = _run(name, function, target)
-            yield check
-            if not check.ok:
-                return
-        client.stop_server()
+        try:
+            for name, function in (("sign-in", sign_in), ("server", server), ("kernel", kernel)):
+                progress(name)
+                check = _run(name, function, target)
+                yield check
+                if not check.ok:
+                    return
+        finally:
+            # Whatever was found: the look leaves no server running.
+            with contextlib.suppress(HubFailure, requests.RequestException):
+                client.stop_server()

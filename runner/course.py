@@ -39,7 +39,7 @@ RESERVED = frozenset(
 
 
 def _account(value: str) -> str:
-    if not ACCOUNT.match(value):
+    if not ACCOUNT.fullmatch(value):
         raise ValueError("an account starts with a small letter and has at most 32 small letters, digits, - and _")
     if value in RESERVED:
         raise ValueError("this account belongs to the system; choose another")
@@ -47,7 +47,7 @@ def _account(value: str) -> str:
 
 
 def _hostname(value: str) -> str:
-    if not HOSTNAME.match(value):
+    if not HOSTNAME.fullmatch(value):
         raise ValueError("not a full host name such as engr114.example.edu (small letters, no https://, no path)")
     return value
 
@@ -61,7 +61,7 @@ def _timezone(value: str) -> str:
 
 
 def _requirement(value: str) -> str:
-    if not REQUIREMENT.match(value):
+    if not REQUIREMENT.fullmatch(value):
         raise ValueError("not a package with an optional version, such as numpy or 'numpy>=2,<3'")
     return value
 
@@ -169,6 +169,9 @@ class Source:
             raise CoursehubError(f"{shown}: not UTF-8 text; save it as UTF-8", exit_code=USAGE) from error
         except yaml.YAMLError as error:
             raise self._yaml_error(error) from error
+        except ValueError as error:
+            # PyYAML takes 2026-02-30 for a date and then finds that there is none.
+            raise CoursehubError(f"{shown}: {error}; put the value in quotes", exit_code=USAGE) from error
         if node is not None:
             self._walk(node, ())
 
@@ -248,7 +251,7 @@ def _explain(error: ErrorDetails) -> str:
         "model_attributes_type": "wants keys and values below it",
     }.get(error["type"])
     if error["type"] == "extra_forbidden":
-        return f"unknown key {key}; {_nearest(CourseFile, location)}"
+        return f"unknown key {'.'.join(map(str, location[1:])) or location[-1]}; {_nearest(CourseFile, location)}"
     if error["type"] == "missing":
         return f"{key} is missing; add it"
     if error["type"] == "string_pattern_mismatch" and location[-1] in ("memory", "upload_limit"):
@@ -266,7 +269,7 @@ def course_ids(project: Project) -> list[str]:
 def source(project: Project, course_id: str) -> Source:
     """The course's file with its lines. Raises CoursehubError (2) for an unknown course."""
     path = project.course_file(course_id)
-    if not COURSE_ID.match(course_id) or not path.is_file():
+    if not COURSE_ID.fullmatch(course_id) or not path.is_file():
         known = course_ids(project)
         near = difflib.get_close_matches(course_id, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none yet'}"

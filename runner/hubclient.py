@@ -170,32 +170,35 @@ class Kernel:
             self.client.websocket(f"/user/{self.client.username}/api/kernels/{self.id}/channels")
         ) as connection:
             connection.settimeout(seconds)
-            connection.send(
-                json.dumps(
-                    {
-                        "header": {
-                            "msg_id": message,
-                            "msg_type": "execute_request",
-                            "username": self.client.username,
-                            "session": uuid.uuid4().hex,
-                            "version": "5.3",
-                            "date": "",
-                        },
-                        "parent_header": {},
-                        "metadata": {},
-                        "channel": "shell",
-                        "buffers": [],
-                        "content": {
-                            "code": code,
-                            "silent": False,
-                            "store_history": False,
-                            "user_expressions": {},
-                            "allow_stdin": False,
-                            "stop_on_error": True,
-                        },
-                    }
+            try:
+                connection.send(
+                    json.dumps(
+                        {
+                            "header": {
+                                "msg_id": message,
+                                "msg_type": "execute_request",
+                                "username": self.client.username,
+                                "session": uuid.uuid4().hex,
+                                "version": "5.3",
+                                "date": "",
+                            },
+                            "parent_header": {},
+                            "metadata": {},
+                            "channel": "shell",
+                            "buffers": [],
+                            "content": {
+                                "code": code,
+                                "silent": False,
+                                "store_history": False,
+                                "user_expressions": {},
+                                "allow_stdin": False,
+                                "stop_on_error": True,
+                            },
+                        }
+                    )
                 )
-            )
+            except (OSError, websocket.WebSocketException) as error:
+                raise HubFailure(f"the kernel stopped answering ({type(error).__name__})") from error
             return self._collect(connection, message, time.monotonic() + seconds)
 
     def _collect(self, connection: websocket.WebSocket, message: str, deadline: float) -> str:

@@ -1,5 +1,6 @@
 {%- from 'jupyterhub/map.jinja' import jupyterhub with context %}
 {%- set root = jupyterhub.root %}
+{%- set state = jupyterhub.state %}
 
 include:
   - jupyterhub.install
@@ -56,3 +57,20 @@ jupyterhub:
       - cmd: {{ jupyterhub.state }}/proxy.env
       - cmd: {{ jupyterhub.state }}/sync.env
       - cmd: {{ jupyterhub.state }}/cookie_secret
+
+# Restarts that a killed run missed are made up for: judged by when each last started.
+{%- for unit, files in [
+    ('jupyterhub-proxy', [root ~ '/proxy/current', state ~ '/proxy.env', state ~ '/sync.env']),
+    ('jupyterhub', [root ~ '/hub/current', '/etc/jupyterhub/jupyterhub_config.py', state ~ '/proxy.env', state ~ '/sync.env',
+                    state ~ '/cookie_secret']),
+] %}
+
+{{ unit }}-current:
+  cmd.run:
+    - name: systemctl daemon-reload && systemctl restart {{ unit }}
+    - unless: >-
+        test -e /run/{{ unit }}.started &&
+        ! find {{ files | join(' ') }} /etc/systemd/system/{{ unit }}.service -newer /run/{{ unit }}.started | grep -q .
+    - require:
+      - service: {{ unit }}
+{%- endfor %}

@@ -83,8 +83,7 @@ class Cloud:
         self._endpoint = endpoint
         self._token = token
         self._sleep = sleep
-        # The library reads these at each object that it makes; it has no other way for those it makes itself.
-        os.environ["DIGITALOCEAN_END_POINT"] = endpoint
+        # The library has no other way to be told.
         os.environ[REQUEST_TIMEOUT_ENV_VAR] = str(REQUEST_SECONDS)
 
     # -- one request -------------------------------------------------------------------------------------

@@ -84,6 +84,7 @@ def apply(project: Project, course_ids: list[str], steps: Steps, *, test: bool =
 
     All courses are tried; the first that failed is raised after the last has ended, with the whole document.
     """
+    course_ids = list(dict.fromkeys(course_ids))
     outcomes: dict[str, Any] = {}
     failures: list[CoursehubError] = []
 
@@ -94,9 +95,9 @@ def apply(project: Project, course_ids: list[str], steps: Steps, *, test: bool =
         except StatesFailed as failure:
             failures.append(failure)
             report = failure.report
-        except CoursehubError as failure:
-            failures.append(failure)
-            outcomes[course_id] = {"error": str(failure)}
+        except (CoursehubError, OSError) as error:
+            failures.append(error if isinstance(error, CoursehubError) else CoursehubError(f"{course_id}: {error}"))
+            outcomes[course_id] = {"error": str(failures[-1])}
             return
         outcomes[course_id] = {
             **summary(report, "would_change" if test else "changed"),
@@ -127,5 +128,11 @@ def _apply_one(project: Project, course_id: str, steps: Steps, test: bool) -> Re
         session = connect(project, course_id, steps.say)
         ensure_lock(session)
         server = session.server()
+        if session.access.has_first_host_key():
+            raise CoursehubError(
+                f"{course_id}: its up was interrupted; run 'coursehub up {course_id}' to go on with it"
+            )
+        if not test:
+            session.ensure_records(server)
         session.write_pillar(str(server.ip))
         return converge(session, server, steps, test=test)

@@ -87,6 +87,13 @@ class Session:
             )
         return zone
 
+    def ensure_records(self, server: Server) -> None:
+        """Point the course's names at its server, unless the teacher makes the records by hand."""
+        zone = self.zone()
+        if zone and server.ip:
+            for hostname in self.course.hostnames:
+                self.cloud.ensure_record(zone, hostname, server.ip)
+
     def write_pillar(self, ip: str) -> None:
         """Write what the server's pillar needs to know of this computer and of the cloud."""
         accounts = [person.account for person in self.course.people.everyone()]
@@ -123,13 +130,13 @@ def connect(project: Project, course_id: str, report: Callable[[str], None]) -> 
         reason = local.why_unavailable()
         if reason:
             raise CoursehubError(reason)
-        _need_disk()
         here = local.ensure_running(project.state, report)
         return Session(project, course_id, course, Cloud("the local cloud", here.endpoint, here.token), here)
     return Session(project, course_id, course, digitalocean_cloud(), None)
 
 
-def _need_disk() -> None:
+def need_disk() -> None:
+    """Refuse to order a local machine that this computer has no room for."""
     free = shutil.disk_usage("/var/lib").free
     if free < LOCAL_DISK:
         raise CoursehubError(

@@ -14,8 +14,9 @@ from runner.errors import CoursehubError
 from runner.passwords import Passwords
 from runner.pillar import runtime_file
 from runner.project import Project
-from runner.verbs.converge import converge, summary
-from runner.verbs.session import Session, check_order, connect, ensure_lock
+from runner.results import Report
+from runner.verbs.converge import StatesFailed, converge, summary
+from runner.verbs.session import Session, check_order, connect, ensure_lock, need_disk
 
 
 def up(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
@@ -28,12 +29,13 @@ def up(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
                 local.prepare_image(session.course.image, progress)
             server = make_server(session, progress)
             session.write_pillar(str(server.ip))
-        report = converge(session, server, steps)
+        try:
+            report = converge(session, server, steps)
+        except StatesFailed as failure:
+            raise UpFailed(str(failure), _document(session, server, steps, failure.report, [])) from failure
         with steps.step("checks", "look from outside") as progress:
             looked = checks.look(session.target(server), progress)
-    document = _document(session, server, steps)
-    document["highstate"] = {**summary(report), "seconds": round(steps.seconds["highstate"], 1)}
-    document["checks"] = [asdict(check) for check in looked]
+    document = _document(session, server, steps, report, looked)
     bad = [check for check in looked if not check.ok]
     if bad:
         raise UpFailed(f"{course_id}: the hub runs but {bad[0].name} is not right: {bad[0].detail}", document)
@@ -41,7 +43,7 @@ def up(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
 
 
 class UpFailed(CoursehubError):
-    """The look from outside found something; the document is complete all the same."""
+    """States failed, or the look from outside found something; the document is complete all the same."""
 
     def __init__(self, message: str, document: dict[str, Any]) -> None:
         super().__init__(message)
@@ -57,7 +59,9 @@ def make_server(session: Session, progress: Progress) -> Server:
     found = session.cloud.find(session.course_id)
     if not found:
         check_order(session)
-    zone = session.zone()
+        if session.local:
+            need_disk()
+    session.zone()
     if not found:
         access.forget_host_key()
     elif not access.known_hosts.exists() and not access.has_first_host_key():
@@ -77,14 +81,14 @@ def make_server(session: Session, progress: Progress) -> Server:
         )
     server = session.cloud.wait_active(session.course_id, progress)
     access.remember(server)
-    if zone and server.ip:
-        for hostname in session.course.hostnames:
-            session.cloud.ensure_record(zone, hostname, server.ip)
+    session.ensure_records(server)
     access.first_contact(str(server.ip), progress)
     return server
 
 
-def _document(session: Session, server: Server, steps: Steps) -> dict[str, Any]:
+def _document(
+    session: Session, server: Server, steps: Steps, report: Report, looked: list[checks.Check]
+) -> dict[str, Any]:
     professor = session.course.people.professors[0].account
     passwords = Passwords(session.project, session.course_id)
     # Only the embedded cloud's hub is reachable from this computer alone; elsewhere a password stays in its file.
@@ -97,10 +101,12 @@ def _document(session: Session, server: Server, steps: Steps) -> dict[str, Any]:
         "hostname": session.course.domain,
         "ca_bundle": str(session.ca_bundle) if session.ca_bundle else None,
         "signin": {"username": professor, "password": shown},
+        "highstate": {**summary(report), "seconds": round(steps.seconds["highstate"], 1)},
+        "checks": [asdict(check) for check in looked],
         "seconds": {
             "server": round(steps.seconds["server"], 1),
             "highstate": round(steps.seconds["highstate"], 1),
-            "checks": round(steps.seconds["checks"], 1),
+            "checks": round(steps.seconds.get("checks", 0.0), 1),
             "total": round(steps.total, 1),
         },
     }

@@ -172,7 +172,8 @@ def test_a_rerun_does_not_contact_the_certificate_authority(hub: Hub) -> None:
 
 def test_secrets_on_the_server_are_roots_alone(hub: Hub) -> None:
     open_files = hub.run(
-        "find /srv/jupyterhub /etc/letsencrypt/live /etc/letsencrypt/archive /etc/jupyterhub /var/lib/coursehub-salt -maxdepth 0 -perm /077;"
+        "find /srv/jupyterhub /etc/letsencrypt/live /etc/letsencrypt/archive /etc/jupyterhub /var/lib/coursehub-salt"
+        " -maxdepth 0 -perm /077;"
         "find -L /etc/ssl/coursehub /etc/letsencrypt -name 'privkey*' -perm /077"
     )
     assert open_files == ""

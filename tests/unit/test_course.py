@@ -74,7 +74,9 @@ def test_a_good_file_becomes_typed_facts(project: Project) -> None:
         ("  title:", "  title: twice\n  title:", 4, "title stands twice (first in line 3)"),
         ('"Physics 1"', '"Physics 1', 3, "not YAML"),
         ('"Physics 1"', "{% if x %}", 3, "Jinja is not for course files"),
-        ("course:", "kurs:", 2, "unknown key"),
+        ("course:", "kurs:", 2, "unknown key kurs; did you mean course?"),
+        ('"Physics 1"', "2026-02-30", 1, "put the value in quotes"),
+        ("account: curie", 'account: "curie\\n"', 14, "an account starts with a small letter"),
     ],
 )
 def test_a_mistake_is_one_line_with_file_and_line(project: Project, old: str, new: str, line: int, says: str) -> None:
@@ -87,7 +89,7 @@ def test_a_mistake_is_one_line_with_file_and_line(project: Project, old: str, ne
     assert says in message
     assert "\n" not in message
     # A quote that is never closed is found where the text ends; all else where it stands.
-    if says != "not YAML":
+    if says not in ("not YAML", "put the value in quotes"):
         assert f"pillar/courses/phys1.sls:{line}: " in message
 
 

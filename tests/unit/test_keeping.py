@@ -140,3 +140,14 @@ def test_the_second_runner_hears_who_holds_the_course(project: Project) -> None:
 )
 def test_a_changed_host_key_is_told_from_a_network_error(stderr: str, refused: bool) -> None:
     assert is_host_key_refusal(stderr) is refused
+
+
+def test_a_key_that_an_interrupted_run_switched_to_stays_known(project: Project) -> None:
+    """Killed after the server took its second key and before that was written down as the only one."""
+    access = Access(project, "phys")
+    first, second, third = (KeyPair.generate(name).public for name in ("first", "second", "third"))
+    for key in (first, second, first, third):
+        access._know_too(key)
+    known = access.known_hosts.read_text(encoding="utf-8").splitlines()
+    assert [line.split()[2] for line in known] == [key.split()[1] for key in (first, second, third)]
+    assert all(line.startswith("coursehub-phys ssh-ed25519 ") for line in known)

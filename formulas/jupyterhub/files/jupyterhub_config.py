@@ -98,6 +98,7 @@ c.SystemdSpawner.slice = "class.slice"
 c.SystemdSpawner.isolate_tmp = True
 c.SystemdSpawner.isolate_devices = True
 c.SystemdSpawner.disable_user_sudo = True
+INSIDE = [SETTINGS[name] for name in ("port", "hub_port", "proxy_api_port")]
 c.SystemdSpawner.unit_extra_properties = {
     # At the limit the kernel that grew dies; the server lives and tells its student.
     "OOMPolicy": "continue",
@@ -106,6 +107,9 @@ c.SystemdSpawner.unit_extra_properties = {
     "TasksMax": str(spawner["tasks_max"]),
     "TimeoutStopSec": "20",
     "UMask": "0077",
+    # While hub or proxy restarts nobody may listen in its place and collect what is sent there (needs cgroup v2). One
+    # range, as the spawner takes one value a property.
+    "SocketBindDeny": f"tcp:{min(INSIDE)}-{max(INSIDE)}",
     **{name: str(value) for name, value in spawner["unit_properties"].items()},
 }
 # The hub's own environment is no business of the students' servers.
