@@ -1,10 +1,15 @@
-"""Options and reasons to skip that all suites share."""
+"""What suites share: options, reasons to skip, and the hub that is brought up once for all of them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+
+from runner.access import Access
+from tests.support.hub import Hub
+from tests.support.sandbox import Sandbox
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,3 +32,41 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"CI must run the machine tests, and cannot: {reason}")
     for item in wants_machine:
         item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """A working copy with a local cloud of its own, which is gone afterwards."""
+    made = Sandbox.make(tmp_path_factory.mktemp("coursehub"))
+    yield made
+    if request.config.getoption("--keep") and request.session.testsfailed:
+        print(f"\nkept: cd {made.root}")
+        for directory in sorted((made.project.state / "servers").glob("*/")):
+            access = Access(made.project, directory.name)
+            server = access.server()
+            if server:
+                print(" ".join(access.argv(str(server.ip))))
+        return
+    done = made.run("local", "stop")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def hub(sandbox: Sandbox) -> Hub:
+    """The demo course on Debian 13."""
+    return Hub("demo", sandbox.json("up", "demo"), sandbox)
+
+
+@pytest.fixture(scope="session")
+def hub12(sandbox: Sandbox) -> Hub:
+    """The same course on Debian 12, on a small machine of its own."""
+    sandbox.copy_course(
+        "demo",
+        "twelve",
+        **{
+            sandbox.domain("demo"): f"twelve-{os.getpid()}.coursehub.test",
+            "debian-13-x64": "debian-12-x64",
+            "s-4vcpu-8gb": "s-2vcpu-4gb",
+        },
+    )
+    return Hub("twelve", sandbox.json("up", "twelve"), sandbox)

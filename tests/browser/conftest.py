@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 
-from tests.machine.conftest import Hub
+from tests.support.hub import Hub
 from tests.support.sandbox import REPO
 
 ARTEFACTS = REPO / "artefacts"

@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from runner.passwords import Passwords
 from tests.browser.conftest import shoot
-from tests.machine.conftest import Hub
+from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from runner.hubclient import HubClient, HubFailure
-from tests.machine.conftest import Hub
+from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.machine.conftest import Hub
+from tests.support.hub import Hub
 from tests.support.sandbox import REPO, Sandbox
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
