@@ -14,7 +14,7 @@ from typing import Any
 
 from runner import local
 from runner.access import Access
-from runner.cloud import Cloud
+from runner.cloud import Cloud, Server
 from runner.cloud.userdata import user_data
 from runner.errors import USAGE, CoursehubError
 from runner.pillar import host_ca_certificates
@@ -26,6 +26,8 @@ Report = Callable[[str], None]
 #: Test Kitchen's words for how far an instance has come.
 CREATED, CONVERGED, VERIFIED = "Create", "Converge", "Verify"
 
+#: Each is several requests of some seconds (runner.cloud), so together some minutes.
+DELETE_TRIES = 3
 #: A Unix socket's path has 107 bytes, of which ssh wants 18 for the name it makes it under.
 _SOCKET_PATH = 107 - 18
 _TRUST = """
@@ -254,12 +256,23 @@ class Machines:
                     zone = cloud.zone_of(hostname)
                     if zone and server.ip:
                         cloud.remove_record(zone, hostname, server.ip)
-                cloud.destroy(server)
+                self._delete(cloud, server)
             cloud.remove_keys(access.alias)
             access.forget_server()
         for path in (self._record(instance.name), self._ssh_config(instance.name)):
             path.unlink(missing_ok=True)
         return there
+
+    def _delete(self, cloud: Cloud, server: Server) -> None:
+        """Delete a droplet; on a busy disk its files take longer to go than one answer may take to come."""
+        for attempt in range(1, DELETE_TRIES + 1):
+            try:
+                cloud.destroy(server)
+                return
+            except CoursehubError:
+                if attempt == DELETE_TRIES:
+                    raise
+                self.report("the machine's files are still being deleted")
 
     def close(self) -> None:
         """Stop the local cloud when it has no machine any more."""
