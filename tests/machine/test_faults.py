@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import random
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,10 +11,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from runner import local, saltssh
 from runner.access import Access
 from runner.errors import CoursehubError
-from runner.local.identity import Identity
 from runner.verbs.session import connect
 from runner.verbs.up import make_server
 from tests.support.sandbox import Sandbox
@@ -27,8 +22,6 @@ pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200)]
 
 #: Seconds that another program holds dpkg's lock (fault 15).
 LOCKED = 180
-#: A seed by run, printed, so that a point that failed can be gone back to.
-SEED = int(os.environ.get("COURSEHUB_SEED", str(random.randrange(10**6))))
 
 
 def course(sandbox: Sandbox, name: str) -> str:
@@ -65,14 +58,6 @@ def in_highstate(sandbox: Sandbox, process: subprocess.Popen[str], name: str, st
                     return
         time.sleep(0.2)
     pytest.fail(f"no {states} states within 300 s")
-
-
-def machine_pid(sandbox: Sandbox, ip: str) -> int:
-    """The process whose death is the machine's."""
-    state = sandbox.project.state
-    machine = next(one for one in local.status(state).machines if one.ip == ip)
-    record = Identity.of(state).data / "machines" / str(machine.id) / "process.json"
-    return int(json.loads(record.read_text(encoding="utf-8"))["pid"])
 
 
 def kill_with_children(process: subprocess.Popen[str]) -> None:
@@ -122,30 +107,6 @@ def test_an_interrupted_up_goes_on_and_a_second_runner_hears_of_the_first(sandbo
     sandbox.json("down", name)
 
 
-def test_fault_13_a_machine_that_dies_at_ten_random_points_converges_in_one_rerun(sandbox: Sandbox) -> None:
-    ip = fresh_server(sandbox, "dies")
-    access = Access(sandbox.project, "dies")
-    points = sorted(random.Random(SEED).sample(range(2, 70), 10))
-    print(f"COURSEHUB_SEED={SEED}: {points}")
-
-    for point in points:
-        pid = machine_pid(sandbox, ip)
-
-        def die(count: int, _total: int, _name: str, point: int = point, pid: int = pid) -> None:
-            if count == point:
-                os.kill(pid, signal.SIGKILL)
-
-        with contextlib.suppress(CoursehubError):
-            saltssh.highstate(sandbox.project, "dies", ip=ip, watch=die)
-        access.wait_for_ssh(ip, lambda _: None, 120)
-
-    outcome = sandbox.json("apply", "dies")["courses"]["dies"]
-    assert outcome["failed"] == 0
-    assert sandbox.json("apply", "dies")["courses"]["dies"]["changed"] == 0
-    assert sandbox.json("check", "dies")["ok"]
-    sandbox.json("down", "dies")
-
-
 def test_fault_15_a_held_dpkg_lock_is_waited_for(sandbox: Sandbox, dpkg_is_locked: subprocess.Popen[str]) -> None:
     began = time.monotonic()
     stdout, stderr = dpkg_is_locked.communicate(timeout=600)
@@ -159,49 +120,6 @@ def test_fault_15_a_held_dpkg_lock_is_waited_for(sandbox: Sandbox, dpkg_is_locke
     )
     assert "Deactivated successfully" in held
     sandbox.json("down", "locked")
-
-
-#: By name: what breaks a server that is not converged yet, and what mends it again.
-BROKEN = {
-    "apt mirror 404": (
-        "cp -a /etc/apt /root/apt && grep -rl /debian /etc/apt | xargs sed -i 's,/debian,/gone,'",
-        "rm -rf /etc/apt && mv /root/apt /etc/apt",
-    ),
-    "name server gone": (
-        "cat /etc/resolv.conf > /root/resolv && echo nameserver 127.0.0.9 > /etc/resolv.conf",
-        "cat /root/resolv > /etc/resolv.conf",
-    ),
-    "package index unreachable": (
-        "apt-get -qq update; apt-get -qq install -y nftables >/dev/null 2>&1;"
-        "nft add table inet fault;"
-        "nft 'add chain inet fault out { type filter hook output priority 0; }';"
-        "nft add rule inet fault out tcp dport 443 reject",
-        "nft delete table inet fault",
-    ),
-    "/opt full": ("mount -t tmpfs -o size=4m tmpfs /opt", "umount -l /opt"),
-}
-
-
-def test_what_broke_is_one_line_and_the_next_apply_mends_it_all(sandbox: Sandbox) -> None:
-    """Faults 16 and 17 and their like, one after the other on a server that was never converged."""
-    fresh_server(sandbox, "mends")
-    for name, (breaks, mends) in BROKEN.items():
-        sandbox.on_server("mends", breaks)
-        done = sandbox.run("apply", "mends")
-        sandbox.on_server("mends", mends)
-        last = done.stderr.strip().splitlines()[-1]
-        assert done.returncode == 1, f"{name}: {done.stderr}"
-        assert last.startswith("coursehub: mends: "), f"{name}: {done.stderr}"
-        assert "Traceback" not in done.stderr, f"{name}: {done.stderr}"
-        print(f"{name}: {last}")
-    # A full /tmp is no hindrance: nothing of ours goes there that it could not do without.
-    sandbox.on_server("mends", "mount -t tmpfs -o size=32k tmpfs /tmp; cat /dev/zero > /tmp/full 2>/dev/null || true")
-    assert sandbox.json("apply", "mends")["courses"]["mends"]["failed"] == 0
-    sandbox.on_server("mends", "umount /tmp")
-    assert sandbox.json("apply", "mends")["courses"]["mends"]["changed"] == 0
-    assert sandbox.on_server("mends", "dpkg --audit") == ""
-    assert sandbox.json("check", "mends")["ok"]
-    sandbox.json("down", "mends")
 
 
 @pytest.mark.parametrize(
