@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from runner.errors import CoursehubError
 from runner.project import Project
@@ -40,8 +41,7 @@ def claim(project: Project, course_id: str, verb: str) -> Iterator[None]:
 
 def _holder(path: str) -> str:
     try:
-        with open(path, encoding="utf-8") as handle:  # noqa: PTH123
-            held = json.load(handle)
+        held = json.loads(Path(path).read_text(encoding="utf-8"))
         minutes = int((time.time() - held["since"]) / 60)
         return f"{held['user']} runs '{held['verb']}' on it (process {held['pid']}, for {minutes} min)"
     except (OSError, ValueError, KeyError):
