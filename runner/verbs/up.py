@@ -58,32 +58,35 @@ def make_server(session: Session, progress: Progress) -> Server:
     access = session.access
     found = session.cloud.find(session.course_id)
     if not found:
-        check_order(session)
-        if session.local:
-            need_disk()
-    session.zone()
-    if not found:
-        access.forget_host_key()
+        _order(session, progress)
     elif not access.known_hosts.exists() and not access.has_first_host_key():
         raise session.made_elsewhere(found[0])
-    host_key = access.first_host_key() if not found else None
-    if host_key:
-        progress("ordering the droplet")
-        key_id = session.cloud.ensure_key(access.alias, access.client_key().public)
-        session.cloud.ensure_server(
-            session.course_id,
-            name=session.course.domain,
-            size=session.course.size,
-            image=session.course.image,
-            region=session.course.region,
-            key_id=key_id,
-            user_data=user_data(host_private_key=host_key.private, host_public_key=host_key.public),
-        )
     server = session.cloud.wait_active(session.course_id, progress)
     access.remember(server)
     session.ensure_records(server)
     access.first_contact(str(server.ip), progress)
     return server
+
+
+def _order(session: Session, progress: Progress) -> None:
+    """Order the droplet once all that could be wrong with the order has been looked at."""
+    check_order(session)
+    if session.local:
+        need_disk()
+    session.zone()
+    access = session.access
+    access.forget_host_key()
+    host_key = access.first_host_key()
+    progress("ordering the droplet")
+    session.cloud.ensure_server(
+        session.course_id,
+        name=session.course.domain,
+        size=session.course.size,
+        image=session.course.image,
+        region=session.course.region,
+        key_id=session.cloud.ensure_key(access.alias, access.client_key().public),
+        user_data=user_data(host_private_key=host_key.private, host_public_key=host_key.public),
+    )
 
 
 def _document(
