@@ -211,7 +211,7 @@ class Cloud:
 
         A create whose answer was lost is looked for by its tag and adopted: never a second droplet.
         """
-        found = self._single(course_id)
+        found = self.single(course_id)
         if found is not None:
             return found, False
 
@@ -233,12 +233,12 @@ class Cloud:
             self._call("making the droplet", create, repeat=False)
         except CoursehubError:
             for _ in range(3):
-                found = self._single(course_id)
+                found = self.single(course_id)
                 if found is not None:
                     return found, True
                 self._sleep(2)
             raise
-        found = self._single(course_id)
+        found = self.single(course_id)
         if found is None:
             raise CoursehubError(
                 f"{self.name} took the order but lists no droplet tagged {tag_of(course_id)}; "
@@ -246,7 +246,8 @@ class Cloud:
             )
         return found, True
 
-    def _single(self, course_id: str) -> Server | None:
+    def single(self, course_id: str) -> Server | None:
+        """The course's droplet or None. Raises CoursehubError when there are several."""
         found = self.find(course_id)
         if len(found) > 1:
             ids = ", ".join(str(server.id) for server in found)
@@ -262,7 +263,7 @@ class Cloud:
         pause = 0.3
         powered = False
         while True:
-            server = self._single(course_id)
+            server = self.single(course_id)
             if server is None:
                 raise CoursehubError(f"{self.name}: the droplet of {course_id} is gone; run up again")
             if server.state == "active" and server.ip:

@@ -43,6 +43,7 @@ __all__ = [
     "Machine",
     "Report",
     "ensure_running",
+    "find",
     "prepare_image",
     "status",
     "stop",
@@ -81,6 +82,8 @@ class Machine:
     status: str
     ip: str
     running: bool
+    size: str
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,17 @@ def ensure_running(state: Path, report: Report) -> LocalCloud:
                 _end(server)
             report("starting the local cloud")
             facts = _start(identity)
+    return _cloud(identity, facts)
+
+
+def find(state: Path) -> LocalCloud | None:
+    """The local cloud of a state directory if it runs; starts and changes nothing."""
+    identity = Identity.of(state)
+    facts = _facts(identity)
+    return _cloud(identity, facts) if _server(facts) else None
+
+
+def _cloud(identity: Identity, facts: dict[str, object]) -> LocalCloud:
     return LocalCloud(
         endpoint=_endpoint(facts),
         token=(identity.directory / "token").read_text(),
@@ -156,6 +170,8 @@ def status(state: Path) -> LocalCloudStatus:
                 status=droplet.status,
                 ip=subnet.address(droplet.slot) if subnet else "",
                 running=process is not None and process.alive(),
+                size=droplet.size,
+                tags=tuple(droplet.tags),
             )
         )
     return LocalCloudStatus(running, _endpoint(facts) if running else None, tuple(machines))

@@ -13,7 +13,7 @@ from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.results import Report
-from runner.verbs.session import Session, connect, ensure_lock
+from runner.verbs.session import Session, connect, ensure_lock, visit
 
 #: Courses whose highstate runs at the same time; salt-ssh costs a core while it renders.
 AT_ONCE = 4
@@ -125,13 +125,9 @@ class ApplyFailed(CoursehubError):
 
 def _apply_one(project: Project, course_id: str, steps: Steps, test: bool) -> Report:
     with claim(project, course_id, "plan" if test else "apply"):
-        session = connect(project, course_id, steps.say)
+        session = visit(project, course_id, steps.say) if test else connect(project, course_id, steps.say)
+        server = session.server(None if test else steps.say)
         ensure_lock(session)
-        server = session.server()
-        if session.access.has_first_host_key():
-            raise CoursehubError(
-                f"{course_id}: its up was interrupted; run 'coursehub up {course_id}' to go on with it"
-            )
         if not test:
             session.ensure_records(server)
         session.write_pillar(str(server.ip))

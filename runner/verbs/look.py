@@ -10,13 +10,13 @@ from runner import course as courses
 from runner.cloud import Cloud, digitalocean_cloud
 from runner.console import Steps
 from runner.project import Project
-from runner.verbs.session import connect
+from runner.verbs.session import local_machine, visit
 
 
 def check(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
     """Look at the hub from outside as a student would."""
     with steps.step("checks", f"look at {course_id} from outside") as progress:
-        session = connect(project, course_id, progress)
+        session = visit(project, course_id, progress)
         looked = checks.look(session.target(session.server()), progress)
     return {"course": course_id, "ok": all(one.ok for one in looked), "checks": [asdict(one) for one in looked]}
 
@@ -28,23 +28,25 @@ def status(project: Project, course_ids: list[str]) -> dict[str, Any]:
 
 def _status(project: Project, course_id: str) -> dict[str, Any]:
     course = courses.load(project, course_id)
-    cloud = _cloud_if_there(project, course)
-    found = cloud.find(course_id) if cloud else []
-    server = found[0] if found else None
+    state, ip, size = _found(project, course_id, course)
     return {
         "course": course_id,
         "cloud": course.cloud,
-        "state": server.state if server else "none",
-        "ip": server.ip if server else None,
+        "state": state,
+        "ip": ip,
         "url": f"https://{course.domain}/",
-        "size": server.size if server else course.size,
+        "size": size,
     }
 
 
-def _cloud_if_there(project: Project, course: courses.Course) -> Cloud | None:
+def _found(project: Project, course_id: str, course: courses.Course) -> tuple[str, str | None, str]:
+    """State, address and size of the course's server."""
     if course.cloud == "digitalocean":
-        return digitalocean_cloud()
-    if not local.status(project.state).running:
-        return None
-    here = local.ensure_running(project.state, lambda _: None)
-    return Cloud("the local cloud", here.endpoint, here.token)
+        found = digitalocean_cloud().find(course_id)
+    elif here := local.find(project.state):
+        found = Cloud("the local cloud", here.endpoint, here.token).find(course_id)
+    elif machine := local_machine(project, course_id):
+        return "active" if machine.running else "off", machine.ip, machine.size
+    else:
+        found = []
+    return (found[0].state, found[0].ip, found[0].size) if found else ("none", None, course.size)

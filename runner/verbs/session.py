@@ -12,7 +12,7 @@ from runner import course as courses
 from runner import local, lock, pillar
 from runner.access import Access
 from runner.checks import Target
-from runner.cloud import Cloud, Server, Zone, digitalocean_cloud
+from runner.cloud import Cloud, Server, Zone, digitalocean_cloud, tag_of
 from runner.course import Course
 from runner.errors import USAGE, CoursehubError
 from runner.passwords import Passwords
@@ -53,14 +53,26 @@ class Session:
         """``file:line`` of one of the course's keys."""
         return courses.source(self.project, self.course_id).at("course", *keys)
 
-    def server(self) -> Server:
-        """The running server. Raises CoursehubError when there is none."""
-        found = self.cloud.find(self.course_id)
-        if not found:
-            raise CoursehubError(f"{self.course_id} has no server; run 'coursehub up {self.course_id}'")
-        server = self.cloud.wait_active(self.course_id, lambda _: None)
+    def server(self, report: Callable[[str], None] | None = None) -> Server:
+        """The running server. Raises CoursehubError when there is none.
+
+        One that is off is powered on where ``report`` hears of it; without it nothing is changed, and that it is off
+        is an error too.
+        """
+        server = self.cloud.single(self.course_id)
+        if server is None:
+            raise no_server(self.course_id)
+        if self.access.has_first_host_key():
+            raise CoursehubError(
+                f"{self.course_id}: its up was interrupted; run 'coursehub up {self.course_id}' to go on with it"
+            )
         if not self.access.known_hosts.exists():
             raise self.made_elsewhere(server)
+        if server.state != "active":
+            if report is None:
+                raise not_running(self.course_id, server.id, server.state)
+            server = self.cloud.wait_active(self.course_id, report)
+            self.access.wait_for_ssh(str(server.ip), report)
         self.access.remember(server)
         return server
 
@@ -127,12 +139,48 @@ def connect(project: Project, course_id: str, report: Callable[[str], None]) -> 
     """Read and validate the course, then reach its cloud (the local one is started)."""
     course = courses.load(project, course_id)
     if course.cloud == "local":
-        reason = local.why_unavailable()
-        if reason:
-            raise CoursehubError(reason)
-        here = local.ensure_running(project.state, report)
-        return Session(project, course_id, course, Cloud("the local cloud", here.endpoint, here.token), here)
+        return _locally(project, course_id, course, local.ensure_running(project.state, report))
     return Session(project, course_id, course, digitalocean_cloud(), None)
+
+
+def visit(project: Project, course_id: str, report: Callable[[str], None]) -> Session:
+    """The same for verbs that change nothing: no machine is made or booted by it.
+
+    A local cloud that died while the course's machine lives is started again, as the verbs ask it for the machine.
+    Raises CoursehubError when there is no such machine.
+    """
+    course = courses.load(project, course_id)
+    if course.cloud == "digitalocean":
+        return Session(project, course_id, course, digitalocean_cloud(), None)
+    here = local.find(project.state)
+    if here is None:
+        machine = local_machine(project, course_id)
+        if machine is None:
+            raise no_server(course_id)
+        if not machine.running:
+            raise not_running(course_id, machine.id, "off")
+        here = local.ensure_running(project.state, report)
+    return _locally(project, course_id, course, here)
+
+
+def _locally(project: Project, course_id: str, course: Course, here: local.LocalCloud) -> Session:
+    return Session(project, course_id, course, Cloud("the local cloud", here.endpoint, here.token), here)
+
+
+def local_machine(project: Project, course_id: str) -> local.Machine | None:
+    """The course's machine of the local cloud, whether that runs or not."""
+    machines = local.status(project.state).machines
+    return next((machine for machine in machines if tag_of(course_id) in machine.tags), None)
+
+
+def no_server(course_id: str) -> CoursehubError:
+    """The error of a verb that needs a server."""
+    return CoursehubError(f"{course_id} has no server; run 'coursehub up {course_id}'")
+
+
+def not_running(course_id: str, droplet_id: int, state: str) -> CoursehubError:
+    """The error of a verb that needs the server to run and may not power it on."""
+    return CoursehubError(f"{course_id}: droplet {droplet_id} is {state}; run 'coursehub up {course_id}'")
 
 
 def need_disk() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from runner import course as courses
 from runner.access import Access, ssh_error
 from runner.cloud import Server
-from runner.errors import CoursehubError
 from runner.project import Project
+from runner.verbs.session import no_server
 
 #: The units that make up a hub, for ``logs``.
 UNITS = ("jupyterhub", "jupyterhub-proxy", "nginx", "certbot", "coursehub-cert")
@@ -21,7 +21,7 @@ def _reach(project: Project, course_id: str) -> tuple[Access, Server]:
     access = Access(project, course_id)
     server = access.server()
     if server is None or server.ip is None:
-        raise CoursehubError(f"{course_id} has no server; run 'coursehub up {course_id}'")
+        raise no_server(course_id)
     return access, server
 
 

@@ -15,6 +15,7 @@ import runner.access
 from runner import cli
 from runner.access import Access
 from runner.cloud import tag_of
+from runner.local.store import Droplet, Store
 from runner.project import Project
 from tests.support.local_api import TOKEN, Api, served
 
@@ -211,6 +212,63 @@ def test_the_life_of_a_server_whose_ssh_never_answers(coursehub: Any, api: Api, 
         assert api.ok("GET", path)[key] == []
     assert not (project.state / "servers" / "phys").exists()
     assert coursehub("down", "phys", "--yes").out == "phys: nothing was there\n"
+
+
+@pytest.fixture
+def droplet(coursehub: Any, api: Api, project: Project) -> int:
+    """A server that was met, though nothing answers any more."""
+    coursehub("up", "phys")
+    for path in (project.state / "servers/phys").glob("first_host_key*"):
+        path.unlink()
+    return int(api.ok("GET", "droplets")["droplets"][0]["id"])
+
+
+def power_off(api: Api, droplet: int) -> None:
+    assert api.wait_action(api.ok("POST", f"droplets/{droplet}/actions", {"type": "power_off"})["action"]["id"])
+
+
+def test_looking_at_a_server_that_is_off_leaves_it_off(coursehub: Any, api: Api, droplet: int) -> None:
+    power_off(api, droplet)
+    for verb in ("plan", "check"):
+        ended = coursehub(verb, "phys")
+        assert ended.code == 1
+        assert f"droplet {droplet} is off; run 'coursehub up phys'" in ended.line
+    assert "off" in coursehub("status").out
+    assert api.machines.boots == {droplet: 1}
+    ended = coursehub("apply", "phys")
+    assert "SSH on 127.0.0.9 does not answer" in ended.line
+    assert api.machines.boots == {droplet: 2}
+
+
+def test_an_interrupted_up_is_named_as_that(coursehub: Any, api: Api) -> None:
+    del api
+    coursehub("up", "phys")
+    for verb in ("apply", "plan", "check"):
+        assert "its up was interrupted; run 'coursehub up phys'" in coursehub(verb, "phys").line
+
+
+@pytest.mark.parametrize("machine", [False, True])
+def test_looking_starts_no_local_cloud(coursehub: Any, project: Project, machine: bool) -> None:
+    set_value(project, "cloud: digitalocean", "cloud: local")
+    state, says = "none", "has no server; run 'coursehub up phys'"
+    if machine:
+        # A computer that was switched off: the account knows of the machine, and nothing runs.
+        store = Store(project.state / "cloud/account.json")
+        order = {"size": "s-1vcpu-1gb", "disk": 25, "image": "debian-13-x64", "region": "nyc3"}
+        store.account.droplets = [
+            Droplet(
+                **order, id=7, name="x", slot=10, tags=[tag_of("phys")], public_keys=[], user_data="", created_at=""
+            )
+        ]
+        store.save()
+        state, says = "off", "droplet 7 is off; run 'coursehub up phys'"
+    for verb in ("plan", "check"):
+        ended = coursehub(verb, "phys")
+        assert ended.code == 1
+        assert says in ended.line
+    assert coursehub("status", "--json").document["courses"][0]["state"] == state
+    assert not (project.state / "cloud/server.json").exists()
+    assert (project.state / "cloud").exists() == machine
 
 
 def test_a_server_made_on_another_computer_is_not_taken_over(coursehub: Any, api: Api, project: Project) -> None:
