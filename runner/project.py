@@ -36,6 +36,19 @@ class Project:
         """The one file that a teacher edits for this course."""
         return self.courses / f"{course_id}.sls"
 
+    @property
+    def secrets(self) -> Path:
+        """Where what must not be read in git lies, encrypted."""
+        return self.root / "pillar" / "secrets"
+
+    def secrets_file(self, course_id: str) -> Path:
+        """A course's secrets, each value encrypted by itself."""
+        return self.secrets / f"{course_id}.sls"
+
+    def people_file(self, course_id: str) -> Path:
+        """A course's class list, encrypted as a whole."""
+        return self.secrets / f"{course_id}-people.sls"
+
     def shown(self, path: Path) -> str:
         """``path`` as the user knows it: relative to the root where it lies below it."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
