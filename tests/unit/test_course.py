@@ -53,17 +53,17 @@ def test_a_good_file_becomes_typed_facts(project: Project) -> None:
     [
         ("title:", "titel:", 3, "unknown key titel; did you mean title?"),
         ("memory: 700M", "memmory: 700M", 9, "unknown key limits.memmory; did you mean memory?"),
-        ("memory: 700M", "memory: 700", 9, "limits.memory (700): wants text"),
+        ("memory: 700M", "memory: 700", 9, "limits.memory (700): wants an amount such as 512M or 2G"),
         ("memory: 700M", 'memory: "lots"', 9, "wants an amount such as 512M or 2G"),
         ("cpu: 1.5", "cpu: fast", 10, "limits.cpu ('fast'): wants a number"),
         ("cpu: 1.5", "cpu: 0.0", 10, "limits.cpu (0.0)"),
-        ("domain: phys1.example.edu", "domain: https://phys1.example.edu/", 4, "not a full host name"),
+        ("domain: phys1.example.edu", "domain: https://phys1.example.edu/", 4, "wants a full host name"),
         ("Europe/Berlin", "Europe/Berlin2", 6, "nearest: Europe/Berlin"),
-        ("account: curie", "account: Marie.Curie", 14, "an account starts with a small letter"),
+        ("account: curie", "account: Marie.Curie", 14, "wants an account such as rivera"),
         ("account: curie", "account: root", 14, "belongs to the system"),
         ("account: student1", "account: curie", 12, "the account curie is given twice"),
         ("  size: s-1vcpu-1gb", "  cloud: aws", 7, "cloud ('aws')"),
-        ("[numpy,", '["numpy; rm -rf /",', 11, "not a package"),
+        ("[numpy,", '["numpy; rm -rf /",', 11, "wants a package"),
         (
             "    professors:\n      - {account: curie, name: Marie Skłodowska-Curie}\n",
             "",
@@ -76,7 +76,7 @@ def test_a_good_file_becomes_typed_facts(project: Project) -> None:
         ('"Physics 1"', "{% if x %}", 3, "Jinja is not for course files"),
         ("course:", "kurs:", 2, "unknown key kurs; did you mean course?"),
         ('"Physics 1"', "2026-02-30", 1, "put the value in quotes"),
-        ("account: curie", 'account: "curie\\n"', 14, "an account starts with a small letter"),
+        ("account: curie", 'account: "curie\\n"', 14, "wants an account such as rivera"),
     ],
 )
 def test_a_mistake_is_one_line_with_file_and_line(project: Project, old: str, new: str, line: int, says: str) -> None:

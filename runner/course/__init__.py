@@ -1,0 +1,22 @@
+"""The course file as typed, frozen objects. Parsing is validating; every error carries file and line."""
+
+from runner.course.facts import Facts
+from runner.course.model import Course, CourseFile, Limits
+from runner.course.people import People, Person
+from runner.course.reading import COURSE_ID, course_ids, load, source
+from runner.course.source import Location, Source
+
+__all__ = [
+    "COURSE_ID",
+    "Course",
+    "CourseFile",
+    "Facts",
+    "Limits",
+    "Location",
+    "People",
+    "Person",
+    "Source",
+    "course_ids",
+    "load",
+    "source",
+]

@@ -1,0 +1,91 @@
+"""What all our typed pillar has in common, and the kinds of values that more than one key takes."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import zoneinfo
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+
+
+class Facts(BaseModel):
+    """Nothing unknown, nothing changed after reading. The text below a key is its description in the schema."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+def text_like(pattern: str, wanted: str) -> tuple[AfterValidator, WithJsonSchema]:
+    """What makes a ``str`` one that matches ``pattern`` as a whole; ``wanted`` is what a teacher reads if not.
+
+    ``patternErrorMessage`` is how VS Code's YAML and JSON checkers are told what to say.
+    """
+    matches = re.compile(pattern)
+
+    def check(value: str) -> str:
+        # fullmatch: "$" alone would let a line break at the end pass.
+        if not matches.fullmatch(value):
+            raise ValueError(wanted)
+        return value
+
+    return AfterValidator(check), WithJsonSchema(
+        {"type": "string", "pattern": pattern, "patternErrorMessage": f"wants {wanted}"}
+    )
+
+
+def none_of(reserved: frozenset[str], message: str) -> Callable[[str], str]:
+    """A validator that refuses the words of ``reserved`` with ``message``."""
+
+    def check(value: str) -> str:
+        if value in reserved:
+            raise ValueError(message)
+        return value
+
+    return check
+
+
+def _timezone(value: str) -> str:
+    known = zoneinfo.available_timezones()
+    if value not in known:
+        near = difflib.get_close_matches(value, known, n=1)
+        raise ValueError("not a time zone" + (f"; nearest: {near[0]}" if near else ""))
+    return value
+
+
+#: RFC 1123 labels; at least two, as no certificate authority signs a bare name.
+Hostname = Annotated[
+    str,
+    *text_like(
+        r"^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$",
+        "a full host name such as engr114.example.edu (small letters, no https://, no path)",
+    ),
+]
+Timezone = Annotated[str, AfterValidator(_timezone)]
+Requirement = Annotated[
+    str,
+    *text_like(
+        r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9._,\s-]+\])?\s*"
+        r"(([<>=!~]=?|===)\s*[A-Za-z0-9.*+!_-]+(\s*,\s*([<>=!~]=?|===)\s*[A-Za-z0-9.*+!_-]+)*)?$",
+        "a package with an optional version, such as numpy or 'numpy>=2,<3'",
+    ),
+]
+Module = Annotated[
+    str,
+    *text_like(
+        r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$",
+        "a module as Python's import takes it, such as numpy or matplotlib.pyplot",
+    ),
+]
+#: An amount of memory or disk as systemd, nginx and SystemdSpawner all read it: 512M, 2G.
+Amount = Annotated[str, *text_like(r"^[1-9][0-9]{0,9}[KMG]$", "an amount such as 512M or 2G")]
+Text = Annotated[
+    str, *text_like(r"^(?=.*\S)[^\x00-\x1f\x7f]{1,200}$", "one line of text, 1 to 200 characters, in quotes")
+]
+Email = Annotated[
+    str, *text_like(r"^[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+$", "an email address such as professor@example.edu")
+]
+#: A word of the cloud's own: a size or a region.
+Slug = Annotated[str, *text_like(r"^[a-z0-9]+(-[a-z0-9]+)*$", "a word of the cloud's own, such as s-4vcpu-8gb or sfo3")]
+Minutes = Annotated[int, Field(ge=5, le=10080)]

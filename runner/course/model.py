@@ -1,0 +1,86 @@
+"""A course as typed, frozen facts.
+
+The text below each key is its description: in editors, in docs/course-file.md and, its first sentence, in the files
+that ``coursehub new`` writes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from runner.course.facts import Amount, Email, Facts, Hostname, Minutes, Module, Requirement, Slug, Text, Timezone
+from runner.course.people import People
+
+
+class Limits(Facts):
+    """What one person's server may use."""
+
+    memory: Annotated[Amount, Field(examples=["1500M"])] = "1G"
+    """Memory of one person. At the limit the notebook's kernel ends; the person's server and everybody else go on."""
+    cpu: Annotated[float, Field(gt=0, le=64, examples=[1.5])] = 1.0
+    """Processor cores of one person; 0.5 is half a core, 2.0 are two."""
+    tasks: Annotated[int, Field(ge=64, le=32768, examples=[512])] = 512
+    """Processes and threads of one person; stops a runaway program that starts copies of itself."""
+
+
+class Course(Facts):
+    """Everything that a teacher decides about one course."""
+
+    title: Annotated[Text, Field(examples=["ENGR 114: Engineering Programming with Python"])]
+    """What the course is called."""
+    domain: Annotated[Hostname, Field(examples=["engr114.example.edu"])]
+    """The address that students type. A name below a domain that you own; with ``cloud: digitalocean`` and ``dns:
+    cloud`` that domain's zone must be in the same account."""
+    www: Annotated[bool, Field(examples=[False])] = True
+    """Whether www. before the address works too. It sends people on to the address itself."""
+    contact: Annotated[Email, Field(examples=["professor@example.edu"])]
+    """Who hears from the certificate authority when a certificate is about to run out and could not be renewed."""
+    cloud: Annotated[Literal["local", "digitalocean"], Field(examples=["digitalocean"])] = "local"
+    """Where the server is made. ``local`` is this computer, for trying things out; ``digitalocean`` is a droplet, and
+    needs a token in DIGITALOCEAN_ACCESS_TOKEN."""
+    dns: Annotated[Literal["cloud", "manual"], Field(examples=["manual"])] = "cloud"
+    """Who makes the address point to the server. ``cloud``: we do, in the cloud's own DNS; ``manual``: you or your
+    college do, and the hub waits for it."""
+    region: Annotated[Slug, Field(examples=["nyc3"])] = "sfo3"
+    """Where in the world the server stands, in the cloud's own word. Near your students is fast."""
+    size: Annotated[Slug, Field(examples=["s-4vcpu-8gb"])] = "s-4vcpu-8gb"
+    """How big the server is, in the cloud's own word, and so what it costs. Count 220 MB for the hub and about 190 MB
+    for each student who works with numpy, pandas and matplotlib."""
+    image: Annotated[
+        Literal["debian-13-x64", "debian-12-x64", "ubuntu-24-04-x64"], Field(examples=["debian-12-x64"])
+    ] = "debian-13-x64"
+    """The operating system of a new server; of a server that is there it changes nothing."""
+    timezone: Annotated[Timezone, Field(examples=["America/Los_Angeles"])] = "Etc/UTC"
+    """The clock of the course, as Continent/City."""
+    limits: Annotated[Limits, Field(examples=[{"memory": "1500M", "cpu": 1.5, "tasks": 512}])] = Limits()
+    """What one person's server may use, so that nobody takes the class down."""
+    upload_limit: Annotated[Amount, Field(examples=["250M"])] = "100M"
+    """The biggest file that can be uploaded in the browser."""
+    idle_after: Annotated[Minutes, Field(examples=[180])] = 120
+    """Minutes without use until a person's server is stopped. Files stay, a computing notebook counts as use."""
+    packages: list[Requirement] = Field(default=[], examples=[["numpy", "pandas>=2,<3", "matplotlib"]])
+    """Python packages of the course, with a version or a range where it matters. ``./coursehub lock COURSE`` picks
+    exact versions once and keeps them in git; nothing changes under a running class."""
+    imports: list[Module] = Field(default=[], examples=[["numpy", "pandas", "matplotlib.pyplot"]])
+    """Modules that must import on the server before the class gets the packages. If one fails, the class keeps what
+    it had, and ``apply`` says which."""
+    people: Annotated[
+        People | None,
+        Field(examples=[{"professors": [{"account": "rivera", "name": "Elena Rivera"}], "students": []}]),
+    ] = None
+    """Who may sign in, by role; nobody else of the college can. Leave it out to keep the people in an encrypted class
+    list (``./coursehub roster import COURSE FILE``): real names do not belong into git in clear."""
+
+    @property
+    def hostnames(self) -> tuple[str, ...]:
+        """Every name of the hub, the one that is printed first."""
+        return (self.domain, f"www.{self.domain}") if self.www else (self.domain,)
+
+
+class CourseFile(Facts):
+    """The course file: everything that a teacher decides about one course."""
+
+    course: Course
+    """The file's one top key."""

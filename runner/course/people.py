@@ -1,0 +1,84 @@
+"""The people of a course: who may sign in, and as what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from runner.course.facts import Email, Facts, Text, none_of, text_like
+
+#: Accounts and groups that the image, its packages or our formulas own: a person must never get one of these. Groups
+#: count, as each account brings a group of its name.
+RESERVED = frozenset(
+    # A word list reads better than forty quotes.
+    """
+    root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc nobody sshd messagebus
+    systemd-network systemd-resolve systemd-timesync debian ubuntu admin sudo adm jupyterhub jupyterhub-proxy
+    students instructors assistants guests class coursehub coursehub-check
+    tty disk kmem dialout fax voice cdrom floppy tape audio dip operator src shadow utmp video sasl plugdev staff
+    users nogroup systemd-journal crontab input sgx kvm clock render netdev ssh _ssh www data
+    nginx certbot node-exporter prometheus polkitd tss uuidd tcpdump syslog landscape lxd docker
+    """.split()  # noqa: SIM905
+)
+
+#: useradd's own rule for portable names (useradd(8), "CAVEATS"), with the 32 bytes that utmp has room for.
+Account = Annotated[
+    str,
+    *text_like(
+        r"^[a-z_][a-z0-9_-]{0,31}$",
+        "an account such as rivera (a small letter, then at most 31 small letters, digits, - and _)",
+    ),
+    AfterValidator(none_of(RESERVED, "this account belongs to the system; choose another")),
+]
+
+
+#: The Unix group of a team, without its prefix.
+Team = Annotated[
+    str, *text_like(r"^[a-z][a-z0-9-]{0,22}$", "a team's short name: small letters, digits and -, at most 23")
+]
+
+
+class Person(Facts):
+    """Somebody of the course."""
+
+    account: Annotated[Account, Field(examples=["rivera"])]
+    """The Unix account, and the name to sign in with. Files belong to it, so it stays the same for the whole term."""
+    name: Annotated[Text, Field(examples=["Elena Rivera"])]
+    """The person's name, for your eyes: it stays in this file and never reaches the server."""
+    email: Annotated[Email | None, Field(examples=["rivera@example.edu"])] = None
+    """The person's address at the college, by which class lists and sign-in services know them."""
+    number: Annotated[Text | None, Field(examples=["20067930"])] = None
+    """The college's own number of the person, by which class lists know them. It never reaches the server."""
+    groups: list[Team] = Field(default=[], examples=[["team-1"]])
+    """The teams that the person is in."""
+
+
+class People(Facts):
+    """Who may sign in, by role; nobody else of the college can."""
+
+    professors: Annotated[list[Person], Field(min_length=1, examples=[[{"account": "rivera", "name": "Elena Rivera"}]])]
+    """Who teaches: sees who is there; starts, stops and opens students' servers. At least one."""
+    assistants: list[Person] = Field(default=[], examples=[[{"account": "okafor", "name": "Chidi Okafor"}]])
+    """Who helps: sees the students; opens their servers."""
+    students: list[Person] = Field(default=[], examples=[[{"account": "abello", "name": "Amara Bello"}]])
+    """Who learns: sees only their own files and server."""
+    guests: list[Person] = Field(default=[], examples=[[{"account": "visitor", "name": "Vera Visitor"}]])
+    """Who only listens in (a guest auditor): may sign in and work, sees only their own files and server."""
+
+    @model_validator(mode="after")
+    def _one_account_each(self) -> People:
+        seen: set[str] = set()
+        for person in self.everyone():
+            if person.account in seen:
+                raise ValueError(f"the account {person.account} is given twice")
+            seen.add(person.account)
+        return self
+
+    def everyone(self) -> Iterator[Person]:
+        """All people, professors first."""
+        yield from self.professors
+        yield from self.assistants
+        yield from self.students
+        yield from self.guests

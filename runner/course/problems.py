@@ -1,0 +1,121 @@
+"""What is wrong with a course file, in lines that a teacher can act on."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from runner.course import schema
+from runner.course.model import CourseFile
+from runner.course.source import Location, Source
+
+#: pydantic's names for a value of another kind than the key's; all of them are told by what the key takes.
+_KIND = ("_type", "_parsing", "_from_float", "literal_error", "greater_than", "less_than", "_attributes_type")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: ``line`` counts from 1, ``key`` is the path in the file such as ``limits.memory``."""
+
+    file: str
+    line: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+def find(source: Source) -> list[Problem]:
+    """Every mistake of a file that is YAML, by line; empty when it is a good course file."""
+    try:
+        CourseFile.model_validate(source.data)
+    except ValidationError as failure:
+        return problems(source, failure)
+    return []
+
+
+def problems(source: Source, failure: ValidationError) -> list[Problem]:
+    """What pydantic found, as a teacher reads it: by line, misspelt keys before what is missing for them."""
+    errors = failure.errors()
+    misspelt = {error["loc"][:-1] for error in errors if error["type"] == "extra_forbidden"}
+    found = []
+    for error in errors:
+        location = error["loc"]
+        # A misspelt key is also a missing one: the misspelling is what to tell.
+        if error["type"] == "missing" and location[:-1] in misspelt and _is_near_a_misspelt(error, errors):
+            continue
+        found.append(Problem(source.shown, source.line(location), key_of(location), explain(error)))
+    return sorted(found, key=lambda one: (one.line, one.key))
+
+
+def _is_near_a_misspelt(missing: ErrorDetails, errors: list[ErrorDetails]) -> bool:
+    siblings = [
+        str(error["loc"][-1])
+        for error in errors
+        if error["type"] == "extra_forbidden" and error["loc"][:-1] == missing["loc"][:-1]
+    ]
+    return bool(difflib.get_close_matches(str(missing["loc"][-1]), siblings, n=1))
+
+
+def key_of(location: Location) -> str:
+    """A location as it is written in messages: ``people.students.3.name``, counted from 1 as people count."""
+    parts = [part + 1 if isinstance(part, int) else part for part in location]
+    below = parts[1:] if parts[:1] == ["course"] else parts
+    return ".".join(map(str, below)) or "course"
+
+
+def explain(error: ErrorDetails) -> str:
+    """One of pydantic's errors as a teacher reads it: what is wrong, what is allowed, what is nearest."""
+    location = error["loc"]
+    key = key_of(location)
+    node = schema.node_at(location) or {}
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {key}; {_nearest_key(location)}"
+    if error["type"] == "missing":
+        such_as = schema.example(node)
+        return f"{key} is missing; add it" + (f", such as {location[-1]}: {such_as}" if such_as else "")
+    shown = _shown(error.get("input"))
+    if error["type"] == "too_short":
+        return f"{key}: wants at least {error['ctx']['min_length']} in its list; add one"
+    if error["type"].endswith(_KIND) or error["type"].startswith(_KIND):
+        return f"{key}{shown}: {schema.wants(node)}{_hint(error, node)}; correct it"
+    said = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if node.get("patternErrorMessage") == f"wants {said}":
+        return f"{key}{shown}: wants {said}; correct it"
+    return f"{key}{shown}: {said}; correct it"
+
+
+def _shown(value: Any) -> str:
+    return f" ({value!r})" if isinstance(value, str | int | float | bool) else ""
+
+
+def _hint(error: ErrorDetails, node: schema.Schema) -> str:
+    """The nearest allowed value, or how a value of this kind is written."""
+    value = error.get("input")
+    if "enum" in node:
+        near = difflib.get_close_matches(str(value).lower(), map(str, node["enum"]), n=1)
+        return f"; did you mean {near[0]}?" if near else ""
+    # Without quotes YAML reads 2026 as a number and yes as true.
+    if node.get("type") == "string" and isinstance(value, bool | int | float):
+        return "; put it in quotes" if re.search(node.get("pattern", ""), str(value)) else ""
+    return ""
+
+
+def _nearest_key(location: Location) -> str:
+    """What to write instead of an unknown key: the nearest that exists, where it belongs, or all that there are."""
+    wrong = str(location[-1])
+    here = list((schema.node_at(location[:-1]) or {}).get("properties", {}))
+    near = difflib.get_close_matches(wrong, here, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    elsewhere = [path for path, _ in schema.walk() if path[-1] == wrong and "[]" not in path]
+    if elsewhere:
+        above = elsewhere[0][:-1]
+        return f"it belongs below {'.'.join(above[1:]) or above[0]}:"
+    return f"the keys here are {', '.join(here)}"

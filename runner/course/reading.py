@@ -1,0 +1,48 @@
+"""Where course files are, and how one becomes a Course."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from pydantic import ValidationError
+
+from runner.course.model import Course, CourseFile
+from runner.course.problems import problems
+from runner.course.source import Source
+from runner.errors import USAGE, CoursehubError
+from runner.project import Project
+
+#: It becomes a file's name, a Salt minion's id and a tag of the cloud.
+COURSE_ID = re.compile(r"^[a-z][a-z0-9-]{0,30}$")
+
+
+def course_ids(project: Project) -> list[str]:
+    """All courses that have a file, sorted."""
+    return sorted(path.stem for path in project.courses.glob("*.sls"))
+
+
+def source(project: Project, course_id: str) -> Source:
+    """The course's file with its lines. Raises CoursehubError (2) for an unknown course."""
+    path = project.course_file(course_id)
+    if not COURSE_ID.fullmatch(course_id) or not path.is_file():
+        known = course_ids(project)
+        near = difflib.get_close_matches(course_id, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none yet'}"
+        raise CoursehubError(f"no course {course_id!r} ({project.shown(path)} is not there); {hint}", exit_code=USAGE)
+    return Source(path, project.shown(path))
+
+
+def load(project: Project, course_id: str) -> Course:
+    """The course as typed facts.
+
+    Raises CoursehubError (2) with ``file:line`` for YAML that does not parse, a key that does not exist (with
+    the nearest that does), a key that is missing, or a value of the wrong type; the first of them, and how many more.
+    """
+    read = source(project, course_id)
+    try:
+        return CourseFile.model_validate(read.data).course
+    except ValidationError as failure:
+        found = problems(read, failure)
+        more = f" (and {len(found) - 1} more: coursehub validate {course_id})" if len(found) > 1 else ""
+        raise CoursehubError(f"{found[0]}{more}", exit_code=USAGE) from failure

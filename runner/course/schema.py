@@ -1,0 +1,123 @@
+"""The course file's JSON schema: made from the typed model, for editors; the words of our own errors come from it."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from runner.course.model import CourseFile
+from runner.course.source import Location
+
+Schema = dict[str, Any]
+
+
+def course_schema() -> Schema:
+    """The schema of a whole course file, without references: draft 7, as editors know it best."""
+    return copy.deepcopy(_course_schema())
+
+
+def text() -> str:
+    """The schema as the file in the repository has it."""
+    return json.dumps(_course_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+@functools.cache
+def _course_schema() -> Schema:
+    made = CourseFile.model_json_schema()
+    inlined: Schema = _inline(made, made.get("$defs", {}))
+    inlined.pop("$defs", None)
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$comment": "Made by `./coursehub schema --write`; not to be edited.",
+        "title": "The course file of coursehub",
+        **inlined,
+    }
+
+
+def _inline(node: Any, definitions: Schema) -> Any:
+    """``node`` with what it refers to put in its place, and without pydantic's made-up titles."""
+    if isinstance(node, list):
+        return [_inline(one, definitions) for one in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        # What stands beside a reference is said of this key, and counts before what is said of the kind.
+        node = {**definitions[node["$ref"].rpartition("/")[2]], **{k: v for k, v in node.items() if k != "$ref"}}
+    done: Schema = {}
+    for key, value in node.items():
+        if key == "title" and isinstance(value, str):
+            continue
+        if key == "properties":
+            done[key] = {name: _inline(one, definitions) for name, one in value.items()}
+        elif key == "description":
+            done[key] = " ".join(value.replace("``", "`").split())
+        elif key in ("default", "examples", "enum", "const"):
+            done[key] = value
+        else:
+            done[key] = _inline(value, definitions)
+    return done
+
+
+def step(node: Schema, part: str | int) -> Schema | None:
+    """The node below ``node`` for one part of a location, or None where the schema has none."""
+    for branch in (node, *node.get("anyOf", ()), *node.get("oneOf", ())):
+        if isinstance(part, int):
+            found = branch.get("items")
+        else:
+            found = branch.get("properties", {}).get(part) or branch.get("additionalProperties")
+        if isinstance(found, dict):
+            return found
+    return None
+
+
+def node_at(location: Location) -> Schema | None:
+    """The node of a value of the file, such as ``("course", "limits", "memory")``."""
+    node: Schema | None = _course_schema()
+    for part in location:
+        node = step(node, part) if node is not None else None
+    return node
+
+
+def walk(node: Schema | None = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Schema]]:
+    """Every key below ``node`` (the whole file without one) with its path; the entries of a list count as ``[]``."""
+    node = _course_schema() if node is None else node
+    for branch in (node, *node.get("anyOf", ()), *node.get("oneOf", ())):
+        for name, below in branch.get("properties", {}).items():
+            yield (*path, name), below
+            yield from walk(below, (*path, name))
+        for entries in ("items", "additionalProperties"):
+            if isinstance(branch.get(entries), dict):
+                yield from walk(branch[entries], (*path, "[]" if entries == "items" else "*"))
+
+
+def wants(node: Schema) -> str:
+    """What a key takes, in a teacher's words: `wants a whole number from 64 to 32768`."""
+    node = next((one for one in node.get("anyOf", [node]) if one.get("type") != "null"), node)
+    if "enum" in node:
+        return "wants one of " + ", ".join(map(str, node["enum"]))
+    if "patternErrorMessage" in node:
+        return str(node["patternErrorMessage"])
+    return {
+        "string": "wants text in quotes",
+        "boolean": "wants true or false",
+        "array": "wants a list (a line with '- ' for each)",
+        "object": "wants keys and values below it",
+        "integer": f"wants a whole number{_bounds(node)}",
+        "number": f"wants a number{_bounds(node)}",
+    }.get(str(node.get("type")), "wants another kind of value")
+
+
+def _bounds(node: Schema) -> str:
+    low = f" from {node['minimum']}" if "minimum" in node else ""
+    above = f" above {node['exclusiveMinimum']}" if "exclusiveMinimum" in node else ""
+    high = f" to {node['maximum']}" if "maximum" in node else ""
+    return f"{low}{above}{high}".replace(".0", "")
+
+
+def example(node: Schema) -> str:
+    """The first example of a key as it is typed into the file, or nothing."""
+    shown = node.get("examples") or []
+    return json.dumps(shown[0], ensure_ascii=False) if shown else ""
