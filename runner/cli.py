@@ -96,6 +96,7 @@ def plan(courses: tuple[str, ...], every: bool, as_json: bool) -> None:
 def _change_lines(document: Document, test: bool) -> list[str]:
     lines = []
     for course_id, outcome in document["courses"].items():
+        lines += [f"{course_id}: note: {note}" for note in outcome["notes"]]
         if "error" in outcome:
             lines.append(f"{course_id}: {outcome['error']}")
             continue

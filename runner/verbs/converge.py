@@ -90,19 +90,21 @@ def apply(project: Project, course_ids: list[str], steps: Steps, *, test: bool =
 
     def one(course_id: str) -> None:
         began = time.monotonic()
+        notes: list[str] = []
         try:
-            report = _apply_one(project, course_id, steps, test)
+            report = _apply_one(project, course_id, steps, test, notes)
         except StatesFailed as failure:
             failures.append(failure)
             report = failure.report
         except (CoursehubError, OSError) as error:
             failures.append(error if isinstance(error, CoursehubError) else CoursehubError(f"{course_id}: {error}"))
-            outcomes[course_id] = {"error": str(failures[-1])}
+            outcomes[course_id] = {"error": str(failures[-1]), "notes": notes}
             return
         outcomes[course_id] = {
             **summary(report, "would_change" if test else "changed"),
             "seconds": round(time.monotonic() - began, 1),
             "changes": _changes(report),
+            "notes": notes,
         }
 
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
@@ -123,10 +125,11 @@ class ApplyFailed(CoursehubError):
         self.document = document
 
 
-def _apply_one(project: Project, course_id: str, steps: Steps, test: bool) -> Report:
+def _apply_one(project: Project, course_id: str, steps: Steps, test: bool, notes: list[str]) -> Report:
     with claim(project, course_id, "plan" if test else "apply"):
         session = visit(project, course_id, steps.say) if test else connect(project, course_id, steps.say)
         server = session.server(None if test else steps.say)
+        notes += session.notes(server)
         ensure_lock(session)
         if not test:
             session.ensure_records(server)

@@ -76,6 +76,17 @@ class Session:
         self.access.remember(server)
         return server
 
+    def notes(self, server: Server) -> list[str]:
+        """What the course file asks of the server that this server cannot become, a line each with ``file:line``."""
+        pairs = ((key, getattr(self.course, key), getattr(server, key)) for key in ("size", "image", "region"))
+        return [
+            f"{self.at(key)}: {key} is {wanted} here and {has} on the server; only a new server gets it: 'coursehub "
+            f"down {self.course_id}' (deletes the files on it), then up. Everything else goes on"
+            for key, wanted, has in pairs
+            # The provider takes an image's name away once it has a newer one.
+            if has and wanted != has
+        ]
+
     def made_elsewhere(self, server: Server) -> CoursehubError:
         """The error for a server whose keys are not on this computer."""
         where = self.project.shown(self.access.directory)

@@ -106,6 +106,7 @@ def _document(
         "signin": {"username": professor, "password": shown},
         "highstate": {**summary(report), "seconds": round(steps.seconds["highstate"], 1)},
         "checks": [asdict(check) for check in looked],
+        "notes": session.notes(server),
         "seconds": {
             "server": round(steps.seconds["server"], 1),
             "highstate": round(steps.seconds["highstate"], 1),
@@ -127,6 +128,7 @@ def explain(document: dict[str, Any], project: Project) -> list[str]:
         f"{document['highstate']['total']} states changed), look from outside {seconds['checks']} s, "
         f"together {seconds['total']} s",
     ]
+    lines += [f"  note: {note}" for note in document["notes"]]
     if document["ca_bundle"]:
         lines += [
             "  This hub's certificate comes from a test authority. To open it in a browser on this computer, trust",

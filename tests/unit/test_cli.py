@@ -240,6 +240,25 @@ def test_looking_at_a_server_that_is_off_leaves_it_off(coursehub: Any, api: Api,
     assert api.machines.boots == {droplet: 2}
 
 
+@pytest.mark.parametrize("verb", ["apply", "plan"])
+def test_what_only_a_new_server_can_have_is_a_note(coursehub: Any, project: Project, droplet: int, verb: str) -> None:
+    del droplet
+    assert "note:" not in coursehub(verb, "phys").out
+    set_value(project, "size: s-4vcpu-8gb", "size: s-8vcpu-16gb")
+    set_value(project, "image: debian-13-x64", "image: debian-12-x64")
+    ended = coursehub(verb, "phys", "--json")
+    # That SSH fails is what fails; the notes are beside it.
+    assert "SSH to 127.0.0.9 failed" in ended.line
+    size, image = ended.document["courses"]["phys"]["notes"]
+    (line,) = [n for n, text in enumerate(project.course_file("phys").read_text().splitlines(), 1) if "size:" in text]
+    assert size == (
+        f"pillar/courses/phys.sls:{line}: size is s-8vcpu-16gb here and s-4vcpu-8gb on the server; only a new server "
+        "gets it: 'coursehub down phys' (deletes the files on it), then up. Everything else goes on"
+    )
+    assert "image is debian-12-x64 here and debian-13-x64 on the server" in image
+    assert f"phys: note: {size}" in coursehub(verb, "phys").out
+
+
 def test_an_interrupted_up_is_named_as_that(coursehub: Any, api: Api) -> None:
     del api
     coursehub("up", "phys")
