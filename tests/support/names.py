@@ -1,0 +1,35 @@
+"""DNS for one test: names, and the well-known ports behind them, lead to servers on loopback.
+
+Stands in for the resolver of this computer alone: what asks, connects and verifies afterwards is the real thing.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+
+@dataclass
+class Names:
+    """``addresses`` by name; ``ports`` maps a port that a client asks for to the one that a test's server has."""
+
+    addresses: dict[str, str] = field(default_factory=dict)
+    ports: dict[int, int] = field(default_factory=dict)
+    closed: int = 9
+    _true: Callable[..., Any] = socket.getaddrinfo
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(socket, "getaddrinfo", self._resolve)
+
+    def _resolve(self, host: Any, port: Any, *arguments: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        address = name if name in self.addresses.values() else self.addresses.get(name)
+        if address and port:
+            return self._true(address, self.ports.get(port, self.closed), *arguments, **options)
+        if name.endswith(".test"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return self._true(host, port, *arguments, **options)
