@@ -6,7 +6,7 @@ import fcntl
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -84,6 +84,7 @@ class Access:
         self.known_hosts = self.directory / "known_hosts"
         self._host_key = self.directory / "first_host_key"
         self._record = self.directory / "server.json"
+        self._names = self.directory / "names.json"
         self._shared = self.directory / "ssh"
 
     # -- what is kept ------------------------------------------------------------------------------------
@@ -120,9 +121,23 @@ class Access:
         except FileNotFoundError:
             return None
 
+    def remember_names(self, hostnames: Iterable[str]) -> None:
+        """Keep names before they are written into DNS: ``down`` removes them, whatever the course file says by then."""
+        known = self.names()
+        names = [*known, *(name for name in hostnames if name not in known)]
+        if names != known:
+            write_private(self._names, json.dumps(names))
+
+    def names(self) -> list[str]:
+        """All names that DNS was given for this server, the oldest first."""
+        try:
+            return list(json.loads(self._names.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return []
+
     def forget_server(self) -> None:
         """Drop everything that belongs to a server that is gone; the next one gets keys of its own."""
-        for path in (self._record, self.known_hosts, self._host_key, self.key_file):
+        for path in (self._record, self._names, self.known_hosts, self._host_key, self.key_file):
             path.unlink(missing_ok=True)
             path.with_name(f"{path.name}.pub").unlink(missing_ok=True)
         if self.directory.is_dir() and not any(self.directory.iterdir()):

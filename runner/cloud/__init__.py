@@ -9,7 +9,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -56,6 +56,12 @@ class Zone:
     def label(self, hostname: str) -> str:
         """``hostname`` as a record's name in this zone (``@`` for the zone itself)."""
         return "@" if hostname == self.name else hostname.removesuffix(f".{self.name}")
+
+
+def zone_among(zones: Iterable[Zone], hostname: str) -> Zone | None:
+    """The zone that ``hostname`` belongs to, the longest match, or None."""
+    fitting = [zone for zone in zones if hostname == zone.name or hostname.endswith(f".{zone.name}")]
+    return max(fitting, key=lambda zone: len(zone.name), default=None)
 
 
 class _ApiError(Exception):
@@ -157,8 +163,7 @@ class Cloud:
 
     def zone_of(self, hostname: str) -> Zone | None:
         """The zone that ``hostname`` belongs to, the longest match, or None."""
-        fitting = [zone for zone in self.zones() if hostname == zone.name or hostname.endswith(f".{zone.name}")]
-        return max(fitting, key=lambda zone: len(zone.name), default=None)
+        return zone_among(self.zones(), hostname)
 
     # -- keys --------------------------------------------------------------------------------------------
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from runner import course as courses
 from runner import local, lock, pillar
 from runner.access import Access
 from runner.checks import Target
-from runner.cloud import Cloud, Server, Zone, digitalocean_cloud, tag_of
+from runner.cloud import Cloud, Server, Zone, digitalocean_cloud, tag_of, zone_among
 from runner.course import Course
 from runner.errors import USAGE, CoursehubError
 from runner.passwords import Passwords
@@ -114,8 +115,18 @@ class Session:
         """Point the course's names at its server, unless the teacher makes the records by hand."""
         zone = self.zone()
         if zone and server.ip:
+            self.access.remember_names(self.course.hostnames)
             for hostname in self.course.hostnames:
                 self.cloud.ensure_record(zone, hostname, server.ip)
+
+    def remove_records(self, addresses: Iterable[str]) -> None:
+        """Remove every record that was made for the course's server, under names that it no longer has too."""
+        made = self.access.names() or (self.course.hostnames if self.course.dns == "cloud" else ())
+        zones = self.cloud.zones() if made else []
+        for address, hostname in itertools.product(addresses, made):
+            zone = zone_among(zones, hostname)
+            if zone:
+                self.cloud.remove_record(zone, hostname, address)
 
     def write_pillar(self, ip: str) -> None:
         """Write what the server's pillar needs to know of this computer and of the cloud."""

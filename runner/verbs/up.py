@@ -143,12 +143,13 @@ def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
     with claim(project, course_id, "down"), steps.step("down", f"taking {course_id} down") as progress:
         session = connect(project, course_id, progress)
         servers = session.cloud.find(course_id)
-        zone = session.cloud.zone_of(session.course.domain) if session.course.dns == "cloud" else None
+        remembered = session.access.server()
+        # One that was deleted in the control panel is not listed any more, and its records are still there.
+        addresses = {server.ip for server in (*servers, *([remembered] if remembered else [])) if server.ip}
+        if addresses:
+            progress("removing the DNS records")
+            session.remove_records(sorted(addresses))
         for server in servers:
-            if zone and server.ip:
-                progress("removing the DNS records")
-                for hostname in session.course.hostnames:
-                    session.cloud.remove_record(zone, hostname, server.ip)
             progress(f"deleting droplet {server.id}")
             session.cloud.destroy(server)
         session.cloud.remove_keys(session.access.alias)

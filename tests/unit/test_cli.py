@@ -259,6 +259,22 @@ def test_what_only_a_new_server_can_have_is_a_note(coursehub: Any, project: Proj
     assert f"phys: note: {size}" in coursehub(verb, "phys").out
 
 
+def test_down_removes_the_names_of_before_too(coursehub: Any, api: Api, project: Project, droplet: int) -> None:
+    """A domain that changed, then a teacher who makes the records by hand; records of others stay."""
+    records = "domains/coursehub.test/records"
+    theirs = api.ok("POST", records, {"type": "A", "name": "shop", "data": "127.0.0.9"})["domain_record"]
+    set_value(project, "domain: phys.coursehub.test", "domain: waves.coursehub.test")
+    assert "SSH to" in coursehub("apply", "phys").line
+    set_value(project, "cloud: digitalocean", "dns: manual\n  cloud: digitalocean")
+    names = {record["name"] for record in api.ok("GET", f"{records}?type=A")["domain_records"]}
+    assert names == {"phys", "www.phys", "waves", "www.waves", "shop"}
+    # Deleted in the control panel, so that the account no longer knows its address.
+    api.ok("DELETE", f"droplets/{droplet}")
+    assert coursehub("down", "phys", "--yes").code == 0
+    assert api.ok("GET", f"{records}?type=A")["domain_records"] == [theirs]
+    assert not (project.state / "servers/phys").exists()
+
+
 def test_an_interrupted_up_is_named_as_that(coursehub: Any, api: Api) -> None:
     del api
     coursehub("up", "phys")
