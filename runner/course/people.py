@@ -49,6 +49,8 @@ class Person(Facts):
     """The person's name, for your eyes: it stays in this file and never reaches the server."""
     email: Annotated[Email | None, Field(examples=["rivera@example.edu"])] = None
     """The person's address at the college, by which class lists and sign-in services know them."""
+    login: Annotated[Text | None, Field(examples=["erivera1"])] = None
+    """The person's login name at the college, where it is no email address."""
     number: Annotated[Text | None, Field(examples=["20067930"])] = None
     """The college's own number of the person, by which class lists know them. It never reaches the server."""
     groups: list[Team] = Field(default=[], examples=[["team-1"]])

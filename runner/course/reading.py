@@ -13,8 +13,9 @@ from runner.course.source import Source
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
 
-#: It becomes a file's name, a Salt minion's id and a tag of the cloud.
-COURSE_ID = re.compile(r"^[a-z][a-z0-9-]{0,30}$")
+#: It becomes a file's name, a Salt minion's id and a tag of the cloud. One that ends in "-people" would share a file of
+#: pillar/secrets/ with the course whose class list that is.
+COURSE_ID = re.compile(r"^[a-z](?!.*-people$)[a-z0-9-]{0,30}$")
 
 
 def course_ids(project: Project) -> list[str]:
@@ -41,8 +42,26 @@ def load(project: Project, course_id: str) -> Course:
     """
     read = source(project, course_id)
     try:
-        return CourseFile.model_validate(read.data).course
+        course = CourseFile.model_validate(read.data).course
     except ValidationError as failure:
         found = problems(read, failure)
         more = f" (and {len(found) - 1} more: coursehub validate {course_id})" if len(found) > 1 else ""
         raise CoursehubError(f"{found[0]}{more}", exit_code=USAGE) from failure
+    _one_source_of_people(project, course_id, course, read)
+    return course
+
+
+def _one_source_of_people(project: Project, course_id: str, course: Course, read: Source) -> None:
+    listed = project.people_file(course_id)
+    if course.people is not None and listed.exists():
+        raise CoursehubError(
+            f"{read.at('course', 'people')}: people stand here and in the class list {project.shown(listed)}; "
+            "remove one of them",
+            exit_code=USAGE,
+        )
+    if course.people is None and not listed.exists():
+        raise CoursehubError(
+            f"{read.at('course')}: people is missing; add it, or read a class list with "
+            f"'coursehub roster import {course_id} FILE'",
+            exit_code=USAGE,
+        )

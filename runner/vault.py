@@ -1,0 +1,232 @@
+"""What must not be read in git, encrypted by GnuPG for everybody who may run the courses.
+
+Public keys of the teachers lie in git (``pillar/secrets/keys/*.asc``); each teacher's private key lies outside the
+repository, in ``~/.config/coursehub/gnupg`` or where ``COURSEHUB_KEYS`` says, and Salt's own gpg renderer finds it
+there too. Secrets travel by standard input and output alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import getpass
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import yaml
+
+from runner.errors import CoursehubError
+from runner.project import Project, write_private
+
+#: Environment variable that names another directory for the private key.
+KEYS_VARIABLE = "COURSEHUB_KEYS"
+#: Debian's package of gpg, gpg-agent and gpgconf.
+PACKAGE = "gnupg"
+#: The one kind of block that we write.
+MESSAGE = re.compile(r"-----BEGIN PGP MESSAGE-----\n.*?-----END PGP MESSAGE-----\n?", re.DOTALL)
+#: Seconds that GnuPG may take: it computes for milliseconds, but may wait for another's lock.
+_SECONDS = 60
+
+Report = Callable[[str], None]
+
+
+def keys_directory() -> Path:
+    """Where this computer's private key lies: outside every repository."""
+    configured = os.environ.get(KEYS_VARIABLE)
+    return Path(configured).expanduser().absolute() if configured else Path.home() / ".config" / "coursehub" / "gnupg"
+
+
+class Vault:
+    """Encrypts for all teachers whose public keys are in the repository, and decrypts with this computer's key."""
+
+    def __init__(self, project: Project, home: Path | None = None) -> None:
+        self.project = project
+        self.home = home or keys_directory()
+        self.public_keys = project.secrets / "keys"
+
+    # -- keys --------------------------------------------------------------------------------------------
+
+    def recipients(self) -> dict[str, Path]:
+        """The public keys that everything is encrypted for: file by fingerprint.
+
+        Raises CoursehubError for a file that holds anything but one public key: gpg would encrypt for its first only.
+        """
+        found: dict[str, Path] = {}
+        for path in sorted(self.public_keys.glob("*.asc")):
+            shown = self.project.shown(path)
+            text = path.read_text(encoding="ascii", errors="replace")
+            if "PRIVATE KEY" in text:
+                raise CoursehubError(
+                    f"{shown} holds a private key: take the file away, out of git's history too, and make a new key"
+                )
+            done = self._gpg("--show-keys", "--with-colons", given=text)
+            keys = _fingerprints(done.stdout, "pub")
+            if done.returncode or len(keys) != 1:
+                raise CoursehubError(f"{shown} is not one public key; write it anew with 'coursehub secrets key'")
+            found[keys[0]] = path
+        return found
+
+    def private_keys(self) -> list[str]:
+        """Fingerprints of the private keys on this computer."""
+        if not (self.home / "pubring.kbx").exists():
+            return []
+        return _fingerprints(self._gpg("--list-secret-keys", "--with-colons").stdout, "sec")
+
+    def ensure_key(self, report: Report = lambda _: None) -> str:
+        """The fingerprint of this computer's key, made at the first call, with its public half in the repository."""
+        ensure_gnupg(report)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.home.chmod(0o700)
+        with self.agent(), (self.home / ".coursehub.making").open("a") as making:
+            # Two verbs at once must not make two keys.
+            fcntl.flock(making, fcntl.LOCK_EX)
+            have = self.private_keys()
+            if not have:
+                report(f"making the key that opens this repository's secrets, in {self.home}; keep a copy of it")
+                made = self._gpg(
+                    *("--pinentry-mode", "loopback", "--passphrase", ""),
+                    *("--quick-generate-key", f"coursehub ({getpass.getuser()} at {socket.gethostname()})"),
+                    *("future-default", "default", "never"),
+                )
+                have = self.private_keys()
+                if made.returncode or not have:
+                    raise CoursehubError(f"no key could be made in {self.home}: {_last(made.stderr)}; mend that")
+            self._publish(have[0])
+        return have[0]
+
+    def _publish(self, fingerprint: str) -> None:
+        path = self.public_keys / f"{fingerprint[-16:].lower()}.asc"
+        if path.exists():
+            return
+        exported = self._gpg("--armor", "--export-options", "export-minimal", "--export", fingerprint)
+        self.public_keys.mkdir(parents=True, exist_ok=True)
+        path.write_text(exported.stdout, encoding="ascii")
+
+    # -- messages ----------------------------------------------------------------------------------------
+
+    def encrypt(self, text: str) -> str:
+        """``text`` as one armoured message for all recipients. Raises CoursehubError when gpg refuses."""
+        self.ensure_key()
+        files = [part for path in self.recipients().values() for part in ("--recipient-file", str(path))]
+        done = self._gpg("--armor", "--trust-model", "always", *files, "--encrypt", given=text)
+        if done.returncode:
+            raise CoursehubError(
+                f"encrypting failed: {_last(done.stderr)}; look at {self.project.shown(self.public_keys)}"
+            )
+        return done.stdout
+
+    def decrypt(self, message: str, shown: str) -> str:
+        """The text of an armoured message; ``shown`` is where it stands.
+
+        Raises CoursehubError: no GnuPG, no key here, a message for other keys, a damaged message.
+        """
+        need_gnupg()
+        with self.agent():
+            if not self.private_keys():
+                raise CoursehubError(
+                    f"{shown} is encrypted and {self.home} has no key; copy yours there, or run 'coursehub secrets "
+                    "key', commit the new file and have a colleague run 'coursehub secrets rotate'"
+                )
+            done = self._gpg("--decrypt", given=message)
+        if done.returncode == 0:
+            return done.stdout
+        if "No secret key" in done.stderr:
+            raise CoursehubError(
+                f"{shown} is not encrypted for your key; have a colleague who can read it run 'coursehub secrets "
+                "rotate' once your public key is in git ('coursehub secrets key')"
+            )
+        raise CoursehubError(f"{shown} is damaged ({_last(done.stderr)}); take the last good version from git")
+
+    # -- gpg ---------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def agent(self) -> Iterator[None]:
+        """Whatever starts a gpg-agent goes in here: the last who leaves ends it."""
+        if not self.home.is_dir():
+            yield
+            return
+        with (self.home / ".coursehub.agent").open("a") as use:
+            fcntl.flock(use, fcntl.LOCK_SH)
+            try:
+                yield
+            finally:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    subprocess.run(
+                        ["gpgconf", "--homedir", str(self.home), "--kill", "gpg-agent"],
+                        capture_output=True,
+                        check=False,
+                        timeout=_SECONDS,
+                    )
+
+    def tell_salt(self) -> None:
+        """Have salt-ssh, typed by hand too, look for the key where we do."""
+        path = self.project.state / "salt.d" / "keys.conf"
+        text = yaml.safe_dump({"gpg_keydir": str(self.home)})
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_private(path, text)
+
+    def _gpg(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        need_gnupg()
+        command = ["gpg", "--homedir", str(self.home), "--batch", "--no-tty", "--quiet", "--status-fd", "2"]
+        try:
+            return subprocess.run(
+                [*command, "--no-auto-check-trustdb", *arguments],
+                input=given,
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=_SECONDS,
+                check=False,
+                # Its own words are matched and shown.
+                env={**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": "C"},
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CoursehubError(
+                f"gpg did not answer within {_SECONDS} s; look at {self.home} for old lock files"
+            ) from error
+
+
+def need_gnupg() -> None:
+    """Raise CoursehubError when GnuPG is missing."""
+    if not (shutil.which("gpg") and shutil.which("gpgconf") and shutil.which("gpg-agent")):
+        raise CoursehubError(f"GnuPG is missing; run 'sudo apt-get install {PACKAGE}', then this again")
+
+
+def ensure_gnupg(report: Report) -> None:
+    """Install GnuPG where that is possible, naming it first; raise CoursehubError where it is not."""
+    if shutil.which("gpg") and shutil.which("gpgconf") and shutil.which("gpg-agent"):
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        report(f"installing the Debian package {PACKAGE}")
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (
+            ["apt-get", "-qq", "update"],
+            ["apt-get", "-qq", "install", "-y", "--no-install-recommends", PACKAGE],
+        ):
+            subprocess.run(command, capture_output=True, env=environment, check=False)
+    need_gnupg()
+
+
+def _fingerprints(colons: str, kind: str) -> list[str]:
+    """The primary keys' fingerprints in gpg's listing with colons (its doc/DETAILS)."""
+    found, primary = [], False
+    for line in colons.splitlines():
+        fields = line.split(":")
+        if fields[0] == kind:
+            primary = True
+        elif fields[0] == "fpr" and primary:
+            found.append(fields[9])
+            primary = False
+    return found
+
+
+def _last(stderr: str) -> str:
+    said = [line for line in stderr.splitlines() if line.startswith("gpg:")]
+    return said[-1].removeprefix("gpg:").strip() if said else "gpg gave no reason"
