@@ -44,7 +44,7 @@ class Behaviour:
     lab_status: int = 200
     kernels_status: int = 201
     channels_status: int = 101
-    #: None: run the code. "dies", "hangs up", "chatters", "silent", "babbles", "miscounts": what happens to the kernel instead.
+    #: None: run the code. Else "dies", "hangs up", "chatters", "silent", "babbles" or "miscounts".
     kernel: str | None = None
     redirect_to: str | None = "https://{host}/"
 
