@@ -5,10 +5,14 @@ Exit codes: 0 done, 1 it failed, 2 the command line or the pillar is wrong.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import sys
-from collections.abc import Callable
-from typing import Any
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import click
 
@@ -16,12 +20,30 @@ from runner import course as courses
 from runner.console import Steps, fail
 from runner.errors import FAILED, USAGE, CoursehubError
 from runner.local import cli as local_cloud
-from runner.project import Project
+from runner.project import Project, write_private
 
 Document = dict[str, Any]
 
+
+@dataclass
+class _Said:
+    """What is known of the verb when it fails: which course, and whether its document is printed already."""
+
+    course: str | None = None
+    printed: bool = False
+
+
+def _said() -> _Said:
+    return click.get_current_context().find_root().ensure_object(_Said)
+
+
+def _note_course(_context: click.Context, _parameter: click.Parameter, course: str) -> str:
+    _said().course = course
+    return course
+
+
 as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-course_argument = click.argument("course")
+course_argument = click.argument("course", callback=_note_course)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -32,6 +54,7 @@ def cli() -> None:
 def _emit(document: Document, as_json: bool, lines: Callable[[Document], list[str]]) -> None:
     if as_json:
         click.echo(json.dumps(document))
+        _said().printed = True
     else:
         for line in lines(document):
             click.echo(line)
@@ -49,12 +72,20 @@ def up(course: str, as_json: bool) -> None:
     from runner.verbs import up as verb
 
     project = _project()
-    try:
+    with _shown(as_json, lambda done: _check_lines(done.get("checks", ())) + verb.notes(done)):
         document = verb.up(project, course, Steps())
-    except verb.UpFailed as failure:
-        _emit(failure.document, as_json, lambda done: _check_lines(done["checks"]))
-        raise
     _emit(document, as_json, lambda done: _check_lines(done["checks"]) + verb.explain(done, project))
+
+
+@contextlib.contextmanager
+def _shown(as_json: bool, lines: Callable[[Document], list[str]]) -> Iterator[None]:
+    """Print what a verb that failed got done; of a JSON document that is the end's part (``_end``)."""
+    try:
+        yield
+    except CoursehubError as failure:
+        if not as_json:
+            _emit(failure.document, as_json, lines)
+        raise
 
 
 def _chosen(project: Project, course_ids: tuple[str, ...], every: bool) -> list[str]:
@@ -67,11 +98,8 @@ def _converge(course_ids: tuple[str, ...], every: bool, as_json: bool, test: boo
     from runner.verbs import converge
 
     project = _project()
-    try:
+    with _shown(as_json, lambda done: _change_lines(done, test)):
         document = converge.apply(project, _chosen(project, course_ids, every), Steps(), test=test)
-    except converge.ApplyFailed as failure:
-        _emit(failure.document, as_json, lambda done: _change_lines(done, test))
-        raise
     _emit(document, as_json, lambda done: _change_lines(done, test))
 
 
@@ -95,10 +123,10 @@ def plan(courses: tuple[str, ...], every: bool, as_json: bool) -> None:
 
 def _change_lines(document: Document, test: bool) -> list[str]:
     lines = []
-    for course_id, outcome in document["courses"].items():
+    for course_id, outcome in document.get("courses", {}).items():
         lines += [f"{course_id}: note: {note}" for note in outcome["notes"]]
-        if "error" in outcome:
-            lines.append(f"{course_id}: {outcome['error']}")
+        if "changes" not in outcome:
+            lines.append(_of(course_id, outcome["error"]))
             continue
         for change in outcome["changes"]:
             lines.append(
@@ -116,7 +144,11 @@ def _change_lines(document: Document, test: bool) -> list[str]:
     return lines
 
 
-def _check_lines(looked: list[Document]) -> list[str]:
+def _of(course_id: str, error: str) -> str:
+    return error if error.startswith(f"{course_id}:") else f"{course_id}: {error}"
+
+
+def _check_lines(looked: Iterable[Document]) -> list[str]:
     return [f"  {'ok  ' if one['ok'] else 'FAIL'} {one['name']}: {one['detail']}" for one in looked]
 
 
@@ -141,16 +173,18 @@ def status(courses: tuple[str, ...], as_json: bool) -> None:
     from runner import course as known
     from runner.verbs import look
 
+    def lines(done: Document) -> list[str]:
+        return [_status_line(one) for one in done.get("courses", ())]
+
     project = _project()
-    document = look.status(project, list(courses) or known.course_ids(project))
-    _emit(
-        document,
-        as_json,
-        lambda done: [_status_line(one) for one in done["courses"]],
-    )
+    with _shown(as_json, lines):
+        document = look.status(project, list(courses) or known.course_ids(project))
+    _emit(document, as_json, lines)
 
 
 def _status_line(one: Document) -> str:
+    if "error" in one:
+        return f"{one['course']:<20} {one['state']}"
     where = f"{one['cloud']:<13} {one['size']:<14} {one['ip'] or '-':<16}"
     return f"{one['course']:<20} {one['state']:<8} {where} {one['url']}"
 
@@ -235,23 +269,33 @@ def test(arguments: tuple[str, ...]) -> None:
 
 
 def main() -> None:
-    """Run one verb and turn whatever ends it into one line and an exit code."""
+    """Run one verb and turn whatever ends it into one line, an exit code and, with --json, a document."""
+    said = _Said()
     try:
-        cli.main(standalone_mode=False)
+        cli.main(standalone_mode=False, obj=said)
     except CoursehubError as error:
-        fail(str(error))
-        sys.exit(error.exit_code)
+        _end(said, str(error), error.exit_code, error.document)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.ClickException as error:
-        fail(f"{error.format_message()} (see 'coursehub --help')")
-        sys.exit(USAGE)
+        _end(said, f"{error.format_message()} (see 'coursehub --help')", USAGE)
     except (click.Abort, KeyboardInterrupt):
-        fail("interrupted; run the same command again and it goes on where it was")
-        sys.exit(FAILED)
+        _end(said, "interrupted; run the same command again and it goes on where it was", FAILED)
     except OSError as error:
-        fail(
-            f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}; "
-            "mend that and run the same command again"
-        )
-        sys.exit(FAILED)
+        what = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
+        _end(said, f"{what}; mend that and run the same command again", FAILED)
+    except Exception as error:
+        # Where it happened helps whoever mends it, and nobody else.
+        path = _project().state / "error.log"
+        write_private(path, traceback.format_exc())
+        what = f"{type(error).__name__}: {error}"
+        _end(said, f"an error of coursehub's own ({what}); please report it with {_project().shown(path)}", FAILED)
+
+
+def _end(said: _Said, message: str, code: int, document: Document | None = None) -> NoReturn:
+    fail(message)
+    ours = list(itertools.takewhile(lambda argument: argument != "--", sys.argv[1:]))
+    if "--json" in ours and not said.printed:
+        about = {"course": said.course} if said.course else {}
+        click.echo(json.dumps({**about, **(document or {}), "error": " ".join(message.split())}))
+    sys.exit(code)

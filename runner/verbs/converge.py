@@ -13,7 +13,7 @@ from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.results import Report
-from runner.verbs.session import Session, connect, ensure_lock, visit
+from runner.verbs.session import Session, all_of, connect, ensure_lock, visit
 
 #: Courses whose highstate runs at the same time; salt-ssh costs a core while it renders.
 AT_ONCE = 4
@@ -96,11 +96,13 @@ def apply(project: Project, course_ids: list[str], steps: Steps, *, test: bool =
         except StatesFailed as failure:
             failures.append(failure)
             report = failure.report
+            outcomes[course_id] = {"error": str(failure)}
         except (CoursehubError, OSError) as error:
             failures.append(error if isinstance(error, CoursehubError) else CoursehubError(f"{course_id}: {error}"))
             outcomes[course_id] = {"error": str(failures[-1]), "notes": notes}
             return
         outcomes[course_id] = {
+            **outcomes.get(course_id, {}),
             **summary(report, "would_change" if test else "changed"),
             "seconds": round(time.monotonic() - began, 1),
             "changes": _changes(report),
@@ -111,18 +113,8 @@ def apply(project: Project, course_ids: list[str], steps: Steps, *, test: bool =
         list(pool.map(one, course_ids))
     document = {"courses": {course_id: outcomes[course_id] for course_id in course_ids}}
     if failures:
-        raise ApplyFailed(failures, document)
+        raise all_of(failures, document)
     return document
-
-
-class ApplyFailed(CoursehubError):
-    """At least one course failed; ``document`` tells of all."""
-
-    def __init__(self, failures: list[CoursehubError], document: dict[str, Any]) -> None:
-        super().__init__(
-            "; ".join(str(failure) for failure in failures), exit_code=max(failure.exit_code for failure in failures)
-        )
-        self.document = document
 
 
 def _apply_one(project: Project, course_id: str, steps: Steps, test: bool, notes: list[str]) -> Report:

@@ -9,8 +9,9 @@ from runner import checks, local
 from runner import course as courses
 from runner.cloud import Cloud, digitalocean_cloud
 from runner.console import Steps
+from runner.errors import CoursehubError
 from runner.project import Project
-from runner.verbs.session import local_machine, visit
+from runner.verbs.session import all_of, local_machine, visit
 
 
 def check(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
@@ -23,7 +24,18 @@ def check(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
 
 def status(project: Project, course_ids: list[str]) -> dict[str, Any]:
     """Each course's server: none, new, active or off. Starts nothing."""
-    return {"courses": [_status(project, course_id) for course_id in course_ids]}
+    rows, failures = [], []
+    for course_id in course_ids:
+        try:
+            rows.append(_status(project, course_id))
+        except CoursehubError as error:
+            failures.append(error)
+            unknown = {"cloud": None, "state": "unknown", "ip": None, "url": None, "size": None}
+            rows.append({"course": course_id, **unknown, "error": str(error)})
+    document = {"courses": rows}
+    if failures:
+        raise all_of(list({str(failure): failure for failure in failures}.values()), document)
+    return document
 
 
 def _status(project: Project, course_id: str) -> dict[str, Any]:

@@ -7,16 +7,19 @@ import itertools
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from runner import course as courses
 from runner import local, lock, pillar
 from runner.access import Access
 from runner.checks import Target
 from runner.cloud import Cloud, Server, Zone, digitalocean_cloud, tag_of, zone_among
-from runner.course import Course
+from runner.course import Course, People
 from runner.errors import USAGE, CoursehubError
 from runner.passwords import Passwords
+from runner.people import people_of
 from runner.project import Project
 
 #: The account that looks at the hub as a student would; it belongs to no person.
@@ -49,6 +52,11 @@ class Session:
     def url(self) -> str:
         """Where students go."""
         return f"https://{self.course.domain}/"
+
+    @cached_property
+    def people(self) -> People:
+        """Who is in the course; a class list is decrypted for it. Raises CoursehubError when that cannot be."""
+        return people_of(self.project, self.course_id, self.course)
 
     def at(self, *keys: str) -> str:
         """``file:line`` of one of the course's keys."""
@@ -130,7 +138,7 @@ class Session:
 
     def write_pillar(self, ip: str) -> None:
         """Write what the server's pillar needs to know of this computer and of the cloud."""
-        accounts = [person.account for person in self.course.people.everyone()]
+        accounts = [person.account for person in self.people.everyone()]
         pillar.write_runtime(
             self.project,
             self.course_id,
@@ -219,6 +227,12 @@ def ensure_lock(session: Session) -> None:
     """Lock the course's packages at the first use; refuse a lock that does not fit them any more."""
     line = courses.source(session.project, session.course_id).line(("course", "packages"))
     lock.ensure_lock(session.course_id, session.course.packages, session.project.root, line=line)
+
+
+def all_of(failures: list[CoursehubError], document: dict[str, Any]) -> CoursehubError:
+    """One error for several courses' with the document of all."""
+    lines = "; ".join(map(str, failures))
+    return CoursehubError(lines, exit_code=max(failure.exit_code for failure in failures), document=document)
 
 
 def check_order(session: Session) -> None:

@@ -20,34 +20,47 @@ from runner.verbs.session import Session, check_order, connect, ensure_lock, nee
 
 
 def up(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
-    """Make the course's server, configure it, look at it from outside. Goes on where an earlier run ended."""
-    with claim(project, course_id, "up"):
-        with steps.step("server", "server") as progress:
-            session = connect(project, course_id, progress if steps.console.is_terminal else steps.say)
-            ensure_lock(session)
-            if session.local:
-                local.prepare_image(session.course.image, progress)
-            server = make_server(session, progress)
-            session.write_pillar(str(server.ip))
-        try:
-            report = converge(session, server, steps)
-        except StatesFailed as failure:
-            raise UpFailed(str(failure), _document(session, server, steps, failure.report, [])) from failure
-        with steps.step("checks", "look from outside") as progress:
-            looked = checks.look(session.target(server), progress)
-    document = _document(session, server, steps, report, looked)
-    bad = [check for check in looked if not check.ok]
-    if bad:
-        raise UpFailed(f"{course_id}: the hub runs but {bad[0].name} is not right: {bad[0].detail}", document)
+    """Make the course's server, configure it, look at it from outside. Goes on where an earlier run ended.
+
+    An error carries as much of the document as there is by then.
+    """
+    document: dict[str, Any] = {"course": course_id}
+    try:
+        with claim(project, course_id, "up"):
+            _up(project, course_id, steps, document)
+    except CoursehubError as error:
+        error.document = {**document, "seconds": _seconds(steps)}
+        raise
     return document
 
 
-class UpFailed(CoursehubError):
-    """States failed, or the look from outside found something; the document is complete all the same."""
-
-    def __init__(self, message: str, document: dict[str, Any]) -> None:
-        super().__init__(message)
-        self.document = document
+def _up(project: Project, course_id: str, steps: Steps, document: dict[str, Any]) -> None:
+    with steps.step("server", "server") as progress:
+        session = connect(project, course_id, progress if steps.console.is_terminal else steps.say)
+        document |= _of_course(session)
+        ensure_lock(session)
+        if session.local:
+            local.prepare_image(session.course.image, progress)
+        server = make_server(session, progress)
+        document |= {
+            "server": {key: value for key, value in asdict(server).items() if key != "state"},
+            "notes": session.notes(server),
+            "checks": [],
+        }
+        session.write_pillar(str(server.ip))
+        document["signin"] = _signin(session)
+    try:
+        report = converge(session, server, steps)
+    except StatesFailed as failure:
+        document["highstate"] = _highstate(failure.report, steps)
+        raise
+    document["highstate"] = _highstate(report, steps)
+    with steps.step("checks", "look from outside") as progress:
+        looked = checks.look(session.target(server), progress)
+    document |= {"checks": [asdict(check) for check in looked], "seconds": _seconds(steps)}
+    bad = [check for check in looked if not check.ok]
+    if bad:
+        raise CoursehubError(f"{course_id}: the hub runs but {bad[0].name} is not right: {bad[0].detail}")
 
 
 def make_server(session: Session, progress: Progress) -> Server:
@@ -89,31 +102,30 @@ def _order(session: Session, progress: Progress) -> None:
     )
 
 
-def _document(
-    session: Session, server: Server, steps: Steps, report: Report, looked: list[checks.Check]
-) -> dict[str, Any]:
-    professor = session.course.people.professors[0].account
-    passwords = Passwords(session.project, session.course_id)
-    # Only the embedded cloud's hub is reachable from this computer alone; elsewhere a password stays in its file.
-    shown = passwords.read()[professor].clear if session.local else f"see {session.project.shown(passwords.path)}"
+def _of_course(session: Session) -> dict[str, Any]:
     return {
-        "course": session.course_id,
         "cloud": session.course.cloud,
-        "server": {key: value for key, value in asdict(server).items() if key != "state"},
         "url": session.url,
         "hostname": session.course.domain,
         "ca_bundle": str(session.ca_bundle) if session.ca_bundle else None,
-        "signin": {"username": professor, "password": shown},
-        "highstate": {**summary(report), "seconds": round(steps.seconds["highstate"], 1)},
-        "checks": [asdict(check) for check in looked],
-        "notes": session.notes(server),
-        "seconds": {
-            "server": round(steps.seconds["server"], 1),
-            "highstate": round(steps.seconds["highstate"], 1),
-            "checks": round(steps.seconds.get("checks", 0.0), 1),
-            "total": round(steps.total, 1),
-        },
     }
+
+
+def _signin(session: Session) -> dict[str, str]:
+    professor = session.people.professors[0].account
+    passwords = Passwords(session.project, session.course_id)
+    # Only the embedded cloud's hub is reachable from this computer alone; elsewhere a password stays in its file.
+    shown = passwords.read()[professor].clear if session.local else f"see {session.project.shown(passwords.path)}"
+    return {"username": professor, "password": shown}
+
+
+def _highstate(report: Report, steps: Steps) -> dict[str, Any]:
+    return {**summary(report), "seconds": round(steps.seconds["highstate"], 1)}
+
+
+def _seconds(steps: Steps) -> dict[str, float]:
+    spent = {key: round(steps.seconds.get(key, 0.0), 1) for key in ("server", "highstate", "checks")}
+    return {**spent, "total": round(steps.total, 1)}
 
 
 def explain(document: dict[str, Any], project: Project) -> list[str]:
@@ -128,7 +140,7 @@ def explain(document: dict[str, Any], project: Project) -> list[str]:
         f"{document['highstate']['total']} states changed), look from outside {seconds['checks']} s, "
         f"together {seconds['total']} s",
     ]
-    lines += [f"  note: {note}" for note in document["notes"]]
+    lines += notes(document)
     if document["ca_bundle"]:
         lines += [
             "  This hub's certificate comes from a test authority. To open it in a browser on this computer, trust",
@@ -136,6 +148,11 @@ def explain(document: dict[str, Any], project: Project) -> list[str]:
             f"  Manage certificates; curl --cacert {document['ca_bundle']} {document['url']}",
         ]
     return lines
+
+
+def notes(document: dict[str, Any]) -> list[str]:
+    """The document's notes as lines."""
+    return [f"  note: {note}" for note in document.get("notes", ())]
 
 
 def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:

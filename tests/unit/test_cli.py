@@ -118,6 +118,10 @@ def test_a_wrong_command_line_is_one_line_and_exit_2(
     assert says in ended.line
     assert ended.line.startswith("coursehub: ")
     assert ended.out == ""
+    # A script gets the same line as a document.
+    with_json = coursehub(*arguments, "--json")
+    assert with_json.code == 2
+    assert with_json.document["error"] == with_json.line.removeprefix("coursehub: ")
 
 
 def test_help_names_every_verb(coursehub: Any) -> None:
@@ -135,6 +139,56 @@ def test_verbs_that_need_a_server_say_so(coursehub: Any, project: Project, verb:
     ended = coursehub(*verb)
     assert ended.code == 1
     assert "has no server; run 'coursehub up phys'" in ended.line
+
+
+@pytest.mark.parametrize("verb", [("check",), ("ssh",), ("logs",), ("lock",), ("down", "--yes"), ("up",)])
+def test_json_of_a_verb_that_fails(coursehub: Any, project: Project, verb: tuple[str, ...]) -> None:
+    set_value(project, "contact:", "contakt:")
+    ended = coursehub(verb[0], "phys", *verb[1:], "--json")
+    assert ended.code == 2
+    assert ended.document["course"] == "phys"
+    assert "did you mean contact?" in ended.document["error"]
+
+
+def test_up_says_what_it_has_when_it_fails(coursehub: Any, api: Api) -> None:
+    ended = coursehub("up", "phys", "--json")
+    assert ended.code == 1
+    assert "SSH on 127.0.0.9 does not answer" in ended.document["error"]
+    assert (ended.document["course"], ended.document["url"]) == ("phys", "https://phys.coursehub.test/")
+    assert ended.document["seconds"]["server"] >= 1
+    for name in ("ssh", "logs"):
+        ended = coursehub(name, "phys", "--json")
+        assert "SSH to 127.0.0.9 failed" in ended.document["error"]
+    api.ok("DELETE", f"droplets?tag_name={tag_of('phys')}")
+    assert "has no server" in coursehub("check", "phys", "--json").document["error"]
+
+
+def test_status_tells_of_all_courses_though_one_cannot_be_asked(coursehub: Any, project: Project) -> None:
+    project.course_file("wave").write_text(
+        project.course_file("phys").read_text(encoding="utf-8").replace("cloud: digitalocean", "cloud: local"), "utf-8"
+    )
+    ended = coursehub("status", "--json")
+    assert (ended.code, ended.document["error"]) == (2, ended.line.removeprefix("coursehub: "))
+    assert [(row["course"], row["state"]) for row in ended.document["courses"]] == [
+        ("phys", "unknown"),
+        ("wave", "none"),
+    ]
+    assert "phys                 unknown" in coursehub("status").out
+
+
+def test_an_error_of_our_own_is_a_line_and_a_file(
+    coursehub: Any, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(cli.courses, "course_ids", broken)
+    ended = coursehub("apply", "--all", "--json")
+    assert ended.code == 1
+    assert ended.document["error"].startswith("an error of coursehub's own (ZeroDivisionError: a bug)")
+    log = project.state / "error.log"
+    assert "Traceback" in log.read_text(encoding="utf-8")
+    assert log.stat().st_mode & 0o077 == 0
 
 
 def test_apply_plan_and_check_without_a_server(coursehub: Any, api: Api) -> None:
