@@ -5,7 +5,8 @@ include:
   - uv
 
 {%- for name, imports, npm in [
-    ('hub', ['jupyterhub.app', 'systemdspawner', 'jupyterhub_idle_culler', 'pamela', 'sqlalchemy.dialects.sqlite'], []),
+    ('hub', ['jupyterhub.app', 'systemdspawner', 'jupyterhub_idle_culler', 'pamela', 'sqlalchemy.dialects.sqlite',
+             'oauthenticator.google', 'oauthenticator.azuread', 'ltiauthenticator.lti13.auth'], []),
     ('proxy', [], ['salt://jupyterhub/files/proxy/package.json', 'salt://jupyterhub/files/proxy/package-lock.json']),
 ] %}
 
