@@ -74,6 +74,8 @@ def issue(config: Any, cert: ModuleType, names: list[str], days: int = 90, direc
         check=True,
         capture_output=True,
     )  # fmt: skip
+    for name in ("cert", "chain"):
+        (config.lineage / f"{name}.pem").write_bytes((config.lineage / "fullchain.pem").read_bytes())
     renewal = cert.LETSENCRYPT / "renewal"
     renewal.mkdir(parents=True, exist_ok=True)
     (renewal / "hub.example.org.conf").write_text(f"[renewalparams]\nserver = {directory or config.directory}\n")
@@ -347,3 +349,67 @@ def test_an_account_that_the_ca_forgot_is_made_anew(
     assert "accountDoesNotExist" in cert.ask_ca(config, config.names, force=False), (
         "it is tried anew once, not for ever"
     )
+
+
+@pytest.fixture
+def certbot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program to be written by the test, which is found instead of certbot."""
+    program = tmp_path / "path" / "certbot"
+    program.parent.mkdir()
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    return program
+
+
+#: As certbot does: a name that is taken, by a broken certificate too, is not taken again.
+LIKE_CERTBOT = """#!/bin/sh
+cd {letsencrypt} && mkdir -p renewal live archive
+name=hub.example.org
+if [ -e renewal/$name.conf ] || [ -e live/$name ] || [ -e archive/$name ]; then name=$name-0001; fi
+mkdir -p live/$name archive/$name
+for kind in cert privkey chain fullchain; do echo new > live/$name/$kind.pem; done
+echo '[renewalparams]' > renewal/$name.conf
+"""
+
+
+@pytest.mark.parametrize("killed", ["at once", "in the middle", "before the end", "links only"])
+def test_a_certificate_that_a_kill_left_half_made_is_made_anew_under_its_name(
+    cert: ModuleType, config: Any, certbot: Path, killed: str
+) -> None:
+    (cert.LETSENCRYPT / "renewal").mkdir(parents=True)
+    if killed in ("at once", "before the end"):
+        (cert.LETSENCRYPT / "renewal" / "hub.example.org.conf").touch()
+    if killed == "in the middle":
+        (cert.LETSENCRYPT / "archive" / "hub.example.org").mkdir(parents=True)
+    if killed == "before the end":
+        issue(config, cert, ["hub.example.org"])
+        (cert.LETSENCRYPT / "renewal" / "hub.example.org.conf").write_text("")
+    if killed == "links only":
+        config.lineage.mkdir(parents=True)
+        (config.lineage / "cert.pem").symlink_to("../../archive/hub.example.org/cert1.pem")
+    certbot.write_text(LIKE_CERTBOT.format(letsencrypt=cert.LETSENCRYPT))
+    certbot.chmod(0o755)
+    assert cert.half_made(config)
+    assert cert.ask_ca(config, config.names, force=False) == ""
+    assert (config.lineage / "fullchain.pem").read_text() == "new\n"
+    assert not (cert.LETSENCRYPT / "live" / "hub.example.org-0001").exists()
+
+
+def test_what_is_half_made_stays_while_no_other_comes(cert: ModuleType, config: Any, certbot: Path) -> None:
+    issue(config, cert, ["hub.example.org"])
+    (cert.LETSENCRYPT / "renewal" / "hub.example.org.conf").write_text("")
+    before = (config.lineage / "fullchain.pem").read_text()
+    certbot.write_text("#!/bin/sh\necho Error: the CA is down; exit 1\n")
+    certbot.chmod(0o755)
+    assert "the CA is down" in cert.ask_ca(config, config.names, force=False)
+    assert (config.lineage / "fullchain.pem").read_text() == before
+
+
+def test_a_whole_certificate_stays_where_it_is(cert: ModuleType, config: Any, certbot: Path) -> None:
+    assert not cert.half_made(config)
+    issue(config, cert, ["hub.example.org"])
+    assert not cert.half_made(config)
+    certbot.write_text("#!/bin/sh\nexit 0\n")
+    certbot.chmod(0o755)
+    inode = config.lineage.stat().st_ino
+    assert cert.ask_ca(config, config.names, force=True) == ""
+    assert config.lineage.stat().st_ino == inode
