@@ -352,5 +352,6 @@ def _role(text: str, number: int, notes: list[str]) -> Role | None:
 
 def _groups(text: str) -> tuple[str, ...]:
     slugs = (re.sub(r"[^a-z0-9]+", "-", part.casefold()).strip("-") for part in re.split(r"[,;|]", text))
-    named = (slug if slug[:1].isalpha() else f"group-{slug}" for slug in slugs if slug)
+    # Moodle writes "No groups" into the column.
+    named = (slug if slug[:1].isalpha() else f"group-{slug}" for slug in slugs if slug not in ("", "no-groups"))
     return tuple(dict.fromkeys(name[:23].rstrip("-") for name in named))
