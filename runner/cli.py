@@ -18,6 +18,7 @@ import click
 
 from runner import course as courses
 from runner.console import Steps, fail
+from runner.course import cli as course_file
 from runner.errors import FAILED, USAGE, CoursehubError
 from runner.local import cli as local_cloud
 from runner.project import Project, write_private
@@ -257,6 +258,7 @@ def lock(course: str, upgrade: bool, as_json: bool) -> None:
 
 
 cli.add_command(local_cloud.group(lambda: _project().state), "local")
+course_file.add_to(cli, _project)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

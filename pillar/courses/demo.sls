@@ -1,4 +1,5 @@
 #!yaml
+# yaml-language-server: $schema=../courses.schema.json
 # ENGR 114 at a made-up college: the course that `./coursehub up demo` brings up. All people are invented.
 # Change a line, then run `./coursehub plan demo` to see what it would do and `./coursehub apply demo` to do it.
 course:

@@ -62,7 +62,11 @@ Hostname = Annotated[
         "a full host name such as engr114.example.edu (small letters, no https://, no path)",
     ),
 ]
-Timezone = Annotated[str, AfterValidator(_timezone)]
+Timezone = Annotated[
+    str,
+    *text_like(r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$", "a time zone such as America/Los_Angeles"),
+    AfterValidator(_timezone),
+]
 Requirement = Annotated[
     str,
     *text_like(

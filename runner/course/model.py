@@ -18,7 +18,8 @@ class Limits(Facts):
     """What one person's server may use."""
 
     memory: Annotated[Amount, Field(examples=["1500M"])] = "1G"
-    """Memory of one person. At the limit the notebook's kernel ends; the person's server and everybody else go on."""
+    """Memory of one person. At the limit the notebook's kernel ends, which loses its variables and no file; the
+    person's server and everybody else go on."""
     cpu: Annotated[float, Field(gt=0, le=64, examples=[1.5])] = 1.0
     """Processor cores of one person; 0.5 is half a core, 2.0 are two."""
     tasks: Annotated[int, Field(ge=64, le=32768, examples=[512])] = 512
@@ -34,7 +35,7 @@ class Course(Facts):
     """The address that students type. A name below a domain that you own; with ``cloud: digitalocean`` and ``dns:
     cloud`` that domain's zone must be in the same account."""
     www: Annotated[bool, Field(examples=[False])] = True
-    """Whether www. before the address works too. It sends people on to the address itself."""
+    """Whether the address works with www. before it too. That sends people on to the address itself."""
     contact: Annotated[Email, Field(examples=["professor@example.edu"])]
     """Who hears from the certificate authority when a certificate is about to run out and could not be renewed."""
     cloud: Annotated[Literal["local", "digitalocean"], Field(examples=["digitalocean"])] = "local"
@@ -68,7 +69,7 @@ class Course(Facts):
     it had, and ``apply`` says which."""
     people: Annotated[
         People | None,
-        Field(examples=[{"professors": [{"account": "rivera", "name": "Elena Rivera"}], "students": []}]),
+        Field(examples=[{"professors": [{"account": "curie", "name": "Marie Curie"}], "students": []}]),
     ] = None
     """Who may sign in, by role; nobody else of the college can. Leave it out to keep the people in an encrypted class
     list (``./coursehub roster import COURSE FILE``): real names do not belong into git in clear."""

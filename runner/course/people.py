@@ -28,7 +28,7 @@ Account = Annotated[
     str,
     *text_like(
         r"^[a-z_][a-z0-9_-]{0,31}$",
-        "an account such as rivera (a small letter, then at most 31 small letters, digits, - and _)",
+        "an account such as curie (a small letter, then at most 31 small letters, digits, - and _)",
     ),
     AfterValidator(none_of(RESERVED, "this account belongs to the system; choose another")),
 ]
@@ -43,13 +43,13 @@ Team = Annotated[
 class Person(Facts):
     """Somebody of the course."""
 
-    account: Annotated[Account, Field(examples=["rivera"])]
+    account: Annotated[Account, Field(examples=["curie"])]
     """The Unix account, and the name to sign in with. Files belong to it, so it stays the same for the whole term."""
-    name: Annotated[Text, Field(examples=["Elena Rivera"])]
+    name: Annotated[Text, Field(examples=["Marie Curie"])]
     """The person's name, for your eyes: it stays in this file and never reaches the server."""
-    email: Annotated[Email | None, Field(examples=["rivera@example.edu"])] = None
+    email: Annotated[Email | None, Field(examples=["curie@example.edu"])] = None
     """The person's address at the college, by which class lists and sign-in services know them."""
-    login: Annotated[Text | None, Field(examples=["erivera1"])] = None
+    login: Annotated[Text | None, Field(examples=["mcurie1"])] = None
     """The person's login name at the college, where it is no email address."""
     number: Annotated[Text | None, Field(examples=["20067930"])] = None
     """The college's own number of the person, by which class lists know them. It never reaches the server."""
@@ -60,11 +60,11 @@ class Person(Facts):
 class People(Facts):
     """Who may sign in, by role; nobody else of the college can."""
 
-    professors: Annotated[list[Person], Field(min_length=1, examples=[[{"account": "rivera", "name": "Elena Rivera"}]])]
+    professors: Annotated[list[Person], Field(min_length=1, examples=[[{"account": "curie", "name": "Marie Curie"}]])]
     """Who teaches: sees who is there; starts, stops and opens students' servers. At least one."""
-    assistants: list[Person] = Field(default=[], examples=[[{"account": "okafor", "name": "Chidi Okafor"}]])
+    assistants: list[Person] = Field(default=[], examples=[[{"account": "noether", "name": "Emmy Noether"}]])
     """Who helps: sees the students; opens their servers."""
-    students: list[Person] = Field(default=[], examples=[[{"account": "abello", "name": "Amara Bello"}]])
+    students: list[Person] = Field(default=[], examples=[[{"account": "turing", "name": "Alan Turing"}]])
     """Who learns: sees only their own files and server."""
     guests: list[Person] = Field(default=[], examples=[[{"account": "visitor", "name": "Vera Visitor"}]])
     """Who only listens in (a guest auditor): may sign in and work, sees only their own files and server."""

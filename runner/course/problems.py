@@ -84,7 +84,8 @@ def explain(error: ErrorDetails) -> str:
     if error["type"] == "too_short":
         return f"{key}: wants at least {error['ctx']['min_length']} in its list; add one"
     if error["type"].endswith(_KIND) or error["type"].startswith(_KIND):
-        return f"{key}{shown}: {schema.wants(node)}{_hint(error, node)}; correct it"
+        hint = _hint(error, node)
+        return f"{key}{shown}: {schema.wants(node)}{hint}" + ("" if hint.endswith("?") else "; correct it")
     said = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if node.get("patternErrorMessage") == f"wants {said}":
         return f"{key}{shown}: wants {said}; correct it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,6 +47,12 @@ def _inline(node: Any, definitions: Schema) -> Any:
     if "$ref" in node:
         # What stands beside a reference is said of this key, and counts before what is said of the kind.
         node = {**definitions[node["$ref"].rpartition("/")[2]], **{k: v for k, v in node.items() if k != "$ref"}}
+    choices = node.get("anyOf", [])
+    if {"type": "null"} in choices and len(choices) == 2:
+        # A key that may be left out; a key that is written wants its value.
+        kind = next(one for one in choices if one != {"type": "null"})
+        node = {**kind, **{k: v for k, v in node.items() if k != "anyOf" and (k, v) != ("default", None)}}
+        return _inline(node, definitions)
     done: Schema = {}
     for key, value in node.items():
         if key == "title" and isinstance(value, str):
@@ -95,7 +102,6 @@ def walk(node: Schema | None = None, path: tuple[str, ...] = ()) -> Iterator[tup
 
 def wants(node: Schema) -> str:
     """What a key takes, in a teacher's words: `wants a whole number from 64 to 32768`."""
-    node = next((one for one in node.get("anyOf", [node]) if one.get("type") != "null"), node)
     if "enum" in node:
         return "wants one of " + ", ".join(map(str, node["enum"]))
     if "patternErrorMessage" in node:
@@ -115,6 +121,11 @@ def _bounds(node: Schema) -> str:
     above = f" above {node['exclusiveMinimum']}" if "exclusiveMinimum" in node else ""
     high = f" to {node['maximum']}" if "maximum" in node else ""
     return f"{low}{above}{high}".replace(".0", "")
+
+
+def first_sentence(node: Schema) -> str:
+    """What a key means, for a line of its own."""
+    return re.split(r"(?<=\.) (?=[A-Z`])", node.get("description", ""), maxsplit=1)[0]
 
 
 def example(node: Schema) -> str:

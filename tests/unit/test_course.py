@@ -59,7 +59,7 @@ def test_a_good_file_becomes_typed_facts(project: Project) -> None:
         ("cpu: 1.5", "cpu: 0.0", 10, "limits.cpu (0.0)"),
         ("domain: phys1.example.edu", "domain: https://phys1.example.edu/", 4, "wants a full host name"),
         ("Europe/Berlin", "Europe/Berlin2", 6, "nearest: Europe/Berlin"),
-        ("account: curie", "account: Marie.Curie", 14, "wants an account such as rivera"),
+        ("account: curie", "account: Marie.Curie", 14, "wants an account such as curie"),
         ("account: curie", "account: root", 14, "belongs to the system"),
         ("account: student1", "account: curie", 12, "the account curie is given twice"),
         ("  size: s-1vcpu-1gb", "  cloud: aws", 7, "cloud ('aws')"),
@@ -76,7 +76,7 @@ def test_a_good_file_becomes_typed_facts(project: Project) -> None:
         ('"Physics 1"', "{% if x %}", 3, "Jinja is not for course files"),
         ("course:", "kurs:", 2, "unknown key kurs; did you mean course?"),
         ('"Physics 1"', "2026-02-30", 1, "put the value in quotes"),
-        ("account: curie", 'account: "curie\\n"', 14, "wants an account such as rivera"),
+        ("account: curie", 'account: "curie\\n"', 14, "wants an account such as curie"),
     ],
 )
 def test_a_mistake_is_one_line_with_file_and_line(project: Project, old: str, new: str, line: int, says: str) -> None:

@@ -1,0 +1,112 @@
+"""docs/course-file.md: every key of the course file, made from the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runner.course import schema
+from runner.course.writing import compose
+
+_HEAD = """\
+# The course file
+
+<!-- Made by `./coursehub schema --write` from runner/course/; not to be edited. -->
+
+`pillar/courses/COURSE.sls` is the one file that you edit for a course. It is YAML: a key, a colon, a space, a value;
+what belongs below a key is indented with spaces by two more. Text with a colon or a `#` in it goes in quotes.
+
+    ./coursehub new COURSE               # asks, and writes a file that explains itself
+    ./coursehub new COURSE --from OLD    # next term's file: the old choices without the old class
+    ./coursehub validate                 # every mistake in every course file, with its line; changes nothing
+    ./coursehub plan COURSE              # what the server would become
+    ./coursehub apply COURSE             # do it
+
+A wrong file never reaches a server: each verb reads it first, and says the line, what is wrong and what may stand
+there.
+A complete example is [`pillar/courses/pillar.example`](../pillar/courses/pillar.example).
+
+**In an editor**: files made by `new` name their schema in the second line
+([`pillar/courses.schema.json`](../pillar/courses.schema.json)). VS Code with Red Hat's YAML extension then completes
+keys, explains them under the mouse and marks mistakes, once it knows that `.sls` is YAML: `"files.associations":
+{"pillar/courses/*.sls": "yaml"}` in its settings.
+
+"""
+
+
+def page() -> str:
+    """The page as Markdown."""
+    course = schema.node_at(("course",)) or {}
+    parts = [_HEAD + "\n".join(_overview(course)), *_sections(course, ())]
+    return "\n\n".join(parts) + "\n"
+
+
+def example() -> str:
+    """pillar/courses/pillar.example: a course file with every key, from the schema's own examples."""
+    course = schema.node_at(("course",)) or {}
+    return compose("COURSE", example_of(course))
+
+
+def example_of(node: schema.Schema, name: str = "") -> Any:
+    """A value with every key below ``node``, from the examples."""
+    properties = node.get("properties")
+    if properties:
+        return {below: example_of(found, below) for below, found in properties.items()}
+    value = node["examples"][0]
+    entries = node.get("items", {})
+    if "properties" in entries and name == _first_list_of(entries):
+        return [{**example_of(entries), **value[0]}, *value[1:]]
+    return value
+
+
+def _overview(course: schema.Schema) -> Iterator[str]:
+    yield "| key | default | in one sentence |"
+    yield "|---|---|---|"
+    for name, node in course["properties"].items():
+        yield f"| [`{name}`](#{name}) | {_default(name, node, course)} | {schema.first_sentence(node)} |"
+
+
+def _sections(node: schema.Schema, path: tuple[str, ...]) -> Iterator[str]:
+    for name, below in node.get("properties", {}).items():
+        yield _section(name, below, node, (*path, name))
+        yield from _sections(below, (*path, name))
+        entries = below.get("items", {})
+        if isinstance(entries, Mapping) and "properties" in entries and name == _first_list_of(entries):
+            yield from _sections(dict(entries), (*path, f"{name}[]"))
+
+
+def _first_list_of(entries: Mapping[str, Any]) -> str:
+    """The first key of the file whose list has such entries: lists of people are explained once."""
+    return next(path[-1] for path, node in schema.walk() if node.get("items") == entries)
+
+
+def _section(name: str, node: schema.Schema, parent: schema.Schema, path: tuple[str, ...]) -> str:
+    shown = ".".join(path)
+    facts = [f"- {kind(node)}", f"- default: {_default(name, node, parent)}"]
+    example = f"```yaml\n{compose_one(name, node)}\n```"
+    return "\n\n".join([f"{'#' * (1 + len(path))} {shown}", node["description"], "\n".join(facts), example])
+
+
+def compose_one(name: str, node: schema.Schema) -> str:
+    """The key with its first example, as it is typed into the file."""
+    lines = compose("x", {name: node["examples"][0]}).splitlines()
+    return "\n".join(line[2:] for line in lines[lines.index("course:") + 1 :] if not line.lstrip().startswith("#"))
+
+
+def kind(node: schema.Schema) -> str:
+    """What a key takes, for the page."""
+    if node.get("type") == "array":
+        each = schema.wants(node.get("items", {})).removeprefix("wants ")
+        return f"wants a list; each is {each}"
+    return schema.wants(node)
+
+
+def _default(name: str, node: schema.Schema, parent: schema.Schema) -> str:
+    if name in parent.get("required", []):
+        return "**must be given**"
+    value = node.get("default")
+    if isinstance(value, Mapping):
+        return "see below"
+    if value in ([], {}, "", None):
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"

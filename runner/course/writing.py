@@ -1,0 +1,69 @@
+"""A course file as text: the choices that were made, each below one line that says what it is."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from runner.course import schema
+
+#: How an editor finds the schema, from where course files are. #!yaml must be the first line: Salt looks for it.
+HEAD = """\
+#!yaml
+# yaml-language-server: $schema=../courses.schema.json
+# All that you decide about this course; docs/course-file.md has every key that may stand here.
+# After a change: `./coursehub validate {id}`, `./coursehub plan {id}` (what would it do?), `./coursehub apply {id}`.
+course:
+"""
+#: Room for a line below an indent; .yamllint allows 130.
+_WIDTH = 110
+
+
+def compose(course_id: str, choices: Mapping[str, Any]) -> str:
+    """The text of a course file that makes ``choices``: plain data as YAML gives it, not checked here."""
+    course = schema.node_at(("course",)) or {}
+    return HEAD.replace("{id}", course_id) + "\n".join(_mapping(course, choices, "  ")) + "\n"
+
+
+def _mapping(node: schema.Schema, choices: Mapping[str, Any], indent: str) -> Iterator[str]:
+    """Each choice in the order of the schema; what the schema does not know comes last and is told when it is read."""
+    known = node.get("properties", {})
+    for number, key in enumerate(sorted(choices, key=lambda key: list(known).index(key) if key in known else 999)):
+        below = known.get(key, {})
+        if number and indent == "  ":
+            yield ""
+        yield from _comment(below, indent)
+        yield from _entry(key, choices[key], below, indent)
+
+
+def _comment(node: schema.Schema, indent: str) -> Iterator[str]:
+    """The first sentence of what the schema says, and the allowed words where these are few."""
+    said = schema.first_sentence(node)
+    if "enum" in node:
+        said = f"{said} One of: {', '.join(node['enum'])}."
+    return iter(textwrap.wrap(said, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "))
+
+
+def _entry(key: str, value: Any, node: schema.Schema, indent: str) -> Iterator[str]:
+    if isinstance(value, Mapping) and value and "properties" in node:
+        yield f"{indent}{key}:"
+        yield from _mapping(node, value, indent + "  ")
+        return
+    line = f"{indent}{key}: {flow(value)}"
+    nested = isinstance(value, list) and any(isinstance(one, Mapping) for one in value)
+    if not isinstance(value, list) or not value or (len(line) <= _WIDTH and not nested):
+        yield line
+        if value == [] and node.get("examples"):
+            yield f"{indent}#  - {flow(node['examples'][0][0])}"
+        return
+    yield f"{indent}{key}:"
+    yield from (f"{indent}  - {flow(one)}" for one in value)
+
+
+def flow(value: Any) -> str:
+    """``value`` as YAML in one line."""
+    dumped = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**6)
+    return dumped.removesuffix("\n").removesuffix("\n...")

@@ -1,0 +1,326 @@
+"""``new``, ``validate`` and ``schema``: course files, and nothing else. No network, no cloud, no root."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from runner import lock
+from runner.course import COURSE_ID, Course, CourseFile, Source, course_ids, load, reference, schema
+from runner.course import source as source_of
+from runner.course.problems import Problem, find
+from runner.course.writing import compose
+from runner.errors import USAGE, CoursehubError
+from runner.local.catalog import IMAGE_NAMES, REGIONS, SIZES
+from runner.local.identity import ZONE
+from runner.project import Project
+
+Choices = dict[str, Any]
+#: Asks a person for one thing: its name, the question, the default or None, and what says whether an answer is wrong.
+Ask = Callable[[str, str, str | None, Callable[[str], str | None]], str]
+
+#: What ``new`` asks for, in this order; the first four have no default that could be right.
+QUESTIONS = {
+    "title": "What is the course called?",
+    "domain": "Which address will students type? (a name such as engr114.example.edu)",
+    "contact": "Your email address (the certificate authority writes there if something is wrong)",
+    "professor": "Your name",
+    "account": "Your account, to sign in with",
+    "cloud": "Where is the server made? (local: this computer, for trying out; digitalocean: a droplet)",
+    "size": "How big is it? (the cloud's own word)",
+    "timezone": "In which time zone is the class?",
+    "packages": "Which Python packages? (separated by commas; may be empty)",
+}
+REQUIRED = ("title", "domain", "contact", "professor")
+#: What belongs to one term only: announcements and people.
+_OF_ONE_TERM = ("message",)
+
+SCHEMA = Path("pillar/courses.schema.json")
+REFERENCE = Path("docs/course-file.md")
+EXAMPLE = Path("pillar/courses/pillar.example")
+
+
+def validate(project: Project, wanted: list[str]) -> dict[str, Any]:
+    """Every mistake of the named course files, of all without a name."""
+    looked = [(course_id, _problems(project, course_id)) for course_id in wanted or course_ids(project)]
+    stray = [] if wanted else list(_stray(project))
+    return {
+        "ok": not stray and not any(found for _, found in looked),
+        "courses": [
+            {
+                "course": course_id,
+                "file": project.shown(project.course_file(course_id)),
+                "ok": not found,
+                "errors": [asdict(one) for one in found],
+            }
+            for course_id, found in looked
+        ],
+        "errors": [asdict(one) for one in stray],
+    }
+
+
+def _stray(project: Project) -> Iterator[Problem]:
+    """Files that look like course files and are none: nothing would ever read them."""
+    for path in sorted(project.courses.glob("*.y*ml")):
+        message = "a course file's name ends in .sls; rename it"
+        yield Problem(project.shown(path), 1, "", message)
+
+
+def _problems(project: Project, course_id: str) -> list[Problem]:
+    shown = project.shown(project.course_file(course_id))
+    if not COURSE_ID.fullmatch(course_id) and project.course_file(course_id).is_file():
+        message = "a course's file is called by at most 31 small letters, digits and -, a letter first; rename it"
+        return [Problem(shown, 1, "", message)]
+    try:
+        source = source_of(project, course_id)
+    except CoursehubError as error:
+        if not project.course_file(course_id).is_file():
+            raise
+        return [_told(str(error), shown)]
+    found = find(source)
+    if found:
+        return found
+    course = CourseFile.model_validate(source.data).course
+    found = [
+        Problem(shown, source.line(("course", key)), key, f"{message}; correct it")
+        for key, message in _of_this_computer(course)
+    ]
+    return [*found, *_of_the_lock(project, course_id, course, source)]
+
+
+def _told(message: str, shown: str) -> Problem:
+    """An error that already says ``file:line: what`` as a Problem."""
+    match = re.match(rf"{re.escape(shown)}:(\d+): (.*)", message)
+    return Problem(shown, int(match[1]), "", match[2]) if match else Problem(shown, 1, "", message)
+
+
+def _of_this_computer(course: Course) -> Iterator[tuple[str, str]]:
+    """What only the local cloud can say without a network: a real cloud's sizes are asked for by ``up``."""
+    if course.cloud != "local":
+        return
+    for key, known in (("size", SIZES), ("region", REGIONS), ("image", IMAGE_NAMES)):
+        value = getattr(course, key)
+        if value not in known:
+            near = difflib.get_close_matches(value, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+            yield key, f"{key} ({value!r}): the local cloud has none such; {hint}"
+    if course.dns == "cloud" and not course.domain.endswith(f".{ZONE}"):
+        yield "domain", f"domain ({course.domain!r}): with cloud: local the address ends in .{ZONE}"
+
+
+def _of_the_lock(project: Project, course_id: str, course: Course, source: Source) -> list[Problem]:
+    line = source.line(("course", "packages"))
+    try:
+        if lock.lock_path(course_id, project.root).is_file():
+            lock.ensure_lock(course_id, course.packages, project.root, line=line)
+        else:
+            lock.parse_packages(course.packages, source.at("course", "packages"))
+    except CoursehubError as error:
+        return [_told(str(error), source.shown)]
+    return []
+
+
+def new(project: Project, course_id: str, answers: Mapping[str, Any], old: str | None, ask: Ask | None) -> Choices:
+    """Write a course file from ``answers``, from an old course, or from what a person at a terminal says.
+
+    ``ask`` is None where nobody can be asked. Raises CoursehubError (2) when the file is there already, an answer is
+    wrong or one is missing; then nothing was written.
+    """
+    if not COURSE_ID.fullmatch(course_id):
+        raise CoursehubError(
+            f"{course_id!r} cannot name a course; take at most 31 small letters, digits and -, a letter first",
+            exit_code=USAGE,
+        )
+    path = project.course_file(course_id)
+    if path.exists():
+        raise CoursehubError(f"{project.shown(path)} is there already; edit it, or take another name", exit_code=USAGE)
+    given = {key: value for key, value in answers.items() if value is not None}
+    if old:
+        choices, left = _from_old(project, old)
+        choices |= _choices(given, choices)
+    else:
+        choices, left = _choices(_all_answers(given, ask), {}), []
+    text = compose(course_id, choices)
+    source = Source(path, project.shown(path), text)
+    _refuse(choices)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as handle:
+            handle.write(text)
+    except FileExistsError:
+        raise CoursehubError(f"{source.shown} is there already; take another name", exit_code=USAGE) from None
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return {
+        "course": course_id,
+        "file": source.shown,
+        "look_at": [*left, *_to_look_at(project, source, old, given)],
+        "next": [f"./coursehub validate {course_id}", f"./coursehub up {course_id}"],
+    }
+
+
+def _all_answers(given: Choices, ask: Ask | None) -> Choices:
+    missing = [key for key in REQUIRED if key not in given]
+    if not missing:
+        return given
+    if ask is None:
+        flags = ", ".join(f"--{key}" for key in missing)
+        raise CoursehubError(f"{flags} must be given; or run it in a terminal and it asks", exit_code=USAGE)
+    _refuse(_choices(given, {}), only=given)
+    answers = dict(given)
+    for key, question in QUESTIONS.items():
+        if key not in answers:
+            answers[key] = ask(key, question, _default(key, answers), lambda answer, key=key: _wrong(key, answer))  # type: ignore[misc]
+    return answers
+
+
+def _default(key: str, answers: Choices) -> str | None:
+    """What a bare Return means; None where only the teacher can know."""
+    if key == "account":
+        return account_of(answers["professor"]) or None
+    if key == "timezone":
+        return _own_timezone()
+    if key == "packages":
+        return ""
+    return None if key in REQUIRED else str((schema.node_at(("course", key)) or {})["default"])
+
+
+def _own_timezone() -> str:
+    try:
+        here = Path("/etc/timezone").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        here = ""
+    return here if _wrong("timezone", here) is None else "Etc/UTC"
+
+
+def _wrong(key: str, answer: str) -> str | None:
+    """What is wrong with one answer, or None."""
+    return next(iter(_messages(_choices({key: answer}, {}), only={key})), None)
+
+
+def account_of(name: str) -> str:
+    """A proposal for a person's account: the last name in small ASCII letters; empty where there are none."""
+    last = name.split()[-1:]
+    plain = unicodedata.normalize("NFKD", "".join(last)).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]", "", plain.lower()).lstrip("0123456789")[:32]
+
+
+def _choices(given: Choices, old: Choices) -> Choices:
+    """Answers as the file's own keys, with what a new file shows besides."""
+    made = {key: value for key, value in given.items() if key not in ("professor", "account", "packages")}
+    if "packages" in given:
+        packages = given["packages"]
+        made["packages"] = _list(packages) if isinstance(packages, str) else list(packages)
+    if "professor" in given or "account" in given:
+        name = given.get("professor", "A professor")
+        made["people"] = {"professors": [{"account": given.get("account") or account_of(name), "name": name}]}
+        made["people"] |= {"assistants": [], "students": []}
+    if old:
+        return made
+    course = schema.node_at(("course",)) or {}
+    shown = {key: course["properties"][key]["default"] for key in ("cloud", "size", "timezone", "packages", "imports")}
+    return {**shown, "limits": {"memory": "1G", "cpu": 1.0}, **made}
+
+
+def _list(text: str) -> list[str]:
+    """``numpy, pandas>=2,<3`` as a list: a comma before a comparison belongs to the package."""
+    return [one.strip() for one in re.split(r",(?!\s*[<>=!~])|\s*\n\s*", text) if one.strip()]
+
+
+def _messages(choices: Choices, only: Mapping[str, Any] | set[str] | None) -> Iterator[str]:
+    """What is wrong with choices that are not in a file yet, each named by its flag."""
+    from pydantic import ValidationError
+
+    from runner.course.problems import explain
+
+    try:
+        CourseFile.model_validate({"course": choices})
+    except ValidationError as failure:
+        for error in failure.errors():
+            key = _flag(error["loc"][1:])
+            if only is None or key in only:
+                yield f"--{key}{explain(error).removeprefix(_said_key(error['loc']))}"
+
+
+def _flag(location: tuple[str | int, ...]) -> str:
+    if location[:1] == ("people",):
+        return "professor" if location[-1] == "name" else "account"
+    return str(location[0]) if location else "title"
+
+
+def _said_key(location: tuple[str | int, ...]) -> str:
+    from runner.course.problems import key_of
+
+    return key_of(location)
+
+
+def _refuse(choices: Choices, only: Mapping[str, Any] | None = None) -> None:
+    wrong = list(_messages(choices, only))
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise CoursehubError(f"{wrong[0]}{more}; nothing was written", exit_code=USAGE)
+
+
+def _from_old(project: Project, old: str) -> tuple[Choices, list[str]]:
+    """An old course's choices without its class, and what was left out. The professors stay: a file without is none."""
+    load(project, old)
+    choices = dict(source_of(project, old).data["course"])
+    shown = project.shown(project.course_file(old))
+    people = choices.pop("people", None)
+    left = [f"people: the class of {shown} is left out; import or write the new one"]
+    if people:
+        choices["people"] = {"professors": people["professors"], "assistants": [], "students": []}
+        left = [f"people: the class of {shown} is left out, its professors stay; import or write the new one"]
+    page = dict(choices.get("page") or {})
+    for key in _OF_ONE_TERM:
+        if page.pop(key, None) is not None:
+            left.append(f"page.{key}: the old one is left out")
+            choices["page"] = page
+    return choices, left
+
+
+def _to_look_at(project: Project, source: Source, old: str | None, given: Choices) -> Iterator[str]:
+    """What a program cannot decide: lines that name the place in the new file."""
+    course = source.data["course"]
+    if not old:
+        yield f"{source.at('course', 'people')}: people: add the class"
+        if course["cloud"] == "local" and not course["domain"].endswith(f".{ZONE}"):
+            yield f"{source.at('course', 'domain')}: domain: with cloud: local the address ends in .{ZONE}"
+        return
+    if "title" not in given:
+        yield f"{source.at('course', 'title')}: title: still that of {old}"
+    if "domain" not in given:
+        yield (
+            f"{source.at('course', 'domain')}: domain: still that of {old}; "
+            f"run ./coursehub down {old} before this one is brought up, or take another"
+        )
+    newest = (schema.node_at(("course", "image")) or {})["default"]
+    if course.get("image", newest) != newest:
+        yield f"{source.at('course', 'image')}: image: the newest is {newest}"
+    if course.get("packages"):
+        yield (
+            f"{source.at('course', 'packages')}: packages: their newest versions that fit are taken at the first up, "
+            f"not those of {project.shown(lock.lock_path(old, project.root))}"
+        )
+
+
+def write_schema(project: Project) -> dict[str, Any]:
+    """Bring the files that are made from the typed model up to date."""
+    written = []
+    for path, text in generated().items():
+        target = project.root / path
+        if not target.is_file() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8")
+            written.append(str(path))
+    return {"written": written}
+
+
+def generated() -> dict[Path, str]:
+    """Each generated file of the repository with the text that it must have."""
+    return {SCHEMA: schema.text(), REFERENCE: reference.page(), EXAMPLE: reference.example()}

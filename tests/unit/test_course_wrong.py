@@ -1,0 +1,238 @@
+"""For each key of the course file a wrong value, and the very line that the teacher reads."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from runner import course
+from runner.course import reference, schema
+from runner.course.problems import find
+from runner.course.source import Source
+from runner.course.writing import compose, flow
+from runner.errors import CoursehubError
+from runner.project import Project
+
+pytestmark = pytest.mark.unit
+
+TEXT = "wants one line of text, 1 to 200 characters, in quotes; correct it"
+LIST = "wants a list (a line with '- ' for each); correct it"
+BELOW = "wants keys and values below it; correct it"
+AMOUNT = "wants an amount such as 512M or 2G; correct it"
+PACKAGE = "wants a package with an optional version, such as numpy or 'numpy>=2,<3'; correct it"
+SLUG = "wants a word of the cloud's own, such as s-4vcpu-8gb or sfo3; correct it"
+HOST = "wants a full host name such as engr114.example.edu (small letters, no https://, no path); correct it"
+MODULE = "wants a module as Python's import takes it, such as numpy or matplotlib.pyplot; correct it"
+ACCOUNT = "wants an account such as curie (a small letter, then at most 31 small letters, digits, - and _); correct it"
+EMAIL = "wants an email address such as professor@example.edu; correct it"
+IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
+
+#: Key: wrong values with what is said of each. "[]" is an entry of a list, ROLE each list of people.
+WRONG: dict[str, list[tuple[Any, str]]] = {
+    "title": [
+        (114, f"title (114): {TEXT.replace('; correct', '; put it in quotes; correct')}"),
+        ("two\tcolumns", f"title ('two\\tcolumns'): {TEXT}"),
+        (" ", f"title (' '): {TEXT}"),
+        (["a"], f"title: {TEXT}"),
+    ],
+    "domain": [
+        ("https://a.example.edu/", f"domain ('https://a.example.edu/'): {HOST}"),
+        ("Example.edu", f"domain ('Example.edu'): {HOST}"),
+        ("localhost", f"domain ('localhost'): {HOST}"),
+    ],
+    "www": [("no", "www ('no'): wants true or false; correct it"), (1, "www (1): wants true or false; correct it")],
+    "contact": [("professor", f"contact ('professor'): {EMAIL}")],
+    "cloud": [
+        ("digitalocaen", "cloud ('digitalocaen'): wants one of local, digitalocean; did you mean digitalocean?"),
+        ("aws", "cloud ('aws'): wants one of local, digitalocean; correct it"),
+    ],
+    "dns": [("hand", "dns ('hand'): wants one of cloud, manual; correct it")],
+    "region": [("San Francisco", f"region ('San Francisco'): {SLUG}")],
+    "size": [
+        ("8GB", f"size ('8GB'): {SLUG}"),
+        (8, f"size (8): {SLUG.replace('; correct', '; put it in quotes; correct')}"),
+    ],
+    "image": [
+        ("debian-13", f"image ('debian-13'): wants one of {IMAGES}; did you mean debian-13-x64?"),
+        ("windows", f"image ('windows'): wants one of {IMAGES}; correct it"),
+    ],
+    "timezone": [
+        ("Europe/Berlim", "timezone ('Europe/Berlim'): not a time zone; nearest: Europe/Berlin; correct it"),
+        ("UTC+1", "timezone ('UTC+1'): wants a time zone such as America/Los_Angeles; correct it"),
+    ],
+    "limits": [("much", f"limits ('much'): {BELOW}")],
+    "limits.memory": [("lots", f"limits.memory ('lots'): {AMOUNT}"), (512, f"limits.memory (512): {AMOUNT}")],
+    "limits.cpu": [
+        ("fast", "limits.cpu ('fast'): wants a number above 0 to 64; correct it"),
+        (0, "limits.cpu (0): wants a number above 0 to 64; correct it"),
+        (65, "limits.cpu (65): wants a number above 0 to 64; correct it"),
+    ],
+    "limits.tasks": [
+        (12, "limits.tasks (12): wants a whole number from 64 to 32768; correct it"),
+        (64.5, "limits.tasks (64.5): wants a whole number from 64 to 32768; correct it"),
+    ],
+    "upload_limit": [("100 MB", f"upload_limit ('100 MB'): {AMOUNT}")],
+    "idle_after": [
+        (1, "idle_after (1): wants a whole number from 5 to 10080; correct it"),
+        ("2h", "idle_after ('2h'): wants a whole number from 5 to 10080; correct it"),
+    ],
+    "packages": [
+        ("numpy", f"packages ('numpy'): {LIST}"),
+        (["numpy", "pandas; rm -rf /"], f"packages.2 ('pandas; rm -rf /'): {PACKAGE}"),
+        (["git+https://example.edu/x.git"], f"packages.1 ('git+https://example.edu/x.git'): {PACKAGE}"),
+    ],
+    "imports": [
+        ("numpy", f"imports ('numpy'): {LIST}"),
+        (["os; import sys"], f"imports.1 ('os; import sys'): {MODULE}"),
+    ],
+    "people": [("everybody", f"people ('everybody'): {BELOW}")],
+    "people.ROLE": [("rivera", f"people.ROLE ('rivera'): {LIST}"), (["rivera"], f"people.ROLE.1 ('rivera'): {BELOW}")],
+    "people.ROLE[].account": [
+        ("Elena.Rivera", f"people.ROLE.1.account ('Elena.Rivera'): {ACCOUNT}"),
+        ("root", "people.ROLE.1.account ('root'): this account belongs to the system; choose another; correct it"),
+    ],
+    "people.ROLE[].name": [("", f"people.ROLE.1.name (''): {TEXT}")],
+    "people.ROLE[].email": [("rivera", f"people.ROLE.1.email ('rivera'): {EMAIL}")],
+    "people.ROLE[].login": [("", f"people.ROLE.1.login (''): {TEXT}")],
+    "people.ROLE[].number": [
+        (20067930, f"people.ROLE.1.number (20067930): {TEXT.replace('; correct', '; put it in quotes; correct')}")
+    ],
+    "people.ROLE[].groups": [
+        ("team-1", f"people.ROLE.1.groups ('team-1'): {LIST}"),
+        (
+            ["Team 1"],
+            "people.ROLE.1.groups.1 ('Team 1'): wants a team's short name: small letters, digits and -, at most 23; "
+            "correct it",
+        ),
+    ],
+}
+#: What a pattern cannot say: these a JSON schema lets through.
+ONLY_OURS = ("not a time zone", "belongs to the system", "wants one line of text")
+ROLES = tuple((schema.node_at(("course", "people")) or {})["properties"])
+EXAMPLE = yaml.safe_load(reference.example())["course"]
+
+
+def written(path: tuple[str, ...]) -> str:
+    """A key's path as the table above has it."""
+    shown = ".".join(path[1:]).replace(".[]", "[]")
+    for role in ROLES:
+        shown = shown.replace(f"people.{role}", "people.ROLE")
+    return shown
+
+
+def cases() -> list[Any]:
+    found = []
+    for key, values in WRONG.items():
+        for role in ROLES if "ROLE" in key else ("",):
+            for value, says in values:
+                name = key.replace("ROLE", role)
+                found.append(pytest.param(name, value, says.replace("ROLE", role), id=f"{name}={value!r}"[:60]))
+    return found
+
+
+def with_value(key: str, value: Any) -> dict[str, Any]:
+    """The example of all keys with another value for one."""
+    choices = copy.deepcopy(EXAMPLE)
+    *above, last = key.replace("[]", ".0").split(".")
+    place: Any = choices
+    for part in above:
+        place = place[int(part) if part.isdigit() else part]
+    place[last] = value
+    return choices
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "pillar" / "courses").mkdir(parents=True)
+    return Project(tmp_path)
+
+
+def test_no_key_lacks_a_wrong_value() -> None:
+    keys = {written(path) for path, _ in schema.walk()} - {""}
+    assert keys - set(WRONG) == set(), "add a wrong value, and the line that the teacher reads, to WRONG"
+    assert set(WRONG) - keys == set(), "these keys are gone"
+
+
+@pytest.mark.parametrize(("key", "value", "says"), cases())
+def test_a_wrong_value_is_this_line(project: Project, key: str, value: Any, says: str) -> None:
+    choices = with_value(key, value)
+    text = compose("phys1", choices)
+    project.course_file("phys1").write_text(text, encoding="utf-8")
+    last = key.rsplit(".", maxsplit=1)[-1]
+    # As the writer types it: alone, within braces, or as an entry of a list.
+    within = flow({last: value})[1:-1]
+    entry = f"- {flow(value[-1])}" if isinstance(value, list) else None
+    lines = [
+        number
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() in (f"{last}: {flow(value)}", entry) or re.search(re.escape(within) + r"[,}]", line)
+    ]
+    assert len(lines) == 1, (within, text)
+    (problem,) = find(Source(project.course_file("phys1"), "pillar/courses/phys1.sls"))
+    assert str(problem) == f"pillar/courses/phys1.sls:{lines[0]}: {says}"
+    with pytest.raises(CoursehubError) as caught:
+        course.load(project, "phys1")
+    assert (str(caught.value), caught.value.exit_code) == (str(problem), 2)
+
+
+@pytest.mark.parametrize(("key", "value", "says"), cases())
+def test_an_editor_marks_it_too(key: str, value: Any, says: str) -> None:
+    if any(ours in says for ours in ONLY_OURS) and isinstance(value, str):
+        return
+    errors = list(jsonschema.Draft7Validator(schema.course_schema()).iter_errors({"course": with_value(key, value)}))
+    assert errors
+    where = key.replace("[]", ".0").split(".")
+    found = [[str(part) for part in error.absolute_path][1:] for error in errors]
+    assert any(path[: len(where)] == where for path in found), found
+
+
+@pytest.mark.parametrize("path", [path for path, _ in schema.walk()], ids=".".join)
+def test_a_key_that_must_be_given_is_missed(project: Project, path: tuple[str, ...]) -> None:
+    above = schema.node_at(tuple(0 if part == "[]" else part for part in path[:-1])) or {}
+    if path[-1] not in above.get("required", []) or path == ("course",):
+        return
+    choices = copy.deepcopy(EXAMPLE)
+    place: Any = choices
+    for part in path[1:-1]:
+        place = place[0 if part == "[]" else part]
+    del place[path[-1]]
+    project.course_file("phys1").write_text(compose("phys1", choices), encoding="utf-8")
+    source = Source(project.course_file("phys1"), "pillar/courses/phys1.sls")
+    (problem,) = find(source)
+    where = tuple(0 if part == "[]" else part for part in path[:-1])
+    assert problem.line == source.line(where)
+    shown = ".".join("1" if part == "[]" else part for part in path[1:])
+    assert problem.message.startswith(f"{shown} is missing; add it, such as {path[-1]}: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("  timezone:", "  timezoen:", "unknown key timezoen; did you mean timezone?"),
+        ("    memory:", "    mem:", "unknown key limits.mem; did you mean memory?"),
+        ("  timezone:", "  memory: 1G\n  timezone:", "unknown key memory; it belongs below limits:"),
+        ("  timezone:", "  students: []\n  timezone:", "unknown key students; it belongs below people:"),
+        ("  timezone:", "  xyzzy: 1\n  timezone:", "unknown key xyzzy; the keys here are title, domain, www, "),
+        ("course:", "title: x\ncourse:", "unknown key title; it belongs below course:"),
+        ("  title:", "  titel:", "unknown key titel; did you mean title?"),
+        ("    cpu:", "\tcpu:", "indent with spaces, not with tabs"),
+        ("  region: nyc3", "  region: nyc3\n  region: sfo3", "region stands twice"),
+    ],
+)
+def test_keys_that_do_not_exist(project: Project, old: str, new: str, says: str) -> None:
+    text = compose("phys1", EXAMPLE)
+    assert text.count(f"\n{old}") == 1
+    project.course_file("phys1").write_text(text.replace(f"\n{old}", f"\n{new}"), encoding="utf-8")
+    with pytest.raises(CoursehubError) as caught:
+        course.load(project, "phys1")
+    assert says in str(caught.value)
+    assert "(and" not in str(caught.value)
+    line = int(str(caught.value).split(":")[1])
+    wrong = project.course_file("phys1").read_text(encoding="utf-8").splitlines()[line - 1]
+    assert wrong.split(":")[0].strip() in new
