@@ -267,6 +267,14 @@ def is_host_key_refusal(stderr: str) -> bool:
     return "Host key verification failed" in stderr or "REMOTE HOST IDENTIFICATION HAS CHANGED" in stderr
 
 
+def is_silence(stderr: str) -> bool:
+    """Whether OpenSSH found no server that answers, as while a machine boots; a refused key is an answer."""
+    return any(
+        words in stderr
+        for words in ("Connection refused", "timed out", "No route to host", "Connection reset", "Connection closed")
+    )
+
+
 def ssh_error(course_id: str, ip: str, stderr: str) -> CoursehubError:
     """One line for what OpenSSH said."""
     if is_host_key_refusal(stderr):

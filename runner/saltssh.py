@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from runner import results
-from runner.access import THIN_DIR, Access, is_host_key_refusal, ssh_error
+from runner.access import THIN_DIR, Access, is_host_key_refusal, is_silence, ssh_error
 from runner.errors import CoursehubError
 from runner.project import Project
 
@@ -106,42 +106,74 @@ def _environment() -> dict[str, str]:
 @contextlib.contextmanager
 def _watched(access: Access, ip: str, watch: Watcher) -> Iterator[None]:
     """Follow the server's own log of states while the block runs, over a connection that salt-ssh then shares."""
-    tail = subprocess.Popen(
-        access.argv(ip, "/bin/sh", "-c", f"'{_WATCH}'", share=True),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    ready = threading.Event()
+    tail = _Tail(access, ip, watch)
+    try:
+        if tail.found_nobody():
+            tail.end()
+            # It boots, after a crash or a power cut: nobody need run the command again for that.
+            access.wait_for_ssh(ip, lambda text: watch(0, 0, text))
+            tail = _Tail(access, ip, watch)
+        tail.wait_ready()
+        yield
+    finally:
+        tail.end()
 
-    def follow() -> None:
+
+class _Tail:
+    """One connection that waits for an earlier highstate to end and then follows the server's log of states."""
+
+    def __init__(self, access: Access, ip: str, watch: Watcher) -> None:
+        self._access, self._ip, self._watch = access, ip, watch
+        self._said = ""
+        self._heard = threading.Event()
+        self._ready = threading.Event()
+        self._process = subprocess.Popen(
+            access.argv(ip, "/bin/sh", "-c", f"'{_WATCH}'", share=True),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._follow, daemon=True)
+        self._reader.start()
+
+    def found_nobody(self) -> bool:
+        """Whether no SSH server answered at all, as while a machine boots."""
+        while not self._heard.wait(0.05):
+            if self._process.poll() is not None:
+                self._said = self._process.stderr.read() if self._process.stderr else ""
+                return is_silence(self._said)
+        return False
+
+    def wait_ready(self) -> None:
+        """Wait until no other highstate runs. Raises CoursehubError when the connection breaks or it never ends."""
+        deadline = time.monotonic() + HIGHSTATE_SECONDS
+        while not self._ready.wait(0.05):
+            if self._process.poll() is not None:
+                said = self._process.stderr.read() if self._process.stderr else ""
+                raise ssh_error(self._access.course_id, self._ip, said or self._said)
+            if time.monotonic() > deadline:
+                raise CoursehubError(
+                    f"{self._access.course_id}: an earlier highstate still runs on the server after "
+                    f"{HIGHSTATE_SECONDS // 60} minutes; look with 'coursehub ssh {self._access.course_id}'"
+                )
+
+    def end(self) -> None:
+        """Close the connection; safe to repeat."""
+        self._process.terminate()
+        self._process.wait()
+        self._reader.join(timeout=5)
+
+    def _follow(self) -> None:
         count = total = 0
-        for line in tail.stdout or ():
+        for line in self._process.stdout or ():
+            self._heard.set()
             if line == "ready\n":
-                ready.set()
+                self._ready.set()
             elif line == "busy\n":
-                watch(0, 0, "waiting for an earlier run to end on the server")
+                self._watch(0, 0, "waiting for an earlier run to end on the server")
             elif line.startswith("total "):
                 total = int(line.split()[1])
             elif found := _RUNNING.match(line):
                 count += 1
-                watch(count, total, found["name"])
-
-    deadline = time.monotonic() + HIGHSTATE_SECONDS
-    reader = threading.Thread(target=follow, daemon=True)
-    reader.start()
-    try:
-        while not ready.wait(0.05):
-            if tail.poll() is not None:
-                raise ssh_error(access.course_id, ip, tail.stderr.read() if tail.stderr else "")
-            if time.monotonic() > deadline:
-                raise CoursehubError(
-                    f"{access.course_id}: an earlier highstate still runs on the server after "
-                    f"{HIGHSTATE_SECONDS // 60} minutes; look with 'coursehub ssh {access.course_id}'"
-                )
-        yield
-    finally:
-        tail.terminate()
-        tail.wait()
-        reader.join(timeout=5)
+                self._watch(count, total, found["name"])

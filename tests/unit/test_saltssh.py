@@ -1,0 +1,62 @@
+"""The connection that a highstate is watched by: what it does when nobody answers, when refused, when it breaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.access import Access
+from runner.errors import CoursehubError
+from runner.project import Project
+from runner.saltssh import _watched
+
+pytestmark = pytest.mark.unit
+
+REFUSED = "echo 'ssh: connect to host 192.0.2.1 port 22: Connection refused' >&2; exit 255"
+DENIED = "echo 'root@192.0.2.1: Permission denied (publickey).' >&2; exit 255"
+READY = "echo busy; echo ready; echo total 3; echo 'Running state [first] at time 1'; cat > /dev/null"
+
+
+@pytest.fixture
+def access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Access:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return Access(Project(tmp_path), "demo")
+
+
+def answers(directory: Path, *scripts: str) -> None:
+    """An ssh that does one of these at each call, the last one for ever."""
+    calls = directory / "calls"
+    cases = "".join(f"{number}) {script} ;;\n" for number, script in enumerate(scripts[:-1]))
+    program = directory / "ssh"
+    program.write_text(
+        f"#!/bin/sh\nn=$(cat {calls} 2>/dev/null || echo 0)\necho $((n + 1)) > {calls}\n"
+        f"case $n in\n{cases}*) {scripts[-1]} ;;\nesac\n"
+    )
+    program.chmod(0o755)
+
+
+def test_a_server_that_boots_is_waited_for(access: Access, tmp_path: Path) -> None:
+    answers(tmp_path, REFUSED, REFUSED, "exit 0", READY)
+    said: list[tuple[int, int, str]] = []
+    with _watched(access, "192.0.2.1", lambda *now: said.append(now)):
+        pass
+    assert (tmp_path / "calls").read_text() == "4\n"
+    assert said[:2] == [
+        (0, 0, "waiting for SSH on 192.0.2.1"),
+        (0, 0, "waiting for an earlier run to end on the server"),
+    ]
+    assert said[2:] in ([], [(1, 3, "first")])
+
+
+def test_a_refusal_is_an_answer(access: Access, tmp_path: Path) -> None:
+    answers(tmp_path, DENIED)
+    with pytest.raises(CoursehubError, match=r"Permission denied"), _watched(access, "192.0.2.1", lambda *_: None):
+        pytest.fail("it was let in")
+    assert (tmp_path / "calls").read_text() == "1\n"
+
+
+def test_a_connection_that_breaks_while_an_earlier_run_is_waited_for(access: Access, tmp_path: Path) -> None:
+    answers(tmp_path, "echo busy; echo 'Timeout, server 192.0.2.1 not responding.' >&2; exit 255")
+    with pytest.raises(CoursehubError, match="not responding"), _watched(access, "192.0.2.1", lambda *_: None):
+        pytest.fail("it was let in")
