@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -15,15 +14,15 @@ from pathlib import Path
 from runner import results
 from runner.access import THIN_DIR, Access, is_host_key_refusal, is_silence, ssh_error
 from runner.errors import CoursehubError
+from runner.progress import SHIPPED_STATES, Story
 from runner.project import Project
 
 #: Seconds that a highstate may take before it is given up; a fresh server needs about a minute.
 HIGHSTATE_SECONDS = 1800
 #: salt.state's own log on the server, switched on in salt/config/master: one line when a state starts.
 _PROGRESS_LOG = f"{THIN_DIR}/running_data/highstate.log"
-_RUNNING = re.compile(r"^Running state \[(?P<name>.*)\] at time ")
 #: First waits for a highstate that a broken connection left running (two at once would fight over apt) and says
-#: "ready"; then prints each line of that log as it comes and, before the first, how many states salt-ssh shipped.
+#: "ready"; then prints each line of that log as it comes and, before the first, which states salt-ssh shipped.
 #: It ends when the runner's end of the connection does, however that comes.
 _WATCH = f"""
 umask 077
@@ -40,15 +39,15 @@ echo ready
     kill $tail
     rm -f {_PROGRESS_LOG}
 }} | grep --line-buffered "^Running state" | while read -r line; do
-    if [ -z "$total" ]; then
-        total=$(tar -xzOf {THIN_DIR}/salt_state.tgz lowstate.json 2>/dev/null | grep -o __id__ | wc -l)
-        echo "total $total"
+    if [ -z "$told" ]; then
+        tar -xzOf {THIN_DIR}/salt_state.tgz lowstate.json 2>/dev/null | {SHIPPED_STATES} 2>/dev/null
+        told=yes
     fi
     echo "$line"
 done
 """
 
-#: Called with how many states have started, of how many (0: not known yet), and the last one's name.
+#: Called with how many states have started, of how many (0: not known yet), and what the last one is.
 Watcher = Callable[[int, int, str], None]
 
 
@@ -165,15 +164,12 @@ class _Tail:
         self._reader.join(timeout=5)
 
     def _follow(self) -> None:
-        count = total = 0
+        story = Story()
         for line in self._process.stdout or ():
             self._heard.set()
             if line == "ready\n":
                 self._ready.set()
             elif line == "busy\n":
                 self._watch(0, 0, "waiting for an earlier run to end on the server")
-            elif line.startswith("total "):
-                total = int(line.split()[1])
-            elif found := _RUNNING.match(line):
-                count += 1
-                self._watch(count, total, found["name"])
+            elif started := story.read(line):
+                self._watch(story.count, story.total, started)

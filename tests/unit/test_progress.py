@@ -1,0 +1,71 @@
+"""What a person reads while a highstate runs: read from the log lines and the low state as Salt writes them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from runner.progress import SHIPPED_STATES, Story
+
+pytestmark = pytest.mark.unit
+
+LOW_STATE = [
+    {"state": "pkg", "fun": "installed", "__id__": "base-packages", "name": "base-packages", "pkgs": ["a"]},
+    {
+        "state": "cmd",
+        "fun": "run",
+        "__id__": "nginx-reload",
+        "name": "systemctl daemon-reload &&\n  systemctl reload x",
+    },
+    {"state": "file", "fun": "managed", "__id__": "units", "name": "/etc/systemd/system/jupyterhub.service"},
+    {"state": "cmd", "fun": "run", "__id__": "/srv/jupyterhub/proxy.env", "name": "umask 077; openssl rand [64]"},
+    {"state": "service", "fun": "running", "__id__": "nginx", "name": "nginx"},
+    {"state": "file", "fun": "managed", "__id__": "nginx", "name": "nginx"},
+]
+
+
+def shipped() -> str:
+    """The line that the server's own shell and Python make of a low state."""
+    return subprocess.run(
+        ["/bin/sh", "-c", SHIPPED_STATES], input=json.dumps(LOW_STATE), capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("Running state [base-packages] at time 12:00:00.123456\n", "Debian packages base-packages"),
+        # Of a name of several lines the log's own first line is all that comes.
+        ("Running state [systemctl daemon-reload &&\n", "nginx reload"),
+        (
+            "Running state [/etc/systemd/system/jupyterhub.service] at time 12:00:00.1\n",
+            "file /etc/systemd/system/jupyterhub.service",
+        ),
+        ("Running state [umask 077; openssl rand [64]] at time 12:00:00.1\n", "/srv/jupyterhub/proxy.env"),
+        # One that nobody shipped, such as a later Salt might add, is told as the log has it.
+        ("Running state [something else] at time 12:00:00.1\n", "something else"),
+    ],
+)
+def test_a_state_is_told_by_what_it_is_for(line: str, says: str) -> None:
+    story = Story()
+    assert story.read(shipped()) is None
+    assert story.total == len(LOW_STATE)
+    assert story.read(line) == says
+    assert story.count == 1
+
+
+def test_two_states_of_one_name_are_told_in_turn() -> None:
+    story = Story()
+    story.read(shipped())
+    line = "Running state [nginx] at time 12:00:00.1\n"
+    assert [story.read(line) for _ in range(3)] == ["service nginx", "file nginx", "file nginx"]
+    assert story.count == 3
+
+
+def test_other_lines_are_nothing() -> None:
+    story = Story()
+    for line in ("Completed state [nginx] at time 12:00:00.1 (duration_in_ms=1)\n", "\n"):
+        assert story.read(line) is None
+    assert (story.count, story.total) == (0, 0)
