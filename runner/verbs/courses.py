@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
@@ -85,7 +86,10 @@ def _problems(project: Project, course_id: str) -> list[Problem]:
     found = find(source)
     if found:
         return found
-    course = CourseFile.model_validate(source.data).course
+    try:
+        course = load(project, course_id)
+    except CoursehubError as error:
+        return [_told(str(error), shown)]
     found = [
         Problem(shown, source.line(("course", key)), key, f"{message}; correct it")
         for key, message in _of_this_computer(course)
@@ -142,9 +146,11 @@ def new(project: Project, course_id: str, answers: Mapping[str, Any], old: str |
     given = {key: value for key, value in answers.items() if value is not None}
     if old:
         choices, left = _from_old(project, old)
+        if "people" not in choices:
+            given = _all_answers(given, ask, ("professor", "account"))
         choices |= _choices(given, choices)
     else:
-        choices, left = _choices(_all_answers(given, ask), {}), []
+        choices, left = _choices(_all_answers(given, ask, tuple(QUESTIONS)), {}), []
     text = compose(course_id, choices)
     source = Source(path, project.shown(path), text)
     _refuse(choices)
@@ -165,8 +171,9 @@ def new(project: Project, course_id: str, answers: Mapping[str, Any], old: str |
     }
 
 
-def _all_answers(given: Choices, ask: Ask | None) -> Choices:
-    missing = [key for key in REQUIRED if key not in given]
+def _all_answers(given: Choices, ask: Ask | None, questions: tuple[str, ...]) -> Choices:
+    """The answers to ``questions``, those that are not given asked for."""
+    missing = [key for key in REQUIRED if key in questions and key not in given]
     if not missing:
         return given
     if ask is None:
@@ -174,9 +181,10 @@ def _all_answers(given: Choices, ask: Ask | None) -> Choices:
         raise CoursehubError(f"{flags} must be given; or run it in a terminal and it asks", exit_code=USAGE)
     _refuse(_choices(given, {}), only=given)
     answers = dict(given)
-    for key, question in QUESTIONS.items():
+    for key in questions:
         if key not in answers:
-            answers[key] = ask(key, question, _default(key, answers), lambda answer, key=key: _wrong(key, answer))  # type: ignore[misc]
+            default = _default(key, answers)
+            answers[key] = ask(key, QUESTIONS[key], default, functools.partial(_wrong, key))
     return answers
 
 
@@ -269,9 +277,11 @@ def _refuse(choices: Choices, only: Mapping[str, Any] | None = None) -> None:
 
 def _from_old(project: Project, old: str) -> tuple[Choices, list[str]]:
     """An old course's choices without its class, and what was left out. The professors stay: a file without is none."""
-    load(project, old)
-    choices = dict(source_of(project, old).data["course"])
-    shown = project.shown(project.course_file(old))
+    source = source_of(project, old)
+    for problem in find(source):
+        raise CoursehubError(str(problem), exit_code=USAGE)
+    choices = dict(source.data["course"])
+    shown = source.shown
     people = choices.pop("people", None)
     left = [f"people: the class of {shown} is left out; import or write the new one"]
     if people:

@@ -1,0 +1,340 @@
+"""``new``, ``validate`` and ``schema`` as they are typed: what they write, what they say, and what they leave alone."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from runner import cli, course
+from runner.course import schema
+from runner.project import Project
+
+pytestmark = pytest.mark.unit
+
+REPO = Path(__file__).resolve().parents[2]
+ANSWERS = {
+    "--title": "Physik: #1 «Mechanik»",
+    "--domain": "phys.coursehub.test",
+    "--contact": "prof@example.edu",
+    "--professor": "Zoë D'Arcy-O'Neill",
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A working copy with the repository's courses; whoever asks the network or another program there fails."""
+    for part in ("pillar", "formulas/course_env"):
+        shutil.copytree(REPO / part, tmp_path / part)
+    monkeypatch.setenv("COURSEHUB_ROOT", str(tmp_path))
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("a course file needs no network and no other program")
+
+    monkeypatch.setattr(socket, "socket", forbidden)
+    monkeypatch.setattr(subprocess, "Popen", forbidden)
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def coursehub(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr("sys.argv", ["coursehub", *arguments])
+        monkeypatch.setattr("sys.stdin", io.StringIO())
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        assert not (project.root / ".coursehub").exists(), "nothing is kept, so nobody needs to be root"
+        return Ended(code, captured.out, captured.err)
+
+    return run
+
+
+def flags(**changed: str | None) -> list[str]:
+    answers = ANSWERS | {f"--{key}": value for key, value in changed.items()}
+    return [part for key, value in answers.items() if value is not None for part in (key, value)]
+
+
+def edit(project: Project, old: str, new: str, course_id: str = "demo") -> None:
+    path = project.course_file(course_id)
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+# -- new ----------------------------------------------------------------------------------------------
+
+
+def test_new_writes_a_file_that_is_good_and_explains_itself(coursehub: Any, project: Project) -> None:
+    ended = coursehub("new", "phys1", *flags(packages="numpy, pandas>=2,<3,pint"))
+    assert ended.code == 0, ended.err
+    text = project.course_file("phys1").read_text(encoding="utf-8")
+    made = course.load(project, "phys1")
+    assert (made.title, made.domain) == (ANSWERS["--title"], ANSWERS["--domain"])
+    assert made.packages == ["numpy", "pandas>=2,<3", "pint"]
+    assert made.people is not None
+    assert [(one.account, one.name) for one in made.people.everyone()] == [("darcyoneill", ANSWERS["--professor"])]
+    lines = text.splitlines()
+    assert lines[0] == "#!yaml"
+    assert lines[1] == "# yaml-language-server: $schema=../courses.schema.json"
+    for number, line in enumerate(lines):
+        if line.startswith("  ") and not line.startswith("   ") and not line.startswith("  #"):
+            assert lines[number - 1].startswith("  # "), f"{line} is not explained"
+    assert len(lines) < 70, "short"
+    jsonschema.Draft7Validator(schema.course_schema()).validate(yaml.safe_load(text))
+    lint = [sys.executable, "-m", "yamllint", "-s", "-c", str(REPO / ".yamllint"), str(project.course_file("phys1"))]
+    assert os.spawnv(os.P_WAIT, sys.executable, lint) == 0
+    assert coursehub("validate", "phys1").code == 0
+
+
+def test_new_from_an_old_course_keeps_choices_and_drops_people(coursehub: Any, project: Project) -> None:
+    edit(project, "debian-13-x64", "debian-12-x64")
+    ended = coursehub("new", "winter", "--from", "demo", "--domain", "winter.coursehub.test", "--json")
+    assert ended.code == 0, ended.err
+    before, after = (
+        yaml.safe_load(project.course_file(name).read_text(encoding="utf-8"))["course"] for name in ("demo", "winter")
+    )
+    dropped = [person for role in ("assistants", "students") for person in before["people"].pop(role)]
+    assert dropped
+    text = project.course_file("winter").read_text(encoding="utf-8")
+    assert [person for person in dropped if person["name"] in text or person["account"] in text] == []
+    assert after.pop("people") == {**before.pop("people"), "assistants": [], "students": []}
+    assert after == {**before, "domain": "winter.coursehub.test"}
+    look_at = "\n".join(ended.document["look_at"])
+    for word in ("people: ", "title: still that of demo", "image: the newest is debian-13-x64", "packages: "):
+        assert word in look_at
+    assert "domain: " not in look_at
+    assert coursehub("validate").code == 0
+
+
+def test_a_course_whose_people_are_elsewhere_can_be_copied(coursehub: Any, project: Project) -> None:
+    text = project.course_file("demo").read_text(encoding="utf-8")
+    project.course_file("demo").write_text(text.split("  people:")[0], encoding="utf-8")
+    ended = coursehub("new", "winter", "--from", "demo")
+    assert (ended.code, ended.err.split(" must be")[0]) == (2, "coursehub: --professor")
+    assert coursehub("new", "winter", "--from", "demo", "--professor", "Marie Curie").code == 0
+    assert coursehub("validate", "winter").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["demo", *flags()], "pillar/courses/demo.sls is there already; edit it, or take another name"),
+        (["Phys 1", *flags()], "'Phys 1' cannot name a course"),
+        (["../x", *flags()], "'../x' cannot name a course"),
+        (["phys1"], "--title, --domain, --contact, --professor must be given; or run it in a terminal and it asks"),
+        (["phys1", *flags(contact=None)], "--contact must be given"),
+        (["phys1", *flags(domain="Phys")], "--domain ('Phys'): wants a full host name such as engr114.example.edu"),
+        (["phys1", *flags(account="root")], "--account ('root'): this account belongs to the system"),
+        (["phys1", *flags(professor="蕭 小明")], "--account (''): wants an account such as"),
+        (["phys1", *flags(cloud="aws")], "--cloud ('aws'): wants one of local, digitalocean"),
+        (["phys1", *flags(timezone="Berlin")], "--timezone ('Berlin'): not a time zone; nearest: Europe/Berlin"),
+        (["phys1", *flags(packages="numpy, x y")], "--packages ('x y'): wants a package"),
+        (["phys1", *flags(title="{{ x }}")], "Jinja is not for course files"),
+        (["phys1", "--from", "dmeo"], "did you mean demo?"),
+        (["phys1", "--from", "demo", "--domain", "x"], "--domain ('x'): wants a full host name"),
+    ],
+)
+def test_a_wrong_answer_is_one_line_and_nothing_is_written(
+    coursehub: Any, project: Project, arguments: list[str], says: str
+) -> None:
+    before = {path: path.read_bytes() for path in project.courses.iterdir()}
+    ended = coursehub("new", *arguments)
+    assert ended.code == 2
+    assert says in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+    assert ended.out == ""
+    assert {path: path.read_bytes() for path in project.courses.iterdir()} == before
+
+
+def at_a_terminal(root: Path, arguments: list[str], answers: list[tuple[str, str]]) -> tuple[int, str]:
+    """Run ``coursehub`` at a terminal; each answer is typed when its question stands there."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ |= {"COURSEHUB_ROOT": str(root), "PYTHONPATH": str(REPO), "TERM": "dumb", "COLUMNS": "200"}
+        os.execv(sys.executable, [sys.executable, "-m", "runner", *arguments])
+    seen, end = "", time.monotonic() + 60
+    remaining = list(answers)
+    mark = 0
+    try:
+        while time.monotonic() < end:
+            try:
+                part = os.read(terminal, 4096).decode(errors="replace")
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            seen += part
+            if remaining and remaining[0][0] in seen[mark:]:
+                mark = len(seen)
+                os.write(terminal, remaining.pop(0)[1].encode())
+    finally:
+        os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert remaining == [], seen
+    return os.waitstatus_to_exitcode(status), seen
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Project:
+    shutil.copytree(REPO / "pillar", tmp_path / "pillar")
+    return Project(tmp_path)
+
+
+def test_new_asks_at_a_terminal_and_asks_again(plain: Project) -> None:
+    code, seen = at_a_terminal(
+        plain.root,
+        ["new", "phys1", "--contact", "p@example.edu"],
+        [
+            ("called?", "Physics 1\n"),
+            ("will students type?", "https://phys\n"),
+            ("will students type?", "phys.coursehub.test\n"),
+            ("Your name", "Marie Curie\n"),
+            ("(curie)", "\n"),
+            ("Where is the server", "locl\n"),
+            ("did you mean local?", "\n"),
+            ("How big", "\n"),
+            ("time zone", "Europe/Paris\n"),
+            ("packages?", "numpy, pint\n"),
+        ],
+    )
+    assert code == 0, seen
+    assert "wants a full host name" in seen
+    made = course.load(plain, "phys1")
+    assert (made.domain, made.cloud, made.timezone) == ("phys.coursehub.test", "local", "Europe/Paris")
+    assert made.packages == ["numpy", "pint"]
+    assert made.people is not None and made.people.professors[0].account == "curie"
+
+
+def test_who_stops_answering_leaves_nothing(plain: Project) -> None:
+    before = sorted(plain.courses.iterdir())
+    code, seen = at_a_terminal(plain.root, ["new", "phys1"], [("called?", "Physics 1\n"), ("students type?", "\x04")])
+    assert code == 1
+    assert "Traceback" not in seen
+    assert sorted(plain.courses.iterdir()) == before
+
+
+# -- validate ------------------------------------------------------------------------------------------
+
+
+def test_the_repositorys_courses_are_good(coursehub: Any) -> None:
+    ended = coursehub("validate")
+    assert (ended.code, ended.err) == (0, "")
+    assert "pillar/courses/demo.sls: good" in ended.out
+
+
+def test_every_mistake_of_every_file_is_said(coursehub: Any, project: Project) -> None:
+    edit(project, "cloud: local", "cloud: lokal")
+    edit(project, "  timezone:", "  timezoen:")
+    edit(project, "memory: 1G", "memory: 1")
+    shutil.copy(project.course_file("demo"), project.course_file("other"))
+    project.course_file("broken").write_text("course: [\n", encoding="utf-8")
+    project.course_file("Bad Name").write_text("course: 1\n", encoding="utf-8")
+    (project.courses / "wrong.yaml").write_text("course: 1\n", encoding="utf-8")
+    ended = coursehub("validate")
+    assert ended.code == 2
+    lines = ended.out.splitlines()
+    for file in ("demo", "other"):
+        said = [line.partition(": ") for line in lines if line.startswith(f"pillar/courses/{file}.sls:")]
+        text = project.course_file(file).read_text(encoding="utf-8").splitlines()
+        assert [text[int(where.split(":")[1]) - 1].split(":")[0].strip() for where, _, _ in said] == [
+            "cloud",
+            "timezoen",
+            "memory",
+        ]
+    assert any(line.startswith("pillar/courses/broken.sls:2: not YAML") for line in lines)
+    assert any(line.startswith("pillar/courses/Bad Name.sls:1: ") for line in lines)
+    assert any(line.startswith("pillar/courses/wrong.yaml:1: a course file's name ends in .sls") for line in lines)
+    assert ended.err == "coursehub: 9 mistakes in 5 course files; correct them\n"
+
+
+def test_the_document_has_it_all(coursehub: Any, project: Project) -> None:
+    assert coursehub("validate", "demo", "--json").document == {
+        "ok": True,
+        "courses": [{"course": "demo", "file": "pillar/courses/demo.sls", "ok": True, "errors": []}],
+        "errors": [],
+    }
+    edit(project, "cloud: local", "cloud: aws")
+    ended = coursehub("validate", "--json")
+    assert ended.code == 2
+    (error,) = ended.document["courses"][0]["errors"]
+    assert ended.document["ok"] is False
+    assert (error["file"], error["key"]) == ("pillar/courses/demo.sls", "cloud")
+    assert error["message"] == "cloud ('aws'): wants one of local, digitalocean; correct it"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("size: s-4vcpu-8gb", "size: s-4vcpu-8bg", "the local cloud has none such; did you mean s-4vcpu-8gb?"),
+        ("  size:", "  region: mars1\n  size:", "region ('mars1'): the local cloud has none such; there are: nyc3"),
+        ("debian-13-x64", "ubuntu-24-04-x64", "image ('ubuntu-24-04-x64'): the local cloud has none such"),
+        (
+            "engr114.coursehub.test",
+            "engr114.example.edu",
+            "domain ('engr114.example.edu'): with cloud: local the address ends in .coursehub.test",
+        ),
+        ("packages: [numpy,", "packages: [numpy, astropy,", "run ./coursehub lock demo"),
+        ("packages: [numpy,", 'packages: [numpy, "numpy>=2",', "numpy stands there twice"),
+    ],
+)
+def test_what_up_would_refuse_is_found_before(coursehub: Any, project: Project, old: str, new: str, says: str) -> None:
+    edit(project, old, new)
+    ended = coursehub("validate", "demo")
+    assert ended.code == 2
+    (line,) = ended.out.splitlines()
+    assert says in line
+    number = int(line.split(":")[1])
+    key = new.strip().partition(":")[0]
+    text = project.course_file("demo").read_text(encoding="utf-8").splitlines()[number - 1]
+    assert key in text or new in text
+
+
+def test_an_unknown_course_is_one_line(coursehub: Any) -> None:
+    ended = coursehub("validate", "dmeo")
+    assert (ended.code, ended.out) == (2, "")
+    assert "did you mean demo?" in ended.err
+
+
+# -- schema --------------------------------------------------------------------------------------------
+
+
+def test_schema_is_printed_and_written(coursehub: Any, project: Project) -> None:
+    assert coursehub("schema").document == schema.course_schema()
+    (project.root / "docs").mkdir()
+    (project.root / "pillar/courses.schema.json").write_text("{}", encoding="utf-8")
+    assert coursehub("schema", "--write", "--json").document == {
+        "written": ["pillar/courses.schema.json", "docs/course-file.md"]
+    }
+    assert (
+        json.loads((project.root / "pillar/courses.schema.json").read_text(encoding="utf-8")) == schema.course_schema()
+    )
+    assert coursehub("schema", "--write").out == "nothing to write\n"
