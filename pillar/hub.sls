@@ -1,7 +1,12 @@
 # What a course's choices mean for each formula. The only place where both vocabularies meet.
 {%- import_yaml 'courses/' ~ opts.id ~ '.sls' as file %}
 {%- set course = file.course %}
-{%- set people = course.people %}
+{#- Not in the course file: the encrypted class list. What Salt cannot decrypt ends the rendering, with its reason. #}
+{%- set class_list %}{% include 'secrets/' ~ opts.id ~ '-people.sls' ignore missing %}{% endset %}
+{%- set people = course.people if 'people' in course else salt['slsutil.renderer'](string=class_list).people %}
+{#- The course's secrets by name, for formulas that take one: `secrets['google-client-secret']`. #}
+{%- set secret_file %}{% include 'secrets/' ~ opts.id ~ '.sls' ignore missing %}{% endset %}
+{%- set secrets = salt['slsutil.renderer'](string=secret_file) if secret_file.strip() else {} %}
 {%- set limits = course.get('limits', {}) %}
 {%- set names = [course.domain] + (['www.' ~ course.domain] if course.get('www', true) else []) %}
 {%- set certificate = '/etc/ssl/coursehub/' ~ course.domain %}
@@ -11,7 +16,7 @@ base:
   timezone: {{ course.get('timezone', 'Etc/UTC') }}
   sshd:
     # Students work in the browser; whoever needs a shell on the server has an admin account.
-    deny_groups: [students, assistants]
+    deny_groups: [students, assistants, guests]
 
 nginx:
   sites:
@@ -29,7 +34,8 @@ letsencrypt:
 # Names of people stay out of /etc/passwd, which every student can read.
 accounts:
   people:
-{%- for role, group in (('professors', 'instructors'), ('assistants', 'assistants'), ('students', 'students')) %}
+{%- for role, group in (('professors', 'instructors'), ('assistants', 'assistants'), ('students', 'students'),
+                        ('guests', 'guests')) %}
 {%-   for person in people.get(role) or [] %}
     {{ person.account | json }}:
       groups: [{{ group }}]

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
+from runner import cli_people
 from runner import course as courses
 from runner.console import Steps, fail
 from runner.course import cli as course_file
@@ -259,6 +260,7 @@ def lock(course: str, upgrade: bool, as_json: bool) -> None:
 
 cli.add_command(local_cloud.group(lambda: _project().state), "local")
 course_file.add_to(cli, _project)
+cli_people.add_to(cli, _project)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import yaml
@@ -131,7 +131,11 @@ class Change:
     returns: list[tuple[Role, Person]] = field(default_factory=list)
     goes: list[tuple[Role, Person]] = field(default_factory=list)
     moves: list[tuple[Role, Person]] = field(default_factory=list)
-    stays: int = 0
+
+    @property
+    def stays(self) -> int:
+        """How many of those who may sign in afterwards could before, in the same role."""
+        return len(list(self.listed.present())) - len(self.comes) - len(self.returns) - len(self.moves)
 
     @property
     def anything(self) -> bool:
@@ -158,7 +162,6 @@ def merge(known: ClassList, entries: Sequence[Entry], *, role: Role | None = Non
     roles: dict[Role, list[Person]] = {one: [] for one in ROLES}
     change = Change(known)
     now: set[str] = set()
-    stays = 0
     for entry, listed_role in wanted:
         before = found[entry.line]
         person = _person(entry, accounts[entry.line] if before is None else before[1].account, before and before[1])
@@ -170,8 +173,6 @@ def merge(known: ClassList, entries: Sequence[Entry], *, role: Role | None = Non
             change.returns.append((listed_role, person))
         elif before[0] != listed_role:
             change.moves.append((listed_role, person))
-        else:
-            stays += 1
     left = [person for person in known.left if person.account not in now]
     for listed_role, person in known.present():
         if person.account in now:
@@ -182,7 +183,7 @@ def merge(known: ClassList, entries: Sequence[Entry], *, role: Role | None = Non
         else:
             roles[listed_role].append(person)
     listed = ClassList(**{one: sorted(roles[one], key=_alphabetical) for one in ROLES}, left=left)
-    return Change(listed, change.comes, change.returns, change.goes, change.moves, stays)
+    return replace(change, listed=listed)
 
 
 def remove(known: ClassList, account: str) -> Change:
@@ -192,7 +193,7 @@ def remove(known: ClassList, account: str) -> Change:
         raise CoursehubError(f"nobody in the class list has the account {account}; look with 'coursehub roster show'")
     people = {role: [person for person in known.role(role) if person.account != account] for role in ROLES}
     listed = ClassList(**people, left=[*known.left, goes[0][1]])
-    return Change(listed, goes=goes, stays=len(list(listed.present())))
+    return Change(listed, goes=goes)
 
 
 def _person(entry: Entry, account: str, before: Person | None) -> Person:

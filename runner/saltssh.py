@@ -16,6 +16,7 @@ from runner.access import THIN_DIR, Access, is_host_key_refusal, is_silence, ssh
 from runner.errors import CoursehubError
 from runner.progress import SHIPPED_STATES, Story
 from runner.project import Project
+from runner.secrets import unlocked
 
 #: Seconds that a highstate may take before it is given up; a fresh server needs about a minute.
 HIGHSTATE_SECONDS = 1800
@@ -75,7 +76,7 @@ def highstate(
     function = "state.apply" if sls else "state.highstate"
     command = argv(course_id, function, *([",".join(sls)] if sls else []), *arguments)
     access = Access(project, course_id)
-    with _watched(access, ip, watch):
+    with unlocked(project, course_id), _watched(access, ip, watch):
         try:
             done = subprocess.run(
                 command,

@@ -1,0 +1,70 @@
+"""``passwords``: first passwords on paper, and a new one for who forgot theirs."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from runner import course as courses
+from runner import saltssh
+from runner.access import Access
+from runner.claim import claim
+from runner.console import Steps
+from runner.errors import USAGE, CoursehubError
+from runner.passwords import Card, Passwords, as_page, as_table
+from runner.people import people_of
+from runner.project import Project, write_private
+from runner.verbs.session import connect
+
+
+def sheet(project: Project, course_id: str, *, as_csv: bool) -> dict[str, Any]:
+    """Write everybody's first password to a file that only this user can read."""
+    course = courses.load(project, course_id)
+    everyone = list(people_of(project, course_id, course).everyone())
+    with claim(project, course_id, "passwords"):
+        passwords = Passwords(project, course_id).ensure(person.account for person in everyone)
+    cards = [Card(person.name, person.account, passwords[person.account].clear) for person in everyone]
+    path = project.state / "passwords" / f"{course_id}-sheet.{'csv' if as_csv else 'html'}"
+    if as_csv:
+        # Excel takes UTF-8 without a mark for Windows-1252.
+        write_private(path, "\ufeff" + as_table(cards))
+    else:
+        write_private(path, as_page(cards, title=course.title, url=f"https://{course.domain}/"))
+    return {"course": course_id, "file": str(path), "people": len(cards)}
+
+
+def reset(project: Project, course_id: str, account: str, steps: Steps) -> dict[str, Any]:
+    """Make a new password for one person; on the server at once if there is one that runs, else at the next apply."""
+    course = courses.load(project, course_id)
+    people = {person.account: person for person in people_of(project, course_id, course).everyone()}
+    if account not in people:
+        raise CoursehubError(
+            f"nobody in {course_id} has the account {account}; look with 'coursehub roster show {course_id}'",
+            exit_code=USAGE,
+        )
+    with claim(project, course_id, "passwords --reset"):
+        path = project.state / "passwords" / f"{course_id}-{account}.txt"
+        made = Passwords(project, course_id).reset(account)
+        write_private(path, f"{account}\n{made.clear}\n")
+        applied = False
+        if Access(project, course_id).server():
+            with contextlib.suppress(CoursehubError), steps.step("reset", f"new password for {account}"):
+                _apply(project, course_id, steps)
+                applied = True
+    return {"course": course_id, "account": account, "file": str(path), "applied": applied}
+
+
+def _apply(project: Project, course_id: str, steps: Steps) -> None:
+    session = connect(project, course_id, steps.say)
+    ip = str(session.server().ip)
+    session.write_pillar(ip)
+    report = saltssh.highstate(project, course_id, ip=ip, sls=["accounts"])
+    if report.failed:
+        raise CoursehubError(f"{course_id}: {report.failed[0].reason[:300]}")
+
+
+def reset_lines(document: dict[str, Any]) -> list[str]:
+    """Where the new password is, and from when it counts; the password itself stays off the screen."""
+    course = document["course"]
+    when = "it counts from now on" if document["applied"] else f"it counts from the next 'coursehub apply {course}' on"
+    return [f"{course}: the new password of {document['account']} is in {document['file']}; {when}"]

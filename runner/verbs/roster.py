@@ -1,0 +1,104 @@
+"""``roster``: the encrypted class list of a course."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from runner import classlist, people
+from runner import course as courses
+from runner.claim import claim
+from runner.classlist import Entry
+from runner.course import Person
+from runner.errors import USAGE, CoursehubError
+from runner.people import ROLES, Change, ClassList, Role
+from runner.project import Project
+
+#: Shows a change and says whether to write it.
+Agree = Callable[[dict[str, Any]], bool]
+
+
+def import_(
+    project: Project, course_id: str, file: Path, agree: Agree, *, role: Role | None = None, only_add: bool = False
+) -> dict[str, Any]:
+    """Bring the class list to what an exported file says, once ``agree`` has seen who comes and who goes."""
+    _needs_list(project, course_id)
+    read = classlist.read(file)
+    found = {"system": read.system, "notes": read.notes}
+    return _change(
+        project,
+        course_id,
+        agree,
+        lambda known: people.merge(known, read.entries, role=role, only_add=only_add),
+        {"file": str(file), "read": len(read.entries), **found},
+    )
+
+
+def add(project: Project, course_id: str, agree: Agree, *, role: Role, name: str, mark: str) -> dict[str, Any]:
+    """Add one person; ``mark`` is the email address or login by which the college knows them."""
+    _needs_list(project, course_id)
+    table = [(0, ["name", "email" if "@" in mark else "login"]), (1, [classlist.clean(name), classlist.clean(mark)])]
+    entries: list[Entry] = classlist.parse(table, "the answers").entries
+    return _change(
+        project, course_id, agree, lambda known: people.merge(known, entries, role=role, only_add=True), {"read": 1}
+    )
+
+
+def remove(project: Project, course_id: str, account: str, agree: Agree) -> dict[str, Any]:
+    """Take one person out: the next apply locks the account, stops the server and keeps the files."""
+    _needs_list(project, course_id)
+    return _change(project, course_id, agree, lambda known: people.remove(known, account), {"read": 0})
+
+
+def show(project: Project, course_id: str) -> dict[str, Any]:
+    """Everybody of the course with role and account, from wherever the course keeps its people."""
+    course = courses.load(project, course_id)
+    if course.people is None:
+        listed = people.read(project, course_id)
+    else:
+        listed = ClassList(**{role: getattr(course.people, role) for role in ROLES})
+    return {
+        "course": course_id,
+        "encrypted": course.people is None,
+        "people": [_shown(role, person) for role, person in listed.present()],
+        "left": [person.account for person in listed.left],
+    }
+
+
+def _needs_list(project: Project, course_id: str) -> None:
+    """Refuse a course that is not there, or that names its people in its own file."""
+    read = courses.source(project, course_id)
+    course = (read.data or {}).get("course") if isinstance(read.data, dict) else None
+    if isinstance(course, dict) and "people" in course:
+        raise CoursehubError(
+            f"{read.at('course', 'people')}: this course names its people in its own file; take people: out there to "
+            "keep them in an encrypted class list",
+            exit_code=USAGE,
+        )
+
+
+def _change(
+    project: Project, course_id: str, agree: Agree, make: Callable[[ClassList], Change], facts: dict[str, Any]
+) -> dict[str, Any]:
+    with claim(project, course_id, "roster"):
+        known = people.read(project, course_id)
+        change = make(known)
+        document = {
+            "course": course_id,
+            **facts,
+            **{
+                kind: [_shown(role, person) for role, person in getattr(change, kind)]
+                for kind in ("comes", "returns", "moves", "goes")
+            },
+            "stays": change.stays,
+            "written": False,
+        }
+        if change.listed != known and agree(document):
+            people.write(project, course_id, change.listed)
+            document["written"] = True
+    return document
+
+
+def _shown(role: Role, person: Person) -> dict[str, Any]:
+    return {"role": role, **{key: value for key, value in person.model_dump().items() if value}}

@@ -1,0 +1,237 @@
+"""``secrets``: values that git keeps encrypted, and new ones for a server."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner import course as courses
+from runner import people, saltssh
+from runner.access import Access, KeyPair
+from runner.claim import claim
+from runner.console import Steps
+from runner.errors import USAGE, CoursehubError
+from runner.project import Project, write_private
+from runner.secrets import NAME, Secrets
+from runner.vault import Report, Vault
+from runner.verbs.session import Session, connect
+
+
+@dataclass(frozen=True)
+class Made:
+    """A secret that a server makes itself, in a file, when that is not there; ``disturbs`` is what a new one does."""
+
+    file: str
+    disturbs: str
+
+
+#: Where formulas/jupyterhub keeps what it makes once.
+_MADE = {
+    "proxy-token": Made(
+        "/srv/jupyterhub/proxy.env",
+        "proxy and hub were restarted: open pages reconnected within seconds, no kernel was lost",
+    ),
+    "sync-token": Made(
+        "/srv/jupyterhub/sync.env",
+        "proxy and hub were restarted: open pages reconnected within seconds, no kernel was lost",
+    ),
+    "cookie-secret": Made(
+        "/srv/jupyterhub/cookie_secret",
+        "everybody has to sign in again at the hub; servers and kernels went on",
+    ),
+}
+_SSH_KEY = "ssh-key"
+#: All that ``rotate`` makes new on a server.
+ROTATED = (*_MADE, _SSH_KEY)
+
+
+def set_(project: Project, course_id: str, name: str, value: str, report: Report) -> dict[str, Any]:
+    """Encrypt a value for all teachers. A single line loses the line break that a pipe put behind it."""
+    courses.source(project, course_id)
+    if value.count("\n") == 1 and value.endswith("\n"):
+        value = value[:-1].removesuffix("\r")
+    vault = Vault(project)
+    with claim(project, course_id, "secrets set"):
+        vault.ensure_key(report)
+        Secrets(project, course_id).set(name, value)
+    return {
+        "course": course_id,
+        "name": name,
+        "file": project.shown(project.secrets_file(course_id)),
+        "keys": sorted(vault.recipients()),
+    }
+
+
+def show(project: Project, course_id: str, name: str | None) -> dict[str, Any]:
+    """One value in clear, or the names of all."""
+    courses.source(project, course_id)
+    secrets = Secrets(project, course_id)
+    if name is None:
+        return {"course": course_id, "names": secrets.names()}
+    return {"course": course_id, "name": name, "value": secrets.get(name)}
+
+
+def remove(project: Project, course_id: str, name: str) -> dict[str, Any]:
+    """Take one value out."""
+    courses.source(project, course_id)
+    with claim(project, course_id, "secrets remove"):
+        secrets = Secrets(project, course_id)
+        if name not in secrets.names():
+            known = ", ".join(secrets.names()) or "none yet"
+            raise CoursehubError(f"{secrets.shown} has no secret {name}; there are: {known}", exit_code=USAGE)
+        secrets.remove(name)
+    return {"course": course_id, "name": name}
+
+
+def key(project: Project, report: Report) -> dict[str, Any]:
+    """This computer's key, made if there is none, with its public half in the repository."""
+    vault = Vault(project)
+    fingerprint = vault.ensure_key(report)
+    vault.tell_salt()
+    return {
+        "fingerprint": fingerprint,
+        "private": str(vault.home),
+        "public": project.shown(vault.recipients()[fingerprint]),
+    }
+
+
+def key_lines(document: dict[str, Any]) -> list[str]:
+    """What a teacher does with it."""
+    return [
+        f"private key: {document['private']} (keep a copy elsewhere; without it the secrets are lost)",
+        f"public key: {document['public']}; commit it, then who can read the secrets runs 'coursehub secrets rotate'",
+    ]
+
+
+def encrypt_anew(project: Project, report: Report) -> dict[str, Any]:
+    """Encrypt every secret and class list for those whose keys are in the repository now."""
+    vault = Vault(project)
+    vault.ensure_key(report)
+    written = []
+    for path in sorted(project.secrets.glob("*.sls")):
+        course_id = path.stem.removesuffix("-people")
+        with claim(project, course_id, "secrets rotate"):
+            if path == project.people_file(course_id):
+                people.write(project, course_id, people.read(project, course_id))
+            else:
+                Secrets(project, course_id).encrypt_anew()
+        written.append(project.shown(path))
+    keys = {fingerprint: project.shown(path) for fingerprint, path in vault.recipients().items()}
+    return {"written": written, "keys": keys}
+
+
+def anew_lines(document: dict[str, Any]) -> list[str]:
+    """Which files, for whom."""
+    return [
+        *(f"encrypted for {file}" for file in document["keys"].values()),
+        *(f"written {file}" for file in document["written"]),
+        "commit pillar/secrets/; who lost their key's place can still read what git kept: set new values for that",
+    ]
+
+
+def rotate(project: Project, course_id: str, what: str, steps: Steps) -> dict[str, Any]:
+    """Make one of a server's own secrets new, and say whom that disturbs. Can be interrupted and run again."""
+    courses.load(project, course_id)
+    if what not in ROTATED:
+        hint = ""
+        if NAME.fullmatch(what) and what in Secrets(project, course_id).names():
+            hint = f"; get a new {what} from its provider, then 'coursehub secrets set {course_id} {what}'"
+        raise CoursehubError(f"no secret {what!r} to make new; there are: {', '.join(ROTATED)}{hint}", exit_code=USAGE)
+    with claim(project, course_id, f"secrets rotate {what}"):
+        session = connect(project, course_id, steps.say)
+        server = session.server()
+        ip = str(server.ip)
+        with steps.step("rotate", f"new {what} for {course_id}") as progress:
+            if what == _SSH_KEY:
+                _new_ssh_key(session, ip, progress)
+                disturbs = "nobody notices"
+            else:
+                _new_on_server(session, ip, _MADE[what])
+                disturbs = _MADE[what].disturbs
+    return {"course": course_id, "what": what, "disturbs": disturbs}
+
+
+def _new_on_server(session: Session, ip: str, made: Made) -> None:
+    """Have the states make the file again, and restart what reads it."""
+    session.write_pillar(ip)
+    session.access.run(ip, f"rm -f {shlex.quote(made.file)}\n")
+    report = saltssh.highstate(session.project, session.course_id, ip=ip, sls=["jupyterhub"])
+    if report.failed:
+        raise CoursehubError(
+            f"{session.course_id}: state {report.failed[0].name} failed: {report.failed[0].reason[:300]}; "
+            f"run 'coursehub apply {session.course_id}'"
+        )
+
+
+_ADD_KEY = """
+set -eu
+umask 077
+file=/root/.ssh/authorized_keys
+grep -qxF {new} "$file" || printf '%s\\n' {new} >> "$file"
+"""
+#: Only our own line goes: a teacher may have put another key there.
+_DROP_KEY = """
+set -eu
+umask 077
+file=/root/.ssh/authorized_keys
+grep -vF {old} "$file" > "$file.coursehub" || test ! -s "$file.coursehub"
+grep -qF {new} "$file.coursehub"
+chmod 0600 "$file.coursehub"
+mv -f "$file.coursehub" "$file"
+"""
+
+
+def _new_ssh_key(session: Session, ip: str, progress: Callable[[str], None]) -> None:
+    """Put a new client key in beside the old one, use it, and only then take the old one out.
+
+    Can be interrupted anywhere and called again: ``client_key.new`` is there until the switch, ``client_key.old`` from
+    before it to the end.
+    """
+    access = session.access
+    current = access.key_file
+    fresh, old = (current.with_name(f"{current.name}.{which}") for which in ("new", "old"))
+    if fresh.exists() or not old.exists():
+        if not (fresh.exists() and _pub(fresh).exists()):
+            pair = KeyPair.generate("coursehub")
+            write_private(fresh, pair.private)
+            write_private(_pub(fresh), pair.public + "\n")
+        progress("adding the new key")
+        access.run(ip, _ADD_KEY.format(new=shlex.quote(_line(fresh))))
+        progress("trying the new key")
+        _try_key(access, ip, fresh)
+        write_private(_pub(old), _line(current) + "\n")
+        write_private(old, current.read_text(encoding="utf-8"))
+        fresh.replace(current)
+    if _pub(fresh).exists():
+        _pub(fresh).replace(_pub(current))
+    progress("removing the old key")
+    access.run(ip, _DROP_KEY.format(old=shlex.quote(_line(old).split()[1]), new=shlex.quote(_line(current).split()[1])))
+    session.cloud.remove_keys(access.alias)
+    session.cloud.ensure_key(access.alias, access.client_key().public)
+    old.unlink()
+    _pub(old).unlink()
+
+
+def _pub(private: Path) -> Path:
+    return private.with_name(f"{private.name}.pub")
+
+
+def _line(private: Path) -> str:
+    """The public key as one line of authorized_keys."""
+    return _pub(private).read_text(encoding="utf-8").strip()
+
+
+def _try_key(access: Access, ip: str, key_file: Path) -> None:
+    argv = access.argv(ip, "true")
+    argv[argv.index(str(access.key_file))] = str(key_file)
+    # A connection that is open already would prove nothing; ssh takes the first word on each option.
+    argv[1:1] = ["-o", "ControlPath=none"]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode:
+        raise CoursehubError(
+            f"{access.course_id}: the server does not take the new key, so the old one stays; run the command again"
+        )
