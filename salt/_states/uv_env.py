@@ -194,6 +194,8 @@ def _build(target, files, requirements, npm, interpreter, uv, cache, ca_bundle):
             f"installing {requirements.rsplit('/', 1)[-1]}",
             env=env,
         )
+        # uv's own, which anybody may write to; nothing installs here again.
+        (target / ".lock").unlink(missing_ok=True)
         if npm:
             for source in npm:
                 shutil.copyfile(files[source], target / source.rsplit("/", 1)[-1])

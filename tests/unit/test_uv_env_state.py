@@ -85,6 +85,14 @@ def test_made_switched_and_then_left_alone(state, tmp_path):
     assert before.is_dir(), "the previous one stays for servers that still run"
 
 
+def test_nobody_else_can_write_into_an_environment(state, tmp_path):
+    write_lock(state, "1.0")
+    assert apply(state, tmp_path)["result"]
+    environment = (tmp_path / "env").readlink()
+    writable = [path for path in environment.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o022]
+    assert writable == []
+
+
 def test_test_mode_touches_nothing(state, tmp_path):
     write_lock(state, "1.0")
     state.__opts__["test"] = True
