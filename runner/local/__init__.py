@@ -24,11 +24,12 @@ from runner.local.host import (
     forwarding_restore,
     install_packages,
     locked,
+    names_of_other_clouds,
     set_hosts_lines,
     why_unavailable,
 )
 from runner.local.identity import ACME_PORT, ZONE, Identity
-from runner.local.machine import forget_in_nspawn, unmount_below
+from runner.local.machine import forget_in_nspawn, remove_files
 from runner.local.pebble import Pebble
 from runner.local.source import source_key
 from runner.local.store import Store
@@ -44,6 +45,7 @@ __all__ = [
     "Report",
     "ensure_running",
     "find",
+    "holder_of",
     "prepare_image",
     "status",
     "stop",
@@ -177,6 +179,12 @@ def status(state: Path) -> LocalCloudStatus:
     return LocalCloudStatus(running, _endpoint(facts) if running else None, tuple(machines))
 
 
+def holder_of(state: Path, hostname: str) -> Path | None:
+    """The state directory of another local cloud that has this name in /etc/hosts; None when it is free or ours."""
+    key = names_of_other_clouds(Identity.of(state).hosts_mark).get(hostname)
+    return network.state_of(key) if key else None
+
+
 def stop(state: Path, report: Report) -> None:
     """Destroy all machines of a local cloud and everything that it put on this host; safe to repeat.
 
@@ -196,7 +204,7 @@ def stop(state: Path, report: Report) -> None:
         _remove_machines(identity)
         network.remove(identity)
         set_hosts_lines(identity.hosts_mark, {})
-        shutil.rmtree(identity.data, ignore_errors=True)
+        remove_files(identity.data)
         forwarding_restore()
     shutil.rmtree(identity.directory, ignore_errors=True)
 
@@ -211,7 +219,8 @@ def _remove_machines(identity: Identity) -> None:
         name = identity.machine(int(home.name))
         ways.destroy(name)
         forget_in_nspawn(name)
-    unmount_below(identity.data)
+    for aside in (*homes.glob("*"), *(identity.data / "trash").glob("*")):
+        remove_files(aside)
 
 
 def _machine_process(identity: Identity, droplet_id: int) -> ProcessId | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 # Under /run, because the setting does not outlive a reboot either.
 FORWARD_MARK = Path("/run/coursehub-ip_forward-was-off")
 HOSTS = Path("/etc/hosts")
+_CLOUDS_LINE = re.compile(r"^\S+ (?P<name>\S+) # coursehub-(?P<key>[0-9a-f]{8})$")
 
 # A program that proves each Debian package present, so that a host that has it from elsewhere is left alone.
 PACKAGES = {
@@ -38,15 +40,26 @@ OTHER_WAYS = (
 
 
 def run(
-    argv: Sequence[str], *, stdin: str | None = None, check: bool = True, env: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    *,
+    stdin: str | None = None,
+    check: bool = True,
+    env: Mapping[str, str] | None = None,
+    umask: int = -1,
 ) -> str:
-    """Run a command of the host and return its standard output.
+    """Run a command of the host, with ``umask`` for its files, and return its standard output.
 
     Raises CoursehubError with the command's last line of standard error.
     """
     try:
         done = subprocess.run(
-            list(argv), input=stdin, capture_output=True, text=True, check=False, env=None if env is None else dict(env)
+            list(argv),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=None if env is None else dict(env),
+            umask=umask,
         )
     except FileNotFoundError as error:
         raise CoursehubError(f"{argv[0]} is not installed; run `coursehub local start` as root") from error
@@ -180,17 +193,40 @@ def forwarding_restore() -> None:
             FORWARD_MARK.unlink()
 
 
-def set_hosts_lines(mark: str, names: Mapping[str, str]) -> None:
-    """Make /etc/hosts carry exactly these names (name to address) in lines that end with the mark."""
+def names_of_other_clouds(mark: str) -> dict[str, str]:
+    """The names in /etc/hosts that belong to other local clouds of this host, each with that cloud's key."""
+    entries = [_CLOUDS_LINE.match(line) for line in HOSTS.read_text().splitlines() if not line.endswith(mark)]
+    return {entry["name"]: entry["key"] for entry in entries if entry and _is_there(entry["key"])}
+
+
+def _is_there(key: str) -> bool:
+    # A cloud without data on this host has ended, however that went.
+    return (DATA_ROOT / key).is_dir()
+
+
+def _is_stale(line: str, names: Container[str]) -> bool:
+    """Whether a cloud that is no more left this line for one of the names."""
+    entry = _CLOUDS_LINE.match(line)
+    return entry is not None and entry["name"] in names and not _is_there(entry["key"])
+
+
+def set_hosts_lines(mark: str, names: Mapping[str, str]) -> dict[str, str]:
+    """Make /etc/hosts carry these names (name to address) in lines that end with the mark; which ones it carries now.
+
+    A name that another local cloud has is left to it: its browser tabs must not end up at our machines.
+    """
     with locked(HOST_LOCK):
         old = HOSTS.read_text()
-        kept = [line for line in old.splitlines() if not line.endswith(mark)]
-        ours = [f"{address} {name} {mark}" for name, address in sorted(names.items())]
+        taken = names_of_other_clouds(mark)
+        kept = [line for line in old.splitlines() if not line.endswith(mark) and not _is_stale(line, names)]
+        written = {name: address for name, address in names.items() if name not in taken}
+        ours = [f"{address} {name} {mark}" for name, address in sorted(written.items())]
         new = "\n".join([*kept, *ours]) + "\n"
         if new == old or (not ours and len(kept) == len(old.splitlines())):
-            return
+            return written
         try:
             write_atomic(HOSTS, new, HOSTS.stat().st_mode & 0o777)
         except OSError:
             # In a container /etc/hosts is a mount, which cannot be renamed over.
             HOSTS.write_text(new)
+    return written

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from runner.errors import CoursehubError
-from runner.local.host import Report, locked, run
+from runner.local.host import Report, locked, run, write_atomic
 from runner.local.identity import CACHE_ROOT, DATA_ROOT
 
 SUITES = {"debian-12-x64": "bookworm", "debian-13-x64": "trixie"}
@@ -90,7 +90,12 @@ def _build(suite: str, target: Path) -> None:
     argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--quiet"]
     argv += [f"--include={','.join(PACKAGES)}", *_host_apt_options(), suite, str(work)]
     mirror = _host_mirror()
-    run([*argv, *_sources(mirror, suite)] if mirror else argv, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    # A teacher's own umask must not close the machine's files to its students.
+    run(
+        [*argv, *_sources(mirror, suite)] if mirror else argv,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        umask=0o022,
+    )
     _finish(work)
     work.rename(target)
 
@@ -135,5 +140,5 @@ def _finish(root: Path) -> None:
     # Empty, not absent: absent means "first boot" to systemd, which would then apply presets anew.
     (root / "etc/machine-id").write_text("")
     (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
-    (root / "etc/cloud/cloud.cfg.d/90_local_cloud.cfg").write_text(CLOUD_CONFIG)
-    (root / "etc/ssh/sshd_config.d/50-cloud-init.conf").write_text(SSHD_CONFIG)
+    write_atomic(root / "etc/cloud/cloud.cfg.d/90_local_cloud.cfg", CLOUD_CONFIG)
+    write_atomic(root / "etc/ssh/sshd_config.d/50-cloud-init.conf", SSHD_CONFIG)

@@ -67,6 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="runner.local.server")
     parser.add_argument("--state", type=Path, required=True)
     identity = Identity.of(parser.parse_args(argv).state)
+    # The files of machines are made here; what is private says so itself.
+    os.umask(0o022)
     try:
         asyncio.run(_serve(identity))
     except (CoursehubError, OSError) as error:
@@ -182,8 +184,8 @@ def _keep_hosts(identity: Identity, domains: Callable[[], list[Domain]]) -> None
         }
         if names != shown:
             try:
-                set_hosts_lines(identity.hosts_mark, names)
-                shown = names
+                # Those that another cloud has are tried again, as it may end.
+                shown = set_hosts_lines(identity.hosts_mark, names)
             except OSError as error:
                 log(f"/etc/hosts: {error}")
         pause.wait(HOSTS_SECONDS)

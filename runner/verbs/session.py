@@ -123,9 +123,20 @@ class Session:
         """Point the course's names at its server, unless the teacher makes the records by hand."""
         zone = self.zone()
         if zone and server.ip:
+            self.need_names()
             self.access.remember_names(self.course.hostnames)
             for hostname in self.course.hostnames:
                 self.cloud.ensure_record(zone, hostname, server.ip)
+
+    def need_names(self) -> None:
+        """Refuse names that another local cloud of this computer has, whose hub they lead to."""
+        for hostname in self.course.hostnames if self.local else ():
+            holder = local.holder_of(self.project.state, hostname)
+            if holder:
+                raise CoursehubError(
+                    f"{self.at('domain')}: {hostname} leads to a hub of another local cloud on this computer (that of "
+                    f"{holder.parent}); choose another domain here, or take that hub down first"
+                )
 
     def remove_records(self, addresses: Iterable[str]) -> None:
         """Remove every record that was made for the course's server, under names that it no longer has too."""

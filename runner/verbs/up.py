@@ -87,6 +87,7 @@ def _order(session: Session, progress: Progress) -> None:
     if session.local:
         need_disk()
     session.zone()
+    session.need_names()
     access = session.access
     access.forget_host_key()
     host_key = access.first_host_key()

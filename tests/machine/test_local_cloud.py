@@ -237,12 +237,19 @@ def test_off_is_off_and_a_resize_counts(cloud: Cloud) -> None:
     assert made.power_on(return_dict=False).wait(update_every_seconds=0.2)
     assert cloud.ssh(made, "python3 -c 'x = bytearray(1500 << 20); print(len(x))'").strip() == str(1500 << 20)
     assert made.destroy()
-    assert not [
-        name
-        for names in host_objects().values()
-        for name in names
-        if str(made.id) in name and cloud.identity.key in name
-    ]
+    assert made.id not in [machine.id for machine in local.status(cloud.state).machines]
+    # Its files, and their mount, go a little later.
+    eventually(
+        lambda: (
+            not list((cloud.identity.data / "trash").iterdir())
+            and not [
+                name
+                for names in host_objects().values()
+                for name in names
+                if str(made.id) in name and cloud.identity.key in name
+            ]
+        )
+    )
 
 
 def test_names_are_answered_on_machines_and_on_this_host(cloud: Cloud) -> None:
@@ -291,6 +298,10 @@ def test_pebble_comes_back_with_its_old_root_remembered(cloud: Cloud) -> None:
     assert "newOrder" in directory
 
 
+def zone(cloud: Cloud) -> digitalocean.Domain:
+    return digitalocean.Domain(token=cloud.running.token, end_point=cloud.running.endpoint, name=cloud.running.zone)
+
+
 def test_two_clouds_side_by_side_and_nothing_left_of_one(cloud: Cloud, tmp_path: Path) -> None:
     mine = cloud.active(cloud.create("mine"))
     before = only_of(cloud, host_objects())
@@ -302,6 +313,16 @@ def test_two_clouds_side_by_side_and_nothing_left_of_one(cloud: Cloud, tmp_path:
         assert [d.name for d in second.manager().get_all_droplets()] == ["theirs"]
         assert second.ssh(theirs, "hostname").strip() == "theirs"
         assert any(names for names in only_of(second, host_objects()).values())
+        # A name that the first has: the second's hub must not be reached by it, nor be in its way.
+        name = f"shared-{cloud.identity.key}"
+        whole = f"{name}.{cloud.running.zone}"
+        record = zone(cloud).create_new_domain_record(type="A", name=name, data=mine.ip_address)["domain_record"]
+        eventually(lambda: whole in Path("/etc/hosts").read_text(), 5)
+        before = only_of(cloud, host_objects())
+        zone(second).create_new_domain_record(type="A", name=name, data=theirs.ip_address)
+        assert local.holder_of(second.state, whole) == cloud.state
+        time.sleep(1)
+        assert only_of(second, host_objects())["hosts"] == []
         os.kill(json.loads((second.identity.directory / "server.json").read_text())["pid"], signal.SIGKILL)
     finally:
         local.stop(second.state, lambda _line: None)
@@ -312,14 +333,22 @@ def test_two_clouds_side_by_side_and_nothing_left_of_one(cloud: Cloud, tmp_path:
         assert local.status(gone.state) == local.LocalCloudStatus(False, None, ())
         local.stop(gone.state, lambda _line: None)
     assert only_of(cloud, host_objects()) == before
+    zone(cloud).delete_domain_record(id=record["id"])
     assert cloud.ssh(mine, "curl -fsS http://169.254.169.254/metadata/v1/id") == str(mine.id)
     mine.destroy()
 
 
 def test_it_leaves_the_host_as_it_was(tmp_path: Path) -> None:
     before = host_objects()
-    one = make_cloud(tmp_path / "one")
-    one.active(one.create("short"))
+    umask = os.umask(0o077)
+    try:
+        one = make_cloud(tmp_path / "one")
+        short = one.active(one.create("short"))
+    finally:
+        os.umask(umask)
+    # A careful teacher's umask closes nothing to the students on the machine.
+    paths = "/ /etc /etc/resolv.conf /var/lib /var/lib/cloud"
+    assert one.ssh(short, f"stat -c %a {paths}").split() == ["755", "755", "644", "755", "755"]
     local.stop(one.state, lambda _line: None)
     after = host_objects()
     # Beside other local clouds only what is ours can be judged.

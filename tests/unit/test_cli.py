@@ -12,11 +12,16 @@ from typing import Any
 import pytest
 
 import runner.access
-from runner import cli
+from runner import cli, local
+from runner import course as courses
 from runner.access import Access
-from runner.cloud import tag_of
+from runner.cloud import Cloud, tag_of
+from runner.errors import CoursehubError
+from runner.local import host, network
+from runner.local.identity import Identity
 from runner.local.store import Droplet, Store
 from runner.project import Project
+from runner.verbs.session import Session
 from tests.support.local_api import TOKEN, Api, served
 
 pytestmark = pytest.mark.unit
@@ -302,7 +307,7 @@ def test_what_only_a_new_server_can_have_is_a_note(coursehub: Any, project: Proj
     set_value(project, "image: debian-13-x64", "image: debian-12-x64")
     ended = coursehub(verb, "phys", "--json")
     # That SSH fails is what fails; the notes are beside it.
-    assert "SSH to 127.0.0.9 failed" in ended.line
+    assert "SSH on 127.0.0.9 does not answer" in ended.line
     size, image = ended.document["courses"]["phys"]["notes"]
     (line,) = [n for n, text in enumerate(project.course_file("phys").read_text().splitlines(), 1) if "size:" in text]
     assert size == (
@@ -318,7 +323,7 @@ def test_down_removes_the_names_of_before_too(coursehub: Any, api: Api, project:
     records = "domains/coursehub.test/records"
     theirs = api.ok("POST", records, {"type": "A", "name": "shop", "data": "127.0.0.9"})["domain_record"]
     set_value(project, "domain: phys.coursehub.test", "domain: waves.coursehub.test")
-    assert "SSH to" in coursehub("apply", "phys").line
+    assert "SSH on" in coursehub("apply", "phys").line
     set_value(project, "cloud: digitalocean", "dns: manual\n  cloud: digitalocean")
     names = {record["name"] for record in api.ok("GET", f"{records}?type=A")["domain_records"]}
     assert names == {"phys", "www.phys", "waves", "www.waves", "shop"}
@@ -327,6 +332,27 @@ def test_down_removes_the_names_of_before_too(coursehub: Any, api: Api, project:
     assert coursehub("down", "phys", "--yes").code == 0
     assert api.ok("GET", f"{records}?type=A")["domain_records"] == [theirs]
     assert not (project.state / "servers/phys").exists()
+
+
+def test_a_name_that_another_local_cloud_has_is_refused_with_its_line(
+    api: Api, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(host, "HOSTS", tmp_path / "hosts")
+    for module in (host, network):
+        monkeypatch.setattr(module, "DATA_ROOT", tmp_path / "data")
+    here = local.LocalCloud("", "", "", tmp_path, tmp_path, "", "", tmp_path)
+    cloud = Cloud("the local cloud", f"{api.url}/v2/", TOKEN)
+    session = Session(project, "phys", courses.load(project, "phys"), cloud, here)
+    host.HOSTS.write_text("")
+    session.need_names()
+    other = Identity.of(tmp_path / "other/.coursehub")
+    host.HOSTS.write_text(f"10.0.0.1 www.phys.coursehub.test {other.hosts_mark}\n")
+    record = tmp_path / "data" / other.key / "network.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"state": str(other.state), "network": "10.101.1.0/24"}))
+    with pytest.raises(CoursehubError, match=r"^pillar/courses/phys.sls:\d+: www.phys.coursehub.test leads to") as said:
+        session.need_names()
+    assert f"(that of {tmp_path}/other); choose another domain here" in str(said.value)
 
 
 def test_an_interrupted_up_is_named_as_that(coursehub: Any, api: Api) -> None:

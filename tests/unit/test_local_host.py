@@ -22,9 +22,9 @@ from starlette.applications import Starlette
 
 from runner import local
 from runner.errors import CoursehubError
-from runner.local import cgroups, dns, host, images, metadata, network, pebble
+from runner.local import cgroups, dns, host, identity, images, machine, metadata, network, pebble
 from runner.local.identity import Identity, Subnet
-from runner.local.machine import MachineSpec, meta_data, nspawn_argv
+from runner.local.machine import MachineSpec, NspawnBackend, meta_data, nspawn_argv
 from runner.local.store import Account, Domain, Record, Store
 from tests.support.local_api import served
 
@@ -200,6 +200,8 @@ def private_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "hosts").write_text("127.0.0.1 localhost\n10.9.9.9 other # coursehub-ffff")
     monkeypatch.setattr(host, "HOSTS", tmp_path / "hosts")
     monkeypatch.setattr(host, "HOST_LOCK", tmp_path / "lock")
+    monkeypatch.setattr(host, "DATA_ROOT", tmp_path / "data")
+    monkeypatch.setattr(network, "DATA_ROOT", tmp_path / "data")
     return tmp_path
 
 
@@ -218,6 +220,32 @@ def test_hosts_is_not_touched_without_need(private_host: Path) -> None:
     before = (private_host / "hosts").stat()
     host.set_hosts_lines("# coursehub-abcd", {})
     assert (private_host / "hosts").stat() == before
+
+
+def test_a_name_that_another_cloud_has_stays_its_own(private_host: Path) -> None:
+    """The second cloud breaks nothing, is told who has it, and gets it when the first is gone."""
+    hosts, (one, two) = private_host / "hosts", (Identity.of(private_host / name) for name in ("one", "two"))
+    first, second = one.hosts_mark, two.hosts_mark
+    data = private_host / "data" / one.key
+    data.mkdir(parents=True)
+    (data / "network.json").write_text(json.dumps({"state": str(private_host / "one"), "network": "10.101.1.0/24"}))
+    host.set_hosts_lines(first, {"a.test": "10.0.0.1"})
+    before = hosts.read_text()
+    assert host.set_hosts_lines(second, {"a.test": "10.0.0.2", "b.test": "10.0.0.2"}) == {"b.test": "10.0.0.2"}
+    assert hosts.read_text() == f"{before}10.0.0.2 b.test {second}\n"
+    assert local.holder_of(private_host / "two", "a.test") == private_host / "one"
+    assert local.holder_of(private_host / "two", "b.test") is None
+    assert local.holder_of(private_host / "one", "a.test") is None
+    host.set_hosts_lines(second, {})
+    assert hosts.read_text() == before
+    host.set_hosts_lines(first, {})
+    assert host.set_hosts_lines(second, {"a.test": "10.0.0.2"}) == {"a.test": "10.0.0.2"}
+
+
+def test_a_name_of_a_cloud_that_is_no_more_is_free(private_host: Path) -> None:
+    (private_host / "hosts").write_text("10.0.0.1 a.test # coursehub-0123abcd\n")
+    assert host.set_hosts_lines("# coursehub-abcdef01", {"a.test": "10.0.0.2"}) == {"a.test": "10.0.0.2"}
+    assert (private_host / "hosts").read_text() == "10.0.0.2 a.test # coursehub-abcdef01\n"
 
 
 def test_two_clouds_write_hosts_at_once(private_host: Path) -> None:
@@ -311,6 +339,75 @@ def test_the_command_of_a_machine(v1: bool) -> None:
     # A machine on cgroup v2 must not be told to use v1, and needs nothing remounted.
     assert any("remount" in word for word in argv) == v1
     assert any("unified_cgroup_hierarchy=0" in word for word in argv) == v1
+
+
+@pytest.fixture
+def umask_077() -> Iterator[None]:
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NspawnBackend:
+    """Machines whose disks are below the test's directory, from a base image that holds next to nothing."""
+    base = tmp_path / "base"
+    (base / "etc").mkdir(parents=True)
+    (base / "var/lib").mkdir(parents=True)
+    monkeypatch.setattr(identity, "DATA_ROOT", tmp_path / "data")
+    monkeypatch.setattr(machine, "base_image", lambda _slug, _log: base)
+    monkeypatch.setattr(machine, "_mount_overlay", lambda _options, _root: False)
+    monkeypatch.setattr(machine.network, "disconnect", lambda *_: None)
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path / "groups")
+    monkeypatch.setattr(cgroups, "of_this_host", cgroups.V2)
+    return NspawnBackend(Identity.of(tmp_path), Subnet(ipaddress.IPv4Network("10.101.7.0/24")), print)
+
+
+SPEC = MachineSpec(7, 10, "hub", "debian-13-x64", cgroups.Limits(1, 1), "#cloud-config\n", ())
+
+
+@pytest.mark.usefixtures("umask_077")
+def test_a_teachers_umask_closes_nothing_on_a_machine(backend: NspawnBackend) -> None:
+    backend._mount(SPEC)
+    home = backend._home(SPEC)
+    for path, mode in (("upper", 0o755), ("root", 0o755), ("root/etc/resolv.conf", 0o644), (".", 0o700)):
+        assert (home / path).stat().st_mode & 0o777 == mode, path
+
+
+@pytest.mark.usefixtures("umask_077")
+def test_a_teachers_umask_closes_nothing_in_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The true build but for the program itself: one that makes its directory as mmdebstrap does, by the umask."""
+    program = tmp_path / "bin/mmdebstrap"
+    program.parent.mkdir()
+    program.write_text(
+        '#!/bin/sh\nfor last; do :; done\nmkdir -p "$last" && cd "$last" || exit 1\n'
+        "mkdir -p etc/cloud/cloud.cfg.d etc/ssh/sshd_config.d var/lib/dbus\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(images, "CACHE_ROOT", tmp_path / "cache")
+    monkeypatch.setattr(images, "DATA_ROOT", tmp_path / "data")
+    monkeypatch.setattr(images, "MIN_FREE_BYTES", 0)
+    monkeypatch.setattr(images, "_host_mirror", lambda: {})
+    image = images.base_image("debian-13-x64", print)
+    for path, mode in ((".", 0o755), ("etc", 0o755), ("etc/ssh/sshd_config.d/50-cloud-init.conf", 0o644)):
+        assert (image / path).stat().st_mode & 0o777 == mode, path
+
+
+def test_a_deleted_machines_files_go_in_the_background(backend: NspawnBackend, tmp_path: Path) -> None:
+    """At once out of the way, gone soon after; what a killed server had not got round to goes at the next start."""
+    backend._mount(SPEC)
+    home = backend._home(SPEC)
+    backend.destroy(SPEC)
+    assert not home.exists()
+    trash = home.parent.parent / "trash"
+    (trash / "6.1/upper/etc").mkdir(parents=True)
+    NspawnBackend(Identity.of(tmp_path), Subnet(ipaddress.IPv4Network("10.101.7.0/24")), print)
+    deadline = time.monotonic() + 10
+    while list(trash.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    backend.destroy(SPEC)
 
 
 def test_meta_data_is_what_cloud_init_reads() -> None:
