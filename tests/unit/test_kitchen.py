@@ -210,6 +210,18 @@ def test_names_that_need_dns() -> None:
     assert len(everything) == len(set(everything))
 
 
+def test_two_kitchens_share_no_name() -> None:
+    file = config.load(FILE, ROOT)
+    names = [{name for one in file for name in one.below(label).hostnames} for label in ("11111111", "22222222")]
+    assert names[0]
+    assert not names[0] & names[1]
+    assert all(name.endswith(".11111111.coursehub.test") for name in names[0])
+    # Only names of machines: an e-mail address stays.
+    hub = next(one for one in file if one.suite == "hub").below("11111111")
+    assert hub.provisioner.pillars["courses/kitchen.sls"]["course"]["contact"] == "kitchen@coursehub.test"
+    assert hub.zone == "11111111.coursehub.test"
+
+
 # -- what a machine gets ----------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from runner import checks
 from runner.hubclient import HubClient, HubFailure
 from tests.kitchen.suites import outside
 
-NAME = f"{os.environ['KITCHEN_PLATFORM']}.coursehub.test"
+NAME = f"{os.environ['KITCHEN_PLATFORM']}.{os.environ.get('KITCHEN_ZONE', 'coursehub.test')}"
 PASSWORD = "change-me"
 LIST_ANOTHERS_HOME = """
 import os

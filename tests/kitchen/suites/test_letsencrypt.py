@@ -15,7 +15,7 @@ from testinfra.host import Host
 
 from tests.kitchen.suites import outside
 
-NAME = f"certificate.{os.environ['KITCHEN_PLATFORM']}.coursehub.test"
+NAME = f"certificate.{os.environ['KITCHEN_PLATFORM']}.{os.environ.get('KITCHEN_ZONE', 'coursehub.test')}"
 LIVE = f"/etc/ssl/coursehub/{NAME}"
 
 

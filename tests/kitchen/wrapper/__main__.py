@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import click
 
@@ -95,7 +96,11 @@ def cli(
     """Make, converge (twice) and ask the machines of tests/kitchen/kitchen.yml. INSTANCE: a name or a pattern."""
     instances = config.load(file.resolve(), ROOT)
     where = state or Project(ROOT).state / "kitchen"
-    kitchen = Kitchen(ROOT, Machines(where.resolve(), lambda text: say(f"       {text}")), aggregate)
+    machines = Machines(where.resolve(), lambda text: say(f"       {text}"))
+    if not host:
+        label = f"{crc32(str(where.resolve()).encode()):08x}"
+        instances = tuple(one if machines.is_own(one) else one.below(label) for one in instances)
+    kitchen = Kitchen(ROOT, machines, aggregate)
     context.obj = Order(kitchen, instances, host, key, known_hosts, stay)
 
 

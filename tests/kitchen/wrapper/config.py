@@ -12,7 +12,7 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 
 from runner.course import Course, Facts, Source
 from runner.errors import USAGE, CoursehubError
+from runner.local.identity import ZONE
 
 Section = TypeVar("Section", bound=Facts)
 Top = dict[str, dict[str, list[str | dict[str, str]]]]
@@ -130,6 +131,12 @@ class Instance:
     transport: Transport
     provisioner: Provisioner
     verifier: Verifier
+    zone: str = ZONE
+
+    def below(self, label: str) -> Instance:
+        """The same with its names one label deeper, so that kitchens at work side by side share none."""
+        zone = f"{label}.{ZONE}"
+        return replace(self, zone=zone, provisioner=_renamed(self.provisioner, zone))
 
     @property
     def image(self) -> str:
@@ -158,6 +165,19 @@ class Instance:
         files = [f"{name.replace('.', '/')}.sls" for name in names]
         # Not in any top: a pillar file of the project imports it by the minion's id.
         return [*files, f"courses/{self.provisioner.salt_minion_id}.sls"]
+
+
+def _renamed(provisioner: Provisioner, zone: str) -> Provisioner:
+    def rename(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: rename(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [rename(inner) for inner in value]
+        if isinstance(value, str) and value.endswith(f".{ZONE}"):
+            return f"{value.removesuffix(ZONE)}{zone}"
+        return value
+
+    return provisioner.model_copy(update={"pillars": rename(provisioner.pillars)})
 
 
 def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,7 @@ class Machine:
             "KITCHEN_INSTANCE": instance.name,
             "KITCHEN_PLATFORM": instance.platform,
             "KITCHEN_SUITE": instance.suite,
+            "KITCHEN_ZONE": instance.zone,
         }
         return named | {f"KITCHEN_{key.upper()}": str(value) for key, value in asdict(self).items() if value != ""}
 
@@ -81,6 +82,11 @@ class Machines:
             return Machine(**json.loads(self._record(instance.name).read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
+
+    def is_own(self, instance: Instance) -> bool:
+        """Whether the instance was put on somebody's own host, whose names in DNS are as the file has them."""
+        machine = self.find(instance)
+        return machine is not None and machine.own
 
     def note(self, instance: Instance, machine: Machine, action: str) -> Machine:
         """Keep how far the instance has come."""
