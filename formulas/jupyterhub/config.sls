@@ -1,9 +1,16 @@
 {%- from 'jupyterhub/map.jinja' import jupyterhub with context %}
 {%- set root = jupyterhub.root %}
 {%- set state = jupyterhub.state %}
+{#- The configuration names nobody and has no secret, and what the pages say is read at each request. -#}
+{%- set settings = {} %}
+{%- for key, value in jupyterhub.items() if key not in ('identities', 'page') %}
+{%-   do settings.update({key: value}) %}
+{%- endfor %}
+{%- do settings.update({'signin': salt['slsutil.merge'](jupyterhub.signin, {'client_secret': jupyterhub.signin.client_secret != ''})}) %}
 
 include:
   - jupyterhub.install
+  - jupyterhub.page
 
 {{ state }}:
   file.directory:
@@ -43,6 +50,40 @@ jupyterhub-helpers:
     - mode: '0644'
     - makedirs: True
 
+# check_cmd: what does not even load never replaces what runs. In the order in which they need each other.
+jupyterhub-signin:
+  file.managed:
+    - names:
+{%- for module in ['__init__', 'accounts', 'password', 'oauth', 'lti13'] %}
+      - {{ root }}/lib/class_signin/{{ module }}.py:
+        - source: salt://jupyterhub/files/class_signin/{{ module }}.py
+{%- endfor %}
+    - mode: '0644'
+    - makedirs: True
+    - check_cmd: env PYTHONPATH={{ root }}/lib {{ root }}/hub/current/bin/python -B
+    - require:
+      - uv_env: {{ root }}/hub
+
+# Read at each sign-in: who comes or goes restarts nothing.
+{{ state }}/identities.json:
+  file.serialize:
+    - dataset: {{ jupyterhub.identities | json }}
+    - serializer: json
+    - mode: '0600'
+    - show_changes: False
+    - require:
+      - file: {{ state }}
+{%- if jupyterhub.signin.client_secret %}
+
+{{ state }}/oauth_client_secret:
+  file.managed:
+    - contents_pillar: jupyterhub:signin:client_secret
+    - mode: '0600'
+    - show_changes: False
+    - require:
+      - file: {{ state }}
+{%- endif %}
+
 # check_cmd: a configuration with which the hub would not start never replaces one with which it runs.
 /etc/jupyterhub/jupyterhub_config.py:
   file.managed:
@@ -52,9 +93,14 @@ jupyterhub-helpers:
     - makedirs: True
     - dir_mode: '0700'
     - context:
-        settings: {{ jupyterhub | json }}
-    - check_cmd: {{ root }}/hub/current/bin/python {{ root }}/check_config.py
+        settings: {{ settings | json }}
+    - check_cmd: {{ root }}/hub/current/bin/python -B {{ root }}/check_config.py
     - tmp_ext: .py
     - require:
       - uv_env: {{ root }}/hub
       - file: jupyterhub-helpers
+      - file: jupyterhub-signin
+      - file: {{ root }}/lib/class_page.py
+{%- if jupyterhub.signin.client_secret %}
+      - file: {{ state }}/oauth_client_secret
+{%- endif %}

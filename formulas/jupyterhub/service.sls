@@ -53,6 +53,11 @@ jupyterhub:
     - watch:
       - uv_env: {{ root }}/hub
       - file: /etc/jupyterhub/jupyterhub_config.py
+      - file: jupyterhub-signin
+      - file: {{ root }}/lib/class_page.py
+{%- if jupyterhub.signin.client_secret %}
+      - file: {{ state }}/oauth_client_secret
+{%- endif %}
       - file: /etc/systemd/system/jupyterhub.service
       - cmd: {{ jupyterhub.state }}/proxy.env
       - cmd: {{ jupyterhub.state }}/sync.env
@@ -62,7 +67,8 @@ jupyterhub:
 {%- for unit, files in [
     ('jupyterhub-proxy', [root ~ '/proxy/current', state ~ '/proxy.env', state ~ '/sync.env']),
     ('jupyterhub', [root ~ '/hub/current', '/etc/jupyterhub/jupyterhub_config.py', state ~ '/proxy.env', state ~ '/sync.env',
-                    state ~ '/cookie_secret']),
+                    state ~ '/cookie_secret', root ~ '/lib/class_signin/*.py', root ~ '/lib/class_page.py'] +
+                   ([state ~ '/oauth_client_secret'] if jupyterhub.signin.client_secret else [])),
 ] %}
 
 {{ unit }}-current:

@@ -55,7 +55,12 @@ def render(folder, **changes):
     template = environment.from_string((FILES / "jupyterhub_config.py").read_text())
     folder.mkdir(exist_ok=True)
     path = folder / "jupyterhub_config.py"
-    path.write_text(template.render(settings={**DEFAULTS, **changes}))
+    lib = folder / "lib"
+    if not lib.exists():
+        lib.mkdir()
+        for name in ("class_signin", "class_page.py"):
+            (lib / name).symlink_to(FILES / name)
+    path.write_text(template.render(settings={**DEFAULTS, "root": str(folder), **changes}))
     return path
 
 

@@ -1,63 +1,15 @@
 """JupyterHub of one class. Made by Salt; it lists no people, so that nobody's coming or going restarts the hub."""
 
-import asyncio
-import grp
 import json
 import os
-import pwd
 import sys
-from typing import Any
-
-import pamela
-from jupyterhub.auth import PAMAuthenticator
+from pathlib import Path
 
 SETTINGS = json.loads(r"""{{ settings | json }}""")
-GROUPS = {
-    *SETTINGS["allowed_groups"],
-    *(group for role in SETTINGS["roles"] for group in role.get("groups", [])),
-}
+sys.path.insert(0, f"{SETTINGS['root']}/lib")
 
-
-def class_groups(username: str) -> list[str]:
-    """Return those Unix groups of ``username`` that mean something to the hub."""
-    mine = set(os.getgrouplist(username, pwd.getpwnam(username).pw_gid))
-    found = []
-    for name in sorted(GROUPS):
-        try:
-            if grp.getgrnam(name).gr_gid in mine:
-                found.append(name)
-        except KeyError:
-            continue
-    return found
-
-
-class ClassAuthenticator(PAMAuthenticator):
-    """Local accounts, with the machine's accounts and groups as the only authority.
-
-    Asked again for everybody who is signed in: a locked account is signed out, and who left a group loses its role.
-    """
-
-    async def authenticate(self, handler: Any, data: dict[str, str]) -> dict[str, Any] | None:
-        """Return who it is and in which groups, or None when the password is wrong or the account locked."""
-        # Phones write the first letter as a capital; Unix accounts have none.
-        data = {**data, "username": data["username"].strip().lower()}
-        username = await super().authenticate(handler, data)
-        return {"name": username, "groups": class_groups(username)} if username else None
-
-    async def refresh_user(self, user: Any, handler: Any = None) -> dict[str, Any] | bool:  # noqa: ARG002
-        """Return the groups as they are now, or False for who may no longer be signed in."""
-        try:
-            check = asyncio.wrap_future(
-                self.executor.submit(pamela.check_account, user.name, service=self.service, encoding=self.encoding)
-            )
-            await check
-            groups = class_groups(user.name)
-        except (pamela.PAMError, KeyError):
-            return False
-        if not self.allowed_groups.intersection(groups):
-            return False
-        return {"name": user.name, "groups": groups}
-
+from class_page import page_from  # noqa: E402
+from class_signin import authenticator  # noqa: E402
 
 c = get_config()  # noqa: F821
 state = SETTINGS["state"]
@@ -72,15 +24,24 @@ c.JupyterHub.cleanup_proxy = False
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.concurrent_spawn_limit = SETTINGS["spawner"]["concurrent_spawn_limit"]
 c.JupyterHub.shutdown_on_logout = False
+c.JupyterHub.template_paths = [f"{SETTINGS['root']}/templates"]
+c.JupyterHub.template_vars = {"page": page_from("/etc/jupyterhub/page.json")}
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{SETTINGS['proxy_api_port']}"
 
-c.JupyterHub.authenticator_class = ClassAuthenticator
-c.ClassAuthenticator.service = "jupyterhub"
+signin = SETTINGS["signin"]
+kind = authenticator(signin["kind"])
+c.JupyterHub.authenticator_class = kind
 c.ClassAuthenticator.allowed_groups = set(SETTINGS["allowed_groups"])
+c.ClassAuthenticator.named_groups = {group for role in SETTINGS["roles"] for group in role.get("groups", [])}
+c.ClassAuthenticator.identities_file = f"{state}/identities.json"
+c.ClassAuthenticator.local_accounts = set(signin["local_accounts"])
 c.ClassAuthenticator.manage_groups = True
 c.ClassAuthenticator.auth_refresh_age = 60
 c.ClassAuthenticator.refresh_pre_spawn = True
+c[kind.__name__].update(signin["settings"])
+if signin["client_secret"]:
+    c[kind.__name__].client_secret = Path(f"{state}/oauth_client_secret").read_text().strip()
 
 spawner = SETTINGS["spawner"]
 c.JupyterHub.spawner_class = "systemdspawner.SystemdSpawner"

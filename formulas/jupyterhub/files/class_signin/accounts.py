@@ -1,0 +1,135 @@
+"""What all kinds of sign-in have in common: the machine's accounts and groups decide."""
+
+import asyncio
+import grp
+import json
+import os
+import pwd
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pamela
+from class_page import page_from
+from jupyterhub.auth import Authenticator
+from tornado.web import HTTPError, RequestHandler
+from traitlets import Set, Unicode
+
+# A wrong password holds its thread for two seconds: it must not keep others' accounts from being looked at.
+PASSWORDS = ThreadPoolExecutor(1, thread_name_prefix="passwords")
+ACCOUNTS = ThreadPoolExecutor(1, thread_name_prefix="accounts")
+
+
+class Refused(HTTPError):
+    """Somebody is not let in. ``heading`` goes to the log, so it names nobody; ``advice`` is read by the student."""
+
+    def __init__(self, status: int, heading: str, advice: str) -> None:
+        super().__init__(status, heading)
+        self.jupyterhub_message = advice
+
+
+class QuietHandler(RequestHandler):
+    """Keeps the addresses of refused sign-ins, with their codes and states, out of the log."""
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log a refusal by its path and heading."""
+        if isinstance(value, HTTPError):
+            self.log.warning("%s %s: %s", value.status_code, self.request.path, value.log_message)
+        else:
+            super().log_exception(typ, value, tb)
+
+
+class ClassAuthenticator(Authenticator):
+    """Local accounts, with the machine's accounts and groups as the only authority.
+
+    Asked again for everybody who is signed in: a locked account is signed out, and who left a group loses its role.
+    """
+
+    service = Unicode("jupyterhub", config=True, help="The PAM service that knows passwords and locked accounts.")
+    allowed_groups = Set(Unicode(), config=True, help="Unix groups whose members may sign in.")
+    named_groups = Set(Unicode(), config=True, help="Unix groups that mean something to the hub, such as a role's.")
+    identities_file = Unicode(config=True, help="JSON: accounts by what the provider calls a person, in small letters.")
+    local_accounts = Set(Unicode(), config=True, help="Accounts that sign in by password, whatever the kind is.")
+    page_file = Unicode(
+        "/etc/jupyterhub/page.json", config=True, help="What the class's pages say; has the help contact."
+    )
+
+    async def authenticate(self, handler: Any, data: Any = None) -> dict[str, Any] | None:  # noqa: ARG002
+        """Return who it is and in which groups, or None when the password of the hub's own form is wrong."""
+        return await self.by_password(data)
+
+    async def by_password(self, data: dict[str, str] | None) -> dict[str, Any] | None:
+        """Sign in one of ``local_accounts`` by the hub's form: the look from outside needs no account elsewhere."""
+        name, password = (data or {}).get("username", ""), (data or {}).get("password", "")
+        if name not in self.local_accounts or not password:
+            return None
+        try:
+            await in_thread(PASSWORDS, pamela.authenticate, name, password, service=self.service)
+        except pamela.PAMError:
+            return None
+        return await self.open_account(name)
+
+    async def by_identity(self, *identities: str) -> dict[str, Any]:
+        """Return the model of the first of ``identities`` that the roster has; raise Refused for a stranger."""
+        known = self.identities()
+        account = next((known[one.casefold()] for one in identities if one.casefold() in known), None)
+        model = await self.open_account(account) if account else None
+        if model is None:
+            raise Refused(
+                403,
+                "Not on the class list",
+                f"You signed in as {' / '.join(dict.fromkeys(identities))}, and this course does not know that name. "
+                f"If you have another account, sign out there and sign in with the one of this course. {self.help()}",
+            )
+        return model
+
+    def identities(self) -> dict[str, str]:
+        """Read anew at each sign-in, so that who comes or goes needs no restart."""
+        try:
+            return json.loads(Path(self.identities_file).read_text())
+        except (OSError, ValueError) as problem:
+            self.log.error("The roster's identities cannot be read: %s", problem)
+            return {}
+
+    def help(self) -> str:
+        """Return the sentence that ends each refusal."""
+        contact = page_from(self.page_file)(None)["help"]
+        return f"If that does not help: {contact}" if contact else "If that does not help, ask your professor."
+
+    async def open_account(self, account: str) -> dict[str, Any] | None:
+        """Return the model of an account that exists, is not locked and has not expired; else None."""
+        try:
+            await in_thread(ACCOUNTS, pamela.check_account, account, service=self.service)
+            return {"name": account, "groups": self.class_groups(account)}
+        except (pamela.PAMError, KeyError):
+            return None
+
+    def class_groups(self, account: str) -> list[str]:
+        """Return those Unix groups of ``account`` that mean something to the hub."""
+        mine = set(os.getgrouplist(account, pwd.getpwnam(account).pw_gid))
+        found = []
+        for name in sorted(self.allowed_groups | self.named_groups):
+            try:
+                if grp.getgrnam(name).gr_gid in mine:
+                    found.append(name)
+            except KeyError:
+                continue
+        return found
+
+    def check_blocked_users(self, username: str, authentication: Any = None) -> bool:
+        """Block nobody by name: who is not to come in has no open account."""
+        return Authenticator.check_blocked_users(self, username, authentication)
+
+    async def check_allowed(self, username: str, authentication: Any = None) -> bool:  # noqa: ARG002
+        """Allow members of the allowed groups and nobody else."""
+        return bool(authentication) and bool(self.allowed_groups.intersection(authentication["groups"]))
+
+    async def refresh_user(self, user: Any, handler: Any = None, **_: Any) -> dict[str, Any] | bool:  # noqa: ARG002
+        """Return the groups as they are now, or False for who may no longer be signed in."""
+        model = await self.open_account(user.name)
+        return model if model and self.allowed_groups.intersection(model["groups"]) else False
+
+
+async def in_thread(pool: ThreadPoolExecutor, function: Any, *arguments: Any, **named: Any) -> Any:
+    """Wait for a function that blocks."""
+    return await asyncio.wrap_future(pool.submit(function, *arguments, **named))
