@@ -23,3 +23,14 @@ include:
     - require:
       - sls: uv
 {%- endfor %}
+
+# Served by the proxy while hub or server is away; the hub's own page for that would be away with it.
+{{ root }}/error/error.html:
+  file.managed:
+    - source: salt://jupyterhub/files/away.html
+    - template: jinja
+    - mode: '0644'
+    - makedirs: True
+    - dir_mode: '0755'
+    - context:
+        base_url: {{ jupyterhub.base_url }}

@@ -74,6 +74,19 @@ def test_a_restart_of_the_hub_leaves_the_proxy_running(host: Host) -> None:
     assert host.check_output("systemctl show -p MainPID --value jupyterhub-proxy") == before != "0"
 
 
+def test_while_the_hub_is_away_people_are_told_to_wait(host: Host) -> None:
+    """By a page that looks again by itself; a status that no robot takes for the true page."""
+    host.check_output("systemctl stop jupyterhub")
+    try:
+        answer = host.check_output("curl -sS -m 20 -i http://127.0.0.1:8000/hub/login")
+    finally:
+        host.check_output("systemctl start jupyterhub")
+    assert answer.startswith("HTTP/1.1 503 ")
+    assert "content-type: text/html" in answer.lower()
+    assert '<meta http-equiv="refresh" content="5">' in answer
+    assert "The hub is restarting" in answer
+
+
 def test_both_come_back_with_the_machine(host: Host) -> None:
     for unit in ("jupyterhub", "jupyterhub-proxy"):
         assert host.service(unit).is_enabled
