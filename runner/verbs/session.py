@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import course as courses
-from runner import local, lock, pillar
+from runner import leaks, local, lock, pillar
 from runner.access import Access
 from runner.checks import Target
 from runner.cloud import Cloud, Server, Zone, digitalocean_cloud, tag_of, zone_among
@@ -178,6 +178,7 @@ class Session:
 
 def connect(project: Project, course_id: str, report: Callable[[str], None]) -> Session:
     """Read and validate the course, then reach its cloud (the local one is started)."""
+    leaks.refuse(project)
     course = courses.load(project, course_id)
     if course.cloud == "local":
         return _locally(project, course_id, course, local.ensure_running(project.state, report))
@@ -190,6 +191,7 @@ def visit(project: Project, course_id: str, report: Callable[[str], None]) -> Se
     A local cloud that died while the course's machine lives is started again, as the verbs ask it for the machine.
     Raises CoursehubError when there is no such machine.
     """
+    leaks.refuse(project)
     course = courses.load(project, course_id)
     if course.cloud == "digitalocean":
         return Session(project, course_id, course, digitalocean_cloud(), None)

@@ -7,6 +7,7 @@ import subprocess
 from typing import Any
 
 from runner import course as courses
+from runner import leaks
 from runner.access import Access, ssh_error
 from runner.cloud import Server
 from runner.project import Project
@@ -17,6 +18,7 @@ UNITS = ("jupyterhub", "jupyterhub-proxy", "nginx", "certbot", "coursehub-cert")
 
 
 def _reach(project: Project, course_id: str) -> tuple[Access, Server]:
+    leaks.refuse(project)
     courses.load(project, course_id)
     access = Access(project, course_id)
     server = access.server()

@@ -1,0 +1,135 @@
+"""What the runner and the pre-commit hook refuse to see in git; real git, real keys made for the test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runner import leaks
+from runner.access import KeyPair
+from runner.errors import CoursehubError
+from runner.people import ClassList, write
+from runner.project import Project
+from runner.secrets import Secrets
+from runner.verbs.session import connect
+
+pytestmark = pytest.mark.unit
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+def git(project: Project, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=project.root, check=True, capture_output=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("COURSEHUB_KEYS", str(tmp_path / "keys"))
+    made = Project(tmp_path / "root")
+    (made.root / "pillar" / "courses").mkdir(parents=True)
+    git(made, "init", "-q")
+    return made
+
+
+def track(project: Project, name: str, text: str) -> None:
+    path = project.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    git(project, "add", "--force", name)
+
+
+KEY = KeyPair.generate("x").private
+
+
+def test_what_is_encrypted_is_fine(project: Project) -> None:
+    Secrets(project, "phys").set("google-client-secret", "s3cret")
+    write(project, "phys", ClassList())
+    git(project, "add", "pillar")
+    track(project, "README.md", "A line about -----BEGIN OPENSSH PRIVATE KEY----- is no key.\n")
+    assert leaks.find(project) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "says"),
+    [
+        ("notes/id", KEY, 1, "a private key in clear"),
+        ("a b/ü.sls", "key: |\n" + "".join(f"  {line}\n" for line in KEY.splitlines()), 2, "a private key in clear"),
+        ("windows.pem", KEY.replace("\n", "\r\n"), 1, "a private key in clear"),
+        ("deploy.sh", f"export TOKEN=dop_v1_{'0a' * 32}\n", 1, "a DigitalOcean token in clear"),
+        ("pillar/secrets/phys.sls", "#!yaml|gpg\ntoken: s3cret\n", 1, "not encrypted"),
+        ("pillar/secrets/phys-people.sls", "#!gpg|yaml\npeople: {}\n", 1, "not encrypted"),
+        ("pillar/secrets/note.txt", "the password is s3cret\n", 1, "not encrypted"),
+        ("pillar/secrets/keys/me.asc", "not a key\n", 1, "not a public key"),
+        ("exports/list.csv", "OrgDefinedId,Username,Email\n#1,#a,a@x.edu\n", 1, "a class list in clear"),
+        (
+            "list.csv",
+            '\ufeffStudent,ID,SIS User ID,SIS Login ID,Section\n"Lee, A",1,2,a,1\n',
+            1,
+            "a class list in clear",
+        ),
+        (".coursehub/roster", "{}\n", 1, "git tracks the state directory"),
+    ],
+)
+def test_what_is_in_clear_is_one_line_and_stops_every_verb(
+    project: Project, name: str, text: str, line: int, says: str
+) -> None:
+    track(project, name, text)
+    (leak,) = leaks.find(project)
+    assert (leak.file, leak.line) == (name, line)
+    with pytest.raises(CoursehubError) as caught:
+        connect(project, "phys", lambda _: None)
+    assert str(caught.value).startswith(f"{name}:{line}: {says}")
+    assert caught.value.exit_code == 2
+    for secret in ("s3cret", "0a0a", KEY.splitlines()[1]):
+        assert secret not in str(caught.value)
+
+
+def test_a_value_beside_encrypted_ones_is_found(project: Project) -> None:
+    Secrets(project, "phys").set("one", "s3cret")
+    path = project.secrets_file("phys")
+    track(project, "pillar/secrets/phys.sls", path.read_text() + "two: in clear\n")
+    assert [leak.what for leak in leaks.find(project)] == ["not encrypted"]
+
+
+def test_git_counts_and_not_the_working_copy(project: Project) -> None:
+    track(project, "id", KEY)
+    (project.root / "id").write_text("cleaned up, and not yet committed so\n")
+    assert len(leaks.find(project)) == 1
+    git(project, "add", "id")
+    assert leaks.find(project) == []
+    (project.root / "untracked").write_text(KEY)
+    assert leaks.find(project) == []
+
+
+def test_without_a_checkout_there_is_nothing_to_say(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    assert leaks.find(Project(tmp_path / "plain")) == []
+
+
+def test_the_hook_ends_a_commit(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COURSEHUB_ROOT", str(project.root))
+    assert leaks.main() == 0
+    track(project, "id", KEY)
+    assert leaks.main() == 1
+    assert "id:1: a private key in clear" in capsys.readouterr().err
+
+
+def test_this_repository_is_clean_and_looked_through_in_no_time() -> None:
+    began = time.monotonic()
+    assert leaks.find(Project(REPO)) == []
+    print(f"{(time.monotonic() - began) * 1000:.0f} ms")
+    assert time.monotonic() - began < 5
+
+
+def test_the_scanner_of_the_hook_knows_what_ours_does_not(tmp_path: Path) -> None:
+    (tmp_path / "settings.py").write_text('aws_key = "AKIAIOSFODNN7EXAMPLQ"\n')
+    hook = Path(sys.executable).parent / "detect-secrets-hook"
+    done = subprocess.run([str(hook), "settings.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "AWS Access Key" in done.stdout
