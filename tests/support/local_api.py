@@ -123,8 +123,8 @@ class Api:
 
 
 @contextlib.contextmanager
-def served(state: Path) -> Iterator[Api]:
-    machines = MemoryMachines()
+def served(state: Path, machines: MemoryMachines | None = None) -> Iterator[Api]:
+    machines = machines or MemoryMachines()
     store = Store(state / "account.json")
     cloud = Cloud(store, machines, lambda _line: None)
     with cloud.changing():

@@ -15,11 +15,14 @@ import pytest
 
 @dataclass
 class Names:
-    """``addresses`` by name; ``ports`` maps a port that a client asks for to the one that a test's server has."""
+    """``addresses`` by name; ``ports`` maps a port that a client asks for to the one that a test's server has.
+
+    Other ports lead to ``closed``, or where that is None stay what they are.
+    """
 
     addresses: dict[str, str] = field(default_factory=dict)
     ports: dict[int, int] = field(default_factory=dict)
-    closed: int = 9
+    closed: int | None = None
     _true: Callable[..., Any] = socket.getaddrinfo
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +32,7 @@ class Names:
         name = host.decode() if isinstance(host, bytes) else str(host)
         address = name if name in self.addresses.values() else self.addresses.get(name)
         if address and port:
-            return self._true(address, self.ports.get(port, self.closed), *arguments, **options)
+            return self._true(address, self.ports.get(port, self.closed or port), *arguments, **options)
         if name.endswith(".test"):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return self._true(host, port, *arguments, **options)

@@ -16,7 +16,7 @@ import ssl
 import threading
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,8 @@ class Hub:
     kernels: set[str] = field(default_factory=set)
     running: bool = False
     stopped: int = 0
+    password: str = PASSWORD
+    #: 0: free ones are taken.
     https_port: int = 0
     http_port: int = 0
 
@@ -94,7 +96,7 @@ class _Login(_Page):
 
     def post(self) -> None:
         self.need_xsrf()
-        if (self.get_argument("username"), self.get_argument("password")) != (USER, PASSWORD):
+        if (self.get_argument("username"), self.get_argument("password")) != (USER, self.hub.password):
             self.set_status(403)
             self.write(self.hub.behaviour.login_page)
             return
@@ -277,8 +279,8 @@ def _applications(hub: Hub) -> tuple[Application, Application]:
 
 
 @contextlib.contextmanager
-def serve(hub: Hub, address: str, context: ssl.SSLContext) -> Iterator[Hub]:
-    """Serve on free ports of a loopback address while the block runs."""
+def serve(hub: Hub, address: str, context: ssl.SSLContext, enter: Callable[[], None] = lambda: None) -> Iterator[Hub]:
+    """Serve at an address of this host, or of the network that ``enter`` moves a thread into, while the block runs."""
     # Refused handshakes and 403s are what tests are about, and no news.
     logging.getLogger("tornado").setLevel(logging.CRITICAL)
     ready = threading.Event()
@@ -287,7 +289,7 @@ def serve(hub: Hub, address: str, context: ssl.SSLContext) -> Iterator[Hub]:
     async def start() -> list[HTTPServer]:
         servers = []
         for application, options in zip(_applications(hub), ({"ssl_options": context}, {}), strict=True):
-            sockets = bind_sockets(0, address)
+            sockets = bind_sockets(hub.https_port if options else hub.http_port, address)
             server = HTTPServer(application, **options)
             server.add_sockets(sockets)
             servers.append(server)
@@ -298,6 +300,7 @@ def serve(hub: Hub, address: str, context: ssl.SSLContext) -> Iterator[Hub]:
         return servers
 
     def run() -> None:
+        enter()
         asyncio.set_event_loop(loop)
         servers = loop.run_until_complete(start())
         ready.set()

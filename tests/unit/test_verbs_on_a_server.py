@@ -1,0 +1,359 @@
+"""The verbs against a server: API over HTTP, OpenSSH with host keys, salt-ssh and a hub over TLS are the real ones.
+
+Only the machine is made up: its sshd runs in namespaces of this host, and its states are a few that take no time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests.adapters
+
+import runner.access
+from runner import cli, saltssh
+from runner.access import Access, KeyPair
+from runner.passwords import Passwords
+from runner.project import Project
+from runner.verbs.session import CHECK_ACCOUNT
+from tests.support.authority import Authority
+from tests.support.computer import Computers, enter_network
+from tests.support.local_api import TOKEN, Api, served
+from tests.support.names import Names
+from tests.support.root import eventually, needs_root
+from tests.support.stand_in_hub import Hub, serve
+
+pytestmark = [pytest.mark.unit, needs_root, pytest.mark.timeout(300)]
+
+REPO = Path(__file__).resolve().parents[2]
+STATES = """
+/srv/title:
+  file.managed:
+    - contents: first
+    - mode: '0644'
+
+unit-note:
+  test.configurable_test_state:
+    - changes: False
+    - result: True
+    - warnings: remember the class at nine
+"""
+FAILING = """
+unit-broken:
+  cmd.run:
+    - name: 'echo "no such printer" >&2; exit 3'
+
+unit-needs-it:
+  test.nop:
+    - require:
+      - cmd: unit-broken
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a verb ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def line(self) -> str:
+        return self.err.strip().splitlines()[-1] if self.err.strip() else ""
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class School:
+    """A working copy with one course on "DigitalOcean", and the account there."""
+
+    project: Project
+    api: Api
+    machines: Computers
+    hub: Hub
+    authority: Authority
+
+    @property
+    def ip(self) -> str:
+        server = Access(self.project, "phys").server()
+        assert server
+        assert server.ip
+        return server.ip
+
+    @property
+    def droplet(self) -> int:
+        (number,) = self.machines.on
+        return number
+
+    def states(self, text: str) -> None:
+        (self.project.root / "salt" / "unit.sls").write_text(text)
+
+
+def _working_copy(root: Path) -> Project:
+    for part in ("pillar", "formulas", "salt/config"):
+        shutil.copytree(REPO / part, root / part)
+    shutil.copy(REPO / "Saltfile", root)
+    demo = root / "pillar/courses/demo.sls"
+    text = demo.read_text(encoding="utf-8").replace("cloud: local ", "cloud: digitalocean ")
+    demo.unlink()
+    (root / "pillar/courses/phys.sls").write_text(
+        text.replace("engr114", "phys").replace("debian-13-x64", "debian-12-x64"), encoding="utf-8"
+    )
+    shutil.move(root / "pillar/files/locks/demo.txt", root / "pillar/files/locks/phys.txt")
+    (root / "salt/top.sls").write_text("base:\n  '*':\n    - unit\n")
+    return Project(root)
+
+
+@pytest.fixture(scope="module")
+def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
+    """One server for the module: the first contact of salt-ssh costs more than all the rest."""
+    directory = tmp_path_factory.mktemp("school")
+    project = _working_copy(directory / "root")
+    authority = Authority(directory)
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        Computers.on(directory) as machines,
+        served(directory, machines) as api,
+    ):
+        patched.setenv("COURSEHUB_ROOT", str(project.root))
+        patched.setenv("DIGITALOCEAN_END_POINT", f"{api.url}/v2/")
+        patched.setenv("DIGITALOCEAN_ACCESS_TOKEN", TOKEN)
+        # The system trusts the test's authority, in each of the ways that programs ask it.
+        patched.setenv("SSL_CERT_FILE", str(authority.bundle))
+        patched.setattr(requests.adapters, "DEFAULT_CA_BUNDLE_PATH", str(authority.bundle))
+        password = Passwords(project, "phys").ensure([CHECK_ACCOUNT])[CHECK_ACCOUNT].clear
+        made = School(project, api, machines, Hub(password=password, https_port=443, http_port=80), authority)
+        made.states(STATES)
+        yield made
+
+
+Coursehub = Callable[..., Ended]
+
+
+@pytest.fixture
+def coursehub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Coursehub:
+    """A verb as typed."""
+
+    def run(*arguments: str) -> Ended:
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["coursehub", *arguments])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Ended(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def up(school: School, coursehub: Coursehub) -> School:
+    """The course's server, made once."""
+    if not school.machines.on:
+        coursehub("up", "phys")
+    school.states(STATES)
+    return school
+
+
+@pytest.fixture
+def open_hub(up: School, monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
+    """With a hub behind the course's names."""
+    hosts = ("phys.coursehub.test", "www.phys.coursehub.test")
+    Names(dict.fromkeys(hosts, up.ip)).install(monkeypatch)
+    context = up.authority.server_context(*hosts)
+    namespace = up.machines.namespace(up.droplet)
+    with serve(up.hub, up.ip, context, enter=lambda: enter_network(namespace)):
+        yield up
+
+
+def test_up_from_nothing(school: School, coursehub: Coursehub) -> None:
+    """No hub listens on this server: all is made and configured, and the look from outside says what is wrong."""
+    ended = coursehub("up", "phys", "--json")
+    assert ended.code == 1, ended.err
+    document = ended.document
+    assert document["highstate"]["failed"] == 0, ended.err
+    assert document["highstate"]["changed"] >= 1
+    assert document["server"]["ip"] == school.ip
+    failed = [check["name"] for check in document["checks"] if not check["ok"]]
+    assert "certificate" in failed
+    assert "the hub runs but" in ended.line
+    access = Access(school.project, "phys")
+    # The key from the user-data served once: the server has another now, the only one that is known.
+    assert not access.has_first_host_key()
+    (known,) = access.known_hosts.read_text().splitlines()
+    spec = school.machines.specs[school.droplet]
+    assert known.split()[2] not in spec.user_data
+    assert access.run(school.ip, "grep -rl PRIVATE /var/lib/cloud || true") == ""
+    assert access.run(school.ip, "cat /srv/title").strip() == "first"
+    password = Passwords(school.project, "phys").read()[CHECK_ACCOUNT].clear
+    assert password not in ended.out + ended.err
+
+
+def test_up_on_a_finished_course_with_a_hub_is_done(open_hub: School, coursehub: Coursehub) -> None:
+    ended = coursehub("up", "phys")
+    assert ended.code == 0, ended.err
+    assert "https://phys.coursehub.test/" in ended.out
+    assert "  ok   kernel: 5 * 4 = 20, over the websocket" in ended.out
+    assert "FAIL" not in ended.out
+    assert "passwords/phys" in ended.out
+    assert len(open_hub.api.ok("GET", "droplets")["droplets"]) == 1
+
+
+def test_check_and_status_of_a_hub(open_hub: School, coursehub: Coursehub) -> None:
+    ended = coursehub("check", "phys", "--json")
+    assert (ended.code, ended.document["ok"]) == (0, True)
+    (status,) = coursehub("status", "phys", "--json").document["courses"]
+    assert (status["state"], status["ip"]) == ("active", open_hub.ip)
+    open_hub.hub.behaviour.login_page_status = 502
+    try:
+        ended = coursehub("check", "phys")
+    finally:
+        open_hub.hub.behaviour.login_page_status = 200
+    assert ended.code == 1
+    assert "FAIL login page: no login page (HTTP 502)" in ended.out
+
+
+def test_plan_shows_the_difference_and_apply_makes_it_once(up: School, coursehub: Coursehub) -> None:
+    access = Access(up.project, "phys")
+    up.states(STATES.replace("first", "second"))
+    planned = coursehub("plan", "phys")
+    assert planned.code == 0, planned.err
+    assert "-first" in planned.out
+    assert "+second" in planned.out
+    assert "phys: 1 of 2 states would change, 0 failed" in planned.out
+    assert access.run(up.ip, "cat /srv/title").strip() == "first"
+    applied = coursehub("apply", "--all", "--json")
+    assert applied.code == 0, applied.err
+    (change,) = applied.document["courses"]["phys"]["changes"]
+    assert (change["state"], change["name"]) == ("file.managed", "/srv/title")
+    assert "note: remember the class at nine" in applied.err
+    assert access.run(up.ip, "cat /srv/title").strip() == "second"
+    again = coursehub("apply", "phys", "--json").document["courses"]["phys"]
+    assert (again["changed"], again["changes"]) == (0, [])
+
+
+def test_a_state_that_fails_is_named_with_what_its_program_said(up: School, coursehub: Coursehub) -> None:
+    up.states(STATES + FAILING)
+    ended = coursehub("apply", "phys", "--json")
+    assert ended.code == 1
+    assert "state unit-broken (unit) failed: no such printer" in ended.line
+    assert "coursehub apply phys" in ended.line
+    assert ended.document["courses"]["phys"]["failed"] == 2
+    ended = coursehub("up", "phys", "--json")
+    assert ended.code == 1
+    assert "no such printer" in ended.line
+    assert ended.document["highstate"]["failed"] == 2
+
+
+def test_states_that_do_not_render_are_one_line(up: School, coursehub: Coursehub) -> None:
+    up.states("{{ nothing.there }}")
+    ended = coursehub("apply", "phys")
+    assert ended.code == 1
+    assert (
+        "the states do not render: Rendering SLS 'base:unit' failed: Jinja variable 'nothing' is undefined"
+        in ended.line
+    )
+
+
+def test_only_some_states_and_an_earlier_run_is_waited_for(up: School) -> None:
+    """A broken connection leaves the server's end running; two at once would fight over apt."""
+    access = Access(up.project, "phys")
+    access.run(up.ip, f"nohup sh -c 'sleep 2; :' {runner.access.THIN_DIR}/salt-call >/dev/null 2>&1 &")
+    # Long enough for the news of it to come: the log is followed, and the follower ends with the highstate.
+    up.states(STATES + "\nunit-nap:\n  cmd.run:\n    - name: sleep 2\n")
+    heard: list[tuple[int, int, str]] = []
+    report = saltssh.highstate(up.project, "phys", ip=up.ip, sls=["unit"], watch=lambda *event: heard.append(event))
+    assert [state.name for state in report.states] == ["/srv/title", "unit-note", "unit-nap"]
+    assert heard[0] == (0, 0, "waiting for an earlier run to end on the server")
+    assert [event[:2] for event in heard[-3:]] == [(1, 3), (2, 3), (3, 3)]
+    assert "nap" in heard[-1][2]
+
+
+@pytest.mark.usefixtures("up")
+def test_ssh_and_logs(coursehub: Coursehub) -> None:
+    ended = coursehub("ssh", "phys", "--json", "cat", "/etc/hostname")
+    assert ended.document == {"course": "phys", "exit": 0, "stdout": "phys.coursehub.test\n", "stderr": ""}
+    assert ended.code == 0
+    assert coursehub("ssh", "phys", "--json", "exit 7").code == 7
+    logs = coursehub("logs", "phys", "--json")
+    assert (logs.code, list(logs.document)) == (0, ["course", "lines"])
+
+
+@pytest.mark.usefixtures("up")
+@pytest.mark.parametrize("verb", [("ssh", "phys", "id", "-un"), ("logs", "phys", "-f")])
+def test_without_json_ssh_takes_the_place_of_the_runner(verb: tuple[str, ...]) -> None:
+    """So that a terminal, its size and its signals are the remote shell's own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", *verb],
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        if "-f" in verb:
+            eventually(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "ssh\n")
+        else:
+            assert process.communicate(timeout=60)[0] == "root\n"
+            assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_another_host_key_is_refused_by_every_verb_and_nothing_is_sent(up: School, coursehub: Coursehub) -> None:
+    known = Access(up.project, "phys").known_hosts
+    right = known.read_text()
+    known.write_text(f"coursehub-phys {' '.join(KeyPair.generate('x').public.split()[:2])}\n")
+    try:
+        for verb in (("apply", "phys"), ("up", "phys"), ("ssh", "phys", "true", "--json"), ("logs", "phys", "--json")):
+            ended = coursehub(*verb)
+            assert ended.code == 1
+            assert "shows another host key than the one we know" in ended.line
+    finally:
+        known.write_text(right)
+
+
+def test_an_interrupted_first_contact_is_gone_on_with(up: School, coursehub: Coursehub) -> None:
+    """The key of the user-data came back, as if up had died before its last step: apply sends to up, up goes on."""
+    Access(up.project, "phys").first_host_key()
+    ended = coursehub("apply", "phys")
+    assert "its up was interrupted; run 'coursehub up phys'" in ended.line
+    assert coursehub("up", "phys", "--json").document["highstate"]["failed"] == 0
+    assert not Access(up.project, "phys").has_first_host_key()
+
+
+def test_a_server_that_does_not_answer_is_given_up_with_what_to_do(
+    up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up.machines.kill(up.droplet)
+    monkeypatch.setattr(runner.access, "SSH_SECONDS", 1)
+    ended = coursehub("apply", "phys")
+    assert ended.code == 1
+    assert f"SSH on {up.ip} does not answer after 1 s" in ended.line
+    for verb in (("ssh", "phys", "true", "--json"), ("logs", "phys", "--json")):
+        assert f"SSH to {up.ip} failed (" in coursehub(*verb).line
+
+
+def test_down_leaves_nothing(up: School, coursehub: Coursehub) -> None:
+    ended = coursehub("down", "phys", "--yes", "--json")
+    assert (ended.code, len(ended.document["removed"])) == (0, 1)
+    assert up.machines.processes == {}
+    assert up.api.ok("GET", "domains/coursehub.test/records?type=A")["domain_records"] == []
+    assert not (up.project.state / "servers" / "phys").exists()
+    assert "phys" not in (up.project.state / "roster").read_text()
