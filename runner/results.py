@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from runner.causes import Cause, cause
 from runner.errors import CoursehubError
 
 
@@ -33,6 +34,11 @@ class StateResult:
         """Why it failed, in one line: what its program said last, where it ran one."""
         said = str(self.changes.get("stderr") or "").strip().splitlines()
         return said[-1] if said else " ".join(self.comment.split())
+
+    @property
+    def cause(self) -> Cause | None:
+        """What in the world around the server made it fail, where its words tell that."""
+        return cause(f"{self.comment}\n{self.changes.get('stderr') or ''}\n{self.changes.get('stdout') or ''}")
 
     @property
     def skipped(self) -> bool:

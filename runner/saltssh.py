@@ -20,6 +20,8 @@ from runner.secrets import unlocked
 
 #: Seconds that a highstate may take before it is given up; a fresh server needs about a minute.
 HIGHSTATE_SECONDS = 1800
+#: Room that salt-ssh itself needs on the server: its own code, the states and what they bring.
+FULL_MEGABYTES = 50
 #: salt.state's own log on the server, switched on in salt/config/master: one line when a state starts.
 _PROGRESS_LOG = f"{THIN_DIR}/running_data/highstate.log"
 #: First waits for a highstate that a broken connection left running (two at once would fight over apt) and says
@@ -95,7 +97,27 @@ def highstate(
     output = done.stdout + done.stderr
     if is_host_key_refusal(output):
         raise ssh_error(course_id, ip, output)
-    return results.parse(course_id, done.stdout, done.stderr)
+    try:
+        return results.parse(course_id, done.stdout, done.stderr)
+    except CoursehubError as error:
+        full = _full(access, ip)
+        if full is None:
+            raise
+        raise full from error
+
+
+def _full(access: Access, ip: str) -> CoursehubError | None:
+    """The error to tell instead when the server's disk is so full that salt-ssh could not even begin."""
+    try:
+        told = access.run(ip, "df --output=avail -m / /var/lib", seconds=20)
+    except CoursehubError:
+        return None
+    if min(int(line) for line in told.split()[1:]) > FULL_MEGABYTES:
+        return None
+    return CoursehubError(
+        f"{access.course_id}: the server's disk is full; make room there ('coursehub ssh {access.course_id}') or take "
+        "a bigger size, then run the same command again"
+    )
 
 
 def _environment() -> dict[str, str]:

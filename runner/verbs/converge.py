@@ -46,10 +46,13 @@ class StatesFailed(CoursehubError):
 
     def __init__(self, course_id: str, report: Report) -> None:
         first = report.failed[0]
-        more = f" (and {len(report.failed) - 1} more)" if len(report.failed) > 1 else ""
+        more = f" and {len(report.failed) - 1} more" if len(report.failed) > 1 else ""
+        if known := first.cause:
+            what, remedy = f"{known.what} (at {first.name}{more})", known.remedy
+        else:
+            what, remedy = f"state {first.name} ({first.sls}){more} failed: {first.reason[:300]}", "correct it"
         super().__init__(
-            f"{course_id}: state {first.name} ({first.sls}) failed: {first.reason[:300]}{more}; what works already "
-            f"goes on; correct it and run 'coursehub apply {course_id}'"
+            f"{course_id}: {what}; what works already goes on; {remedy}, then run 'coursehub apply {course_id}'"
         )
         self.report = report
 

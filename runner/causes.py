@@ -1,0 +1,66 @@
+"""What tools on a server say when the world around it fails (disk, DNS, mirror, index), in a teacher's words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What is wrong, and what to do about it before the command is run again."""
+
+    what: str
+    remedy: str
+
+
+_LATER = "wait some minutes"
+#: The first that is found counts: a full disk also breaks downloads, and a dead name server looks like a dead mirror.
+_KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
+    (
+        re.compile(r"No space left on device|os error 28\b|enough free space in|not enough free disk", re.IGNORECASE),
+        Cause("the server's disk is full", "make room there, or take a bigger size"),
+    ),
+    (
+        re.compile(
+            r"Temporary failure (?:in name resolution|resolving)|failed to lookup address|Could not resolve|"
+            r"Name or service not known|getaddrinfo (?:EAI_AGAIN|ENOTFOUND)|dns error",
+            re.IGNORECASE,
+        ),
+        Cause("the server finds no addresses, its name server (DNS) does not answer", _LATER),
+    ),
+    (
+        re.compile(r"E: Failed to fetch \S*/(?P<file>\S+?)(?:_\S*)?\s+404\b"),
+        Cause("the Debian mirror does not have {file}, which stands in its own list (404)", _LATER),
+    ),
+    (
+        re.compile(r"E: Failed to fetch \S*/(?P<file>\S+?)(?:_\S*)?\s+(?P<how>[^\[\n]*[^\s\[])"),
+        Cause("the Debian mirror does not deliver {file} ({how})", _LATER),
+    ),
+    (
+        re.compile(r"E: Unable to locate package (?P<file>\S+)|does not have a Release file"),
+        Cause("the server has no list of Debian's packages, the mirror or its name server does not answer", _LATER),
+    ),
+    (
+        re.compile(r"Could not get lock \S+ It is held by process (?P<pid>\d+ \(\S+\))"),
+        Cause("another program installs packages on the server and does not end (process {pid})", _LATER),
+    ),
+    (
+        re.compile(
+            r"Failed to (?:fetch|download)|error sending request|after connection broken|"
+            r"No matching distribution found|Request failed after \d+ retr|"
+            r"npm (?:error|ERR!) (?:code|errno) E?(?:CONN|TIMEDOUT|NOTFOUND|404|5\d\d)",
+            re.IGNORECASE,
+        ),
+        Cause("the index that Python's packages come from does not answer or lacks one", _LATER),
+    ),
+)
+
+
+def cause(said: str) -> Cause | None:
+    """The cause behind what a tool said, or None when it is none of the known ones."""
+    for pattern, known in _KNOWN:
+        if found := pattern.search(said):
+            named = {key: value or "" for key, value in found.groupdict().items()}
+            return Cause(known.what.format(**named), known.remedy)
+    return None

@@ -1,0 +1,70 @@
+"""What tools say, as they said it on real machines, and what a teacher reads instead."""
+
+from __future__ import annotations
+
+import pytest
+
+from runner.causes import cause
+from runner.results import Report, StateResult
+from runner.verbs.converge import StatesFailed
+
+pytestmark = pytest.mark.unit
+
+SAID = {
+    "An error was encountered while installing package(s): E: Write error - write (28: No space left on device)\n"
+    "E: IO Error saving source cache\nE: The package lists or status file could not be parsed or opened.": (
+        "the server's disk is full"
+    ),
+    "installing demo.txt: error: Failed to download `cffi==2.1.1`; cause: failed to write to file `/var/api.py`:"
+    " No space left on device (os error 28); /opt/course/env goes on serving c53b3a7cc8ce": "the server's disk is full",
+    "errors:\n    - Running as unit: run-p1441.scope; invocation ID: 5f4c\n      E: Failed to fetch http://mirror/debian/"
+    "pool/main/p/python-pip/python3-pip-whl_25.1.1%2bdfsg-1_all.deb  404  Not Found [IP: 10.1.1.1 80]\n"
+    "      E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?": (
+        "the Debian mirror does not have python3-pip-whl, which stands in its own list (404)"
+    ),
+    "E: Failed to fetch http://mirror/debian/pool/main/n/nginx/nginx_1.26.3-3%2bdeb13u11_amd64.deb  Error reading from "
+    "server. Remote end closed connection [IP: 10.1.1.1 80]\n": (
+        "the Debian mirror does not deliver nginx (Error reading from server. Remote end closed connection)"
+    ),
+    "E: Failed to fetch http://mirror/debian/pool/nginx_1_amd64.deb  Temporary failure resolving 'mirror'": (
+        "the server finds no addresses, its name server (DNS) does not answer"
+    ),
+    "E: Unable to locate package nginx\n": (
+        "the server has no list of Debian's packages, the mirror or its name server does not answer"
+    ),
+    "WARNING: Retrying (Retry(total=4)) after connection broken by 'NewConnectionError': /simple/uv/\nERROR: No "
+    "matching distribution found for uv==0.13.9": (
+        "the index that Python's packages come from does not answer or lacks one"
+    ),
+    "installing demo.txt: error: Request failed after 3 retries; error trying to connect: Connection refused": (
+        "the index that Python's packages come from does not answer or lacks one"
+    ),
+}
+
+
+@pytest.mark.parametrize(("said", "means"), SAID.items())
+def test_what_a_tool_said_has_a_cause(said: str, means: str) -> None:
+    found = cause(said)
+    assert found is not None
+    assert found.what == means
+
+
+@pytest.mark.parametrize("said", ["", "nginx: [emerg] unknown directive", "Job for jupyterhub.service failed"])
+def test_what_is_not_known_is_told_as_it_is(said: str) -> None:
+    assert cause(said) is None
+
+
+def failed(comment: str) -> StateResult:
+    return StateResult("pkg.installed", "uv-packages", "uv", comment, False, {}, (), 1.0, 1)
+
+
+def test_a_teacher_reads_the_cause_before_the_state() -> None:
+    report = Report("demo", (failed("E: Unable to locate package x"), failed("")))
+    assert str(StatesFailed("demo", report)) == (
+        "demo: the server has no list of Debian's packages, the mirror or its name server does not answer (at "
+        "uv-packages and 1 more); what works already goes on; wait some minutes, then run 'coursehub apply demo'"
+    )
+    assert str(StatesFailed("demo", Report("demo", (failed("odd"),)))) == (
+        "demo: state uv-packages (uv) failed: odd; what works already goes on; correct it, then run "
+        "'coursehub apply demo'"
+    )
