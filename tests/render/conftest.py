@@ -12,6 +12,10 @@ import pytest
 import yaml
 from saltfactories.manager import FactoriesManager
 
+from runner import people
+from runner.project import Project
+from runner.secrets import Secrets
+from runner.vault import Vault
 from tests.render import courses
 from tests.render.rendering import ROOT, Renderer, Rendering
 
@@ -36,7 +40,13 @@ RELEASES: dict[str, dict[str, Any]] = {
     "ubuntu-24.04": _release("Ubuntu", "24.04", "noble"),
 }
 FORMULAS = sorted(path.parent.name for path in (ROOT / "formulas").glob("*/init.sls"))
-COURSES = sorted([*courses.MADE_UP, *(path.stem for path in (ROOT / "pillar" / "courses").glob("*.sls"))])
+#: A course whose people are encrypted for its teachers cannot be rendered here; a made-up one stands for them.
+READABLE = [
+    path.stem
+    for path in (ROOT / "pillar" / "courses").glob("*.sls")
+    if not (ROOT / "pillar" / "secrets" / f"{path.stem}-people.sls").exists()
+]
+COURSES = sorted([*courses.MADE_UP, *READABLE])
 
 
 @pytest.fixture(scope="session")
@@ -50,10 +60,21 @@ def salt_factories_config(tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 
 @pytest.fixture(scope="session")
-def pillar_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A throwaway private key: the courses' own can be rendered by nobody but their teachers."""
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture(scope="session")
+def pillar_root(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Path:
     """The project's pillar with made-up courses added, and what the runner would generate for each."""
-    root = tmp_path_factory.mktemp("pillar")
-    shutil.copytree(ROOT / "pillar", root, dirs_exist_ok=True)
+    project = Project(tmp_path_factory.mktemp("project"))
+    root = project.root / "pillar"
+    shutil.copytree(ROOT / "pillar", root, ignore=shutil.ignore_patterns("secrets"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSEHUB_KEYS", str(keys))
+        people.write(project, courses.LISTED, courses.CLASS_LIST)
+        Secrets(project, courses.LISTED).set("a-secret", courses.SECRET)
     lock = min((ROOT / "pillar" / "files" / "locks").glob("*.txt"))
     for name, course in courses.MADE_UP.items():
         (root / "courses" / f"{name}.sls").write_text(
@@ -69,7 +90,7 @@ def pillar_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def renderer(salt_factories: FactoriesManager, pillar_root: Path) -> Renderer:
+def renderer(salt_factories: FactoriesManager, pillar_root: Path, keys: Path) -> Iterator[Renderer]:
     """States as a masterless minion compiles them; its grains and id are changed per rendering."""
     minion = salt_factories.salt_minion_daemon(
         "render",
@@ -79,7 +100,10 @@ def renderer(salt_factories: FactoriesManager, pillar_root: Path) -> Renderer:
             "pillar_roots": {"base": [str(pillar_root)]},
         },
     )
-    return Renderer(minion)
+    with Vault(Project(pillar_root.parent), keys).agent():
+        yield Renderer(minion)
+            "gpg_keydir": str(keys),
+            "gpg_decrypt_must_succeed": True,
 
 
 @pytest.fixture(scope="session")

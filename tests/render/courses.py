@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
+
+from runner.course import Person
 from runner.passwords import Password
+from runner.people import ClassList
 from runner.pillar import runtime as runner_runtime
 
 # In no rendered file that others may read, and in no state's changes.
@@ -62,6 +66,20 @@ MADE_UP: dict[str, dict[str, Any]] = {
 def runtime(course: dict[str, Any]) -> dict[str, Any]:
     """What `coursehub up` writes for this course, by the runner's own code."""
     accounts = [person["account"] for people in course["people"].values() for person in people]
+#: The people of a course whose own file names none: they come from its encrypted class list.
+LISTED = "made-listed"
+CLASS_LIST = ClassList(
+    professors=[Person(account="prof", name="Pat Professor", email="pat@example.org")],
+    students=[
+        Person(account="s", name="Núñez: #1", number="20067930"),
+        Person(account="t", name="T", groups=["team-1"]),
+    ],
+    guests=[Person(account="visitor", name="V", login="vlogin77")],
+    left=[Person(account="gone", name="Gone")],
+)
+MADE_UP[LISTED] = {key: value for key, value in _course().items() if key != "people"}
+
+
     hidden = {account: Password(clear=account, hash=SECRET) for account in accounts}
     return runner_runtime(
         ip="192.0.2.10", acme_directory="https://ca.example.org/dir", extra_ca={"college": PEM}, passwords=hidden

@@ -1,0 +1,59 @@
+"""People and secrets as Salt decrypts them: the accounts reach the server, and nothing else of a person does."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.render.conftest import RELEASES
+from tests.render.courses import LISTED, SECRET
+from tests.render.rendering import Renderer, Rendering
+
+pytestmark = pytest.mark.render
+
+
+@pytest.fixture
+def listed(renderings: dict[str, Rendering]) -> Rendering:
+    return renderings[f"course-{LISTED}-debian-13"]
+
+
+def test_a_class_list_becomes_accounts_by_role(listed: Rendering) -> None:
+    people = listed.pillar["accounts"]["people"]
+    assert {account: facts["groups"] for account, facts in people.items()} == {
+        "prof": ["instructors"],
+        "s": ["students"],
+        "t": ["students"],
+        "visitor": ["guests"],
+        "coursehub-check": ["students"],
+    }
+
+
+def test_nothing_else_of_a_person_reaches_the_server(listed: Rendering) -> None:
+    sent = json.dumps([listed.pillar, listed.chunks], ensure_ascii=False)
+    for word in ("Pat Professor", "Núñez", "pat@example.org", "20067930", "vlogin77", "gone"):
+        assert word not in sent
+
+
+def test_a_secret_that_no_formula_takes_stays_here(listed: Rendering) -> None:
+    assert "a-secret" not in json.dumps(listed.pillar)
+    assert "PGP MESSAGE" not in json.dumps(listed.pillar)
+
+
+def test_guests_have_no_shell_by_ssh_and_may_sign_in(listed: Rendering) -> None:
+    assert "guests" in listed.pillar["base"]["sshd"]["deny_groups"]
+    (config,) = (file for file in listed.files() if file.path == "/etc/jupyterhub/jupyterhub_config.py")
+    assert '"guests"' in config.text
+    assert SECRET not in config.text
+
+
+def test_without_the_key_nothing_is_rendered(renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """An unreadable class list must never become a class of nobody."""
+    elsewhere = str(tmp_path_factory.mktemp("nokey"))
+    renderer._opts["gpg_keydir"], before = elsewhere, renderer._opts["gpg_keydir"]
+    try:
+        done = renderer.course(LISTED, RELEASES["debian-13"])
+    finally:
+        renderer._opts["gpg_keydir"] = before
+    assert any("Could not decrypt" in error or "hub" in error for error in done.errors), done.errors
+    assert done.chunks == []
