@@ -17,3 +17,30 @@ accounts-class:
     - stop_units: {{ accounts.stop_units | json }}
     - require:
       - file: {{ accounts.home_root }}
+
+# Students' sessions may not gain rights, so the real passwd cannot work in them; see files/passwd.
+accounts-passwd:
+  file.managed:
+    - names:
+      - /usr/local/bin/passwd:
+        - source: salt://accounts/files/passwd
+        - mode: '0755'
+      - /usr/local/lib/coursehub/change-password:
+        - source: salt://accounts/files/change-password
+        - mode: '0755'
+      - /etc/systemd/system/coursehub-passwd@.service:
+        - source: salt://accounts/files/coursehub-passwd@.service
+        - mode: '0644'
+      - /etc/systemd/system/coursehub-passwd.socket:
+        - source: salt://accounts/files/coursehub-passwd.socket
+        - mode: '0644'
+    - makedirs: True
+
+accounts-passwd-socket:
+  service.running:
+    - name: coursehub-passwd.socket
+    - enable: True
+    - require:
+      - file: accounts-passwd
+    - watch:
+      - file: /etc/systemd/system/coursehub-passwd.socket

@@ -52,3 +52,21 @@ def test_who_left_gets_in_no_more(host: Host) -> None:
 def test_students_are_in_no_group_with_power(host: Host) -> None:
     for account in ("kstudent", "kother"):
         assert groups(host, account) & {"sudo", "adm", "disk", "shadow", "docker", "root"} == set()
+
+
+def test_a_session_that_may_not_gain_rights_changes_its_password(host: Host) -> None:
+    """As a terminal of the hub is: the real passwd fails there, ours asks for the old password and changes it."""
+    confined = "printf '%%s\\n' %s %s %s | setpriv --no-new-privs --reuid %s --regid %s --init-groups %s"
+    uid, gid = (host.check_output("id %s kstudent", option) for option in ("-u", "-g"))
+
+    def change(old: str, new: str, program: str = "passwd") -> int:
+        return host.run(confined, old, new, new, uid, gid, program).rc
+
+    assert change(PASSWORD, "Uphill-7-snails", "/usr/bin/passwd") != 0
+    assert change("not the password", "Uphill-7-snails") != 0
+    asked = "printf '%%s\\n' %s | runuser -u nobody -- su kstudent -c true"
+    assert host.run(asked, PASSWORD).rc == 0
+    assert change(PASSWORD, "Uphill-7-snails") == 0
+    assert host.run(asked, "Uphill-7-snails").rc == 0
+    assert change("Uphill-7-snails", PASSWORD) == 0
+    assert host.run(asked, PASSWORD).rc == 0
