@@ -35,6 +35,13 @@ class _Said:
     printed: bool = False
 
 
+_NO_COURSES = ["there is no course yet; 'coursehub new' writes a course file"]
+#: The provider's words for a droplet, in a teacher's.
+_STATES = {"none": "none", "new": "starting", "active": "on", "off": "off"}
+#: Columns of ``status`` after the course.
+_WIDTHS = (8, 12, 14, 15, 0)
+
+
 def _said() -> _Said:
     return click.get_current_context().find_root().ensure_object(_Said)
 
@@ -128,7 +135,8 @@ def _change_lines(document: Document, test: bool) -> list[str]:
     for course_id, outcome in document.get("courses", {}).items():
         lines += [f"{course_id}: note: {note}" for note in outcome["notes"]]
         if "changes" not in outcome:
-            lines.append(_of(course_id, outcome["error"]))
+            # Of one course alone standard error says it.
+            lines += [outcome["error"]] if len(document["courses"]) > 1 else []
             continue
         for change in outcome["changes"]:
             lines.append(
@@ -137,17 +145,14 @@ def _change_lines(document: Document, test: bool) -> list[str]:
                 else f"{course_id}: {change['state']} {change['name']}"
             )
             lines += [f"    {line}" for line in change["diff"].splitlines()]
-        count = outcome["would_change" if test else "changed"]
-        verb = "would change" if test else "changed"
-        lines.append(
-            f"{course_id}: {count} of {outcome['total']} states {verb}, {outcome['failed']} failed, "
-            f"{outcome['seconds']} s"
-        )
-    return lines
-
-
-def _of(course_id: str, error: str) -> str:
-    return error if error.startswith(f"{course_id}:") else f"{course_id}: {error}"
+        count, failed = outcome["would_change" if test else "changed"], outcome["failed"]
+        seconds = f"{outcome['seconds']} s"
+        if count or failed:
+            verb = "would change" if test else "changed"
+            lines.append(f"{course_id}: {count} of {outcome['total']} states {verb}, {failed} failed, {seconds}")
+        else:
+            lines.append(f"{course_id}: is as its course file says, nothing to change ({seconds})")
+    return lines if document.get("courses") != {} else _NO_COURSES
 
 
 def _check_lines(looked: Iterable[Document]) -> list[str]:
@@ -161,10 +166,12 @@ def check(course: str, as_json: bool) -> None:
     """Look at the hub from outside as a student would: name, certificate, sign-in, server, kernel."""
     from runner.verbs import look
 
-    document = look.check(_project(), course, Steps())
-    _emit(document, as_json, lambda done: _check_lines(done["checks"]))
-    if not document["ok"]:
-        sys.exit(FAILED)
+    def lines(done: Document) -> list[str]:
+        return _check_lines(done.get("checks", ()))
+
+    with _shown(as_json, lines):
+        document = look.check(_project(), course, Steps())
+    _emit(document, as_json, lines)
 
 
 @cli.command()
@@ -176,7 +183,8 @@ def status(courses: tuple[str, ...], as_json: bool) -> None:
     from runner.verbs import look
 
     def lines(done: Document) -> list[str]:
-        return [_status_line(one) for one in done.get("courses", ())]
+        rows = [_status_line(one) for one in done.get("courses", ())]
+        return [_columns("COURSE", "SERVER", "CLOUD", "SIZE", "ADDRESS", "HUB"), *rows] if rows else _NO_COURSES
 
     project = _project()
     with _shown(as_json, lines):
@@ -184,11 +192,17 @@ def status(courses: tuple[str, ...], as_json: bool) -> None:
     _emit(document, as_json, lines)
 
 
+def _columns(course: str, *rest: str) -> str:
+    return " ".join(
+        [f"{course:<20}", *(f"{text:<{width}}" for text, width in zip(rest, _WIDTHS, strict=False))]
+    ).rstrip()
+
+
 def _status_line(one: Document) -> str:
-    if "error" in one:
-        return f"{one['course']:<20} {one['state']}"
-    where = f"{one['cloud']:<13} {one['size']:<14} {one['ip'] or '-':<16}"
-    return f"{one['course']:<20} {one['state']:<8} {where} {one['url']}"
+    state = str(one["state"])
+    return _columns(
+        one["course"], _STATES.get(state, state), *(str(one[key] or "-") for key in ("cloud", "size", "ip", "url"))
+    )
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
@@ -232,7 +246,9 @@ def down(course: str, yes: bool, as_json: bool) -> None:
     _emit(
         document,
         as_json,
-        lambda done: [f"{course}: {'nothing was there' if not done['removed'] else 'server deleted'}"],
+        lambda done: [
+            f"{course}: {'server, DNS records and keys deleted' if done['removed'] else 'nothing was there'}"
+        ],
     )
 
 
@@ -263,6 +279,16 @@ course_file.add_to(cli, _project)
 cli_people.add_to(cli, _project)
 
 
+@cli.command()
+@course_argument
+@as_json_option
+def signin(course: str, as_json: bool) -> None:
+    """Show what to type into Google's, GitHub's, Microsoft's, your college's or your LMS's form."""
+    from runner.verbs import signin as verb
+
+    _emit(verb.show(_project(), course), as_json, verb.explain)
+
+
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
@@ -276,13 +302,19 @@ def main() -> None:
     """Run one verb and turn whatever ends it into one line, an exit code and, with --json, a document."""
     said = _Said()
     try:
-        cli.main(standalone_mode=False, obj=said)
+        cli.main(standalone_mode=False, obj=said, prog_name="coursehub")
     except CoursehubError as error:
         _end(said, str(error), error.exit_code, error.document)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
+    except click.exceptions.NoArgsIsHelpError as asked:
+        click.echo(asked.format_message(), err=True)
+        sys.exit(USAGE)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "coursehub"
+        _end(said, f"{error.format_message().rstrip('.')}; '{where} --help' shows how", USAGE)
     except click.ClickException as error:
-        _end(said, f"{error.format_message()} (see 'coursehub --help')", USAGE)
+        _end(said, error.format_message(), USAGE)
     except (click.Abort, KeyboardInterrupt):
         _end(said, "interrupted; run the same command again and it goes on where it was", FAILED)
     except OSError as error:

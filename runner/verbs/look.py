@@ -11,15 +11,19 @@ from runner.cloud import Cloud, digitalocean_cloud
 from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.project import Project
-from runner.verbs.session import all_of, local_machine, visit
+from runner.verbs.session import all_of, local_machine, not_right, visit
 
 
 def check(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
-    """Look at the hub from outside as a student would."""
+    """Look at the hub from outside as a student would. Raises CoursehubError with the document when it is not well."""
     with steps.step("checks", f"look at {course_id} from outside") as progress:
         session = visit(project, course_id, progress)
         looked = checks.look(session.target(session.server()), progress)
-    return {"course": course_id, "ok": all(one.ok for one in looked), "checks": [asdict(one) for one in looked]}
+    bad = [one for one in looked if not one.ok]
+    document = {"course": course_id, "ok": not bad, "checks": [asdict(one) for one in looked]}
+    if bad:
+        raise not_right(course_id, bad[0], document)
+    return document
 
 
 def status(project: Project, course_ids: list[str]) -> dict[str, Any]:

@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from runner import course as courses
-from runner import leaks, local, lock, pillar
+from runner import leaks, local, lock, pillar, signin
 from runner.access import Access
-from runner.checks import Target
+from runner.checks import Check, Target
 from runner.cloud import Cloud, Server, Zone, digitalocean_cloud, tag_of, zone_among
 from runner.course import Course, People
 from runner.errors import USAGE, CoursehubError
 from runner.passwords import Passwords
 from runner.people import people_of
 from runner.project import Project
+from runner.secrets import Secrets
 
 #: The account that looks at the hub as a student would; it belongs to no person.
 CHECK_ACCOUNT = "coursehub-check"
@@ -88,7 +89,7 @@ class Session:
     def notes(self, server: Server) -> list[str]:
         """What the course file asks of the server that this server cannot become, a line each with ``file:line``."""
         pairs = ((key, getattr(self.course, key), getattr(server, key)) for key in ("size", "image", "region"))
-        return [
+        return signin.notes(self.course, self.people, self.at("signin", "kind")) + [
             f"{self.at(key)}: {key} is {wanted} here and {has} on the server; only a new server gets it: 'coursehub "
             f"down {self.course_id}' (deletes the files on it), then up. Everything else goes on"
             for key, wanted, has in pairs
@@ -242,10 +243,27 @@ def ensure_lock(session: Session) -> None:
     lock.ensure_lock(session.course_id, session.course.packages, session.project.root, line=line)
 
 
+def need_signin(session: Session) -> None:
+    """Refuse a kind of sign-in that lacks something before anything is made."""
+    secrets = Secrets(session.project, session.course_id)
+    signin.need(session.course, session.people, secrets, session.at("signin", "kind"))
+
+
+def not_right(course_id: str, check: Check, document: dict[str, Any] | None = None) -> CoursehubError:
+    """The error of a hub that runs and is not what a student needs."""
+    return CoursehubError(
+        f"{course_id}: the hub runs but {check.name} is not right: {check.detail}; 'coursehub logs {course_id}' shows "
+        "what the hub says",
+        document=document,
+    )
+
+
 def all_of(failures: list[CoursehubError], document: dict[str, Any]) -> CoursehubError:
     """One error for several courses' with the document of all."""
-    lines = "; ".join(map(str, failures))
-    return CoursehubError(lines, exit_code=max(failure.exit_code for failure in failures), document=document)
+    more = f" ({len(failures) - 1} more failed, see above)" if len(failures) > 1 else ""
+    return CoursehubError(
+        f"{failures[0]}{more}", exit_code=max(failure.exit_code for failure in failures), document=document
+    )
 
 
 def check_order(session: Session) -> None:

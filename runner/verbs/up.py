@@ -16,7 +16,7 @@ from runner.pillar import runtime_file
 from runner.project import Project
 from runner.results import Report
 from runner.verbs.converge import StatesFailed, converge, summary
-from runner.verbs.session import Session, check_order, connect, ensure_lock, need_disk
+from runner.verbs.session import Session, check_order, connect, ensure_lock, need_disk, need_signin, not_right
 
 
 def up(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
@@ -35,10 +35,11 @@ def up(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
 
 
 def _up(project: Project, course_id: str, steps: Steps, document: dict[str, Any]) -> None:
-    with steps.step("server", "server") as progress:
+    with steps.step("server", f"server of {course_id}") as progress:
         session = connect(project, course_id, progress if steps.console.is_terminal else steps.say)
         document |= _of_course(session)
         ensure_lock(session)
+        need_signin(session)
         if session.local:
             local.prepare_image(session.course.image, progress)
         server = make_server(session, progress)
@@ -55,12 +56,12 @@ def _up(project: Project, course_id: str, steps: Steps, document: dict[str, Any]
         document["highstate"] = _highstate(failure.report, steps)
         raise
     document["highstate"] = _highstate(report, steps)
-    with steps.step("checks", "look from outside") as progress:
+    with steps.step("checks", f"look at {course_id} from outside") as progress:
         looked = checks.look(session.target(server), progress)
     document |= {"checks": [asdict(check) for check in looked], "seconds": _seconds(steps)}
     bad = [check for check in looked if not check.ok]
     if bad:
-        raise CoursehubError(f"{course_id}: the hub runs but {bad[0].name} is not right: {bad[0].detail}")
+        raise not_right(course_id, bad[0])
 
 
 def make_server(session: Session, progress: Progress) -> Server:
@@ -137,9 +138,9 @@ def explain(document: dict[str, Any], project: Project) -> list[str]:
         f"  {document['url']}",
         f"  sign in as {document['signin']['username']}, password {document['signin']['password']}",
         f"  everybody's first passwords: {project.shown(Passwords(project, document['course']).path)}",
-        f"  server {seconds['server']} s, highstate {seconds['highstate']} s ({document['highstate']['changed']} of "
-        f"{document['highstate']['total']} states changed), look from outside {seconds['checks']} s, "
-        f"together {seconds['total']} s",
+        f"  took {seconds['total']} s: server {seconds['server']} s, highstate {seconds['highstate']} s "
+        f"({document['highstate']['changed']} of {document['highstate']['total']} states changed), look from outside "
+        f"{seconds['checks']} s",
     ]
     lines += notes(document)
     if document["ca_bundle"]:

@@ -129,6 +129,24 @@ def test_a_wrong_command_line_is_one_line_and_exit_2(
     assert with_json.document["error"] == with_json.line.removeprefix("coursehub: ")
 
 
+def test_a_wrong_option_names_the_verbs_own_help(coursehub: Any) -> None:
+    assert coursehub("up").line == "coursehub: Missing argument 'COURSE'; 'coursehub up --help' shows how"
+
+
+@pytest.mark.parametrize("group", [(), ("local",)])
+def test_no_verb_at_all_shows_what_there_is(coursehub: Any, group: tuple[str, ...]) -> None:
+    ended = coursehub(*group)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("Usage: coursehub")
+    assert "  status " in ended.err
+
+
+def test_without_a_course_there_is_a_way_to_one(coursehub: Any, project: Project) -> None:
+    project.course_file("phys").unlink()
+    for verb in (("status",), ("apply", "--all"), ("plan", "--all")):
+        assert coursehub(*verb).out == "there is no course yet; 'coursehub new' writes a course file\n"
+
+
 def test_help_names_every_verb(coursehub: Any) -> None:
     ended = coursehub("--help")
     assert ended.code == 0
@@ -178,7 +196,10 @@ def test_status_tells_of_all_courses_though_one_cannot_be_asked(coursehub: Any, 
         ("phys", "unknown"),
         ("wave", "none"),
     ]
-    assert "phys                 unknown" in coursehub("status").out
+    assert coursehub("status").out.splitlines()[1:] == [
+        "phys                 unknown  -            -              -               -",
+        "wave                 none     local        s-4vcpu-8gb    -               https://phys.coursehub.test/",
+    ]
 
 
 def test_an_error_of_our_own_is_a_line_and_a_file(
@@ -203,7 +224,8 @@ def test_apply_plan_and_check_without_a_server(coursehub: Any, api: Api) -> None
         assert ended.code == 1
         assert "has no server" in ended.document["courses"]["phys"]["error"]
         assert "has no server" in ended.line
-    assert coursehub("apply", "phys").out.startswith("phys: phys has no server")
+    # Said once: a result there is none.
+    assert coursehub("apply", "phys").out == ""
     assert "has no server" in coursehub("check", "phys").line
 
 
