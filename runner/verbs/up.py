@@ -16,7 +16,7 @@ from runner.pillar import runtime_file
 from runner.project import Project
 from runner.results import Report
 from runner.verbs.converge import StatesFailed, converge, summary
-from runner.verbs.session import Session, check_order, connect, ensure_lock, need_disk, need_signin, not_right
+from runner.verbs.session import Session, check_order, connect, ensure_lock, need_disk, not_right
 
 
 def up(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
@@ -39,7 +39,6 @@ def _up(project: Project, course_id: str, steps: Steps, document: dict[str, Any]
         session = connect(project, course_id, progress if steps.console.is_terminal else steps.say)
         document |= _of_course(session)
         ensure_lock(session)
-        need_signin(session)
         if session.local:
             local.prepare_image(session.course.image, progress)
         server = make_server(session, progress)
