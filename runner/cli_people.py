@@ -70,9 +70,7 @@ def _roster(project: Callable[[], Project]) -> click.Group:
         from runner.verbs import roster as verb
 
         # Not options: a name on the command line stands in the shell's history and the process list.
-        name = _answer("Name")
-        mark = _answer("Email address or login at the college")
-        _changed(verb.add(project(), course, _agree(as_json, yes=yes), role=role, name=name, mark=mark), as_json)
+        _changed(verb.add(project(), course, _agree(as_json, yes=yes), role=role, ask=_answer), as_json)
 
     @roster.command()
     @_course
@@ -142,10 +140,10 @@ def _changed(document: Document, as_json: bool) -> None:
     _emit(document, as_json, lines)
 
 
-def _answer(question: str, *, hidden: bool = False) -> str:
+def _answer(question: str) -> str:
     """One answer: typed, or a line of what is piped in."""
     if sys.stdin.isatty():
-        return str(click.prompt(question, hide_input=hidden, err=True))
+        return str(click.prompt(question, err=True))
     line = sys.stdin.readline()
     if not line.strip():
         raise CoursehubError(f"{question}: nothing was given; type it, or pipe in a line", exit_code=USAGE)

@@ -35,10 +35,11 @@ def import_(
     )
 
 
-def add(project: Project, course_id: str, agree: Agree, *, role: Role, name: str, mark: str) -> dict[str, Any]:
-    """Add one person; ``mark`` is the email address or login by which the college knows them."""
+def add(project: Project, course_id: str, agree: Agree, *, role: Role, ask: Callable[[str], str]) -> dict[str, Any]:
+    """Add one person, who is asked for: by name, and by the email address or login at the college."""
     _needs_list(project, course_id)
-    table = [(0, ["name", "email" if "@" in mark else "login"]), (1, [classlist.clean(name), classlist.clean(mark)])]
+    name, mark = classlist.clean(ask("Name")), classlist.clean(ask("Email address or login at the college"))
+    table = [(0, ["name", "email" if "@" in mark else "login"]), (1, [name, mark])]
     entries: list[Entry] = classlist.parse(table, "the answers").entries
     return _change(
         project, course_id, agree, lambda known: people.merge(known, entries, role=role, only_add=True), {"read": 1}

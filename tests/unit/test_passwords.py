@@ -1,0 +1,99 @@
+"""First passwords on paper."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from pathlib import Path
+
+import pytest
+
+from runner.claim import claim
+from runner.console import Steps
+from runner.errors import CoursehubError
+from runner.passwords import Card, Passwords, as_page, as_table
+from runner.project import Project
+from runner.verbs import passwords as verb
+
+pytestmark = pytest.mark.unit
+
+COURSE = """\
+#!yaml
+course:
+  title: "Physics <1>"
+  domain: phys1.example.edu
+  contact: prof@example.edu
+  people:
+    professors: [{account: curie, name: "Marie <script>alert(1)</script>"}]
+    students: [{account: ann, name: "=HYPERLINK(1)"}, {account: ben, name: Ben Ito}]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    made = Project(tmp_path / "root")
+    made.courses.mkdir(parents=True)
+    made.course_file("phys").write_text(COURSE)
+    return made
+
+
+def test_the_sheet_has_a_card_for_each_and_is_nobody_elses(project: Project) -> None:
+    made = verb.sheet(project, "phys", as_csv=False)
+    path = Path(made["file"])
+    page = path.read_text(encoding="utf-8")
+    assert (made["people"], page.count("<article>")) == (3, 3)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.is_relative_to(project.state)
+    for account, password in Passwords(project, "phys").read().items():
+        assert f"<dd>{account}</dd>" in page
+        assert f"<dd>{password.clear}</dd>" in page
+        assert password.hash not in page
+    assert "https://phys1.example.edu/" in page
+    assert "<script>" not in page
+    assert html.escape("Physics <1>") in page
+    assert "break-inside: avoid" in page
+
+
+def test_the_table_is_no_formula(project: Project) -> None:
+    made = verb.sheet(project, "phys", as_csv=True)
+    rows = list(csv.DictReader(io.StringIO(Path(made["file"]).read_text(encoding="utf-8-sig"), newline="")))
+    assert [row["account"] for row in rows] == ["curie", "ann", "ben"]
+    assert rows[1]["name"] == "'=HYPERLINK(1)"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_every_beginning_of_a_formula_is_made_text(start: str) -> None:
+    (_, row) = csv.reader(io.StringIO(as_table([Card(f"{start}1", "a", "b")]), newline=""))
+    assert row[0].startswith("'")
+
+
+def test_a_reset_keeps_everybody_elses_and_stays_off_the_screen(project: Project) -> None:
+    verb.sheet(project, "phys", as_csv=True)
+    before = Passwords(project, "phys").read()
+    done = verb.reset(project, "phys", "ann", Steps())
+    after = Passwords(project, "phys").read()
+    assert after["ann"] != before["ann"]
+    assert {key: value for key, value in after.items() if key != "ann"} == {
+        key: value for key, value in before.items() if key != "ann"
+    }
+    assert not done["applied"]
+    (line,) = verb.reset_lines(done)
+    assert "coursehub apply phys" in line
+    assert after["ann"].clear not in line
+    assert Path(done["file"]).read_text() == f"ann\n{after['ann'].clear}\n"
+    assert Path(done["file"]).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_reset_of_nobody_and_beside_another_verb(project: Project) -> None:
+    with pytest.raises(
+        CoursehubError, match="nobody in phys has the account zoe; look with 'coursehub roster show phys'"
+    ):
+        verb.reset(project, "phys", "zoe", Steps())
+    with claim(project, "phys", "apply"), pytest.raises(CoursehubError, match="runs 'apply'"):
+        verb.reset(project, "phys", "ann", Steps())
+
+
+def test_the_page_of_500_is_whole() -> None:
+    page = as_page([Card(f"N {n}", f"a{n}", "x") for n in range(500)], title="T", url="https://x.edu/")
+    assert page.count("<article>") == page.count("</article>") == 500

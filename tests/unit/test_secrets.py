@@ -1,0 +1,229 @@
+"""``coursehub secrets`` and ``roster`` as they are typed."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runner import cli
+from runner.project import Project
+from runner.secrets import Secrets
+from runner.vault import Vault
+
+pytestmark = pytest.mark.unit
+
+COURSE = """\
+#!yaml
+course:
+  title: "Physics 1"
+  domain: phys1.example.edu
+  contact: prof@example.edu
+"""
+PEOPLE = "  people:\n    professors: [{account: curie, name: M C}]\n"
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def line(self) -> str:
+        return self.err.strip().splitlines()[-1] if self.err.strip() else ""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("COURSEHUB_KEYS", str(tmp_path / "keys"))
+    monkeypatch.setenv("COURSEHUB_ROOT", str(tmp_path / "root"))
+    made = Project(tmp_path / "root")
+    made.courses.mkdir(parents=True)
+    made.course_file("phys").write_text(COURSE)
+    made.course_file("chem").write_text(COURSE + PEOPLE)
+    return made
+
+
+@pytest.fixture
+def coursehub(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    del project
+
+    def run(*arguments: str, given: str = "") -> Ended:
+        monkeypatch.setattr("sys.argv", ["coursehub", *arguments])
+        monkeypatch.setattr("sys.stdin", io.StringIO(given))
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        assert "an error of coursehub's own" not in captured.err
+        return Ended(code, captured.out, captured.err)
+
+    return run
+
+
+def test_set_show_rotate_remove(coursehub: Any, project: Project, tmp_path: Path) -> None:
+    assert coursehub("secrets", "set", "phys", "google-client-secret", given="s3cret\n").code == 0
+    assert coursehub("secrets", "set", "phys", "deploy-key", given="line 1\nline 2\n").code == 0
+    assert coursehub("secrets", "show", "phys").out == "deploy-key\ngoogle-client-secret\n"
+    assert coursehub("secrets", "show", "phys", "google-client-secret").out == "s3cret\n"
+    document = json.loads(coursehub("secrets", "show", "phys", "deploy-key", "--json").out)
+    assert document == {"course": "phys", "name": "deploy-key", "value": "line 1\nline 2\n"}
+    text = project.secrets_file("phys").read_text()
+    assert text.startswith("#!yaml|gpg\n")
+    assert "s3cret" not in text
+    assert set(yaml.safe_load(text)) == {"deploy-key", "google-client-secret"}
+
+    colleague = Vault(project, tmp_path / "theirs")
+    colleague.ensure_key()
+    rotated = json.loads(coursehub("secrets", "rotate", "--json").out)
+    assert rotated["written"] == ["pillar/secrets/phys.sls"]
+    assert len(rotated["keys"]) == 2
+    message = yaml.safe_load(project.secrets_file("phys").read_text())["google-client-secret"]
+    assert colleague.decrypt(message, "x") == "s3cret"
+
+    coursehub("secrets", "remove", "phys", "deploy-key")
+    assert coursehub("secrets", "show", "phys").out == "google-client-secret\n"
+
+
+def test_rotate_takes_class_lists_too(coursehub: Any, project: Project, tmp_path: Path) -> None:
+    coursehub("roster", "add", "phys", "professors", "--yes", given="Marie Curie\ncurie@x.edu\n")
+    colleague = Vault(project, tmp_path / "theirs")
+    colleague.ensure_key()
+    coursehub("secrets", "rotate")
+    message = project.people_file("phys").read_text()
+    assert "curie" in colleague.decrypt(message, "x")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "says"),
+    [
+        (("set", "phis", "a"), "x", "did you mean phys?"),
+        (("set", "phys", "Client Secret"), "x", "is no name for a secret; use small letters"),
+        (("set", "phys", "a"), "", "a secret is text of 1 to 65536 bytes"),
+        (("set", "phys", "a"), "x" * 70_000, "a secret is text of 1 to 65536 bytes"),
+        (("set", "phys"), "x", "Missing argument 'NAME'"),
+        (("show", "phys", "a"), "", "pillar/secrets/phys.sls has no secret a; there are: none yet"),
+        (("remove", "phys", "a"), "", "has no secret a"),
+        (("rotate", "phys"), "", "say what to make new: proxy-token"),
+        (("rotate", "chem", "everything"), "", "no secret 'everything' to make new; there are: proxy-token"),
+    ],
+)
+def test_a_wrong_command_is_one_line(coursehub: Any, arguments: tuple[str, ...], given: str, says: str) -> None:
+    ended = coursehub("secrets", *arguments, given=given)
+    assert ended.code == 2
+    assert says in ended.line
+    assert ended.out == ""
+
+
+def test_what_is_not_encrypted_is_refused(coursehub: Any, project: Project) -> None:
+    project.secrets.mkdir(parents=True)
+    project.secrets_file("phys").write_text("#!yaml|gpg\ntoken: s3cret\n")
+    for arguments in (("show", "phys"), ("set", "phys", "other")):
+        ended = coursehub("secrets", *arguments, given="x")
+        assert ended.code == 2
+        assert "holds something that is not encrypted" in ended.line
+        assert "s3cret" not in ended.err
+
+
+def test_a_secret_from_a_provider_is_not_made_here(coursehub: Any) -> None:
+    coursehub("secrets", "set", "chem", "google-client-secret", given="x\n")
+    ended = coursehub("secrets", "rotate", "chem", "google-client-secret")
+    assert ended.code == 2
+    assert "then 'coursehub secrets set chem google-client-secret'" in ended.line
+
+
+def test_one_at_a_time(coursehub: Any, project: Project) -> None:
+    from runner.claim import claim
+
+    with claim(project, "phys", "apply"):
+        ended = coursehub("secrets", "set", "phys", "a", given="x")
+        listed = coursehub("roster", "add", "phys", "students", "--yes", given="A B\na@x.edu\n")
+    for one in (ended, listed):
+        assert one.code == 1
+        assert "runs 'apply' on it" in one.line
+    assert Secrets(project, "phys").names() == []
+    assert not project.people_file("phys").exists()
+
+
+# -- roster ----------------------------------------------------------------------------------------------
+
+
+def export(tmp_path: Path, *logins: str) -> str:
+    path = tmp_path / "list.csv"
+    path.write_text("Username,Last Name,First Name\n" + "".join(f"{login},Lee,Ann\n" for login in logins))
+    return str(path)
+
+
+def test_import_shows_asks_and_writes(coursehub: Any, project: Project, tmp_path: Path) -> None:
+    file = export(tmp_path, "a.b", "a_b", "a-b")
+    asked = coursehub("roster", "import", "phys", file)
+    assert asked.code == 2
+    assert "say --yes to write it, or --dry-run to look" in asked.line
+    assert asked.out.count("+ student") == 3
+    dry = coursehub("roster", "import", "phys", file, "--dry-run")
+    assert (dry.code, project.people_file("phys").exists()) == (0, False)
+    document = json.loads(coursehub("roster", "import", "phys", file, "--yes", "--json").out)
+    assert document["written"]
+    assert len({person["account"] for person in document["comes"]}) == 3
+    again = coursehub("roster", "import", "phys", file, "--yes")
+    assert "nobody comes or goes; 3 stay" in again.out
+    gone = json.loads(coursehub("roster", "import", "phys", export(tmp_path, "a_b"), "--yes", "--json").out)
+    assert [person["login"] for person in gone["goes"]] == ["a-b", "a.b"]
+    shown = json.loads(coursehub("roster", "show", "phys", "--json").out)
+    assert ([person["account"] for person in shown["people"]], len(shown["left"])) == (["a_b"], 2)
+    added = json.loads(coursehub("roster", "import", "phys", export(tmp_path, "new"), "--add", "--yes", "--json").out)
+    assert (added["goes"], added["stays"]) == ([], 1)
+    removed = json.loads(coursehub("roster", "remove", "phys", "new", "--yes", "--json").out)
+    assert [person["account"] for person in removed["goes"]] == ["new"]
+
+
+def test_an_unchanged_list_is_not_written_anew(coursehub: Any, project: Project, tmp_path: Path) -> None:
+    """Each encryption differs: git would show a change that is none."""
+    coursehub("roster", "import", "phys", export(tmp_path, "a"), "--yes")
+    before = project.people_file("phys").read_bytes()
+    coursehub("roster", "import", "phys", export(tmp_path, "a"), "--yes")
+    assert project.people_file("phys").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("import", "phis", "x.csv"), "did you mean phys?"),
+        (("import", "phys", "x.csv"), "there is no such file"),
+        (("import", "phys"), "Missing argument 'FILE'"),
+        (("import", "phys", "x.csv", "--role", "boss"), "'boss' is not one of 'professors', 'assistants'"),
+        (("import", "chem", "x.csv"), "pillar/courses/chem.sls:6: this course names its people in its own file"),
+        (("add", "chem", "students"), "names its people in its own file"),
+        (("add", "phys", "students"), "nothing was given; type it, or pipe in a line"),
+        (("remove", "phys", "x"), "nobody in the class list has the account x"),
+        (("show", "phys"), "people is missing; add it, or read a class list with 'coursehub roster import phys FILE'"),
+    ],
+)
+def test_a_wrong_roster_command_is_one_line(coursehub: Any, arguments: tuple[str, ...], says: str) -> None:
+    ended = coursehub("roster", *arguments)
+    assert ended.code in (1, 2)
+    assert says in ended.line
+
+
+def test_people_in_both_places_are_refused(coursehub: Any, project: Project, tmp_path: Path) -> None:
+    coursehub("roster", "import", "phys", export(tmp_path, "a"), "--yes")
+    project.course_file("phys").write_text(COURSE + PEOPLE)
+    ended = coursehub("roster", "show", "phys")
+    assert ended.code == 2
+    assert (
+        "pillar/courses/phys.sls:6: people stand here and in the class list pillar/secrets/phys-people.sls"
+        in ended.line
+    )
+
+
+def test_show_of_people_in_the_course_file(coursehub: Any) -> None:
+    assert coursehub("roster", "show", "chem").out.split() == ["professor", "curie", "M", "C"]
