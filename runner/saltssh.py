@@ -78,7 +78,7 @@ def highstate(
     function = "state.apply" if sls else "state.highstate"
     command = argv(course_id, function, *([",".join(sls)] if sls else []), *arguments)
     access = Access(project, course_id)
-    with unlocked(project, course_id), _watched(access, ip, watch):
+    with unlocked(project, course_id), _watched(access, ip, watch) as tail:
         try:
             done = subprocess.run(
                 command,
@@ -94,16 +94,25 @@ def highstate(
                 f"{course_id}: the highstate took more than {HIGHSTATE_SECONDS // 60} minutes; "
                 "run the same command again: it goes on where it was"
             ) from error
+        broke = done.returncode != 0 and tail.broke()
     output = done.stdout + done.stderr
     if is_host_key_refusal(output):
         raise ssh_error(course_id, ip, output)
     try:
         return results.parse(course_id, done.stdout, done.stderr)
     except CoursehubError as error:
-        full = _full(access, ip)
-        if full is None:
+        known = _broken_off(course_id, ip) if broke else _full(access, ip)
+        if known is None:
             raise
-        raise full from error
+        raise known from error
+
+
+def _broken_off(course_id: str, ip: str) -> CoursehubError:
+    """The error of a connection that ended before the highstate did."""
+    return CoursehubError(
+        f"{course_id}: the connection to {ip} broke in the middle of the highstate; what the server began it ends by "
+        f"itself, unless it went down; run 'coursehub apply {course_id}', which waits for that and does what is left"
+    )
 
 
 def _full(access: Access, ip: str) -> CoursehubError | None:
@@ -126,7 +135,7 @@ def _environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _watched(access: Access, ip: str, watch: Watcher) -> Iterator[None]:
+def _watched(access: Access, ip: str, watch: Watcher) -> Iterator[_Tail]:
     """Follow the server's own log of states while the block runs, over a connection that salt-ssh then shares."""
     tail = _Tail(access, ip, watch)
     try:
@@ -136,7 +145,7 @@ def _watched(access: Access, ip: str, watch: Watcher) -> Iterator[None]:
             access.wait_for_ssh(ip, lambda text: watch(0, 0, text))
             tail = _Tail(access, ip, watch)
         tail.wait_ready()
-        yield
+        yield tail
     finally:
         tail.end()
 
@@ -179,6 +188,12 @@ class _Tail:
                     f"{self._access.course_id}: an earlier highstate still runs on the server after "
                     f"{HIGHSTATE_SECONDS // 60} minutes; look with 'coursehub ssh {self._access.course_id}'"
                 )
+
+    def broke(self) -> bool:
+        """Whether the connection ended before we closed it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.2)
+        return self._process.returncode is not None
 
     def end(self) -> None:
         """Close the connection; safe to repeat."""
