@@ -86,6 +86,20 @@ def _roster(project: Callable[[], Project]) -> click.Group:
     @roster.command()
     @_course
     @_as_json
+    def encrypt(course: str, as_json: bool) -> None:
+        """Move the people who stand in the course's own file into its encrypted class list."""
+        from runner.verbs import roster as verb
+
+        document = verb.encrypt(project(), course)
+        lines = [
+            f"{course}: {document['moved']} people moved from {document['file']} to {document['list']}; commit both. "
+            "What git kept before stays in its history"
+        ]
+        _emit(document, as_json, lines if document["moved"] else [f"{course}: its people are encrypted already"])
+
+    @roster.command()
+    @_course
+    @_as_json
     def show(course: str, as_json: bool) -> None:
         """Show everybody with role and account."""
         from runner.verbs import roster as verb

@@ -120,6 +120,8 @@ _PAGE = """\
   dl { display: grid; grid-template-columns: max-content 1fr; gap: 1mm 3mm; margin: 2mm 0; }
   dt { color: #555; }
   dd { margin: 0; font: 12pt ui-monospace, "DejaVu Sans Mono", monospace; }
+  /* Broken at one of its own hyphens an account would be read as two words. */
+  dd.long { font-size: 8pt; white-space: nowrap; }
   small { color: #555; }
   @page { margin: 12mm; }
   @media screen and (max-width: 40em) { main { grid-template-columns: 1fr; } }
@@ -133,7 +135,7 @@ _PAGE = """\
 <p>{{ title }}</p>
 <dl>
 <dt>Open</dt><dd>{{ url }}</dd>
-<dt>User name</dt><dd>{{ card.account }}</dd>
+<dt>User name</dt><dd{{ ' class=long' if card.account | length > 20 }}>{{ card.account }}</dd>
 <dt>Password</dt><dd>{{ card.password }}</dd>
 </dl>
 <small>Choose a password of your own: sign in, open a Terminal, type <b>passwd</b>.</small>

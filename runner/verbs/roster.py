@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from runner import classlist, people
 from runner import course as courses
 from runner.claim import claim
 from runner.classlist import Entry
-from runner.course import Person
+from runner.course import People, Person
 from runner.errors import USAGE, CoursehubError
 from runner.people import ROLES, Change, ClassList, Role
 from runner.project import Project
@@ -67,14 +69,64 @@ def show(project: Project, course_id: str) -> dict[str, Any]:
     }
 
 
+def encrypt(project: Project, course_id: str) -> dict[str, Any]:
+    """Move the people of a course's own file into its encrypted class list. Can be interrupted and run again."""
+    read = courses.source(project, course_id)
+    path = project.course_file(course_id)
+    own = read.data["course"].get("people") if isinstance(read.data, dict) and read.data.get("course") else None
+    with claim(project, course_id, "roster encrypt"):
+        known = people.read(project, course_id)
+        if own is None:
+            moved = 0
+        else:
+            try:
+                listed = ClassList(**People.model_validate(own).model_dump())
+            except ValidationError:
+                courses.load(project, course_id)
+                raise
+            if known not in (ClassList(), listed):
+                raise CoursehubError(
+                    f"{read.at('course', 'people')}: the class list has other people than this file; remove one",
+                    exit_code=USAGE,
+                )
+            people.write(project, course_id, listed)
+            path.write_text(_without_people(read), encoding="utf-8")
+            moved = len(list(listed.present()))
+    return {
+        "course": course_id,
+        "moved": moved,
+        "file": project.shown(path),
+        "list": project.shown(project.people_file(course_id)),
+    }
+
+
+def _without_people(read: courses.Source) -> str:
+    """The course file's text without its ``people:``; all else stays as it was typed."""
+    lines = read.path.read_text(encoding="utf-8").splitlines(keepends=True)
+    first = read.line(("course", "people")) - 1
+    depth = _indentation(lines[first])
+    last = first + 1
+    # A list may stand as deep as its key, and comments anywhere; both go with what they are about.
+    while last < len(lines) and (
+        not lines[last].strip() or _indentation(lines[last]) > depth or lines[last].lstrip().startswith("- ")
+    ):
+        last += 1
+    kept_blank = ["\n"] if last < len(lines) and first and lines[first - 1].strip() else []
+    return "".join([*lines[:first], *kept_blank, *lines[last:]])
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
 def _needs_list(project: Project, course_id: str) -> None:
     """Refuse a course that is not there, or that names its people in its own file."""
     read = courses.source(project, course_id)
     course = (read.data or {}).get("course") if isinstance(read.data, dict) else None
     if isinstance(course, dict) and "people" in course:
         raise CoursehubError(
-            f"{read.at('course', 'people')}: this course names its people in its own file; take people: out there to "
-            "keep them in an encrypted class list",
+            f"{read.at('course', 'people')}: this course names its people in its own file; move them into an encrypted "
+            f"class list with 'coursehub roster encrypt {course_id}'",
             exit_code=USAGE,
         )
 

@@ -201,7 +201,10 @@ def test_an_unchanged_list_is_not_written_anew(coursehub: Any, project: Project,
         (("import", "phys", "x.csv"), "there is no such file"),
         (("import", "phys"), "Missing argument 'FILE'"),
         (("import", "phys", "x.csv", "--role", "boss"), "'boss' is not one of 'professors', 'assistants'"),
-        (("import", "chem", "x.csv"), "pillar/courses/chem.sls:6: this course names its people in its own file"),
+        (
+            ("import", "chem", "x.csv"),
+            "pillar/courses/chem.sls:6: this course names its people in its own file; move them into an encrypted",
+        ),
         (("add", "chem", "students"), "names its people in its own file"),
         (("add", "phys", "students"), "nothing was given; type it, or pipe in a line"),
         (("remove", "phys", "x"), "nobody in the class list has the account x"),
@@ -227,3 +230,40 @@ def test_people_in_both_places_are_refused(coursehub: Any, project: Project, tmp
 
 def test_show_of_people_in_the_course_file(coursehub: Any) -> None:
     assert coursehub("roster", "show", "chem").out.split() == ["professor", "curie", "M", "C"]
+
+
+def test_people_move_from_the_course_file_into_the_list(coursehub: Any, project: Project) -> None:
+    path = project.course_file("chem")
+    text = (
+        COURSE + PEOPLE + "    students:\n    # a comment\n    - {account: ann, name: A}\n\n  idle_after: 60   # kept\n"
+    )
+    path.write_text(text)
+    before = json.loads(coursehub("roster", "show", "chem", "--json").out)
+    moved = json.loads(coursehub("roster", "encrypt", "chem", "--json").out)
+    assert moved["moved"] == 2
+    assert path.read_text() == COURSE + "\n  idle_after: 60   # kept\n"
+    after = json.loads(coursehub("roster", "show", "chem", "--json").out)
+    assert (after["people"], after["encrypted"]) == (before["people"], True)
+    assert json.loads(coursehub("roster", "encrypt", "chem", "--json").out)["moved"] == 0
+    # Killed between the two files: both have the same people, and the second run ends it.
+    path.write_text(text)
+    assert coursehub("roster", "show", "chem").code == 2
+    assert json.loads(coursehub("roster", "encrypt", "chem", "--json").out)["moved"] == 2
+    path.write_text(text.replace("ann", "bob"))
+    assert "the class list has other people than this file; remove one" in coursehub("roster", "encrypt", "chem").line
+
+
+def test_moving_people_that_are_wrong_tells_the_line(coursehub: Any, project: Project) -> None:
+    project.course_file("chem").write_text(COURSE + PEOPLE.replace("curie", "Curie"))
+    ended = coursehub("roster", "encrypt", "chem")
+    assert ended.code == 2
+    assert "pillar/courses/chem.sls:7: " in ended.line
+    assert not project.people_file("chem").exists()
+
+
+def test_the_demo_can_be_moved(coursehub: Any, project: Project) -> None:
+    text = (Path(__file__).resolve().parents[2] / "pillar/courses/demo.sls").read_text(encoding="utf-8")
+    project.course_file("demo").write_text(text, encoding="utf-8")
+    assert json.loads(coursehub("roster", "encrypt", "demo", "--json").out)["moved"] == 26
+    assert "Rivera" not in project.course_file("demo").read_text()
+    assert len(json.loads(coursehub("roster", "show", "demo", "--json").out)["people"]) == 26
