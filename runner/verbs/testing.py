@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from runner import local
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
 
 #: In the order of a run: the cheap ones find most, the machines come last.
 SUITES = ("lint", "unit", "render", "kitchen", "machine", "browser")
+#: Lines of runner/ that the unit suite must reach, in per cent. Where its tests that need root are skipped it is told
+#: and not demanded; CI is root.
+COVERAGE = 90
 #: Programs that suites call, by the Debian package that carries them.
 _PACKAGES = {
     "lint": {"shellcheck": "shellcheck"},
@@ -27,26 +32,47 @@ _PARSERS_LIBRARIES = ("libwrap0",)
 
 def test(project: Project, arguments: list[str]) -> int:
     """Run the named suites (all without a name) with the remaining ``arguments`` for pytest; its exit code."""
-    names = [argument for argument in arguments if argument in SUITES]
-    options = [argument for argument in arguments if argument not in SUITES]
-    unknown = [
-        argument
-        for argument in options
-        if not argument.startswith("-") and argument.isalpha() and options.index(argument) == 0
-    ]
-    if unknown:
-        raise CoursehubError(f"no suite {unknown[0]!r}; there are: {', '.join(SUITES)}", exit_code=USAGE)
+    # Suites come first: after the first option a word may be that option's value.
+    names = list(itertools.takewhile(lambda argument: argument in SUITES, arguments))
+    options = arguments[len(names) :]
+    if options and options[0].isalpha():
+        raise CoursehubError(f"no suite {options[0]!r}; there are: {', '.join(SUITES)}", exit_code=USAGE)
     suites = [suite for suite in SUITES if suite in names] or list(SUITES)
     _install_python(project)
     _install_debian(suites)
     parsers = _unpack_parsers(project) if "render" in suites else []
-    directories = [str(path) for suite in suites if (path := project.root / "tests" / suite).is_dir()]
     # salt-factories starts daemons by this environment's scripts; a teacher's own Salt must not be found.
     places = [str(Path(sys.executable).parent), os.environ["PATH"], *parsers, "/usr/sbin", "/sbin"]
     environment = {**os.environ, "PATH": ":".join(places)}
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *directories, *options], cwd=project.root, env=environment, check=False
-    ).returncode
+    codes = []
+    if "unit" in suites and not options:
+        # By itself: what other suites reach of the runner on their way proves little.
+        suites.remove("unit")
+        codes.append(_measured_units(project, environment))
+    directories = [str(path) for suite in suites if (path := project.root / "tests" / suite).is_dir()]
+    if directories:
+        codes.append(_python(project, environment, "pytest", *directories, *options))
+    return next((code for code in codes if code), 0)
+
+
+def _measured_units(project: Project, environment: dict[str, str]) -> int:
+    """The unit suite, then how much of runner/ it reached; its exit code, or coverage's where that is too little."""
+    directory = project.state / "coverage"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
+    # Programs that tests start, from wherever they do, write beside it.
+    environment = {**environment, "COVERAGE_FILE": str(directory / "unit")}
+    failed = _python(project, environment, "coverage", "run", "-m", "pytest", str(project.root / "tests" / "unit"))
+    _python(project, environment, "coverage", "combine", "--quiet")
+    floor = COVERAGE if os.environ.get("CI") or local.why_unavailable() is None else 0
+    print(f"coursehub: lines of runner/ that the unit tests reach, at least {floor} %:", file=sys.stderr)
+    low = _python(project, environment, "coverage", "report", "--skip-covered", f"--fail-under={floor}")
+    return failed or low
+
+
+def _python(project: Project, environment: dict[str, str], *arguments: str) -> int:
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, cwd=project.root, env=environment, check=False).returncode
 
 
 def _install_python(project: Project) -> None:

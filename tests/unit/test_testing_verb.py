@@ -1,0 +1,183 @@
+"""`coursehub test`, on a small repository: which suites run, what is installed first, and how coverage decides."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.errors import CoursehubError
+from runner.project import Project
+from runner.verbs import testing
+from tests.support.programs import Programs
+
+pytestmark = pytest.mark.unit
+
+REPO = Path(__file__).resolve().parents[2]
+RUNNER = """
+import subprocess, sys
+
+def reached():
+    return 1
+
+def by_a_program():
+    return subprocess.run([sys.executable, "-c", "from runner import deep; deep.reached()"], cwd="/").returncode
+
+def not_reached():
+    return [
+        3,
+    ]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A repository with three suites, nothing to install, and this repository's settings of coverage."""
+    root = tmp_path / "root"
+    (root / "runner").mkdir(parents=True)
+    (root / "runner/__init__.py").write_text(RUNNER)
+    (root / "runner/deep.py").write_text("def reached():\n    return 2\n")
+    (root / "requirements").mkdir()
+    (root / "requirements/test.lock").write_text("# nothing\n")
+    shutil.copy(REPO / "pyproject.toml", root)
+    for suite, body in (
+        ("lint", "assert True"),
+        ("unit", "assert runner.reached() == 1; assert runner.by_a_program() == 0"),
+        ("render", "assert runner.not_reached()"),
+    ):
+        (root / "tests" / suite).mkdir(parents=True)
+        (root / "tests" / suite / f"test_{suite}.py").write_text(
+            f"from pathlib import Path\nimport runner\n\ndef test_{suite}():\n"
+            f"    with Path({str(tmp_path / 'ran')!r}).open('a') as ran:\n        ran.write('{suite} ')\n    {body}\n"
+        )
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(testing, "_PARSERS", {"sh": "dash"})
+    monkeypatch.setattr(testing, "_PACKAGES", {})
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    # Half a second for each of its runs of pytest instead of three.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    # When this test is measured itself: the small repository's tests are nobody's business.
+    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+        monkeypatch.delenv(name)
+    return Project(root)
+
+
+def ran(project: Project) -> list[str]:
+    path = project.root.parent / "ran"
+    return path.read_text().split() if path.exists() else []
+
+
+def add_to_unit(project: Project, text: str) -> None:
+    with (project.root / "tests/unit/test_unit.py").open("a") as handle:
+        handle.write(text)
+
+
+def test_all_suites_run_and_what_another_suite_reaches_does_not_count(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    # 8 of 9 lines: a program's are among them, the one that only rendering reaches is not.
+    monkeypatch.setattr(testing, "COVERAGE", 89)
+    assert testing.test(project, []) == 2
+    assert sorted(ran(project)) == ["lint", "render", "unit"]
+    shown = capfd.readouterr().out
+    assert "runner/__init__.py" in shown
+    assert "88.9%" in shown
+    monkeypatch.setattr(testing, "COVERAGE", 88)
+    assert testing.test(project, ["unit"]) == 0
+
+
+def test_where_tests_are_skipped_for_want_of_root_coverage_is_told_and_not_demanded(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(testing, "COVERAGE", 100)
+    assert testing.test(project, ["unit"]) == 0
+    assert "88.9%" in capfd.readouterr().out
+
+
+def test_a_failing_unit_test_fails_the_run_whatever_is_covered_and_the_rest_runs(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_to_unit(project, "\n\ndef test_wrong():\n    assert False\n")
+    monkeypatch.setattr(testing, "COVERAGE", 10)
+    assert testing.test(project, ["unit", "render"]) == 1
+    assert ran(project) == ["unit", "render"]
+
+
+def test_options_are_pytests_and_a_choice_of_tests_is_not_measured(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert testing.test(project, ["unit", "render", "-k", "render"]) == 0
+    assert ran(project) == ["render"]
+    assert "Cover" not in capfd.readouterr().out
+    assert not (project.state / "coverage").exists()
+
+
+def test_a_suite_that_there_is_not_names_those_that_there_are(project: Project) -> None:
+    with pytest.raises(CoursehubError, match="no suite 'unti'; there are: lint, unit, render") as caught:
+        testing.test(project, ["unti"])
+    assert caught.value.exit_code == 2
+
+
+# --- what is installed first
+
+
+def test_packages_of_the_lock_are_installed_once(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        assert testing.test(project, ["lint"]) == 0
+    assert capfd.readouterr().err.count("installing the test packages") == 1
+    (project.root / "requirements/test.lock").write_text("no == such == thing\n")
+    with pytest.raises(CoursehubError, match="the test packages could not be installed"):
+        testing.test(project, ["lint"])
+
+
+def test_programs_that_a_suite_calls_are_installed_where_that_is_possible(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    programs = Programs.install(tmp_path / "bin", monkeypatch)
+    programs.add("apt-get")
+    monkeypatch.setattr(testing, "_PACKAGES", {"lint": {"no-such-program": "tools", "sh": "dash"}})
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert testing.test(project, ["lint"]) == 0
+    assert programs.calls("apt-get") == []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert testing.test(project, ["lint"]) == 0
+    assert [call[-1] for call in programs.calls("apt-get")] == ["update", "tools"]
+    assert "installing the Debian packages tools" in capfd.readouterr().err
+    programs.add("apt-get", "echo 'E: Unable to locate package tools' >&2; exit 100")
+    with pytest.raises(CoursehubError, match="apt-get could not install tools: E: Unable to locate package tools"):
+        testing.test(project, ["lint"])
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is not here")
+def test_parsers_are_unpacked_beside_and_not_installed(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "package"
+    (package / "DEBIAN").mkdir(parents=True)
+    (package / "DEBIAN/control").write_text(
+        "Package: parser\nVersion: 1\nArchitecture: all\nMaintainer: a test <t@example.edu>\nDescription: x\n"
+    )
+    (package / "usr/sbin").mkdir(parents=True)
+    (package / "usr/sbin/no-such-parser").write_text('#!/bin/sh\necho "parsed $1 with ${LD_LIBRARY_PATH}"\n')
+    (package / "usr/sbin/no-such-parser").chmod(0o755)
+    (package / "usr/lib/x86_64-linux-gnu").mkdir(parents=True)
+    programs = Programs.install(tmp_path / "bin", monkeypatch)
+    programs.add("apt-get", f'dpkg-deb -b "{package}" parser_1_all.deb >/dev/null')
+    monkeypatch.setattr(testing, "_PARSERS", {"no-such-parser": "parser"})
+    render = project.root / "tests/render/test_render.py"
+    render.write_text("import shutil\n\ndef test_render():\n    assert shutil.which('no-such-parser')\n")
+    for _ in range(2):
+        assert testing.test(project, ["render"]) == 0
+    (download,) = programs.calls("apt-get")
+    assert "parser" in download
+    unpacked = project.state / "parsers" / "bin" / "no-such-parser"
+    said = subprocess.run([unpacked, "this"], capture_output=True, text=True, check=True).stdout
+    assert said.startswith(f"parsed this with {project.state / 'parsers'}/usr/lib/x86_64-linux-gnu")
+    assert list((project.state / "parsers").glob("*.deb")) == []
