@@ -284,7 +284,9 @@ def ssh_error(course_id: str, ip: str, stderr: str) -> CoursehubError:
             "then up"
         )
     last = (stderr.strip().splitlines() or ["no answer"])[-1]
-    return CoursehubError(f"{course_id}: SSH to {ip} failed ({last}); run the same command again")
+    return CoursehubError(
+        f"{course_id}: SSH to {ip} failed ({last}); 'coursehub status {course_id}' shows whether the server is on"
+    )
 
 
 def write_roster(project: Project) -> None:

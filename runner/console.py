@@ -37,6 +37,18 @@ class Steps:
         """One line for the person."""
         self.console.print(line, markup=False, soft_wrap=True)
 
+    def hear(self) -> Progress:
+        """A listener that prints what it hears, each thing once however often it is told in a row."""
+        last = ""
+
+        def listen(line: str) -> None:
+            nonlocal last
+            if line != last:
+                self.say(line)
+            last = line
+
+        return listen
+
     @contextlib.contextmanager
     def step(self, key: str, title: str) -> Iterator[Progress]:
         """Show ``title`` with what the block reports through the yielded function, then the seconds it took."""

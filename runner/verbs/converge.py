@@ -74,10 +74,12 @@ def diff(changes: dict[str, Any]) -> str:
     if isinstance(changes.get("diff"), str):
         return str(changes["diff"])
     lines = []
+    # Of a command only what it said counts.
+    changes = {key: value for key, value in changes.items() if key not in ("pid", "retcode") or "pid" not in changes}
     for key, value in changes.items():
         if isinstance(value, dict) and {"old", "new"} & set(value):
             lines.append(f"{key}: {value.get('old') or '(nothing)'} -> {value.get('new') or '(nothing)'}")
-        else:
+        elif value not in ("", None):
             lines.append(f"{key}: {value}")
     return "\n".join(lines)
 
@@ -123,7 +125,7 @@ def apply(project: Project, course_ids: list[str], steps: Steps, *, test: bool =
 def _apply_one(project: Project, course_id: str, steps: Steps, test: bool, notes: list[str]) -> Report:
     with claim(project, course_id, "plan" if test else "apply"):
         session = visit(project, course_id, steps.say) if test else connect(project, course_id, steps.say)
-        server = session.server(None if test else steps.say)
+        server = session.server(None if test else steps.hear())
         notes += session.notes(server)
         ensure_lock(session)
         if not test:

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from runner import checks, local
+from runner import course as courses
+from runner.access import Access
 from runner.claim import claim
 from runner.cloud import Server
 from runner.cloud.userdata import user_data
@@ -16,7 +18,7 @@ from runner.pillar import runtime_file
 from runner.project import Project
 from runner.results import Report
 from runner.verbs.converge import StatesFailed, converge, summary
-from runner.verbs.session import Session, check_order, connect, ensure_lock, need_disk, not_right
+from runner.verbs.session import Session, check_order, connect, ensure_lock, local_machine, need_disk, not_right
 
 
 def up(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
@@ -159,21 +161,36 @@ def notes(document: dict[str, Any]) -> list[str]:
 def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
     """Delete the course's server, its DNS records and its keys. What is gone already is fine."""
     with claim(project, course_id, "down"), steps.step("down", f"taking {course_id} down") as progress:
-        session = connect(project, course_id, progress)
-        servers = session.cloud.find(course_id)
-        remembered = session.access.server()
-        # One that was deleted in the control panel is not listed any more, and its records are still there.
-        addresses = {server.ip for server in (*servers, *([remembered] if remembered else [])) if server.ip}
-        if addresses:
-            progress("removing the DNS records")
-            session.remove_records(sorted(addresses))
-        for server in servers:
-            progress(f"deleting droplet {server.id}")
-            session.cloud.destroy(server)
-        session.cloud.remove_keys(session.access.alias)
-        session.access.forget_server()
+        course = courses.load(project, course_id)
+        removed = (
+            []
+            if _nothing_here(project, course_id, course)
+            else _delete(connect(project, course_id, progress), progress)
+        )
+        Access(project, course_id).forget_server()
         runtime_file(project, course_id).unlink(missing_ok=True)
-        if session.local and not local.status(project.state).machines:
+        if course.cloud == "local" and not local.status(project.state).machines:
             progress("stopping the local cloud")
             local.stop(project.state, progress)
-    return {"course": course_id, "removed": [server.id for server in servers]}
+    return {"course": course_id, "removed": removed}
+
+
+def _nothing_here(project: Project, course_id: str, course: courses.Course) -> bool:
+    """Whether the local cloud would be started only to be asked for what is not there."""
+    return course.cloud == "local" and not local.find(project.state) and not local_machine(project, course_id)
+
+
+def _delete(session: Session, progress: Progress) -> list[int]:
+    """Delete the course's droplets, their DNS records and the account's copy of the key; the droplets' ids."""
+    servers = session.cloud.find(session.course_id)
+    remembered = session.access.server()
+    # One that was deleted in the control panel is not listed any more, and its records are still there.
+    addresses = {server.ip for server in (*servers, *([remembered] if remembered else [])) if server.ip}
+    if addresses:
+        progress("removing the DNS records")
+        session.remove_records(sorted(addresses))
+    for server in servers:
+        progress(f"deleting droplet {server.id}")
+        session.cloud.destroy(server)
+    session.cloud.remove_keys(session.access.alias)
+    return [server.id for server in servers]

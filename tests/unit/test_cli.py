@@ -404,6 +404,8 @@ def test_looking_starts_no_local_cloud(coursehub: Any, project: Project, machine
         assert ended.code == 1
         assert says in ended.line
     assert coursehub("status", "--json").document["courses"][0]["state"] == state
+    if not machine:
+        assert coursehub("down", "phys").out == "phys: nothing was there\n"
     assert not (project.state / "cloud/server.json").exists()
     assert (project.state / "cloud").exists() == machine
 
