@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 
 import pytest
+from rich.console import Console
 
+from runner.console import Steps
 from runner.progress import SHIPPED_STATES, Story
+from runner.verbs.converge import diff
 
 pytestmark = pytest.mark.unit
 
@@ -69,3 +73,25 @@ def test_other_lines_are_nothing() -> None:
     for line in ("Completed state [nginx] at time 12:00:00.1 (duration_in_ms=1)\n", "\n"):
         assert story.read(line) is None
     assert (story.count, story.total) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"pid": 250, "retcode": 0, "stdout": "", "stderr": ""}, ""),
+        ({"pid": 250, "retcode": 0, "stdout": "reloaded", "stderr": ""}, "stdout: reloaded"),
+        ({"diff": "-a\n+b"}, "-a\n+b"),
+        ({"mode": {"old": "0644", "new": "0600"}, "group": {"old": "", "new": "adm"}}, "mode: 0644 -> 0600\n"
+         "group: (nothing) -> adm"),
+    ],
+)  # fmt: skip
+def test_a_change_is_what_a_person_wants_to_know_of_it(changes: dict[str, object], shown: str) -> None:
+    assert diff(changes) == shown
+
+
+def test_what_is_told_again_and_again_is_said_once() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    listen = Steps(console).hear()
+    for line in ("droplet 7 is off", "droplet 7 is off", "waiting for SSH", "droplet 7 is off"):
+        listen(line)
+    assert console.file.getvalue() == "droplet 7 is off\nwaiting for SSH\ndroplet 7 is off\n"  # type: ignore[attr-defined]
