@@ -8,6 +8,7 @@
 {%- set secret_file %}{% include 'secrets/' ~ opts.id ~ '.sls' ignore missing %}{% endset %}
 {%- set secrets = salt['slsutil.renderer'](string=secret_file) if secret_file.strip() else {} %}
 {%- set limits = course.get('limits', {}) %}
+{%- set page = course.get('page', {}) %}
 {%- set names = [course.domain] + (['www.' ~ course.domain] if course.get('www', true) else []) %}
 {%- set certificate = '/etc/ssl/coursehub/' ~ course.domain %}
 
@@ -24,6 +25,10 @@ nginx:
       aliases: {{ names[1:] | json }}
       upstream: http://127.0.0.1:8000
       upload_limit: {{ course.get('upload_limit', '100M') }}
+{%- if page.get('logo') %}
+      static:
+        /.coursehub/{{ page.logo }}: salt://logos/{{ page.logo }}
+{%- endif %}
       certificate: {{ certificate }}/fullchain.pem
       key: {{ certificate }}/privkey.pem
 
@@ -47,9 +52,17 @@ accounts:
 
 course_env:
   lock: salt://locks/{{ opts.id }}.txt
-  extra_imports: {{ course.get('imports', []) | json }}
+  # Octave's own kernel is a Python package: tried with what the course imports.
+  extra_imports: {{ (course.get('imports', []) + (['octave_kernel'] if 'octave' in course.get('kernels', []) else [])) | json }}
+  apt: {{ course.get('apt', []) | json }}
+  languages: {{ course.get('kernels', []) | json }}
 
 jupyterhub:
+  page:
+    title: {{ course.title | json }}
+    message: {{ page.get('message', '') | json }}
+    help: {{ page.get('help', '') | json }}
+    logo: {{ ('/.coursehub/' ~ page.logo if page.get('logo') else '') | json }}
   spawner:
     mem_limit: {{ limits.get('memory', '1G') }}
     cpu_limit: {{ limits.get('cpu', 1.0) }}

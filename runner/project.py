@@ -37,6 +37,11 @@ class Project:
         return self.courses / f"{course_id}.sls"
 
     @property
+    def logos(self) -> Path:
+        """Where the pictures of the courses' pages are."""
+        return self.root / "pillar" / "files" / "logos"
+
+    @property
     def secrets(self) -> Path:
         """Where what must not be read in git lies, encrypted."""
         return self.root / "pillar" / "secrets"

@@ -37,6 +37,17 @@ nginx-holding-certificate-{{ name }}:
         - file: /usr/local/sbin/coursehub-holding-certificate
     - require_in:
         - file: /etc/nginx/nginx.conf
+{% for path, source in values.get('static', nginx.site.static) | dictsort %}
+
+/var/www/coursehub/static/{{ name }}{{ path }}:
+  file.managed:
+    - source: {{ source }}
+    - makedirs: True
+    - dir_mode: '0755'
+    - mode: '0644'
+    - require_in:
+        - file: /etc/nginx/nginx.conf
+{% endfor %}
 {% endfor %}
 
 # One file holds all of it, so that the check before it replaces the old one sees what nginx will see.

@@ -75,6 +75,10 @@ Requirement = Annotated[
         "a package with an optional version, such as numpy or 'numpy>=2,<3'",
     ),
 ]
+#: Debian policy 5.6.1.
+DebianPackage = Annotated[
+    str, *text_like(r"^[a-z0-9][a-z0-9+.-]{1,99}$", "the name of a Debian package, such as graphviz")
+]
 Module = Annotated[
     str,
     *text_like(
@@ -86,6 +90,18 @@ Module = Annotated[
 Amount = Annotated[str, *text_like(r"^[1-9][0-9]{0,9}[KMG]$", "an amount such as 512M or 2G")]
 Text = Annotated[
     str, *text_like(r"^(?=.*\S)[^\x00-\x1f\x7f]{1,200}$", "one line of text, 1 to 200 characters, in quotes")
+]
+#: More than a line: an announcement.
+Paragraph = Annotated[
+    str, *text_like(r"^(?=[\s\S]*\S)[^\x00-\x09\x0b-\x1f\x7f]{1,1000}$", "text of 1 to 1000 characters, without tabs")
+]
+#: An SVG is no picture but a page: its scripts would run in the hub's name.
+Picture = Annotated[
+    str,
+    *text_like(
+        r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(png|jpg|jpeg|webp|gif)$",
+        "the name of a picture in pillar/files/logos/ that ends in .png, .jpg, .webp or .gif",
+    ),
 ]
 Email = Annotated[
     str, *text_like(r"^[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+$", "an email address such as professor@example.edu")

@@ -10,8 +10,25 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from runner.course.facts import Amount, Email, Facts, Hostname, Minutes, Module, Requirement, Slug, Text, Timezone
+from runner.course.facts import (
+    Amount,
+    DebianPackage,
+    Email,
+    Facts,
+    Hostname,
+    Minutes,
+    Module,
+    Paragraph,
+    Picture,
+    Requirement,
+    Slug,
+    Text,
+    Timezone,
+)
 from runner.course.people import People
+
+#: What a language's kernel needs from the Python index; what it needs from Debian stands in formulas/course_env.
+KERNELS = {"r": (), "octave": ("octave-kernel",)}
 
 
 class Limits(Facts):
@@ -24,6 +41,20 @@ class Limits(Facts):
     """Processor cores of one person; 0.5 is half a core, 2.0 are two."""
     tasks: Annotated[int, Field(ge=64, le=32768, examples=[512])] = 512
     """Processes and threads of one person; stops a runaway program that starts copies of itself."""
+
+
+class Page(Facts):
+    """What the sign-in page says besides the course's title."""
+
+    message: Annotated[Paragraph | None, Field(examples=["Lab 3 is due on Friday at 17:00."])] = None
+    """The message of the day. It stands on top of the sign-in page and the hub's other pages from the moment of
+    ``apply``; nothing restarts and nobody is disturbed. More lines than one: write ``|`` after the colon and indent
+    the lines below it."""
+    help: Annotated[Text | None, Field(examples=["help@example.edu"])] = None
+    """Whom to ask. An email address or an https:// address becomes a link; other text, such as a room, stands as it
+    is."""
+    logo: Annotated[Picture | None, Field(examples=["crest.png"])] = None
+    """A picture above the course's title. Its file lies in ``pillar/files/logos/`` and has at most 1 MB."""
 
 
 class Course(Facts):
@@ -64,15 +95,35 @@ class Course(Facts):
     packages: list[Requirement] = Field(default=[], examples=[["numpy", "pandas>=2,<3", "matplotlib"]])
     """Python packages of the course, with a version or a range where it matters. ``./coursehub lock COURSE`` picks
     exact versions once and keeps them in git; nothing changes under a running class."""
+    extensions: list[Requirement] = Field(default=[], examples=[["jupyterlab-git", "jupyterlab-spellchecker>=0.8"]])
+    """Extensions of JupyterLab, by their names at the Python index. Everybody of the class has them; they are locked
+    with the packages. One that is only a source package, without a built wheel, is refused."""
+    kernels: list[Literal["r", "octave"]] = Field(default=[], examples=[["r", "octave"]])
+    """Languages beside Python. ``r`` brings R with its recommended packages, ``octave`` GNU Octave with gnuplot, both
+    from Debian: a few hundred megabytes and a minute or two at the first ``apply``. More R packages come by ``apt``,
+    as r-cran-NAME."""
+    apt: list[DebianPackage] = Field(default=[], examples=[["graphviz", "texlive-xetex"]])
+    """Debian packages for the server: programs and libraries that your Python packages or your students call. What is
+    taken out of the list stays installed on a server that is there, and is missing on the next new one."""
     imports: list[Module] = Field(default=[], examples=[["numpy", "pandas", "matplotlib.pyplot"]])
-    """Modules that must import on the server before the class gets the packages. If one fails, the class keeps what
-    it had, and ``apply`` says which."""
+    """Modules that must import on the server before the class gets the packages. They are tried in the new environment,
+    beside the one that serves; if one fails, the class keeps what it had, and ``apply`` says which. Servers that run
+    keep what they started with."""
+    page: Annotated[
+        Page, Field(examples=[{"message": "Lab 3 is due on Friday at 17:00.", "help": "help@example.edu"}])
+    ] = Page()
+    """What the sign-in page says besides the course's title. A change of it restarts nothing."""
     people: Annotated[
         People | None,
         Field(examples=[{"professors": [{"account": "curie", "name": "Marie Curie"}], "students": []}]),
     ] = None
     """Who may sign in, by role; nobody else of the college can. Leave it out to keep the people in an encrypted class
     list (``./coursehub roster import COURSE FILE``): real names do not belong into git in clear."""
+
+    @property
+    def locked_packages(self) -> list[str]:
+        """All that the course's Python environment is asked to have: the lock is made from these."""
+        return [*self.packages, *self.extensions, *(one for kernel in self.kernels for one in KERNELS[kernel])]
 
     @property
     def hostnames(self) -> tuple[str, ...]:

@@ -17,6 +17,11 @@ from runner.project import Project
 #: pillar/secrets/ with the course whose class list that is.
 COURSE_ID = re.compile(r"^[a-z](?!.*-people$)[a-z0-9-]{0,30}$")
 
+#: How PNG, JPEG, GIF and WebP files begin.
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF")
+#: Each sign-in loads it, over a phone's connection too.
+_LOGO_BYTES = 1_000_000
+
 
 def course_ids(project: Project) -> list[str]:
     """All courses that have a file, sorted."""
@@ -48,6 +53,7 @@ def load(project: Project, course_id: str) -> Course:
         more = f" (and {len(found) - 1} more: coursehub validate {course_id})" if len(found) > 1 else ""
         raise CoursehubError(f"{found[0]}{more}", exit_code=USAGE) from failure
     _one_source_of_people(project, course_id, course, read)
+    _logo_is_there(project, course, read)
     return course
 
 
@@ -63,5 +69,27 @@ def _one_source_of_people(project: Project, course_id: str, course: Course, read
         raise CoursehubError(
             f"{read.at('course')}: people is missing; add it, or read a class list with "
             f"'coursehub roster import {course_id} FILE'",
+            exit_code=USAGE,
+        )
+
+
+def _logo_is_there(project: Project, course: Course, read: Source) -> None:
+    if course.page.logo is None:
+        return
+    where = read.at("course", "page", "logo")
+    path = project.logos / course.page.logo
+    if not path.is_file():
+        known = sorted(one.name for one in project.logos.glob("*"))
+        near = difflib.get_close_matches(course.page.logo, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "put it there"
+        raise CoursehubError(f"{where}: page.logo: {project.shown(path)} is not there; {hint}", exit_code=USAGE)
+    size = path.stat().st_size
+    with path.open("rb") as handle:
+        head = handle.read(12)
+    if not any(head.startswith(mark) for mark in _PICTURES):
+        raise CoursehubError(f"{where}: page.logo: {project.shown(path)} is no picture of that kind", exit_code=USAGE)
+    if size > _LOGO_BYTES:
+        raise CoursehubError(
+            f"{where}: page.logo: {project.shown(path)} has {size / 1e6:.1f} MB; make it smaller than 1 MB",
             exit_code=USAGE,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -60,10 +61,22 @@ def _entry(key: str, value: Any, node: schema.Schema, indent: str) -> Iterator[s
             yield f"{indent}#  - {flow(node['examples'][0][0])}"
         return
     yield f"{indent}{key}:"
-    yield from (f"{indent}  - {flow(one)}" for one in value)
+    for one in value:
+        yield from _item(one, f"{indent}  ")
+
+
+def _item(value: Any, indent: str) -> Iterator[str]:
+    line = f"{indent}- {flow(value)}"
+    if len(line) <= _WIDTH or not isinstance(value, Mapping):
+        yield line
+        return
+    for number, (key, below) in enumerate(value.items()):
+        yield f"{indent}{'  ' if number else '- '}{key}: {flow(below)}"
 
 
 def flow(value: Any) -> str:
     """``value`` as YAML in one line."""
+    if isinstance(value, str) and "\n" in value:
+        return json.dumps(value, ensure_ascii=False)
     dumped = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**6)
     return dumped.removesuffix("\n").removesuffix("\n...")

@@ -121,9 +121,9 @@ def _of_the_lock(project: Project, course_id: str, course: Course, source: Sourc
     line = source.line(("course", "packages"))
     try:
         if lock.lock_path(course_id, project.root).is_file():
-            lock.ensure_lock(course_id, course.packages, project.root, line=line)
+            lock.ensure_lock(course_id, course.locked_packages, project.root, line=line)
         else:
-            lock.parse_packages(course.packages, source.at("course", "packages"))
+            lock.parse_packages(course.locked_packages, source.at("course", "packages"))
     except CoursehubError as error:
         return [_told(str(error), source.shown)]
     return []

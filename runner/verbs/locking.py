@@ -15,6 +15,6 @@ def lock(project: Project, course_id: str, steps: Steps, *, upgrade: bool) -> di
     course = courses.load(project, course_id)
     line = courses.source(project, course_id).line(("course", "packages"))
     with steps.step("lock", f"resolving the packages of {course_id}"):
-        path = locks.make_lock(course_id, course.packages, project.root, line=line, upgrade=upgrade)
+        path = locks.make_lock(course_id, course.locked_packages, project.root, line=line, upgrade=upgrade)
     packages = sum("==" in line and not line.startswith((" ", "#")) for line in path.read_text("utf-8").splitlines())
     return {"course": course_id, "lock": project.shown(path), "packages": packages}

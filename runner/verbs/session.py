@@ -239,7 +239,7 @@ def need_disk() -> None:
 def ensure_lock(session: Session) -> None:
     """Lock the course's packages at the first use; refuse a lock that does not fit them any more."""
     line = courses.source(session.project, session.course_id).line(("course", "packages"))
-    lock.ensure_lock(session.course_id, session.course.packages, session.project.root, line=line)
+    lock.ensure_lock(session.course_id, session.course.locked_packages, session.project.root, line=line)
 
 
 def not_right(course_id: str, check: Check, document: dict[str, Any] | None = None) -> CoursehubError:

@@ -5,7 +5,7 @@ include:
   - base.apt
   # The environments download in the background (their states are parallel) while apt installs all the rest.
   - uv
-  - course_env
+  - course_env.environment
   - jupyterhub.install
   - base
   - firewall
@@ -13,10 +13,14 @@ include:
   - nginx
   - letsencrypt
   - jupyterhub
+  # What the course alone asks for of Debian may be big: after all that a hub cannot do without.
+  - course_env
 
-# uv is the first to ask apt and an index for something: both must have been set up by then.
+# uv is the first to ask apt and an index for something: both must have been set up by then. Where apt has nothing for
+# it, nothing else on an empty server can go on either, and each would wait through all of its tries to say so.
 extend:
   uv-packages:
     pkg:
+      - failhard: True
       - require:
         - cmd: base-dpkg-repair

@@ -82,6 +82,9 @@ def pillar_root(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Path:
         )
         target = root / "files" / "locks" / f"{name}.txt"
         shutil.copyfile(lock, target)
+        if logo := course.get("page", {}).get("logo"):
+            (root / "files" / "logos").mkdir(exist_ok=True)
+            (root / "files" / "logos" / logo).write_bytes(b"\x89PNG\r\n\x1a\n")
     (root / "runtime").mkdir()
     for name in COURSES:
         course = yaml.safe_load((root / "courses" / f"{name}.sls").read_text())["course"]
@@ -98,12 +101,12 @@ def renderer(salt_factories: FactoriesManager, pillar_root: Path, keys: Path) ->
             "file_client": "local",
             "file_roots": {"base": [str(ROOT / "salt"), str(ROOT / "formulas"), str(pillar_root / "files")]},
             "pillar_roots": {"base": [str(pillar_root)]},
+            "gpg_keydir": str(keys),
+            "gpg_decrypt_must_succeed": True,
         },
     )
     with Vault(Project(pillar_root.parent), keys).agent():
         yield Renderer(minion)
-            "gpg_keydir": str(keys),
-            "gpg_decrypt_must_succeed": True,
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from runner.course import Person
 from runner.passwords import Password
 from runner.people import ClassList
 from runner.pillar import runtime as runner_runtime
+from tests.render.rendering import ROOT
 
 # In no rendered file that others may read, and in no state's changes.
 SECRET = "$y$j9T$SECRETSECRETSECRET$canary"
@@ -45,6 +46,8 @@ MADE_UP: dict[str, dict[str, Any]] = {
     "made-one": _course(
         people={"professors": [{"account": "prof", "name": "P"}], "students": [{"account": "s", "name": "S"}]}
     ),
+    # Every key that there is, from the example that the reference names.
+    "made-example": yaml.safe_load((ROOT / "pillar/courses/pillar.example").read_text(encoding="utf-8"))["course"],
     "made-bare": _course(www=False, people={"professors": [{"account": "prof", "name": "P"}]}),
     "made-all": _course(
         www=True,
@@ -63,9 +66,6 @@ MADE_UP: dict[str, dict[str, Any]] = {
 }
 
 
-def runtime(course: dict[str, Any]) -> dict[str, Any]:
-    """What `coursehub up` writes for this course, by the runner's own code."""
-    accounts = [person["account"] for people in course["people"].values() for person in people]
 #: The people of a course whose own file names none: they come from its encrypted class list.
 LISTED = "made-listed"
 CLASS_LIST = ClassList(
@@ -80,6 +80,10 @@ CLASS_LIST = ClassList(
 MADE_UP[LISTED] = {key: value for key, value in _course().items() if key != "people"}
 
 
+def runtime(course: dict[str, Any]) -> dict[str, Any]:
+    """What `coursehub up` writes for this course, by the runner's own code."""
+    people = course.get("people") or {"listed": [{"account": one.account} for _, one in CLASS_LIST.present()]}
+    accounts = [person["account"] for group in people.values() for person in group]
     hidden = {account: Password(clear=account, hash=SECRET) for account in accounts}
     return runner_runtime(
         ip="192.0.2.10", acme_directory="https://ca.example.org/dir", extra_ca={"college": PEM}, passwords=hidden

@@ -58,7 +58,7 @@ class Rendering:
         source = self.source(chunk["source"])
         assert source, f"{chunk['__id__']}: {chunk['source']} does not exist"
         if chunk.get("template") != "jinja":
-            return source.read_text()
+            return source.read_text(errors="replace")  # pictures too
         # As on the server: Salt's own filters, undefined names are errors, and nothing but the context is there.
         context = copy.deepcopy({**chunk.get("defaults", {}), **chunk.get("context", {})})
         done = salt.utils.templates.JINJA(

@@ -242,6 +242,18 @@ def test_who_stops_answering_leaves_nothing(plain: Project) -> None:
     assert sorted(plain.courses.iterdir()) == before
 
 
+def test_an_announcement_belongs_to_its_term(coursehub: Any, project: Project) -> None:
+    text = project.course_file("demo").read_text(encoding="utf-8").split("\n  page:\n")
+    after = text[1].split("\n  people:\n")[-1] if len(text) > 1 else text[0].split("\n  people:\n")[1]
+    before = text[0].split("\n  people:\n")[0]
+    page = '\n  page:\n    help: Room 12\n    message: "Lab 3:\\n#1 is due"\n'
+    project.course_file("demo").write_text(f"{before}{page}  people:\n{after}", encoding="utf-8")
+    assert course.load(project, "demo").page.message == "Lab 3:\n#1 is due"
+    assert coursehub("new", "winter", "--from", "demo").code == 0
+    made = course.load(project, "winter").page
+    assert (made.message, made.help) == (None, "Room 12")
+
+
 # -- validate ------------------------------------------------------------------------------------------
 
 
@@ -316,6 +328,31 @@ def test_what_up_would_refuse_is_found_before(coursehub: Any, project: Project, 
     key = new.strip().partition(":")[0]
     text = project.course_file("demo").read_text(encoding="utf-8").splitlines()[number - 1]
     assert key in text or new in text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("other.png", b"\x89PNG\r\n\x1a\n", "pillar/files/logos/crest.png is not there; put it there"),
+        ("crets.png", b"\x89PNG\r\n\x1a\n", "pillar/files/logos/crest.png is not there; did you mean crets.png?"),
+        ("crest.png", b"<svg onload=x>", "pillar/files/logos/crest.png is no picture of that kind"),
+        ("crest.png", b"\x89PNG\r\n\x1a\n" + b"0" * 1_200_000, "has 1.2 MB; make it smaller than 1 MB"),
+        ("crest.png", b"\x89PNG\r\n\x1a\n", ""),
+    ],
+)
+def test_a_logo_is_a_picture_that_is_there(
+    coursehub: Any, project: Project, name: str, content: bytes, says: str
+) -> None:
+    edit(project, "  people:\n", "  page:\n    logo: crest.png\n  people:\n")
+    project.logos.mkdir(exist_ok=True)
+    (project.logos / name).write_bytes(content)
+    ended = coursehub("validate", "demo")
+    assert ended.code == (2 if says else 0)
+    assert says in ended.out
+    if says:
+        number = int(ended.out.split(":")[1])
+        lines = project.course_file("demo").read_text(encoding="utf-8").splitlines()
+        assert lines[number - 1] == "    logo: crest.png"
 
 
 def test_an_unknown_course_is_one_line(coursehub: Any) -> None:

@@ -31,6 +31,7 @@ HOST = "wants a full host name such as engr114.example.edu (small letters, no ht
 MODULE = "wants a module as Python's import takes it, such as numpy or matplotlib.pyplot; correct it"
 ACCOUNT = "wants an account such as curie (a small letter, then at most 31 small letters, digits, - and _); correct it"
 EMAIL = "wants an email address such as professor@example.edu; correct it"
+PICTURE = "wants the name of a picture in pillar/files/logos/ that ends in .png, .jpg, .webp or .gif; correct it"
 IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
 
 #: Key: wrong values with what is said of each. "[]" is an entry of a list, ROLE each list of people.
@@ -87,9 +88,35 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (["numpy", "pandas; rm -rf /"], f"packages.2 ('pandas; rm -rf /'): {PACKAGE}"),
         (["git+https://example.edu/x.git"], f"packages.1 ('git+https://example.edu/x.git'): {PACKAGE}"),
     ],
+    "extensions": [
+        ("jupyterlab-git", f"extensions ('jupyterlab-git'): {LIST}"),
+        (["@jupyterlab/git"], f"extensions.1 ('@jupyterlab/git'): {PACKAGE}"),
+    ],
+    "kernels": [
+        ("r", f"kernels ('r'): {LIST}"),
+        (["r", "octav"], "kernels.2 ('octav'): wants one of r, octave; did you mean octave?"),
+        (["julia"], "kernels.1 ('julia'): wants one of r, octave; correct it"),
+    ],
+    "apt": [
+        ("graphviz", f"apt ('graphviz'): {LIST}"),
+        (
+            ["Graphviz; reboot"],
+            "apt.1 ('Graphviz; reboot'): wants the name of a Debian package, such as graphviz; correct it",
+        ),
+    ],
     "imports": [
         ("numpy", f"imports ('numpy'): {LIST}"),
         (["os; import sys"], f"imports.1 ('os; import sys'): {MODULE}"),
+    ],
+    "page": [("Welcome", f"page ('Welcome'): {BELOW}")],
+    "page.message": [
+        (7, "page.message (7): wants text of 1 to 1000 characters, without tabs; put it in quotes; correct it"),
+        ("", "page.message (''): wants text of 1 to 1000 characters, without tabs; correct it"),
+    ],
+    "page.help": [(["a", "b"], f"page.help: {TEXT}")],
+    "page.logo": [
+        ("crest.svg", f"page.logo ('crest.svg'): {PICTURE}"),
+        ("../../secrets/x.png", f"page.logo ('../../secrets/x.png'): {PICTURE}"),
     ],
     "people": [("everybody", f"people ('everybody'): {BELOW}")],
     "people.ROLE": [("rivera", f"people.ROLE ('rivera'): {LIST}"), (["rivera"], f"people.ROLE.1 ('rivera'): {BELOW}")],
@@ -171,7 +198,8 @@ def test_a_wrong_value_is_this_line(project: Project, key: str, value: Any, says
     lines = [
         number
         for number, line in enumerate(text.splitlines(), 1)
-        if line.strip() in (f"{last}: {flow(value)}", entry) or re.search(re.escape(within) + r"[,}]", line)
+        if line.strip() in (f"{last}: {flow(value)}", f"- {last}: {flow(value)}", entry)
+        or re.search(re.escape(within) + r"[,}]", line)
     ]
     assert len(lines) == 1, (within, text)
     (problem,) = find(Source(project.course_file("phys1"), "pillar/courses/phys1.sls"))

@@ -1,4 +1,4 @@
-"""What the class's pages say: title, message of the day, help, logo. Read at each request, so a change restarts nothing."""
+"""What the class's pages say: title, message of the day, help, logo. Read at each request: no change restarts it."""
 
 import json
 import logging

@@ -1,0 +1,180 @@
+"""What the hub's pages say, rendered by the very JupyterHub of the hub's lock from its own templates and ours."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from tests.unit.test_jupyterhub_config import FILES, hub_python  # noqa: F401  a fixture
+
+pytestmark = pytest.mark.unit
+
+# One process that renders as JupyterHub does (jupyterhub/app.py, init_tornado_settings) each time that it reads a line.
+SERVER = """
+import asyncio, json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from class_page import page_from
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
+from jupyterhub._data import DATA_FILES_PATH
+own = str(Path(DATA_FILES_PATH) / "templates")
+loader = ChoiceLoader([PrefixLoader({"templates": FileSystemLoader([own])}, "/"), FileSystemLoader([sys.argv[2], own])])
+environment = Environment(loader=loader, autoescape=True, enable_async=True)
+page = page_from(sys.argv[3])
+class Authenticator:
+    request_otp = False
+for line in sys.stdin:
+    namespace = dict(static_url=lambda path, **_: "/hub/static/" + path, base_url="/hub/", user=None, xsrf="x",
+        login_url="/hub/login", authenticator_login_url="/hub/login", authenticator=Authenticator(), parsed_scopes={})
+    namespace["page"] = page(None)
+    if line.strip() == "without":
+        del namespace["page"]
+        line = "login.html"
+    html = asyncio.run(environment.get_template(line.strip()).render_async(**namespace))
+    print(json.dumps(html), flush=True)
+"""
+
+
+class Seen(HTMLParser):
+    """The text and the attributes of each element that has an id, the page's title too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text: dict[str, str] = {}
+        self.attributes: dict[str, dict[str, str | None]] = {}
+        self.links: list[str | None] = []
+        self.scripts: list[str | None] = []
+        self._open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "a":
+            self.links.append(found.get("href"))
+        if tag == "script":
+            self.scripts.append(found.get("src"))
+        name = found.get("id") or ("title" if tag == "title" else "")
+        if name:
+            self.attributes[name] = found
+            self.text[name] = ""
+        if tag == "br" and self._open:
+            self.text[self._open[-1]] += "\n"
+        if name and tag in ("div", "p", "h1", "title"):
+            self._open.append(name)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("div", "p", "h1", "title") and self._open:
+            self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.text[self._open[-1]] += data
+
+
+@pytest.fixture(scope="module")
+def rendered(hub_python: str, tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: F811
+    """Renders a template with the words of a file, by one process for all tests: a change must need no new one."""
+    file = tmp_path_factory.mktemp("page") / "page.json"
+    argv = [hub_python, "-c", SERVER, str(FILES), str(FILES / "templates"), str(file)]
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert process.stdin and process.stdout
+
+    def render(words: Any, template: str = "login.html") -> Seen:
+        assert process.stdin and process.stdout
+        if words is None:
+            file.unlink(missing_ok=True)
+        else:
+            file.write_text(words if isinstance(words, str) else json.dumps(words), encoding="utf-8")
+        process.stdin.write(f"{template}\n")
+        process.stdin.flush()
+        seen = Seen()
+        seen.feed(json.loads(process.stdout.readline()))
+        return seen
+
+    yield render
+    process.stdin.close()
+    process.wait(timeout=10)
+
+
+Render = Callable[..., Seen]
+WORDS = {"title": "ENGR 114: Größen & <b>", "message": "Lab 3\nis due", "help": "help@example.edu", "logo": "/x/a.png"}
+
+
+def squeezed(text: str) -> str:
+    return "\n".join(" ".join(line.split()) for line in text.strip().splitlines())
+
+
+def test_the_sign_in_page_says_it_all(rendered: Render) -> None:
+    seen = rendered(WORDS)
+    assert seen.text["title"] == WORDS["title"]
+    assert seen.text["course-title"] == WORDS["title"]
+    assert squeezed(seen.text["course-message"]) == "Lab 3\nis due"
+    assert seen.attributes["course-logo"]["src"] == "/x/a.png"
+    assert "help@example.edu" in seen.text["course-help"]
+    assert "mailto:help@example.edu" in seen.links
+    assert "username_input" in seen.attributes and "password_input" in seen.attributes
+
+
+def test_a_change_shows_at_the_next_request(rendered: Render) -> None:
+    assert "due" in rendered(WORDS).text["course-message"]
+    assert squeezed(rendered({**WORDS, "message": "No lab today"}).text["course-message"]) == "No lab today"
+    assert "course-message" not in rendered({**WORDS, "message": None}).text
+
+
+def test_other_pages_have_message_and_help_too(rendered: Render) -> None:
+    seen = rendered(WORDS, "page.html")
+    assert {"course-message", "course-help"} <= set(seen.text)
+    assert "course-title" not in seen.text
+
+
+@pytest.mark.parametrize("words", [None, "", "{", "[]", "{}", '{"title": 5}', "\x00"])
+def test_a_broken_file_costs_the_words_and_not_the_page(rendered: Render, words: Any) -> None:
+    seen = rendered(words)
+    assert "username_input" in seen.attributes
+    assert "course-message" not in seen.text
+
+
+def test_a_page_without_our_variable_is_still_a_page(rendered: Render) -> None:
+    assert "username_input" in rendered({}, "without").attributes
+
+
+def test_words_are_words(rendered: Render) -> None:
+    plain = len(rendered({}).scripts)
+    evil = "<script src=//evil></script>{{ 7 * 7 }}\"'><img src=x onerror=y>"
+    seen = rendered(dict.fromkeys(("title", "message", "help", "logo"), evil))
+    assert len(seen.scripts) == plain
+    assert seen.text["course-title"] == evil
+    assert squeezed(seen.text["course-message"]) == evil
+
+
+@pytest.mark.parametrize(
+    ("text", "link"),
+    [
+        ("help@example.edu", "mailto:help@example.edu"),
+        ("https://example.edu/help?a=b", "https://example.edu/help?a=b"),
+        ("Room 12, Mondays", ""),
+        ("http://example.edu", ""),
+        ("javascript:alert(1)@x", ""),
+        ('https://example.edu/" onclick="x', ""),
+        ("a@b?subject=x", ""),
+    ],
+)
+def test_what_becomes_a_link(text: str, link: str) -> None:
+    spec = importlib.util.spec_from_file_location("class_page", FILES / "class_page.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.link_of(text) == link
