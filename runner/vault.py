@@ -20,6 +20,7 @@ from pathlib import Path
 
 import yaml
 
+from runner.console import fail
 from runner.errors import CoursehubError
 from runner.project import Project, write_private
 
@@ -125,7 +126,7 @@ class Vault:
 
         Raises CoursehubError: no GnuPG, no key here, a message for other keys, a damaged message.
         """
-        need_gnupg()
+        ensure_gnupg(fail)
         with self.agent():
             if not self.private_keys():
                 raise CoursehubError(

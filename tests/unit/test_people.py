@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -95,6 +95,8 @@ def classes(draw: st.DrawFn) -> list[Entry]:
     return list(entries.values())
 
 
+# No deadline: other work runs beside. No database: it would lie in the repository.
+@settings(deadline=None, database=None)
 @given(entries=classes(), seed=st.integers())
 def test_accounts_are_valid_different_and_do_not_hang_on_the_order(entries: list[Entry], seed: int) -> None:
     given_ = assign(entries, ())
@@ -109,6 +111,8 @@ def test_accounts_are_valid_different_and_do_not_hang_on_the_order(entries: list
 valid_name = st.text("abc ", min_size=1, max_size=6).map(lambda text: f"N{text}".strip())
 
 
+# No deadline: other work runs beside. No database: it would lie in the repository.
+@settings(deadline=None, database=None)
 @given(first=classes(), second=classes())
 def test_an_account_once_given_is_kept_and_never_given_again(first: list[Entry], second: list[Entry]) -> None:
     """Two imports and then the first list again: everybody has their first account, whoever came between."""
