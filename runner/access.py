@@ -231,8 +231,9 @@ class Access:
             if time.monotonic() > deadline:
                 last = (result.stderr.strip().splitlines() or ["no answer"])[-1]
                 raise CoursehubError(
-                    f"{self.course_id}: SSH on {ip} does not answer after {seconds} s ({last}); run up again, or "
-                    f"'coursehub down {self.course_id}' and up for a new server"
+                    f"{self.course_id}: SSH on {ip} does not answer after {seconds} s ({last}); run 'coursehub up "
+                    f"{self.course_id}' again; only if that never helps, 'coursehub down {self.course_id}' (deletes the "
+                    "files on it) and up make a new server"
                 )
             progress(f"waiting for SSH on {ip}")
             time.sleep(0.3)
@@ -252,7 +253,9 @@ class Access:
         progress("waiting for cloud-init")
         new = self.run(ip, _FIRST_CONTACT % {"seconds": CLOUD_INIT_SECONDS}, seconds=CLOUD_INIT_SECONDS + 30).strip()
         if not new.startswith("ssh-ed25519 "):
-            raise CoursehubError(f"{self.course_id}: the server gave no new host key; run up again")
+            raise CoursehubError(
+                f"{self.course_id}: the server gave no new host key; run 'coursehub up {self.course_id}' again"
+            )
         # An earlier run may have switched to a key of its own and died: what is known stays until the end.
         self._know_too(new)
         self.run(ip, _SWITCH_HOST_KEY)

@@ -129,7 +129,7 @@ class Cloud:
                 "access and put it into DIGITALOCEAN_ACCESS_TOKEN"
             )
         if error.status == 422:
-            return CoursehubError(f"{self.name} refused while {what}: {error}; nothing was made")
+            return CoursehubError(f"{self.name} refused while {what}: {error}; nothing was done")
         if error.status == 404:
             return _NotFound(f"{self.name}: not found while {what}")
         word = f"HTTP {error.status}" if error.status else str(error)
@@ -270,7 +270,9 @@ class Cloud:
         while True:
             server = self.single(course_id)
             if server is None:
-                raise CoursehubError(f"{self.name}: the droplet of {course_id} is gone; run up again")
+                raise CoursehubError(
+                    f"{self.name}: the droplet of {course_id} is gone; run 'coursehub up {course_id}' again"
+                )
             if server.state == "active" and server.ip:
                 return server
             if server.state == "off" and not powered:
@@ -278,12 +280,18 @@ class Cloud:
                 powered = True
             progress(f"droplet {server.id} is {server.state}")
             if time.monotonic() > deadline:
-                raise CoursehubError(
-                    f"{self.name}: droplet {server.id} is still {server.state!r} after "
-                    f"{BOOT_SECONDS} s and costs money; run 'coursehub down {course_id}', then up"
-                )
+                raise self._stuck(course_id, server)
             self._sleep(pause)
             pause = min(pause * 1.5, 5)
+
+    def _stuck(self, course_id: str, server: Server) -> CoursehubError:
+        is_still = f"{self.name}: droplet {server.id} is still {server.state!r} after {BOOT_SECONDS} s"
+        if server.state == "new":
+            return CoursehubError(f"{is_still} and costs money; run 'coursehub down {course_id}', then up")
+        # Its files are the students' work: nobody shall be sent to delete them.
+        return CoursehubError(
+            f"{is_still}, though it was powered on; look at it in the control panel, then run the same command again"
+        )
 
     def _power_on(self, server: Server) -> None:
         self._call(

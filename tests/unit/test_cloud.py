@@ -164,7 +164,7 @@ def test_fault_6_a_refused_token_stops_at_once_and_is_not_shown(
 
 
 def test_fault_7_what_cannot_be_ordered_makes_nothing(api: Api, cloud: Cloud, key_id: int) -> None:
-    with pytest.raises(CoursehubError, match="nothing was made"):
+    with pytest.raises(CoursehubError, match="nothing was done"):
         cloud.ensure_server("phys", key_id=key_id, **{**ORDER, "size": "s-99vcpu-1tb"})
     assert droplets(api) == []
 
@@ -219,6 +219,20 @@ def test_a_droplet_that_is_off_is_switched_on(api: Api, cloud: Cloud, key_id: in
     action = api.ok("POST", f"droplets/{server.id}/actions", {"type": "power_off"})["action"]
     api.wait_action(action["id"])
     assert cloud.wait_active("phys", lambda _: None).state == "active"
+
+
+def test_a_server_that_does_not_come_on_is_not_for_deleting(
+    api: Api, cloud: Cloud, key_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, _ = order(cloud, key_id)
+    cloud.wait_active("phys", lambda _: None)
+    api.wait_action(api.ok("POST", f"droplets/{server.id}/actions", {"type": "power_off"})["action"]["id"])
+    monkeypatch.setattr(runner.cloud, "BOOT_SECONDS", 0.2)
+    api.machines.hold.set()
+    with pytest.raises(CoursehubError, match=rf"droplet {server.id} is still 'off'.*control panel") as said:
+        cloud.wait_active("phys", lambda _: None)
+    api.machines.hold.clear()
+    assert "down" not in str(said.value)
 
 
 def test_what_can_be_ordered_is_known(cloud: Cloud) -> None:
