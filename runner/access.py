@@ -232,8 +232,8 @@ class Access:
                 last = (result.stderr.strip().splitlines() or ["no answer"])[-1]
                 raise CoursehubError(
                     f"{self.course_id}: SSH on {ip} does not answer after {seconds} s ({last}); run 'coursehub up "
-                    f"{self.course_id}' again; only if that never helps, 'coursehub down {self.course_id}' (deletes the "
-                    "files on it) and up make a new server"
+                    f"{self.course_id}' again; only if that never helps, 'coursehub down {self.course_id}' (deletes "
+                    "the files on it) and up make a new server"
                 )
             progress(f"waiting for SSH on {ip}")
             time.sleep(0.3)
