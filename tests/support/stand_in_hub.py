@@ -23,7 +23,7 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import WebSocketHandler
 
 USER, PASSWORD = "coursehub-check", "swan-lake-1877"
 
@@ -199,13 +199,12 @@ class _Channels(WebSocketHandler):
         answer = {"msg_type": kind, "parent_header": self.parent if parent is None else parent, "content": content}
         self.write_message(json.dumps(answer))
 
-    async def chatter(self) -> None:
-        with contextlib.suppress(WebSocketClosedError):
-            while True:
-                self.say("status", {"msg_id": "another"}, execution_state="idle")
-                await asyncio.sleep(0.02)
+    def chatter(self) -> None:
+        if self.ws_connection is not None:
+            self.say("status", {"msg_id": "another"}, execution_state="idle")
+            asyncio.get_running_loop().call_later(0.02, self.chatter)
 
-    async def on_message(self, message: str | bytes) -> None:
+    def on_message(self, message: str | bytes) -> None:
         request = json.loads(message)
         self.parent = request["header"]
         if request["header"]["msg_type"] != "execute_request" or request["channel"] != "shell":
@@ -220,7 +219,7 @@ class _Channels(WebSocketHandler):
             case "babbles":
                 self.write_message("no JSON")
             case "chatters":
-                await self.chatter()
+                self.chatter()
             case "silent":
                 pass
             case None:
