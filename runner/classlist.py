@@ -46,6 +46,8 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         *("orgdefinedid", "sisuserid", "studentid", "studentnumber", "idnumber", "number", "matriculationnumber"),
         *("matrikelnummer", "idnummer", "numerodidentification", "numerodeid", "id"),
     ),
+    # GitHub Classroom's roster.
+    "github": ("githubusername", "githublogin", "github"),
     "role": ("role", "roles", "courserole", "rolle", "rollen"),
     "groups": ("groups", "group", "groupname", "teams", "team", "gruppen", "groupes", "grupos"),
     "state": ("availability", "status", "enrollmentstate", "enrolmentstatus"),
@@ -93,6 +95,7 @@ class Entry:
     email: str | None = None
     login: str | None = None
     number: str | None = None
+    github: str | None = None
     role: Role | None = None
     groups: tuple[str, ...] | None = None
 
@@ -327,6 +330,7 @@ def _entry(number: int, row: Sequence[str], columns: dict[str, int], shown: str,
         email=email,
         login=login,
         number=get("number") or None,
+        github=get("github").removeprefix("@") or None,
         role=_role(get("role"), number, notes),
         groups=_groups(get("groups")) if "groups" in columns else None,
     )

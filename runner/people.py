@@ -198,14 +198,20 @@ def remove(known: ClassList, account: str) -> Change:
 
 def _person(entry: Entry, account: str, before: Person | None) -> Person:
     """What is known of a person after this line; what the file does not say stays as it was."""
-    return Person(
-        account=account,
-        name=entry.name,
-        email=entry.email or (before.email if before else None),
-        login=entry.login or (before.login if before else None),
-        number=entry.number or (before.number if before else None),
-        groups=list(entry.groups) if entry.groups is not None else (before.groups if before else []),
-    )
+    said = {"name": entry.name, "email": entry.email, "login": entry.login, "number": entry.number}
+    said["github"] = entry.github
+    groups = {} if entry.groups is None else {"groups": list(entry.groups)}
+    known = _plain(before) if before else {}
+    facts = {**known, "account": account, **{key: value for key, value in said.items() if value}, **groups}
+    try:
+        return Person.model_validate(facts)
+    except ValidationError as error:
+        # Which column, and not what stands in it: that is about a person.
+        key = error.errors()[0]["loc"][0]
+        raise CoursehubError(
+            f"line {entry.line}: the {key} cannot be kept ({error.errors()[0]['msg']}); correct it in the file",
+            exit_code=USAGE,
+        ) from None
 
 
 def _alphabetical(person: Person) -> tuple[str, str]:
