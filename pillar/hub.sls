@@ -8,6 +8,8 @@
 {%- set secret_file %}{% include 'secrets/' ~ opts.id ~ '.sls' ignore missing %}{% endset %}
 {%- set secrets = salt['slsutil.renderer'](string=secret_file) if secret_file.strip() else {} %}
 {%- set limits = course.get('limits', {}) %}
+{%- set signin = course.get('signin', {}) %}
+{%- set kind = signin.get('kind', 'password') %}
 {%- set page = course.get('page', {}) %}
 {%- set names = [course.domain] + (['www.' ~ course.domain] if course.get('www', true) else []) %}
 {%- set certificate = '/etc/ssl/coursehub/' ~ course.domain %}
@@ -57,7 +59,39 @@ course_env:
   apt: {{ course.get('apt', []) | json }}
   languages: {{ course.get('kernels', []) | json }}
 
+{#- What each kind of sign-in is told besides client and secret; formulas/jupyterhub/files/class_signin has the classes. #}
+{%- set login = 'https://login.microsoftonline.com/' ~ signin.get('tenant', '') ~ '/oauth2/v2.0/' %}
+{%- set by_email = kind != 'github' and (kind != 'oidc' or signin.get('claim', 'email') == 'email') %}
+{%- set told = {
+    'google': {'hosted_domain': [signin.hosted_domain] if 'hosted_domain' in signin else []},
+    'microsoft': {'tenant_id': signin.get('tenant', ''), 'authorize_url': login ~ 'authorize', 'token_url': login ~ 'token',
+                  'scope': ['openid', 'email', 'profile'], 'login_service': 'Microsoft'},
+    'oidc': {'issuer': signin.get('issuer', ''), 'claim': signin.get('claim', 'email'),
+             'scope': ['openid', 'email'] + ([] if by_email else ['profile']),
+             'login_service': signin.get('service', 'your college')},
+    'lti13': {'issuer': signin.get('issuer', ''), 'client_id': [signin.get('client_id', '')],
+              'authorize_url': signin.get('authorize_url', ''), 'jwks_endpoint': signin.get('jwks_url', ''),
+              'lms': signin.get('service', 'your course in the LMS')},
+  }.get(kind, {}) %}
+{%- if kind not in ('password', 'lti13') %}
+{%-   do told.update({'client_id': signin.get('client_id', ''),
+                      'oauth_callback_url': 'https://' ~ course.domain ~ '/hub/oauth_callback'}) %}
+{%- endif %}
+{#- What the provider calls a person, and whose account that is. #}
+{%- set identities = {} %}
+{%- for role in (() if kind == 'password' else ('professors', 'assistants', 'students', 'guests')) %}
+{%-   for person in people.get(role) or [] %}
+{%-     set identity = person.get('email' if by_email else 'github' if kind == 'github' else 'login') %}
+{%-     if identity %}{% do identities.update({identity | lower: person.account}) %}{% endif %}
+{%-   endfor %}
+{%- endfor %}
 jupyterhub:
+  signin:
+    kind: {{ kind }}
+    settings: {{ told | json }}
+    client_secret: {{ (secrets.get('oauth-client-secret', '') if kind not in ('password', 'lti13') else '') | json }}
+    local_accounts: [coursehub-check]
+  identities: {{ identities | json }}
   page:
     title: {{ course.title | json }}
     message: {{ page.get('message', '') | json }}

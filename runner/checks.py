@@ -124,7 +124,8 @@ def _closed(target: Target) -> str:
 def _login_page(target: Target) -> str:
     with HubClient(target.hostnames[0], target.username, target.ca_bundle) as client:
         page = client.get("/hub/login")
-        if page.status_code != 200 or ("login_form" not in page.text and "username" not in page.text):
+        known = ("login_form", "username", "service-login")
+        if page.status_code != 200 or not any(mark in page.text for mark in known):
             raise HubFailure(f"no login page (HTTP {page.status_code})")
         return f"answers in {page.elapsed.total_seconds():.2f} s"
 

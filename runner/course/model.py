@@ -26,6 +26,7 @@ from runner.course.facts import (
     Timezone,
 )
 from runner.course.people import People
+from runner.course.signin import Signin
 
 #: What a language's kernel needs from the Python index; what it needs from Debian stands in formulas/course_env.
 KERNELS = {"r": (), "octave": ("octave-kernel",)}
@@ -113,6 +114,10 @@ class Course(Facts):
         Page, Field(examples=[{"message": "Lab 3 is due on Friday at 17:00.", "help": "help@example.edu"}])
     ] = Page()
     """What the sign-in page says besides the course's title. A change of it restarts nothing."""
+    signin: Annotated[
+        Signin, Field(examples=[{"kind": "google", "client_id": "1234567890-abc.apps.googleusercontent.com"}])
+    ] = Signin()
+    """How people sign in: by password, or vouched for by Google, GitHub, Microsoft, your college or your LMS."""
     people: Annotated[
         People | None,
         Field(examples=[{"professors": [{"account": "curie", "name": "Marie Curie"}], "students": []}]),

@@ -34,6 +34,10 @@ Account = Annotated[
 ]
 
 
+#: GitHub's own rule: letters, digits and single hyphens within, at most 39.
+GitHubLogin = Annotated[
+    str, *text_like(r"^[A-Za-z0-9](-?[A-Za-z0-9]){0,38}$", "a login at GitHub such as octocat (no @, no address)")
+]
 #: The Unix group of a team, without its prefix.
 Team = Annotated[
     str, *text_like(r"^[a-z][a-z0-9-]{0,22}$", "a team's short name: small letters, digits and -, at most 23")
@@ -51,6 +55,8 @@ class Person(Facts):
     """The person's address at the college, by which class lists and sign-in services know them."""
     login: Annotated[Text | None, Field(examples=["mcurie1"])] = None
     """The person's login name at the college, where it is no email address."""
+    github: Annotated[GitHubLogin | None, Field(examples=["mcurie"])] = None
+    """The person's login at GitHub, for ``signin: {kind: github}``; GitHub does not tell college addresses."""
     number: Annotated[Text | None, Field(examples=["20067930"])] = None
     """The college's own number of the person, by which class lists know them. It never reaches the server."""
     groups: list[Team] = Field(default=[], examples=[["team-1"]])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import course as courses
-from runner import leaks, local, lock, pillar
+from runner import leaks, local, lock, pillar, signin
 from runner.access import Access
 from runner.checks import Check, Target
 from runner.cloud import Cloud, Server, Zone, digitalocean_cloud, tag_of, zone_among
@@ -21,6 +21,7 @@ from runner.errors import USAGE, CoursehubError
 from runner.passwords import Passwords
 from runner.people import people_of
 from runner.project import Project
+from runner.secrets import Secrets
 
 #: The account that looks at the hub as a student would; it belongs to no person.
 CHECK_ACCOUNT = "coursehub-check"
@@ -88,7 +89,7 @@ class Session:
     def notes(self, server: Server) -> list[str]:
         """What the course file asks of the server that this server cannot become, a line each with ``file:line``."""
         pairs = ((key, getattr(self.course, key), getattr(server, key)) for key in ("size", "image", "region"))
-        return [
+        return signin.notes(self.course, self.people, self.at("signin", "kind")) + [
             f"{self.at(key)}: {key} is {wanted} here and {has} on the server; only a new server gets it: 'coursehub "
             f"down {self.course_id}' (deletes the files on it), then up. Everything else goes on"
             for key, wanted, has in pairs
@@ -240,6 +241,12 @@ def ensure_lock(session: Session) -> None:
     """Lock the course's packages at the first use; refuse a lock that does not fit them any more."""
     line = courses.source(session.project, session.course_id).line(("course", "packages"))
     lock.ensure_lock(session.course_id, session.course.locked_packages, session.project.root, line=line)
+
+
+def need_signin(session: Session) -> None:
+    """Refuse a kind of sign-in that lacks something before anything is made."""
+    secrets = Secrets(session.project, session.course_id)
+    signin.need(session.course, session.people, secrets, session.at("signin", "kind"))
 
 
 def not_right(course_id: str, check: Check, document: dict[str, Any] | None = None) -> CoursehubError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from runner import checks, local
+from runner import checks, local, signin
 from runner import course as courses
 from runner.access import Access
 from runner.claim import claim
@@ -18,7 +18,16 @@ from runner.pillar import runtime_file
 from runner.project import Project
 from runner.results import Report
 from runner.verbs.converge import StatesFailed, converge, summary
-from runner.verbs.session import Session, check_order, connect, ensure_lock, local_machine, need_disk, not_right
+from runner.verbs.session import (
+    Session,
+    check_order,
+    connect,
+    ensure_lock,
+    local_machine,
+    need_disk,
+    need_signin,
+    not_right,
+)
 
 
 def up(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
@@ -41,6 +50,7 @@ def _up(project: Project, course_id: str, steps: Steps, document: dict[str, Any]
         session = connect(project, course_id, progress if steps.console.is_terminal else steps.say)
         document |= _of_course(session)
         ensure_lock(session)
+        need_signin(session)
         if session.local:
             local.prepare_image(session.course.image, progress)
         server = make_server(session, progress)
@@ -114,12 +124,16 @@ def _of_course(session: Session) -> dict[str, Any]:
     }
 
 
-def _signin(session: Session) -> dict[str, str]:
+def _signin(session: Session) -> dict[str, str | None]:
     professor = session.people.professors[0].account
+    kind = session.course.signin.kind
+    if kind != "password":
+        uri = signin.redirect_uri(session.course)
+        return {"kind": kind, "username": professor, "password": None, "redirect_uri": uri}
     passwords = Passwords(session.project, session.course_id)
     # Only the embedded cloud's hub is reachable from this computer alone; elsewhere a password stays in its file.
     shown = passwords.read()[professor].clear if session.local else f"see {session.project.shown(passwords.path)}"
-    return {"username": professor, "password": shown}
+    return {"kind": kind, "username": professor, "password": shown, "redirect_uri": None}
 
 
 def _highstate(report: Report, steps: Steps) -> dict[str, Any]:
@@ -131,14 +145,26 @@ def _seconds(steps: Steps) -> dict[str, float]:
     return {**spent, "total": round(steps.total, 1)}
 
 
+def _how_to_sign_in(document: dict[str, Any], project: Project) -> list[str]:
+    given, course_id = document["signin"], document["course"]
+    if given["redirect_uri"]:
+        return [
+            f"  sign-in by {given['kind']}, for the people of the course; the redirect URI there is",
+            f"  {given['redirect_uri']} ('coursehub signin {course_id}' has the whole form)",
+        ]
+    return [
+        f"  sign in as {given['username']}, password {given['password']}",
+        f"  everybody's first passwords: {project.shown(Passwords(project, course_id).path)}",
+    ]
+
+
 def explain(document: dict[str, Any], project: Project) -> list[str]:
     """What a teacher needs to know after ``up``, line by line."""
     seconds = document["seconds"]
     lines = [
         "",
         f"  {document['url']}",
-        f"  sign in as {document['signin']['username']}, password {document['signin']['password']}",
-        f"  everybody's first passwords: {project.shown(Passwords(project, document['course']).path)}",
+        *_how_to_sign_in(document, project),
         f"  took {seconds['total']} s: server {seconds['server']} s, highstate {seconds['highstate']} s "
         f"({document['highstate']['changed']} of {document['highstate']['total']} states changed), look from outside "
         f"{seconds['checks']} s",

@@ -32,6 +32,8 @@ MODULE = "wants a module as Python's import takes it, such as numpy or matplotli
 ACCOUNT = "wants an account such as curie (a small letter, then at most 31 small letters, digits, - and _); correct it"
 EMAIL = "wants an email address such as professor@example.edu; correct it"
 PICTURE = "wants the name of a picture in pillar/files/logos/ that ends in .png, .jpg, .webp or .gif; correct it"
+ADDRESS = "wants an address such as https://login.example.edu; correct it"
+KINDS = "password, google, github, microsoft, oidc, lti13"
 IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
 
 #: Key: wrong values with what is said of each. "[]" is an entry of a list, ROLE each list of people.
@@ -118,6 +120,32 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ("crest.svg", f"page.logo ('crest.svg'): {PICTURE}"),
         ("../../secrets/x.png", f"page.logo ('../../secrets/x.png'): {PICTURE}"),
     ],
+    "signin": [("google", f"signin ('google'): {BELOW}")],
+    "signin.kind": [
+        ("gogle", f"signin.kind ('gogle'): wants one of {KINDS}; did you mean google?"),
+        ("ldap", f"signin.kind ('ldap'): wants one of {KINDS}; correct it"),
+    ],
+    "signin.client_id": [
+        (1234, f"signin.client_id (1234): {TEXT.replace('; correct', '; put it in quotes; correct')}"),
+    ],
+    "signin.hosted_domain": [("@example.edu", f"signin.hosted_domain ('@example.edu'): {HOST}")],
+    "signin.tenant": [
+        (
+            "common",
+            "signin.tenant ('common'): wants a Directory (tenant) ID such as 11111111-2222-3333-4444-555555555555 "
+            "(small letters); correct it",
+        ),
+    ],
+    "signin.issuer": [
+        ("login.example.edu", f"signin.issuer ('login.example.edu'): {ADDRESS}"),
+        ("http://login.example.edu", f"signin.issuer ('http://login.example.edu'): {ADDRESS}"),
+    ],
+    "signin.claim": [
+        ("user name", "signin.claim ('user name'): wants a claim's name such as preferred_username; correct it"),
+    ],
+    "signin.service": [(["a"], f"signin.service: {TEXT}")],
+    "signin.authorize_url": [("/d2l/lti/authenticate", f"signin.authorize_url ('/d2l/lti/authenticate'): {ADDRESS}")],
+    "signin.jwks_url": [("keys.json", f"signin.jwks_url ('keys.json'): {ADDRESS}")],
     "people": [("everybody", f"people ('everybody'): {BELOW}")],
     "people.ROLE": [("rivera", f"people.ROLE ('rivera'): {LIST}"), (["rivera"], f"people.ROLE.1 ('rivera'): {BELOW}")],
     "people.ROLE[].account": [
@@ -127,6 +155,13 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "people.ROLE[].name": [("", f"people.ROLE.1.name (''): {TEXT}")],
     "people.ROLE[].email": [("rivera", f"people.ROLE.1.email ('rivera'): {EMAIL}")],
     "people.ROLE[].login": [("", f"people.ROLE.1.login (''): {TEXT}")],
+    "people.ROLE[].github": [
+        (
+            "marie@example.edu",
+            "people.ROLE.1.github ('marie@example.edu'): wants a login at GitHub such as octocat (no @, no address); "
+            "correct it",
+        ),
+    ],
     "people.ROLE[].number": [
         (20067930, f"people.ROLE.1.number (20067930): {TEXT.replace('; correct', '; put it in quotes; correct')}")
     ],

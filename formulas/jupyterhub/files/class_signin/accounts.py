@@ -72,7 +72,7 @@ class ClassAuthenticator(Authenticator):
     async def by_identity(self, *identities: str) -> dict[str, Any]:
         """Return the model of the first of ``identities`` that the roster has; raise Refused for a stranger."""
         known = self.identities()
-        account = next((known[one.casefold()] for one in identities if one.casefold() in known), None)
+        account = next((known[one.lower()] for one in identities if one.lower() in known), None)
         model = await self.open_account(account) if account else None
         if model is None:
             raise Refused(

@@ -1,0 +1,79 @@
+"""How people sign in: at the hub itself, at a provider that vouches for them, or from the LMS."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from runner.course.facts import Facts, Hostname, Text, text_like
+
+Kind = Literal["password", "google", "github", "microsoft", "oidc", "lti13"]
+
+#: What a kind cannot do without, besides the client's secret.
+NEEDS: dict[Kind, tuple[str, ...]] = {
+    "password": (),
+    "google": ("client_id",),
+    "github": ("client_id",),
+    "microsoft": ("client_id", "tenant"),
+    "oidc": ("client_id", "issuer"),
+    "lti13": ("client_id", "issuer", "authorize_url", "jwks_url"),
+}
+
+#: No query: providers compare an issuer letter by letter.
+Address = Annotated[
+    str,
+    *text_like(
+        r"^https://[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?$",
+        "an address such as https://login.example.edu",
+    ),
+]
+#: Microsoft's "Directory (tenant) ID". Names such as common would let every Microsoft account of the world ask.
+Tenant = Annotated[
+    str,
+    *text_like(
+        r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        "a Directory (tenant) ID such as 11111111-2222-3333-4444-555555555555 (small letters)",
+    ),
+]
+Claim = Annotated[str, *text_like(r"^[A-Za-z][A-Za-z0-9_:./-]{0,99}$", "a claim's name such as preferred_username")]
+
+
+class Signin(Facts):
+    """How people sign in."""
+
+    kind: Annotated[Kind, Field(examples=["google"])] = "password"
+    """Who says that somebody is who they say. ``password``: the hub itself; ``google``, ``github`` and ``microsoft``:
+    these; ``oidc``: any provider of OpenID Connect, such as your college's; ``lti13``: your LMS, which then opens the
+    hub. Only people of the course get in, whatever the kind, and homes stay when it changes. What stands here for
+    other kinds is not used. docs/sign-in.md has the steps for each."""
+    client_id: Annotated[Text | None, Field(examples=["1234567890-abc.apps.googleusercontent.com"])] = None
+    """The provider's name for this hub; every kind but ``password`` needs it. Its secret does not belong here:
+    ``./coursehub secrets set COURSE oauth-client-secret``."""
+    hosted_domain: Annotated[Hostname | None, Field(examples=["example.edu"])] = None
+    """For ``google``: the college's domain there, to refuse private accounts."""
+    tenant: Annotated[Tenant | None, Field(examples=["11111111-2222-3333-4444-555555555555"])] = None
+    """For ``microsoft``: the college's Directory (tenant) ID. Accounts of other organisations are refused."""
+    issuer: Annotated[Address | None, Field(examples=["https://login.example.edu"])] = None
+    """For ``oidc`` and ``lti13``: the provider's or LMS's own address, letter by letter as it calls itself."""
+    claim: Annotated[Claim, Field(examples=["preferred_username"])] = "email"
+    """For ``oidc``: by which of the provider's facts people are known. ``email`` is compared with people's ``email``,
+    any other with their ``login``; take one that people cannot change themselves."""
+    service: Annotated[Text | None, Field(examples=["Example College"])] = None
+    """For ``oidc`` and ``lti13``: what students call the provider or LMS; it stands on the sign-in page."""
+    authorize_url: Annotated[Address | None, Field(examples=["https://lms.example.edu/d2l/lti/authenticate"])] = None
+    """For ``lti13``: the LMS's OpenID Connect authentication address."""
+    jwks_url: Annotated[Address | None, Field(examples=["https://lms.example.edu/d2l/.well-known/jwks"])] = None
+    """For ``lti13``: where the LMS publishes the keys that it signs with."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Signin:
+        missing = [key for key in NEEDS[self.kind] if not getattr(self, key)]
+        if missing:
+            raise ValueError(f"kind {self.kind} needs {' and '.join(missing)} below it too")
+        return self
+
+    @property
+    def needs_secret(self) -> bool:
+        """Whether the provider gives a client secret that the hub must have."""
+        return self.kind not in ("password", "lti13")

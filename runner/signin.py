@@ -1,0 +1,139 @@
+"""Sign-in as the teacher has to set it up: what the provider's form asks for, and what is missing here for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from runner.course import Course, People, Person
+from runner.errors import USAGE, CoursehubError
+from runner.secrets import Secrets
+
+#: The name of the client secret in ``pillar/secrets/<course>.sls``.
+STORED_AS = "oauth-client-secret"
+#: Where the form is, by kind.
+_FORMS = {
+    "google": "console.cloud.google.com: APIs & Services, Credentials, Create credentials, OAuth client ID",
+    "github": "github.com: your organisation's (or your own) Settings, Developer settings, OAuth Apps, New OAuth app",
+    "microsoft": "entra.microsoft.com: App registrations, New registration",
+    "oidc": "your college's provider: a new confidential client of OpenID Connect, authorization code flow",
+    "lti13": "your LMS's administration: a new LTI 1.3 (LTI Advantage) tool",
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a provider's form and what to type into it."""
+
+    label: str
+    value: str
+
+
+def form(course: Course) -> list[Field]:
+    """What to type into the provider's form, in its own words; nothing for ``password``."""
+    home = f"https://{course.domain}"
+    match course.signin.kind:
+        case "password":
+            return []
+        case "google":
+            return [
+                Field("Application type", "Web application"),
+                Field("Authorized JavaScript origins", home),
+                Field("Authorized redirect URIs", redirect_uri(course)),
+            ]
+        case "github":
+            return [
+                Field("Application name", course.title),
+                Field("Homepage URL", home),
+                Field("Authorization callback URL", redirect_uri(course)),
+            ]
+        case "microsoft":
+            return [
+                Field("Supported account types", "Accounts in this organizational directory only"),
+                Field("Redirect URI, platform Web", redirect_uri(course)),
+            ]
+        case "oidc":
+            return [Field("Redirect URI", redirect_uri(course)), Field("Scopes", "openid email profile")]
+        case "lti13":
+            return [
+                Field("Redirect URI", redirect_uri(course)),
+                Field("OpenID Connect login URL (initiation URL)", f"{home}/hub/lti13/oauth_login"),
+                Field("Target link URI", f"{home}/hub"),
+                Field("Privacy", "send the user's email address; open in a new window"),
+            ]
+
+
+def where(course: Course) -> str:
+    """Where the provider's form is found."""
+    return _FORMS.get(course.signin.kind, "")
+
+
+def redirect_uri(course: Course) -> str:
+    """The one address that the provider must know, letter by letter."""
+    below = "lti13/oauth_callback" if course.signin.kind == "lti13" else "oauth_callback"
+    return f"https://{course.domain}/hub/{below}"
+
+
+def identity(course: Course, person: Person) -> str | None:
+    """What the provider calls a person, as the hub compares it; None when the course does not say."""
+    match course.signin.kind:
+        case "password":
+            return person.account
+        case "github":
+            known = person.github
+        case "oidc" if course.signin.claim != "email":
+            known = person.login
+        case _:
+            known = person.email
+    return known.lower() if known else None
+
+
+def strangers(course: Course, people: People) -> list[str]:
+    """Accounts of people whom the provider's word cannot be compared with: they cannot sign in."""
+    return [person.account for person in people.everyone() if identity(course, person) is None]
+
+
+def key(course: Course) -> str:
+    """The key of a person that the provider's word is compared with."""
+    if course.signin.kind == "github":
+        return "github"
+    return "login" if course.signin.kind == "oidc" and course.signin.claim != "email" else "email"
+
+
+def need(course: Course, people: People, secrets: Secrets, at: str) -> None:
+    """Look at all that sign-in needs before a server is touched; ``at`` is where ``signin`` stands.
+
+    Raises CoursehubError (2): no client secret, two people under one identity, no professor who could sign in.
+    """
+    kind = course.signin.kind
+    if course.signin.needs_secret and STORED_AS not in secrets.names():
+        raise CoursehubError(
+            f"{at}: signin.kind {kind} needs the client's secret; run 'coursehub secrets set {secrets.path.stem} "
+            f"{STORED_AS}'",
+            exit_code=USAGE,
+        )
+    found = [known for known in (identity(course, person) for person in people.everyone()) if known]
+    twice = [known for known, times in Counter(found).items() if times > 1]
+    if twice:
+        accounts = [person.account for person in people.everyone() if identity(course, person) == twice[0]]
+        raise CoursehubError(
+            f"{at}: {' and '.join(accounts)} have one {key(course)}, and sign-in could not tell them apart; "
+            "give each their own",
+            exit_code=USAGE,
+        )
+    lost = strangers(course, people)
+    if all(person.account in lost for person in people.professors):
+        raise CoursehubError(
+            f"{at}: signin.kind {kind} knows people by their {key(course)}, and no professor has one; add it to "
+            f"{people.professors[0].account}",
+            exit_code=USAGE,
+        )
+
+
+def notes(course: Course, people: People, at: str) -> list[str]:
+    """Who could not sign in, as a line for the teacher."""
+    lost = strangers(course, people)
+    if not lost:
+        return []
+    shown = ", ".join(lost[:10]) + (f" and {len(lost) - 10} more" if len(lost) > 10 else "")
+    return [f"{at}: {shown} cannot sign in by {course.signin.kind}: no {key(course)} of theirs is known; add it"]
