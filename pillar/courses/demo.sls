@@ -21,6 +21,10 @@ course:
   packages: [numpy, matplotlib, pandas, scipy, sympy, openpyxl, requests, pint]
   imports: [numpy, matplotlib.pyplot, pandas, scipy, sympy, openpyxl, requests, pint]
 
+  page:
+    message: Welcome! The first lab is on Monday at 9:00.   # of the day; a new one restarts nothing
+    help: professor@coursehub.test                          # whom students ask
+
   people:
     professors:
       - {account: rivera, name: Elena Rivera}

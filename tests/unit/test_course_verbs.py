@@ -126,10 +126,17 @@ def test_new_from_an_old_course_keeps_choices_and_drops_people(coursehub: Any, p
     assert dropped
     text = project.course_file("winter").read_text(encoding="utf-8")
     assert [person for person in dropped if person["name"] in text or person["account"] in text] == []
+    assert before["page"].pop("message")
     assert after.pop("people") == {**before.pop("people"), "assistants": [], "students": []}
     assert after == {**before, "domain": "winter.coursehub.test"}
     look_at = "\n".join(ended.document["look_at"])
-    for word in ("people: ", "title: still that of demo", "image: the newest is debian-13-x64", "packages: "):
+    for word in (
+        "people: ",
+        "title: still that of demo",
+        "image: the newest is debian-13-x64",
+        "packages: ",
+        "page.message: ",
+    ):
         assert word in look_at
     assert "domain: " not in look_at
     assert coursehub("validate").code == 0
@@ -343,7 +350,7 @@ def test_what_up_would_refuse_is_found_before(coursehub: Any, project: Project, 
 def test_a_logo_is_a_picture_that_is_there(
     coursehub: Any, project: Project, name: str, content: bytes, says: str
 ) -> None:
-    edit(project, "  people:\n", "  page:\n    logo: crest.png\n  people:\n")
+    edit(project, "  page:\n", "  page:\n    logo: crest.png\n")
     project.logos.mkdir(exist_ok=True)
     (project.logos / name).write_bytes(content)
     ended = coursehub("validate", "demo")

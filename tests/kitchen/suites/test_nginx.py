@@ -97,6 +97,16 @@ def test_a_page_says_to_wait_while_the_hub_is_down(address: str, tls: ssl.SSLCon
     assert answer.body.strip() == host.check_output("cat /var/www/coursehub/wait.html").strip()
 
 
+def test_its_own_files_need_no_upstream(address: str, tls: ssl.SSLContext, host: Host) -> None:
+    host.run("systemctl stop kitchen-upstream")
+    answer = outside.ask(address, NAME, "/.kitchen/page.html", tls=tls)
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/html")
+    assert answer.body.strip() == host.check_output("cat /var/www/coursehub/wait.html").strip()
+    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["strict-transport-security"] == "max-age=63072000"
+    assert outside.ask(address, NAME, "/.kitchen/", tls=tls).status != 200
+
+
 def test_it_comes_back_with_the_machine(host: Host) -> None:
     assert host.service("nginx").is_enabled
     assert host.service("nginx").is_running
