@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ import requests.adapters
 import runner.access
 from runner import cli, saltssh
 from runner.access import Access, KeyPair
+from runner.errors import CoursehubError
 from runner.passwords import Passwords
 from runner.project import Project
 from runner.verbs.session import CHECK_ACCOUNT
@@ -338,10 +340,21 @@ def test_an_interrupted_first_contact_is_gone_on_with(up: School, coursehub: Cou
     assert not Access(up.project, "phys").has_first_host_key()
 
 
-def test_a_server_that_does_not_answer_is_given_up_with_what_to_do(
+def test_a_server_that_goes_down_in_the_middle_is_told_from_one_that_does_not_answer(
     up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    up.machines.kill(up.droplet)
+    up.states(STATES + "\nunit-nap:\n  cmd.run:\n    - name: sleep 60\n")
+    began = threading.Event()
+
+    def pull_the_plug() -> None:
+        began.wait(60)
+        up.machines.kill(up.droplet)
+
+    killer = threading.Thread(target=pull_the_plug)
+    killer.start()
+    with pytest.raises(CoursehubError, match=rf"the connection to {up.ip} broke in the middle of the highstate"):
+        saltssh.highstate(up.project, "phys", ip=up.ip, watch=lambda count, *_: began.set() if count == 3 else None)
+    killer.join()
     monkeypatch.setattr(runner.access, "SSH_SECONDS", 1)
     ended = coursehub("apply", "phys")
     assert ended.code == 1
