@@ -11,10 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from runner import lock
 from runner.course import COURSE_ID, Course, CourseFile, Source, course_ids, load, reference, schema
 from runner.course import source as source_of
-from runner.course.problems import Problem, find
+from runner.course.problems import Problem, explain, find, key_of
 from runner.course.writing import compose
 from runner.errors import USAGE, CoursehubError
 from runner.local.catalog import IMAGE_NAMES, REGIONS, SIZES
@@ -137,7 +139,8 @@ def new(project: Project, course_id: str, answers: Mapping[str, Any], old: str |
     """
     if not COURSE_ID.fullmatch(course_id):
         raise CoursehubError(
-            f"{course_id!r} cannot name a course; take at most 31 small letters, digits and -, a letter first",
+            f"{course_id!r} cannot name a course; take at most 31 small letters, digits and -, a letter first and not "
+            "-people last",
             exit_code=USAGE,
         )
     path = project.course_file(course_id)
@@ -243,29 +246,19 @@ def _list(text: str) -> list[str]:
 
 def _messages(choices: Choices, only: Mapping[str, Any] | set[str] | None) -> Iterator[str]:
     """What is wrong with choices that are not in a file yet, each named by its flag."""
-    from pydantic import ValidationError
-
-    from runner.course.problems import explain
-
     try:
         CourseFile.model_validate({"course": choices})
     except ValidationError as failure:
         for error in failure.errors():
             key = _flag(error["loc"][1:])
             if only is None or key in only:
-                yield f"--{key}{explain(error).removeprefix(_said_key(error['loc']))}"
+                yield f"--{key}{explain(error).removeprefix(key_of(error['loc']))}"
 
 
 def _flag(location: tuple[str | int, ...]) -> str:
     if location[:1] == ("people",):
         return "professor" if location[-1] == "name" else "account"
     return str(location[0]) if location else "title"
-
-
-def _said_key(location: tuple[str | int, ...]) -> str:
-    from runner.course.problems import key_of
-
-    return key_of(location)
 
 
 def _refuse(choices: Choices, only: Mapping[str, Any] | None = None) -> None:
