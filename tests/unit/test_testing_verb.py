@@ -130,11 +130,12 @@ def test_a_suite_that_there_is_not_names_those_that_there_are(project: Project) 
 
 def test_packages_of_the_lock_are_installed_once(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
-        assert testing.test(project, ["lint"]) == 0
+        # A suite that the repository does not have: nothing is left to run.
+        assert testing.test(project, ["kitchen"]) == 0
     assert capfd.readouterr().err.count("installing the test packages") == 1
     (project.root / "requirements/test.lock").write_text("no == such == thing\n")
     with pytest.raises(CoursehubError, match="the test packages could not be installed"):
-        testing.test(project, ["lint"])
+        testing.test(project, ["kitchen"])
 
 
 def test_programs_that_a_suite_calls_are_installed_where_that_is_possible(
@@ -142,17 +143,17 @@ def test_programs_that_a_suite_calls_are_installed_where_that_is_possible(
 ) -> None:
     programs = Programs.install(tmp_path / "bin", monkeypatch)
     programs.add("apt-get")
-    monkeypatch.setattr(testing, "_PACKAGES", {"lint": {"no-such-program": "tools", "sh": "dash"}})
+    monkeypatch.setattr(testing, "_PACKAGES", {"kitchen": {"no-such-program": "tools", "sh": "dash"}})
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert testing.test(project, ["lint"]) == 0
+    assert testing.test(project, ["kitchen"]) == 0
     assert programs.calls("apt-get") == []
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert testing.test(project, ["lint"]) == 0
+    assert testing.test(project, ["kitchen"]) == 0
     assert [call[-1] for call in programs.calls("apt-get")] == ["update", "tools"]
     assert "installing the Debian packages tools" in capfd.readouterr().err
     programs.add("apt-get", "echo 'E: Unable to locate package tools' >&2; exit 100")
     with pytest.raises(CoursehubError, match="apt-get could not install tools: E: Unable to locate package tools"):
-        testing.test(project, ["lint"])
+        testing.test(project, ["kitchen"])
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is not here")
@@ -173,8 +174,9 @@ def test_parsers_are_unpacked_beside_and_not_installed(
     monkeypatch.setattr(testing, "_PARSERS", {"no-such-parser": "parser"})
     render = project.root / "tests/render/test_render.py"
     render.write_text("import shutil\n\ndef test_render():\n    assert shutil.which('no-such-parser')\n")
-    for _ in range(2):
-        assert testing.test(project, ["render"]) == 0
+    assert testing.test(project, ["render"]) == 0
+    shutil.rmtree(project.root / "tests")
+    assert testing.test(project, ["render"]) == 0
     (download,) = programs.calls("apt-get")
     assert "parser" in download
     unpacked = project.state / "parsers" / "bin" / "no-such-parser"
