@@ -170,6 +170,11 @@ def test_a_login_that_is_an_address_is_one(tmp_path: Path) -> None:
     assert (entry.email, entry.login) == ("ann@x.edu", None)
 
 
+def test_a_roster_of_github_classroom(tmp_path: Path) -> None:
+    (entry,) = read(tmp_path, b"identifier,github_username,github_id,name,email\nx,ann-lee,7,Ann Lee,a@x.edu\n").entries
+    assert (entry.name, entry.email, entry.github) == ("Ann Lee", "a@x.edu", "ann-lee")
+
+
 def test_excels_own_line_that_names_the_delimiter(tmp_path: Path) -> None:
     assert read(tmp_path, b"sep=;\r\nname;email\r\nAnn Lee;a@x.edu\r\n").entries[0].name == "Ann Lee"
 

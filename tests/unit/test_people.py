@@ -201,6 +201,22 @@ def test_two_lines_that_are_one_person_of_the_list_are_refused() -> None:
         merge(listed, [Entry(2, "Ann Lee", number="1"), Entry(3, "Ann Lee", email="ann@x.edu")])
 
 
+def test_what_a_file_does_not_say_stays() -> None:
+    listed = merge(
+        ClassList(), [Entry(2, "Ann Lee", email="ann@x.edu", number="1", login="al", github="ann-lee")]
+    ).listed
+    again = merge(listed, [Entry(2, "Ann Lee", number="1")]).listed
+    assert again.students == listed.students
+    assert (again.students[0].github, again.students[0].login) == ("ann-lee", "al")
+
+
+@pytest.mark.parametrize("wrong", [{"login": "x" * 300}, {"number": "9" * 300}, {"github": "not a login"}])
+def test_what_no_person_can_have_is_one_line_without_the_person(wrong: dict[str, str]) -> None:
+    with pytest.raises(CoursehubError, match=f"line 7: the {min(wrong)} cannot be kept") as caught:
+        merge(ClassList(), [Entry(7, "Ann Lee", email="ann@x.edu", **wrong)])
+    assert "Ann" not in str(caught.value)
+
+
 def test_groups_stay_where_a_file_says_nothing_of_them() -> None:
     listed = merge(ClassList(), [Entry(2, "Ann Lee", email="ann@x.edu", groups=("team-1",))]).listed
     assert merge(listed, [ANN]).listed.students[0].groups == ["team-1"]
