@@ -204,6 +204,8 @@ def test_where_overlays_cannot_be_stacked_a_machine_is_a_copy(
             eventually(lambda: len(there.story()) == 2)
             there.backend.destroy(SPEC)
             assert not there.home.exists()
+            # Its files go in the background, and until then this disk is in use.
+            eventually(lambda: not list((there.identity.data / "trash").iterdir()))
     finally:
         subprocess.run(["umount", str(merged)], check=True)
 
