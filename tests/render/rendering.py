@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ class Rendering:
         if chunk.get("contents") is not None:
             contents = chunk["contents"]
             return "\n".join(contents) if isinstance(contents, list) else str(contents)
+        if "contents_pillar" in chunk:
+            return str(functools.reduce(dict.__getitem__, chunk["contents_pillar"].split(":"), self.pillar))
         source = self.source(chunk["source"])
         assert source, f"{chunk['__id__']}: {chunk['source']} does not exist"
         if chunk.get("template") != "jinja":
