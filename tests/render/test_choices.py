@@ -114,20 +114,11 @@ def test_debian_packages_are_asked_for_apart(example: Rendering, bare: Rendering
 
 
 def test_a_wrong_debian_package_keeps_nothing_from_working(example: Rendering) -> None:
-    """Only R's own kernel waits for the course's packages; hub, nginx and the environment are up before them."""
-    waiting = [c["__id__"] for c in example.chunks if "course_env-packages" in str(c.get("require"))]
-    assert waiting == ["/usr/local/share/jupyter/kernels/ir/kernel.json"]
+    """Nothing waits for the course's packages; hub, nginx and the environment are up before them."""
+    assert [c["__id__"] for c in example.chunks if "course_env-packages" in str(c.get("require"))] == []
     ids = [c["__id__"] for c in sorted(example.chunks, key=lambda chunk: chunk["order"])]
     for before in ("jupyterhub", "nginx-service", "/opt/course/envs"):
         assert ids.index(before) < ids.index("course_env-packages")
-
-
-def test_r_starts_through_what_knows_its_sockets(example: Rendering, bare: Rendering) -> None:
-    kernel = "/usr/local/share/jupyter/kernels/ir/kernel.json"
-    argv = serialized(example, kernel)["argv"]
-    assert argv == ["/opt/course/bin/start-r", "{connection_file}"]
-    assert "IRkernel::main()" in text(example, argv[0])
-    assert kernel not in {c["name"] for c in bare.chunks}
 
 
 def test_what_languages_need_from_the_index_is_locked() -> None:
