@@ -19,7 +19,7 @@ from runner.verbs.session import connect
 
 def sheet(project: Project, course_id: str, *, as_csv: bool) -> dict[str, Any]:
     """Write everybody's first password to a file that only this user can read."""
-    course = courses.load(project, course_id)
+    course = _with_passwords(project, course_id)
     everyone = list(people_of(project, course_id, course).everyone())
     with claim(project, course_id, "passwords"):
         passwords = Passwords(project, course_id).ensure(person.account for person in everyone)
@@ -35,7 +35,7 @@ def sheet(project: Project, course_id: str, *, as_csv: bool) -> dict[str, Any]:
 
 def reset(project: Project, course_id: str, account: str, steps: Steps) -> dict[str, Any]:
     """Make a new password for one person; on the server at once if there is one that runs, else at the next apply."""
-    course = courses.load(project, course_id)
+    course = _with_passwords(project, course_id)
     people = {person.account: person for person in people_of(project, course_id, course).everyone()}
     if account not in people:
         raise CoursehubError(
@@ -52,6 +52,18 @@ def reset(project: Project, course_id: str, account: str, steps: Steps) -> dict[
                 _apply(project, course_id, steps)
                 applied = True
     return {"course": course_id, "account": account, "file": str(path), "applied": applied}
+
+
+def _with_passwords(project: Project, course_id: str) -> courses.Course:
+    course = courses.load(project, course_id)
+    if course.signin.kind != "password":
+        where = courses.source(project, course_id).at("course", "signin", "kind")
+        raise CoursehubError(
+            f"{where}: people sign in by {course.signin.kind}, so nobody has a password here; a forgotten one is that "
+            "provider's matter",
+            exit_code=USAGE,
+        )
+    return course
 
 
 def _apply(project: Project, course_id: str, steps: Steps) -> None:

@@ -94,6 +94,20 @@ def test_a_reset_of_nobody_and_beside_another_verb(project: Project) -> None:
         verb.reset(project, "phys", "ann", Steps())
 
 
+def test_where_somebody_else_vouches_there_are_no_passwords(project: Project) -> None:
+    text = f"{COURSE}  signin:\n    kind: google\n    client_id: x.apps.googleusercontent.com\n"
+    project.course_file("phys").write_text(text)
+    for call in (
+        lambda: verb.sheet(project, "phys", as_csv=False),
+        lambda: verb.reset(project, "phys", "ann", Steps()),
+    ):
+        with pytest.raises(
+            CoursehubError, match=r"phys.sls:10: people sign in by google, so nobody has a password here"
+        ):
+            call()
+    assert not Passwords(project, "phys").path.exists()
+
+
 def test_the_page_of_500_is_whole() -> None:
     page = as_page([Card(f"N {n}", f"a{n}", "x") for n in range(500)], title="T", url="https://x.edu/")
     assert page.count("<article>") == page.count("</article>") == 500
