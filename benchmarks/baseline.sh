@@ -2,10 +2,9 @@
 # The floor that `apply` is measured against: the same software on a fresh machine by a plain shell script, as a person
 # who knows every command would type it. No checks, no second run, no limits on anything.
 #
-# Run on the machine, as root, from a copy of the repository's tree:
-#     tar c benchmarks formulas pillar/files | ssh root@MACHINE 'mkdir -p /root/b && tar x -C /root/b && sh /root/b/benchmarks/baseline.sh'
+# Run by speed.py on the machine, as root, from a copy of the repository's tree; NAME is the hub's host name.
 # COMPILE=1 also compiles all bytecode before it ends, which `apply` leaves to an idle-priority unit.
-# Prints the seconds of each part; at the end a hub answers on 127.0.0.1:8000 and nginx on 443 (student01, "baseline").
+# Prints the milliseconds of each part; at the end nginx answers on 443 (student01, "baseline").
 set -eu
 tree=$(cd "$(dirname "$0")/.." && pwd)
 lock=${LOCK:-$tree/pillar/files/locks/demo.txt}
@@ -92,13 +91,14 @@ ExecStart=/opt/hub/bin/python -m jupyterhub --config /etc/jupyterhub/jupyterhub_
 [Install]
 WantedBy=multi-user.target
 UNIT
-openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=baseline -keyout /etc/ssl/private/b.pem -out /etc/ssl/b.pem 2>/dev/null
+openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=baseline -addext "subjectAltName=DNS:$NAME" \
+    -keyout /etc/ssl/private/baseline.pem -out /etc/ssl/baseline.pem 2>/dev/null
 cat >/etc/nginx/sites-enabled/default <<'NGINX'
 map $http_upgrade $connection_upgrade { default upgrade; '' close; }
 server {
     listen 443 ssl default_server;
-    ssl_certificate /etc/ssl/b.pem;
-    ssl_certificate_key /etc/ssl/private/b.pem;
+    ssl_certificate /etc/ssl/baseline.pem;
+    ssl_certificate_key /etc/ssl/private/baseline.pem;
     location / {
         proxy_pass http://127.0.0.1:8000;
         proxy_http_version 1.1;

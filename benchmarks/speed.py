@@ -1,0 +1,138 @@
+"""The speeds that the main job is held against, side by side in one run, as one JSON document.
+
+    .venv/bin/python -m benchmarks.speed [--pairs N] [--image SLUG]
+
+Each pair: two fresh machines of a local cloud of their own, one converged by baseline.sh, the other by ``apply``; each
+is timed from the call to the answer of a student's kernel through nginx, and the pairs swap their order, as the second
+finds a warmer host. Then an ``apply`` that has nothing to change. Compare only what ran on an idle computer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from runner.hubclient import HubClient
+from runner.passwords import Passwords
+from runner.verbs.session import CHECK_ACCOUNT, Session, connect
+from runner.verbs.up import make_server
+from tests.support.sandbox import REPO, Sandbox
+
+#: Times the shell script that a converging `apply` may take, and seconds for one without a change.
+GOALS = {"ratio": 1.5, "unchanged": 5.0}
+#: The account that baseline.sh makes.
+BASELINE_USER, BASELINE_PASSWORD = "student01", "baseline"
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def kernel_answers(session: Session, username: str, password: str, ca_bundle: Path | None) -> None:
+    """Sign in through nginx, start a server and have a kernel compute."""
+    with HubClient(session.course.domain, username, ca_bundle) as client:
+        client.sign_in(password)
+        client.start_server()
+        with client.kernel() as kernel:
+            answer = kernel.run("import numpy; print(numpy.arange(5).sum() * 2)")
+    if answer != "20":
+        raise SystemExit(f"the kernel computed {answer!r}")
+
+
+def fresh(sandbox: Sandbox, course_id: str) -> tuple[Session, str]:
+    """A machine that has booted and was met by SSH; nothing is configured yet."""
+    sandbox.copy_course("demo", course_id, **{sandbox.domain("demo"): f"{course_id}-{sandbox.domain('demo')}"})
+    session = connect(sandbox.project, course_id, say)
+    server = make_server(session, say)
+    session.write_pillar(str(server.ip))
+    return session, str(server.ip)
+
+
+def time_shell(sandbox: Sandbox, course_id: str) -> dict[str, Any]:
+    """Seconds of baseline.sh to a kernel's answer, and those of its parts."""
+    session, ip = fresh(sandbox, course_id)
+    ssh = session.access.argv(ip)
+    tree = subprocess.run(
+        ["tar", "c", "-C", str(REPO), "benchmarks", "formulas", "pillar/files"], capture_output=True, check=True
+    ).stdout
+    subprocess.run([*ssh, "mkdir -p /root/baseline && tar x -C /root/baseline"], input=tree, check=True)
+    script = f"NAME={shlex.quote(session.course.domain)} sh /root/baseline/benchmarks/baseline.sh"
+    began = time.monotonic()
+    done = subprocess.run([*ssh, script], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"the baseline failed: {done.stderr.strip()[-500:]}")
+    certificate = Path(sandbox.root, f"{course_id}.pem")
+    certificate.write_text(session.access.run(ip, "cat /etc/ssl/baseline.pem"), encoding="ascii")
+    kernel_answers(session, BASELINE_USER, BASELINE_PASSWORD, certificate)
+    seconds = time.monotonic() - began
+    parts = [line.split() for line in done.stdout.splitlines()]
+    return {"seconds": round(seconds, 1), "parts": {name: int(number) / 1000 for name, number, _ in parts}}
+
+
+def time_apply(sandbox: Sandbox, course_id: str) -> dict[str, Any]:
+    """Seconds of ``apply`` to a kernel's answer, and of the next ``apply``, which must change nothing."""
+    session, _ = fresh(sandbox, course_id)
+    began = time.monotonic()
+    done = sandbox.json("apply", course_id)
+    highstate = time.monotonic() - began
+    password = Passwords(session.project, course_id).read()[CHECK_ACCOUNT].clear
+    kernel_answers(session, CHECK_ACCOUNT, password, session.ca_bundle)
+    seconds = time.monotonic() - began
+    unchanged = []
+    for _ in range(3):
+        began = time.monotonic()
+        again = sandbox.json("apply", course_id)["courses"][course_id]
+        unchanged.append(round(time.monotonic() - began, 1))
+        if again["changed"]:
+            raise SystemExit(f"apply changed {again['changed']} states again")
+    return {
+        "seconds": round(seconds, 1),
+        "apply": round(highstate, 1),
+        "states": done["courses"][course_id]["total"],
+        "unchanged": unchanged,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=1, help="how often (default 1)")
+    parser.add_argument("--image", default="debian-13-x64", help="the machines' image")
+    options = parser.parse_args()
+    timers: dict[str, Callable[[Sandbox, str], dict[str, Any]]] = {"shell": time_shell, "salt": time_apply}
+    figures: dict[str, list[dict[str, Any]]] = {name: [] for name in timers}
+    with tempfile.TemporaryDirectory(prefix="coursehub-speed-") as directory:
+        sandbox = Sandbox.make(Path(directory))
+        sandbox.edit("demo", "debian-13-x64", options.image)
+        try:
+            for pair in range(options.pairs):
+                order = list(timers) if pair % 2 == 0 else list(reversed(timers))
+                for name in order:
+                    course_id = f"{name}{pair}"
+                    say(f"{name} on a fresh {options.image}")
+                    figures[name].append(timers[name](sandbox, course_id))
+                    sandbox.json("down", course_id)
+        finally:
+            sandbox.run("local", "stop")
+    medians = {name: statistics.median(figure["seconds"] for figure in figures[name]) for name in timers}
+    unchanged = statistics.median(seconds for figure in figures["salt"] for seconds in figure["unchanged"])
+    report = {
+        "to a kernel's answer": {**medians, "ratio": round(medians["salt"] / medians["shell"], 2)},
+        "apply without a change": unchanged,
+        "goals": GOALS,
+        "runs": figures,
+    }
+    print(json.dumps(report, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
