@@ -150,7 +150,8 @@ def test_without_a_course_there_is_a_way_to_one(coursehub: Any, project: Project
 def test_help_names_every_verb(coursehub: Any) -> None:
     ended = coursehub("--help")
     assert ended.code == 0
-    for verb in ("up", "apply", "plan", "check", "status", "ssh", "logs", "down", "lock", "local", "test"):
+    verbs = ("up", "apply", "plan", "check", "status", "ssh", "logs", "down", "lock", "local", "test")
+    for verb in (*verbs, "roster", "passwords", "secrets"):
         assert f"  {verb} " in ended.out
 
 
