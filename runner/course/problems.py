@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import re
 from dataclasses import dataclass
@@ -85,7 +86,8 @@ def explain(error: ErrorDetails) -> str:
         return f"{key}: wants at least {error['ctx']['min_length']} in its list; add one"
     if error["type"].endswith(_KIND) or error["type"].startswith(_KIND):
         hint = _hint(error, node)
-        return f"{key}{shown}: {schema.wants(node)}{hint}" + ("" if hint.endswith("?") else "; correct it")
+        ends = hint.endswith(("?", "out"))
+        return f"{key}{shown}: {schema.wants(node)}{hint}" + ("" if ends else "; correct it")
     said = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if node.get("patternErrorMessage") == f"wants {said}":
         return f"{key}{shown}: wants {said}; correct it"
@@ -93,6 +95,8 @@ def explain(error: ErrorDetails) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, datetime.date):
+        return f" ({value})"
     return f" ({value!r})" if isinstance(value, str | int | float | bool) else ""
 
 
@@ -102,8 +106,10 @@ def _hint(error: ErrorDetails, node: schema.Schema) -> str:
     if "enum" in node:
         near = difflib.get_close_matches(str(value).lower(), map(str, node["enum"]), n=1)
         return f"; did you mean {near[0]}?" if near else ""
-    # Without quotes YAML reads 2026 as a number and yes as true.
-    if node.get("type") == "string" and isinstance(value, bool | int | float):
+    if value is None:
+        return "; nothing stands there, so give a value or take the line out"
+    # Without quotes YAML reads 2026 as a number, 2026-09-01 as a date and yes as true.
+    if node.get("type") == "string" and isinstance(value, bool | int | float | datetime.date):
         return "; put it in quotes" if re.search(node.get("pattern", ""), str(value)) else ""
     return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import re
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ("two\tcolumns", f"title ('two\\tcolumns'): {TEXT}"),
         (" ", f"title (' '): {TEXT}"),
         (["a"], f"title: {TEXT}"),
+        (datetime.date(2026, 9, 1), f"title (2026-09-01): {TEXT.replace('; correct', '; put it in quotes; correct')}"),
     ],
     "domain": [
         ("https://a.example.edu/", f"domain ('https://a.example.edu/'): {HOST}"),
@@ -108,6 +110,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     ],
     "imports": [
         ("numpy", f"imports ('numpy'): {LIST}"),
+        (None, f"imports: {LIST.removesuffix('correct it')}nothing stands there, so give a value or take the line out"),
         (["os; import sys"], f"imports.1 ('os; import sys'): {MODULE}"),
     ],
     "page": [("Welcome", f"page ('Welcome'): {BELOW}")],
