@@ -184,7 +184,9 @@ def _secrets(project: Callable[[], Project]) -> click.Group:
         )
         document = verb.set_(project(), course, name, value, Steps().say)
         _emit(
-            document, as_json, [f"{course}: {name} is set for {len(document['keys'])} keys; commit {document['file']}"]
+            document,
+            as_json,
+            [f"{course}: {name} is set for {_count(len(document['keys']), 'key')}; commit {document['file']}"],
         )
 
     @secrets.command()
@@ -263,7 +265,11 @@ def _passwords(project: Callable[[], Project]) -> click.Command:
         _emit(
             document,
             as_json,
-            [f"{course}: {document['people']} first passwords in {document['file']}; delete it after"],
+            [f"{course}: {document['people']} first passwords in {document['file']}; hand them out and delete it"],
         )
 
     return passwords
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
