@@ -22,10 +22,11 @@ from runner.local.cgroups import Limits
 from runner.local.identity import Identity, Subnet
 from runner.local.machine import MachineSpec, NspawnBackend
 from tests.support import tiny_os
-from tests.support.root import eventually, needs_root
+from tests.support.root import eventually, need_root
 from tests.support.traces import traces_of
 
-pytestmark = [pytest.mark.unit, needs_root, pytest.mark.timeout(120)]
+need_root()
+pytestmark = [pytest.mark.unit, pytest.mark.timeout(120)]
 
 SPEC = MachineSpec(
     7, 10, "hub", "debian-12-x64", Limits(64 * 1024**2, 1), "#cloud-config\nsecret: 1\n", ("ssh-ed25519 A t",)

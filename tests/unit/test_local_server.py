@@ -25,10 +25,11 @@ from runner import local
 from runner.errors import CoursehubError
 from runner.local import cli
 from runner.local.identity import METADATA_PORT, Identity
-from tests.support.root import eventually, needs_root
+from tests.support.root import eventually, need_root
 from tests.support.traces import traces_of
 
-pytestmark = [pytest.mark.unit, needs_root, pytest.mark.timeout(120)]
+need_root()
+pytestmark = [pytest.mark.unit, pytest.mark.timeout(120)]
 
 REPO = Path(__file__).resolve().parents[2]
 ORDER = {"name": "hub", "size": "s-1vcpu-1gb", "image": "debian-13-x64", "region": "nyc3"}

@@ -30,10 +30,11 @@ from tests.support.authority import Authority
 from tests.support.computer import Computers, enter_network
 from tests.support.local_api import TOKEN, Api, served
 from tests.support.names import Names
-from tests.support.root import eventually, needs_root
+from tests.support.root import eventually, need_root
 from tests.support.stand_in_hub import Hub, serve
 
-pytestmark = [pytest.mark.unit, needs_root, pytest.mark.timeout(300)]
+need_root()
+pytestmark = [pytest.mark.unit, pytest.mark.timeout(300)]
 
 REPO = Path(__file__).resolve().parents[2]
 STATES = """
