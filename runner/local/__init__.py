@@ -26,6 +26,7 @@ from runner.local.host import (
     locked,
     names_of_other_clouds,
     set_hosts_lines,
+    state_of,
     why_unavailable,
 )
 from runner.local.identity import ACME_PORT, ZONE, Identity
@@ -182,7 +183,7 @@ def status(state: Path) -> LocalCloudStatus:
 def holder_of(state: Path, hostname: str) -> Path | None:
     """The state directory of another local cloud that has this name in /etc/hosts; None when it is free or ours."""
     key = names_of_other_clouds(Identity.of(state).hosts_mark).get(hostname)
-    return network.state_of(key) if key else None
+    return state_of(key) if key else None
 
 
 def stop(state: Path, report: Report) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -196,18 +197,23 @@ def forwarding_restore() -> None:
 def names_of_other_clouds(mark: str) -> dict[str, str]:
     """The names in /etc/hosts that belong to other local clouds of this host, each with that cloud's key."""
     entries = [_CLOUDS_LINE.match(line) for line in HOSTS.read_text().splitlines() if not line.endswith(mark)]
-    return {entry["name"]: entry["key"] for entry in entries if entry and _is_there(entry["key"])}
+    return {entry["name"]: entry["key"] for entry in entries if entry and state_of(entry["key"])}
 
 
-def _is_there(key: str) -> bool:
-    # A cloud without data on this host has ended, however that went.
-    return (DATA_ROOT / key).is_dir()
+def state_of(key: str) -> Path | None:
+    """The state directory of the local cloud with this key; None for one that has ended, however that went."""
+    try:
+        state = Path(json.loads((DATA_ROOT / key / "network.json").read_text())["state"])
+    except (OSError, ValueError, KeyError):
+        return None
+    # Without it nobody can stop that cloud by name any more, so nobody shall be sent to do it.
+    return state if state.is_dir() else None
 
 
 def _is_stale(line: str, names: Container[str]) -> bool:
     """Whether a cloud that is no more left this line for one of the names."""
     entry = _CLOUDS_LINE.match(line)
-    return entry is not None and entry["name"] in names and not _is_there(entry["key"])
+    return entry is not None and entry["name"] in names and not state_of(entry["key"])
 
 
 def set_hosts_lines(mark: str, names: Mapping[str, str]) -> dict[str, str]:

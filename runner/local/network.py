@@ -102,11 +102,6 @@ def recorded_subnet(identity: Identity) -> Subnet | None:
         return None
 
 
-def state_of(key: str) -> Path:
-    """The state directory of the local cloud with this key."""
-    return Path(json.loads((DATA_ROOT / key / "network.json").read_text())["state"])
-
-
 def _ensure_subnet(identity: Identity) -> Subnet:
     record = identity.data / "network.json"
     with locked(HOST_LOCK):

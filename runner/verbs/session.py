@@ -135,8 +135,9 @@ class Session:
             holder = local.holder_of(self.project.state, hostname)
             if holder:
                 raise CoursehubError(
-                    f"{self.at('domain')}: {hostname} leads to a hub of another local cloud on this computer (that of "
-                    f"{holder.parent}); choose another domain here, or take that hub down first"
+                    f"{self.at('domain')}: {hostname} leads to a hub of another local cloud on this computer; choose "
+                    "another domain here, or take that hub down first: "
+                    f"COURSEHUB_ROOT={holder.parent} ./coursehub status"
                 )
 
     def remove_records(self, addresses: Iterable[str]) -> None:

@@ -372,10 +372,11 @@ def test_a_name_that_another_local_cloud_has_is_refused_with_its_line(
     host.HOSTS.write_text(f"10.0.0.1 www.phys.coursehub.test {other.hosts_mark}\n")
     record = tmp_path / "data" / other.key / "network.json"
     record.parent.mkdir(parents=True)
+    other.state.mkdir(parents=True)
     record.write_text(json.dumps({"state": str(other.state), "network": "10.101.1.0/24"}))
     with pytest.raises(CoursehubError, match=r"^pillar/courses/phys.sls:\d+: www.phys.coursehub.test leads to") as said:
         session.need_names()
-    assert f"(that of {tmp_path}/other); choose another domain here" in str(said.value)
+    assert f"take that hub down first: COURSEHUB_ROOT={tmp_path}/other ./coursehub status" in str(said.value)
 
 
 def test_an_interrupted_up_is_named_as_that(coursehub: Any, api: Api) -> None:

@@ -233,6 +233,7 @@ def test_a_name_that_another_cloud_has_stays_its_own(private_host: Path) -> None
     first, second = one.hosts_mark, two.hosts_mark
     data = private_host / "data" / one.key
     data.mkdir(parents=True)
+    (private_host / "one").mkdir()
     (data / "network.json").write_text(json.dumps({"state": str(private_host / "one"), "network": "10.101.1.0/24"}))
     host.set_hosts_lines(first, {"a.test": "10.0.0.1"})
     before = hosts.read_text()
@@ -250,6 +251,18 @@ def test_a_name_that_another_cloud_has_stays_its_own(private_host: Path) -> None
 def test_a_name_of_a_cloud_that_is_no_more_is_free(private_host: Path) -> None:
     (private_host / "hosts").write_text("10.0.0.1 a.test # coursehub-0123abcd\n")
     assert host.set_hosts_lines("# coursehub-abcdef01", {"a.test": "10.0.0.2"}) == {"a.test": "10.0.0.2"}
+    assert (private_host / "hosts").read_text() == "10.0.0.2 a.test # coursehub-abcdef01\n"
+
+
+def test_a_name_of_a_cloud_whose_state_is_gone_is_free(private_host: Path) -> None:
+    """Nobody could stop that one by name."""
+    key = "0123abcd"
+    (private_host / "data" / key).mkdir(parents=True)
+    record = {"state": str(private_host / "gone"), "network": "10.101.1.0/24"}
+    (private_host / "data" / key / "network.json").write_text(json.dumps(record))
+    (private_host / "hosts").write_text(f"10.0.0.1 a.test # coursehub-{key}\n")
+    assert local.holder_of(private_host / "two", "a.test") is None
+    host.set_hosts_lines("# coursehub-abcdef01", {"a.test": "10.0.0.2"})
     assert (private_host / "hosts").read_text() == "10.0.0.2 a.test # coursehub-abcdef01\n"
 
 
