@@ -276,10 +276,10 @@ def _from_old(project: Project, old: str) -> tuple[Choices, list[str]]:
     choices = dict(source.data["course"])
     shown = source.shown
     people = choices.pop("people", None)
-    left = [f"people: the class of {shown} is left out; import or write the new one"]
+    left = [f"people: the class of {shown} is left out"]
     if people:
         choices["people"] = {"professors": people["professors"], "assistants": [], "students": []}
-        left = [f"people: the class of {shown} is left out, its professors stay; import or write the new one"]
+        left = [f"people: the class of {shown} is left out, its professors stay"]
     page = dict(choices.get("page") or {})
     for key in _OF_ONE_TERM:
         if page.pop(key, None) is not None:
@@ -291,8 +291,12 @@ def _from_old(project: Project, old: str) -> tuple[Choices, list[str]]:
 def _to_look_at(project: Project, source: Source, old: str | None, given: Choices) -> Iterator[str]:
     """What a program cannot decide: lines that name the place in the new file."""
     course = source.data["course"]
+    course_id = source.path.stem
+    yield (
+        f"{source.at('course', 'people')}: people: write the class here; or keep it encrypted: "
+        f"./coursehub roster encrypt {course_id}, then ./coursehub roster import {course_id} FILE"
+    )
     if not old:
-        yield f"{source.at('course', 'people')}: people: add the class"
         if course["cloud"] == "local" and not course["domain"].endswith(f".{ZONE}"):
             yield f"{source.at('course', 'domain')}: domain: with cloud: local the address ends in .{ZONE}"
         return
