@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import requests
 from cryptography import x509
@@ -32,13 +33,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Target:
-    """What to look at: names, the server's address, the CA to trust (None: the system's), whom to sign in as."""
+    """What to look at: names, the server's address, the CA to trust (None: the system's), whom to sign in as.
+
+    ``redirect_uri`` is where a provider sends people back to; None where people sign in by password or from the LMS.
+    """
 
     hostnames: tuple[str, ...]
     ip: str
     ca_bundle: Path | None
     username: str
     password: str
+    redirect_uri: str | None = None
 
 
 def look(target: Target, progress: Callable[[str], None]) -> list[Check]:
@@ -50,6 +55,7 @@ def look(target: Target, progress: Callable[[str], None]) -> list[Check]:
         ("redirect", _redirect),
         ("closed", _closed),
         ("login page", _login_page),
+        *((("provider", _provider),) if target.redirect_uri else ()),
     ):
         progress(name)
         checks.append(_run(name, function, target))
@@ -128,6 +134,17 @@ def _login_page(target: Target) -> str:
         if page.status_code != 200 or not any(mark in page.text for mark in known):
             raise HubFailure(f"no login page (HTTP {page.status_code})")
         return f"answers in {page.elapsed.total_seconds():.2f} s"
+
+
+def _provider(target: Target) -> str:
+    with HubClient(target.hostnames[0], target.username, target.ca_bundle) as client:
+        page = client.get("/hub/oauth_login", allow_redirects=False)
+    if page.status_code == 503:
+        raise HubFailure("the sign-in service does not answer the hub, so nobody new gets in; look whether it is up")
+    where = urlsplit(page.headers.get("Location", ""))
+    if page.status_code != 302 or parse_qs(where.query).get("redirect_uri") != [target.redirect_uri]:
+        raise HubFailure(f"the hub does not send people to the sign-in service (HTTP {page.status_code}); run apply")
+    return f"people are sent to {where.hostname}"
 
 
 def _as_student(target: Target, progress: Callable[[str], None]) -> Iterator[Check]:

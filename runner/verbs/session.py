@@ -175,7 +175,8 @@ class Session:
                 f"{self.course_id}: droplet {server.id} has no public address; look in the control panel"
             )
         password = Passwords(self.project, self.course_id).ensure([CHECK_ACCOUNT])[CHECK_ACCOUNT]
-        return Target(self.course.hostnames, server.ip, self.ca_bundle, CHECK_ACCOUNT, password.clear)
+        uri = signin.redirect_uri(self.course) if self.course.signin.needs_secret else None
+        return Target(self.course.hostnames, server.ip, self.ca_bundle, CHECK_ACCOUNT, password.clear, uri)
 
 
 def connect(project: Project, course_id: str, report: Callable[[str], None]) -> Session:

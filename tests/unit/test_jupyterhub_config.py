@@ -160,12 +160,41 @@ ACCEPTED = {
 }
 
 
+# A kind of sign-in with its settings, as pillar/hub.sls gives them.
+SIGNIN = {
+    "password": {},
+    "google": {
+        "client_id": "a",
+        "oauth_callback_url": "https://x.test/hub/oauth_callback",
+        "hosted_domain": ["x.test"],
+    },
+    "github": {"client_id": "a", "oauth_callback_url": "https://x.test/hub/oauth_callback"},
+    "microsoft": {"client_id": "a", "tenant_id": "t", "login_service": "Microsoft", "scope": ["openid", "email"]},
+    "oidc": {"client_id": "a", "issuer": "https://x.test", "claim": "email", "login_service": "The College"},
+    "lti13": {"client_id": ["a"], "issuer": "https://x.test", "jwks_endpoint": "https://x.test/jwks", "lms": "the LMS"},
+}
+
+
+def signin_of(folder, kind, **settings):
+    """Changes to the formula's defaults for a kind of sign-in, with the files that the states would have made."""
+    folder.mkdir(exist_ok=True)
+    secret = kind not in {"password", "lti13"}
+    if secret:
+        (folder / "oauth_client_secret").write_text("not a secret\n")
+    chosen = {**DEFAULTS["signin"], "kind": kind, "settings": {**SIGNIN[kind], **settings}, "client_secret": secret}
+    return {"signin": chosen, "state": str(folder)}
+
+
 @pytest.fixture(scope="session")
 def verdicts(hub_python, tmp_path_factory):
     """All configurations through the check that stands before the running one, in one process."""
     folder = tmp_path_factory.mktemp("checked")
     configs = {**{name: config for name, (config, _) in REFUSED.items()}, **ACCEPTED}
     paths = {str(render(folder / name, config=config)): name for name, config in configs.items()}
+    for kind in SIGNIN:
+        paths[str(render(folder / kind, **signin_of(folder / f"{kind}-state", kind)))] = f"signin {kind}"
+    wrong = signin_of(folder / "wrong-state", "oidc", isuer="https://x.test")
+    paths[str(render(folder / "signin-wrong", **wrong))] = "signin misspelt"
     broken = folder / "broken.py"
     broken.write_text("c = get_config()\nc.JupyterHub.port = = 8000\n")
     paths[str(broken)] = "syntax"
@@ -190,3 +219,13 @@ def test_what_is_not_python_is_refused(verdicts):
     code, said = verdicts["syntax"]
     assert code == 1
     assert "SyntaxError" in said
+
+
+@pytest.mark.parametrize("kind", SIGNIN)
+def test_the_hub_would_start_with_each_kind_of_sign_in(verdicts, kind):
+    assert verdicts[f"signin {kind}"] == [0, ""]
+
+
+def test_a_misspelt_setting_of_sign_in_is_refused(verdicts):
+    code, said = verdicts["signin misspelt"]
+    assert (code, said) == (1, "hub configuration refused: ClassOIDC has no setting isuer; did you mean issuer?\n")

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import jwt
+from jupyterhub import log
 from ltiauthenticator.lti13.auth import LTI13Authenticator
 from ltiauthenticator.lti13.error import ValidationError
 from ltiauthenticator.lti13.handlers import LTI13CallbackHandler, LTI13LoginInitHandler
@@ -27,6 +28,8 @@ LEEWAY = 30
 KEYS_AGE = 3600
 KEYS_PAUSE = 10
 CLAIMS = ["exp", "iat", "aud", "iss", "nonce", "sub"]
+# The hub's log writes these parameters of an address as [secret]: the LMS's names of people are none of its business.
+log.SCRUB_PARAM_KEYS = (*log.SCRUB_PARAM_KEYS, "hint", "nonce")
 
 
 class LaunchValidator(LTI13LaunchValidator):
