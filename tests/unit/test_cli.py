@@ -55,7 +55,7 @@ def api(tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> It
         monkeypatch.setenv("DIGITALOCEAN_END_POINT", f"{running.url}/v2/")
         monkeypatch.setenv("DIGITALOCEAN_ACCESS_TOKEN", TOKEN)
         monkeypatch.setattr(running.machines, "address", lambda _slot: "127.0.0.9")
-        monkeypatch.setattr(runner.access, "SSH_SECONDS", 1)
+        monkeypatch.setattr(runner.access, "SSH_SECONDS", 0.2)
         yield running
 
 
