@@ -13,7 +13,7 @@ from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.results import Report
-from runner.verbs.session import Session, all_of, connect, ensure_lock, need_signin, visit
+from runner.verbs.session import Session, all_of, ensure_lock, need_signin, reach, visit
 
 #: Courses whose highstate runs at the same time; salt-ssh costs a core while it renders.
 AT_ONCE = 4
@@ -124,7 +124,7 @@ def apply(project: Project, course_ids: list[str], steps: Steps, *, test: bool =
 
 def _apply_one(project: Project, course_id: str, steps: Steps, test: bool, notes: list[str]) -> Report:
     with claim(project, course_id, "plan" if test else "apply"):
-        session = visit(project, course_id, steps.say) if test else connect(project, course_id, steps.say)
+        session = (visit if test else reach)(project, course_id, steps.say)
         server = session.server(None if test else steps.hear())
         notes += session.notes(server)
         ensure_lock(session)

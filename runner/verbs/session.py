@@ -188,6 +188,18 @@ def connect(project: Project, course_id: str, report: Callable[[str], None]) -> 
     return Session(project, course_id, course, digitalocean_cloud(), None)
 
 
+def reach(project: Project, course_id: str, report: Callable[[str], None]) -> Session:
+    """The same for verbs that need a server: no local cloud is started for a course that has none."""
+    if nothing_here(project, course_id, courses.load(project, course_id)):
+        raise no_server(course_id)
+    return connect(project, course_id, report)
+
+
+def nothing_here(project: Project, course_id: str, course: Course) -> bool:
+    """Whether the local cloud would be started only to be asked for what is not there."""
+    return course.cloud == "local" and not local.find(project.state) and not local_machine(project, course_id)
+
+
 def visit(project: Project, course_id: str, report: Callable[[str], None]) -> Session:
     """The same for verbs that change nothing: no machine is made or booted by it.
 

@@ -23,10 +23,10 @@ from runner.verbs.session import (
     check_order,
     connect,
     ensure_lock,
-    local_machine,
     need_disk,
     need_signin,
     not_right,
+    nothing_here,
 )
 
 
@@ -189,9 +189,7 @@ def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
     with claim(project, course_id, "down"), steps.step("down", f"taking {course_id} down") as progress:
         course = courses.load(project, course_id)
         removed = (
-            []
-            if _nothing_here(project, course_id, course)
-            else _delete(connect(project, course_id, progress), progress)
+            [] if nothing_here(project, course_id, course) else _delete(connect(project, course_id, progress), progress)
         )
         Access(project, course_id).forget_server()
         runtime_file(project, course_id).unlink(missing_ok=True)
@@ -199,11 +197,6 @@ def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
             progress("stopping the local cloud")
             local.stop(project.state, progress)
     return {"course": course_id, "removed": removed}
-
-
-def _nothing_here(project: Project, course_id: str, course: courses.Course) -> bool:
-    """Whether the local cloud would be started only to be asked for what is not there."""
-    return course.cloud == "local" and not local.find(project.state) and not local_machine(project, course_id)
 
 
 def _delete(session: Session, progress: Progress) -> list[int]:

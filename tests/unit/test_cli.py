@@ -407,6 +407,8 @@ def test_looking_starts_no_local_cloud(coursehub: Any, project: Project, machine
         assert says in ended.line
     assert coursehub("status", "--json").document["courses"][0]["state"] == state
     if not machine:
+        # Nor does a verb that would change something, if there were something.
+        assert says in coursehub("apply", "phys").line
         assert coursehub("down", "phys").out == "phys: nothing was there\n"
     assert not (project.state / "cloud/server.json").exists()
     assert (project.state / "cloud").exists() == machine
