@@ -77,7 +77,7 @@ def _project() -> Project:
 @course_argument
 @as_json_option
 def up(course: str, as_json: bool) -> None:
-    """Make the course's server and everything on it, or go on where that was interrupted."""
+    """Make the course's server and everything on it. Goes on where an earlier run was interrupted."""
     from runner.verbs import up as verb
 
     project = _project()
@@ -126,7 +126,7 @@ def apply(courses: tuple[str, ...], every: bool, as_json: bool) -> None:
 @click.option("--all", "every", is_flag=True, help="All courses.")
 @as_json_option
 def plan(courses: tuple[str, ...], every: bool, as_json: bool) -> None:
-    """Say what apply would change, as a diff; nothing on the servers is touched."""
+    """Show what apply would change, as a diff. Nothing on the servers is touched."""
     _converge(courses, every, as_json, test=True)
 
 
@@ -163,7 +163,7 @@ def _check_lines(looked: Iterable[Document]) -> list[str]:
 @course_argument
 @as_json_option
 def check(course: str, as_json: bool) -> None:
-    """Look at the hub from outside as a student would: name, certificate, sign-in, server, kernel."""
+    """Look at the hub from outside as a student would. Name, certificate, sign-in, server, kernel."""
     from runner.verbs import look
 
     def lines(done: Document) -> list[str]:
@@ -236,7 +236,7 @@ def logs(course: str, lines: int, follow: bool, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask: the server and the students' files on it are deleted.")
 @as_json_option
 def down(course: str, yes: bool, as_json: bool) -> None:
-    """Delete the server with all that is on it, its DNS records and its keys."""
+    """Delete the server with all files on it. Its DNS records and its keys go too."""
     from runner.verbs import up as verb
 
     project = _project()
@@ -267,7 +267,7 @@ def _confirm(course: str) -> None:
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that fit, not the locked ones where they fit.")
 @as_json_option
 def lock(course: str, upgrade: bool, as_json: bool) -> None:
-    """Resolve the course's packages again and write their lock (pillar/files/locks/), to be committed."""
+    """Pin the course's packages anew. The lock is written below pillar/files/locks/, to be committed."""
     from runner.verbs import locking
 
     document = locking.lock(_project(), course, Steps(), upgrade=upgrade)
@@ -292,7 +292,7 @@ def signin(course: str, as_json: bool) -> None:
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
-    """Run the tests: [unit|render|kitchen|machine|browser ...] [pytest options]; all without a name."""
+    """Run the tests. [lint|unit|render|kitchen|machine|browser ...] [pytest options]; all without a name."""
     from runner.verbs import testing
 
     sys.exit(testing.test(_project(), list(arguments)))

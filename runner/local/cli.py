@@ -16,13 +16,15 @@ from runner import local
 def group(state: Callable[[], Path]) -> click.Group:
     """The commands over the cloud of a state directory, which is asked for when a command runs."""
 
-    @click.group("local", help="The local cloud: the provider's API on this machine, with containers for droplets.")
+    @click.group(
+        "local", help="The local cloud: servers on this computer. The provider's API, with containers for droplets."
+    )
     def commands() -> None:
         pass
 
     as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
-    @commands.command("start", help="Start it, or find it running; boot the machines that should run.")
+    @commands.command("start", help="Start it, or find it running; boot the servers that should run.")
     @as_json
     def start(as_json: bool) -> None:
         local.ensure_running(state(), _reporter())
@@ -33,7 +35,7 @@ def group(state: Callable[[], Path]) -> click.Group:
     def status(as_json: bool) -> None:
         _show(local.status(state()), as_json)
 
-    @commands.command("stop", help="Destroy its machines and everything that it put on this machine.")
+    @commands.command("stop", help="Delete its servers with all files on them. Nothing of it stays on this computer.")
     @as_json
     def stop(as_json: bool) -> None:
         local.stop(state(), _reporter())
