@@ -32,8 +32,10 @@ class Sandbox:
 
     @classmethod
     def at(cls, root: Path, revision: str) -> Sandbox:
-        """The tree as it was at a revision."""
-        archive = subprocess.run(["git", "archive", revision, *PARTS], cwd=REPO, capture_output=True, check=True).stdout
+        """The tree as it was at a revision, with the runner of that time: ``python -m`` looks in ``root`` first."""
+        archive = subprocess.run(
+            ["git", "archive", revision, *PARTS, "runner"], cwd=REPO, capture_output=True, check=True
+        ).stdout
         subprocess.run(["tar", "-x"], cwd=root, input=archive, check=True)
         return cls._renamed(root)
 
@@ -42,11 +44,14 @@ class Sandbox:
         """The tree as it is now, uncommitted changes too."""
         made = cls(root)
         made.bring_to_now()
-        return cls._renamed(root)
+        return made
 
     def bring_to_now(self) -> None:
-        """Put today's files over what is there."""
+        """Put today's files in the place of what is there; today's runner is the repository's own."""
         root = self.root
+        for part in (*PARTS, "runner"):
+            if (root / part).is_dir():
+                shutil.rmtree(root / part)
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *PARTS],
             cwd=REPO,
@@ -58,6 +63,7 @@ class Sandbox:
             if (REPO / name).is_file():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(REPO / name, root / name)
+        self._renamed(root)
 
     @classmethod
     def _renamed(cls, root: Path) -> Sandbox:

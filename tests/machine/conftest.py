@@ -1,0 +1,112 @@
+"""Fixtures of the machine tests alone."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.support.machine import fresh_server, kill_with_children
+from tests.support.sandbox import Sandbox
+
+#: Seconds that another program holds dpkg's lock (fault 15).
+LOCKED = 180
+
+
+@dataclass
+class Held:
+    """What happened, step by step, to a course whose server was busy with a dpkg of its own for three minutes."""
+
+    first: subprocess.Popen[str]
+    second: subprocess.CompletedProcess[str]
+    went_on: bool
+    cut: subprocess.CompletedProcess[str]
+    waited: bool
+    third: subprocess.CompletedProcess[str]
+    again: dict[str, Any]
+    lock_ended: float
+    third_ended: float
+    journal: str
+
+
+@dataclass
+class Story:
+    """Tells ``Held`` beside other tests: nearly all of it is waiting."""
+
+    sandbox: Sandbox
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def end(self) -> None:
+        """Nobody wants to know any more."""
+        for process in self.started:
+            if process.poll() is None:
+                kill_with_children(process)
+
+    def popen(self, *arguments: str) -> subprocess.Popen[str]:
+        self.started.append(self.sandbox.popen(*arguments))
+        return self.started[-1]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.popen(*arguments)
+        stdout, stderr = process.communicate(timeout=600)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def tell(self) -> Held:
+        machine = fresh_server(self.sandbox, "locked")
+        machine.run(
+            f"""
+            systemd-run --quiet --unit=somebody-elses-apt python3 -c '
+import fcntl, time
+lock = open("/var/lib/dpkg/lock-frontend", "a")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+time.sleep({LOCKED})'
+            """
+        )
+        lock_ends = time.monotonic() + LOCKED
+        first = self.popen("up", "locked")
+        machine.wait_in_highstate(first, lambda states: "uv-packages" in states)
+        second = self.run("apply", "locked")
+        kill_with_children(first)
+        time.sleep(3)
+        went_on = machine.salt_runs()
+
+        waiting = self.popen("up", "locked")
+        time.sleep(12)
+        waited = waiting.poll() is None and machine.salt_runs()
+        with machine.cut_ssh():
+            stdout, stderr = waiting.communicate(timeout=120)
+        cut = subprocess.CompletedProcess(waiting.args, waiting.returncode, stdout, stderr)
+        waited = waited and time.monotonic() < lock_ends and machine.salt_runs()
+
+        third = self.run("up", "locked", "--json")
+        third_ended = time.monotonic()
+        again = self.sandbox.json("apply", "locked")["courses"]["locked"]
+        journal = machine.run("journalctl -u somebody-elses-apt --no-pager")
+        self.sandbox.json("down", "locked")
+        return Held(first, second, went_on, cut, waited, third, again, lock_ends, third_ended, journal)
+
+
+@pytest.fixture(scope="session")
+def held_in_background(sandbox: Sandbox, request: pytest.FixtureRequest) -> Iterator[Future[Held] | None]:
+    """The story, under way since the first test beside which it may go on; None when no test asks how it ended."""
+    if not any("held" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        yield None
+        return
+    story = Story(sandbox)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        future = pool.submit(story.tell)
+        yield future
+        if not future.done():
+            story.end()
+
+
+@pytest.fixture
+def held(held_in_background: Future[Held] | None) -> Held:
+    """How the story ended."""
+    assert held_in_background is not None
+    return held_in_background.result(timeout=900)

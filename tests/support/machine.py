@@ -1,0 +1,186 @@
+"""A course's server as its host sees it: what can befall a machine, done to it from outside and without SSH."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runner import local
+from runner.access import THIN_DIR, Access
+from runner.errors import CoursehubError
+from runner.local.identity import Identity
+from runner.verbs.session import connect
+from runner.verbs.up import make_server
+from tests.support.sandbox import Sandbox
+
+_RUNNING = re.compile(r"^Running state \[(.*)\] at time ", re.MULTILINE)
+
+
+def course(sandbox: Sandbox, name: str) -> str:
+    """One more course like the demo, on a machine of its own."""
+    if not sandbox.project.course_file(name).exists():
+        sandbox.copy_course("demo", name, **{sandbox.domain("demo"): f"{name}-{os.getpid()}.coursehub.test"})
+    return name
+
+
+def fresh_server(sandbox: Sandbox, name: str) -> Machine:
+    """The course's server as ``up`` has it before its first highstate."""
+    course(sandbox, name)
+    session = connect(sandbox.project, name, print)
+    ip = str(make_server(session, lambda _: None).ip)
+    session.write_pillar(ip)
+    return Machine.of(sandbox, name)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine of a sandbox's local cloud; ``home`` is its directory on the host."""
+
+    sandbox: Sandbox
+    course: str
+    ip: str
+    home: Path
+    netns: str
+
+    @classmethod
+    def of(cls, sandbox: Sandbox, name: str) -> Machine:
+        server = Access(sandbox.project, name).server()
+        assert server is not None
+        identity = Identity.of(sandbox.project.state)
+        return cls(
+            sandbox, name, str(server.ip), identity.data / "machines" / str(server.id), identity.netns(server.id)
+        )
+
+    @property
+    def root(self) -> Path:
+        """The machine's files, seen from the host."""
+        return self.home / "root"
+
+    def run(self, script: str, seconds: int = 120) -> str:
+        """A shell script as root by SSH."""
+        return self.sandbox.on_server(self.course, script, seconds)
+
+    # -- what runs on it ---------------------------------------------------------------------------------
+
+    def processes(self) -> list[psutil.Process]:
+        """All processes of the machine; empty when it is off."""
+        try:
+            record = json.loads((self.home / "process.json").read_text(encoding="utf-8"))
+            return psutil.Process(record["pid"]).children(recursive=True)
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            return []
+
+    def salt_runs(self) -> bool:
+        """Whether a highstate is at work on the machine at this moment."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                if f"{THIN_DIR}/salt-call" in " ".join(process.cmdline()):
+                    return True
+        return False
+
+    def states_started(self) -> list[str]:
+        """The names of the states that the highstate which the runner watches has started, in their order."""
+        log = self.root / THIN_DIR.lstrip("/") / "running_data" / "highstate.log"
+        try:
+            return _RUNNING.findall(log.read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            return []
+
+    def states_shipped(self) -> int:
+        """How many states the highstate has that was sent last."""
+        archive = self.root / THIN_DIR.lstrip("/") / "salt_state.tgz"
+        done = subprocess.run(["tar", "-xzOf", str(archive), "lowstate.json"], capture_output=True, check=True)
+        return len(json.loads(done.stdout))
+
+    def building(self) -> Path | None:
+        """The course's environment that is being made now and does not serve yet."""
+        with contextlib.suppress(OSError):
+            for path in (self.root / "opt/course/envs").iterdir():
+                if path.is_dir() and not (path / ".complete").exists():
+                    return path
+        return None
+
+    def wait_in_highstate(
+        self, process: subprocess.Popen[str], when: Callable[[list[str]], bool], seconds: float = 300
+    ) -> None:
+        """Wait until ``when`` holds of the states that have started, in the highstate of a verb that runs."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            states = self.states_started()
+            # Both: what a machine that died had noted of its own highstate is there until the next one begins.
+            if states and when(states) and self.salt_runs():
+                return
+            if process.poll() is not None:
+                pytest.fail(f"it ended before that point of the highstate: {process.communicate()}")
+            time.sleep(0.02)
+        pytest.fail(f"that point of the highstate did not come within {seconds:.0f} s: {self.states_started()}")
+
+    # -- what befalls it ---------------------------------------------------------------------------------
+
+    def kill(self) -> None:
+        """Every process of the machine dies at once; the cloud boots it again."""
+        record = json.loads((self.home / "process.json").read_text(encoding="utf-8"))
+        os.kill(record["pid"], signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def packets(self, *rules: str) -> Iterator[None]:
+        """While the block runs the machine's own network obeys these nftables rules, before any firewall."""
+        self._nft("add table inet fault")
+        try:
+            for hook in ("input", "output"):
+                self._nft(f"add chain inet fault {hook} {{ type filter hook {hook} priority -300; }}")
+            for rule in rules:
+                self._nft(f"add rule inet fault {rule}")
+            yield
+        finally:
+            self._nft("delete table inet fault")
+
+    def cut_ssh(self) -> contextlib.AbstractContextManager[None]:
+        """Every packet of SSH gets lost, without a word: a cable that was pulled."""
+        return self.packets("input tcp dport 22 drop", "output tcp sport 22 drop")
+
+    def index_down(self) -> contextlib.AbstractContextManager[None]:
+        """Whoever is asked by HTTPS hangs up, in the middle of a download too; Debian's mirror goes on by HTTP."""
+        return self.packets("output ip daddr != 127.0.0.0/8 tcp dport 443 reject with tcp reset")
+
+    def _nft(self, command: str) -> None:
+        subprocess.run(["ip", "netns", "exec", self.netns, "nft", command], check=True, capture_output=True)
+
+    def machine_status(self) -> local.Machine:
+        """The droplet as the local cloud has it."""
+        return next(one for one in local.status(self.sandbox.project.state).machines if one.ip == self.ip)
+
+
+def kill_with_children(process: subprocess.Popen[str]) -> None:
+    """kill -9 the runner and whatever it started: a laptop whose lid was shut."""
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    process.communicate()
+
+
+def one_line(done: subprocess.CompletedProcess[str], *says: str) -> str:
+    """The one line in which a verb that failed says what happened; the test fails when there is more or less."""
+    told = [line for line in done.stderr.splitlines() if line.startswith("coursehub: ")]
+    assert done.returncode == 1, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert len(told) == 1, done.stderr
+    assert done.stderr.strip().splitlines()[-1] == told[0], done.stderr
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    for part in says:
+        assert part in told[0], told[0]
+    return told[0]
+
+
+__all__ = ["CoursehubError", "Machine", "course", "fresh_server", "kill_with_children", "one_line"]
