@@ -12,6 +12,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+#: Python 3.13 and newer refuse an authority that does not say so, and a certificate that does not name its authority.
+_MAY_SIGN = x509.KeyUsage(
+    digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+    key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+
 
 class Authority:
     """Signs with a key of its own; ``bundle`` is its root, for whoever shall trust it."""
@@ -24,6 +30,8 @@ class Authority:
         root = (
             self._builder(self._name, self._key, days=3650)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_MAY_SIGN, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.bundle.write_bytes(root.public_bytes(serialization.Encoding.PEM))
@@ -35,6 +43,10 @@ class Authority:
         leaf = (
             self._builder(subject, key, days=days, issuer=subject if self_signed else self._name)
             .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key((key if self_signed else self._key).public_key()),
+                critical=False,
+            )
             .sign(key if self_signed else self._key, hashes.SHA256())
         )
         path = self.directory / f"{names[0]}-{leaf.serial_number:x}.pem"

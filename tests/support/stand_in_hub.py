@@ -34,6 +34,8 @@ class Behaviour:
 
     login_page: str = '<form action="/hub/login"><input id="username_input" name="username"></form>'
     login_page_status: int = 200
+    #: Where /hub/oauth_login sends people; None: the provider does not answer.
+    provider: str | None = None
     spawn_status: int = 302
     progress_status: int = 200
     progress: tuple[dict[str, Any], ...] = (
@@ -257,10 +259,18 @@ class _Redirect(_Page):
             self.redirect(target.format(host=self.request.host_name), permanent=True)
 
 
+class _Provider(_Page):
+    def get(self) -> None:
+        if self.hub.behaviour.provider is None:
+            raise HTTPError(503)
+        self.redirect(self.hub.behaviour.provider)
+
+
 def _applications(hub: Hub) -> tuple[Application, Application]:
     secure = Application(
         [
             (r"/hub/login", _Login),
+            (r"/hub/oauth_login", _Provider),
             (r"/hub/home", _Text),
             (r"/hub/spawn-pending/(.*)", _Text),
             (r"/hub/spawn", _Spawn),

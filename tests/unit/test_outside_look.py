@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -199,6 +200,37 @@ def test_a_page_without_a_form_is_no_login_page(outside: Outside, broken: dict[s
     page = outside.look()["login page"]
     assert not page.ok
     assert page.detail == f"no login page (HTTP {broken.get('login_page_status', 200)})"
+
+
+@pytest.mark.parametrize(
+    ("provider", "ok", "says"),
+    [
+        ("https://login.test/auth?redirect_uri={uri}&client_id=x", True, "people are sent to login.test"),
+        (None, False, "the sign-in service does not answer the hub, so nobody new gets in; look whether it is up"),
+        (
+            "https://login.test/auth?redirect_uri=http%3A%2F%2Fhub.test%2Fhub%2Foauth_callback",
+            False,
+            "the hub does not send people to the sign-in service (HTTP 302); run apply",
+        ),
+    ],
+)
+def test_where_a_provider_vouches_for_people_the_way_there_is_looked_at(
+    outside: Outside, provider: str | None, ok: bool, says: str
+) -> None:
+    uri = "https://hub.test/hub/oauth_callback"
+    outside.behave(
+        login_page='<div class="service-login"><a href="/hub/oauth_login">Sign in with College</a></div>',
+        provider=provider and provider.format(uri=quote(uri, safe="")),
+    )
+    looked = outside.look(replace(outside.target(), redirect_uri=uri))
+    assert (looked["provider"].ok, looked["provider"].detail) == (ok, says)
+    # The account of the look itself signs in by the hub's form all the same.
+    assert looked["login page"].ok
+    assert looked["sign-in"].ok
+
+
+def test_by_password_no_provider_is_looked_for(outside: Outside) -> None:
+    assert "provider" not in outside.look()
 
 
 # --- as a student

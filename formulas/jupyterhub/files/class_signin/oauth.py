@@ -32,6 +32,12 @@ class LoginHandler(QuietHandler, OAuthLoginHandler):
 class CallbackHandler(QuietHandler, OAuthCallbackHandler):
     """Takes the student back from the provider."""
 
+    def check_arguments(self) -> None:
+        """Look first whether this browser asked: what anybody can write into an address is not shown to students."""
+        self.check_state()
+        self.check_error()
+        self.check_code()
+
     def check_error(self) -> None:
         """Refuse with advice who comes back without having signed in."""
         if self.get_argument("error", ""):
