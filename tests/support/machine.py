@@ -16,9 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runner import local
 from runner.access import THIN_DIR, Access
-from runner.errors import CoursehubError
 from runner.local.identity import Identity
 from runner.verbs.session import connect
 from runner.verbs.up import make_server
@@ -157,10 +155,6 @@ class Machine:
     def _nft(self, command: str) -> None:
         subprocess.run(["ip", "netns", "exec", self.netns, "nft", command], check=True, capture_output=True)
 
-    def machine_status(self) -> local.Machine:
-        """The droplet as the local cloud has it."""
-        return next(one for one in local.status(self.sandbox.project.state).machines if one.ip == self.ip)
-
 
 def kill_with_children(process: subprocess.Popen[str]) -> None:
     """kill -9 the runner and whatever it started: a laptop whose lid was shut."""
@@ -181,6 +175,3 @@ def one_line(done: subprocess.CompletedProcess[str], *says: str) -> str:
     for part in says:
         assert part in told[0], told[0]
     return told[0]
-
-
-__all__ = ["CoursehubError", "Machine", "course", "fresh_server", "kill_with_children", "one_line"]
