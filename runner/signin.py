@@ -100,8 +100,10 @@ def key(course: Course) -> str:
     return "login" if course.signin.kind == "oidc" and course.signin.claim != "email" else "email"
 
 
-def need(course: Course, people: People, secrets: Secrets, at: str) -> None:
+def need(course: Course, people: People | None, secrets: Secrets, at: str) -> None:
     """Look at all that sign-in needs before a server is touched; ``at`` is where ``signin`` stands.
+
+    ``people`` None are people whom nobody here may know: they are not looked at.
 
     Raises CoursehubError (2): no client secret, two people under one identity, no professor who could sign in.
     """
@@ -112,6 +114,8 @@ def need(course: Course, people: People, secrets: Secrets, at: str) -> None:
             f"{STORED_AS}'",
             exit_code=USAGE,
         )
+    if people is None:
+        return
     found = [known for known in (identity(course, person) for person in people.everyone()) if known]
     twice = [known for known, times in Counter(found).items() if times > 1]
     if twice:

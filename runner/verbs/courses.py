@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from runner import lock
+from runner import lock, signin
 from runner.course import COURSE_ID, Course, CourseFile, Source, course_ids, load, reference, schema
 from runner.course import source as source_of
 from runner.course.problems import Problem, explain, find, key_of
@@ -22,6 +22,7 @@ from runner.errors import USAGE, CoursehubError
 from runner.local.catalog import IMAGE_NAMES, REGIONS, SIZES
 from runner.local.identity import ZONE
 from runner.project import Project
+from runner.secrets import Secrets
 
 Choices = dict[str, Any]
 #: Asks a person for one thing: its name, the question, the default or None, and what says whether an answer is wrong.
@@ -96,7 +97,17 @@ def _problems(project: Project, course_id: str) -> list[Problem]:
         Problem(shown, source.line(("course", key)), key, f"{message}; correct it")
         for key, message in _of_this_computer(course)
     ]
-    return [*found, *_of_the_lock(project, course_id, course, source)]
+    return [*found, *_of_signin(project, course_id, course, source), *_of_the_lock(project, course_id, course, source)]
+
+
+def _of_signin(project: Project, course_id: str, course: Course, source: Source) -> list[Problem]:
+    """What sign-in lacks; of a class list that is encrypted only ``plan`` and ``apply`` can say more."""
+    at = source.at("course", "signin", "kind")
+    try:
+        signin.need(course, course.people, Secrets(project, course_id), at)
+    except CoursehubError as error:
+        return [_told(str(error), source.shown)]
+    return []
 
 
 def _told(message: str, shown: str) -> Problem:

@@ -15,6 +15,7 @@ from runner.course import CourseFile
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.secrets import Secrets
+from runner.verbs import courses as verbs
 from runner.verbs import signin as verb
 
 pytestmark = pytest.mark.unit
@@ -147,6 +148,8 @@ def test_without_the_clients_secret_nothing_begins(project: Project, kind: str) 
         f"pillar/courses/phys1.sls:7: signin.kind {kind} needs the client's secret; run "
         "'coursehub secrets set phys1 oauth-client-secret'"
     )
+    told = verbs.validate(project, ["phys1"])["courses"][0]["errors"]
+    assert str(caught.value) in [f"{one['file']}:{one['line']}: {one['message']}" for one in told]
     pretend_secret(project)
     need(project)
 
