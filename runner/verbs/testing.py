@@ -87,6 +87,7 @@ def _install_python(project: Project) -> None:
             "pip",
             "install",
             "--quiet",
+            "--compile-bytecode",
             "--python",
             sys.executable,
             "--require-hashes",
