@@ -15,7 +15,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import yaml
@@ -30,6 +30,8 @@ KEYS_VARIABLE = "COURSEHUB_KEYS"
 PACKAGE = "gnupg"
 #: The one kind of block that we write.
 MESSAGE = re.compile(r"-----BEGIN PGP MESSAGE-----\n.*?-----END PGP MESSAGE-----\n?", re.DOTALL)
+#: In the private key's directory: fingerprints of the public keys that a teacher at this computer agreed to.
+_ACCEPTED = ".coursehub.accepted"
 #: Seconds that GnuPG may take: it computes for milliseconds, but may wait for another's lock.
 _SECONDS = 60
 
@@ -76,7 +78,8 @@ class Vault:
         """Fingerprints of the private keys on this computer."""
         if not (self.home / "pubring.kbx").exists():
             return []
-        return _fingerprints(self._gpg("--list-secret-keys", "--with-colons").stdout, "sec")
+        with self.agent():
+            return _fingerprints(self._gpg("--list-secret-keys", "--with-colons").stdout, "sec")
 
     def ensure_key(self, report: Report = lambda _: None) -> str:
         """The fingerprint of this computer's key, made at the first call, with its public half in the repository."""
@@ -111,15 +114,40 @@ class Vault:
     # -- messages ----------------------------------------------------------------------------------------
 
     def encrypt(self, text: str) -> str:
-        """``text`` as one armoured message for all recipients. Raises CoursehubError when gpg refuses."""
+        """``text`` as one armoured message for all recipients.
+
+        Raises CoursehubError when gpg refuses, or when a key is there that ``accept`` has not seen: whoever can push to
+        the repository must not become a reader of secrets by that alone.
+        """
         self.ensure_key()
-        files = [part for path in self.recipients().values() for part in ("--recipient-file", str(path))]
+        recipients = self.recipients()
+        strangers = [path for fingerprint, path in recipients.items() if fingerprint not in self._accepted(recipients)]
+        if strangers:
+            raise CoursehubError(
+                f"{self.project.shown(strangers[0])} is new: whose key is it? Remove it, or encrypt everything for it "
+                "too with 'coursehub secrets rotate'"
+            )
+        files = [part for path in recipients.values() for part in ("--recipient-file", str(path))]
         done = self._gpg("--armor", "--trust-model", "always", *files, "--encrypt", given=text)
         if done.returncode:
             raise CoursehubError(
                 f"encrypting failed: {_last(done.stderr)}; look at {self.project.shown(self.public_keys)}"
             )
         return done.stdout
+
+    def accept(self) -> list[Path]:
+        """Take every key that is in the repository now for a teacher's; those that are new."""
+        recipients = self.recipients()
+        accepted = self._accepted(recipients)
+        (self.home / _ACCEPTED).write_text("".join(f"{one}\n" for one in sorted(accepted | recipients.keys())))
+        return [path for fingerprint, path in recipients.items() if fingerprint not in accepted]
+
+    def _accepted(self, recipients: Iterable[str]) -> set[str]:
+        """The keys that were accepted on this computer: at its first use, all that are there, as with git itself."""
+        path = self.home / _ACCEPTED
+        if not path.exists():
+            path.write_text("".join(f"{one}\n" for one in sorted(recipients)), encoding="ascii")
+        return {*path.read_text(encoding="ascii").split(), *self.private_keys()}
 
     def decrypt(self, message: str, shown: str) -> str:
         """The text of an armoured message; ``shown`` is where it stands.

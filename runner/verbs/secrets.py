@@ -111,6 +111,7 @@ def encrypt_anew(project: Project, report: Report) -> dict[str, Any]:
     """Encrypt every secret and class list for those whose keys are in the repository now."""
     vault = Vault(project)
     vault.ensure_key(report)
+    new = {project.shown(path) for path in vault.accept()}
     written = []
     for path in sorted(project.secrets.glob("*.sls")):
         course_id = path.stem.removesuffix("-people")
@@ -121,13 +122,13 @@ def encrypt_anew(project: Project, report: Report) -> dict[str, Any]:
                 Secrets(project, course_id).encrypt_anew()
         written.append(project.shown(path))
     keys = {fingerprint: project.shown(path) for fingerprint, path in vault.recipients().items()}
-    return {"written": written, "keys": keys}
+    return {"written": written, "keys": keys, "new": sorted(new)}
 
 
 def anew_lines(document: dict[str, Any]) -> list[str]:
     """Which files, for whom."""
     return [
-        *(f"encrypted for {file}" for file in document["keys"].values()),
+        *(f"encrypted for {file}{' (new)' * (file in document['new'])}" for file in document["keys"].values()),
         *(f"written {file}" for file in document["written"]),
         "commit pillar/secrets/; who lost their key's place can still read what git kept: set new values for that",
     ]

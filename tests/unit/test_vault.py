@@ -90,7 +90,13 @@ def test_no_agent_is_left_and_none_is_taken_from_another(mine: Vault) -> None:
 
 def test_a_colleague_reads_what_was_encrypted_since_their_key_is_there(mine: Vault, theirs: Vault) -> None:
     before = mine.encrypt("old")
-    theirs.ensure_key()
+    fingerprint = theirs.ensure_key()
+    with pytest.raises(
+        CoursehubError, match=r"\.asc is new: whose key is it\? Remove it, or .*'coursehub secrets rotate'"
+    ):
+        mine.encrypt("new")
+    assert mine.accept() == [mine.recipients()[fingerprint]]
+    assert mine.accept() == []
     after = mine.encrypt("new")
     assert (mine.decrypt(after, "x"), theirs.decrypt(after, "x")) == ("new", "new")
     with pytest.raises(CoursehubError, match=r"^x is not encrypted for your key; .*'coursehub secrets rotate'"):
