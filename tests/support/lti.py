@@ -1,0 +1,135 @@
+"""A learning management system for tests, as far as LTI 1.3 sees it: keys over HTTPS, and signed launches."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import ssl
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import jwt
+import requests
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from runner.hubclient import HubClient
+
+_CLAIM = "https://purl.imsglobal.org/spec/lti/claim"
+Twist = Callable[[dict[str, Any]], None]
+
+
+def new_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@dataclass
+class Platform:
+    """One LMS at ``https://NAME:PORT``; ``people`` are addresses by what the LMS calls a person."""
+
+    name: str
+    address: str
+    port: int
+    context: ssl.SSLContext
+    people: dict[str, str]
+    client_id: str = "10000000000001"
+    key: rsa.RSAPrivateKey = field(default_factory=new_key)
+    #: Another key signs than the published one.
+    signs_with: rsa.RSAPrivateKey | None = None
+    #: Changes what a launch says before it is signed.
+    twist: Twist = lambda _: None
+    #: What the hub asked last.
+    last: dict[str, str] = field(default_factory=dict)
+    _server: ThreadingHTTPServer | None = None
+
+    @property
+    def issuer(self) -> str:
+        return f"https://{self.name}:{self.port}"
+
+    def start(self) -> None:
+        platform = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                address = urlsplit(self.path)
+                text = platform._answer(address.path, dict(parse_qsl(address.query)))
+                self.send_response(200 if text else 404)
+                self.end_headers()
+                self.wfile.write((text or "").encode())
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer((self.address, self.port), Handler)
+        self._server.socket = self.context.wrap_socket(self._server.socket, server_side=True)
+        Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def _answer(self, path: str, asked: dict[str, str]) -> str | None:
+        if path == "/jwks":
+            public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
+            return json.dumps({"keys": [{**public, "kid": "one", "alg": "RS256", "use": "sig"}]})
+        if path != "/authorize":
+            return None
+        assert asked["response_mode"] == "form_post"
+        fields = {"state": asked["state"], "id_token": self.launch(asked)}
+        inputs = "".join(f'<input name="{name}" value="{html.escape(value)}">' for name, value in fields.items())
+        return f'<form method="post" action="{html.escape(asked["redirect_uri"])}">{inputs}</form>'
+
+    def claims(self, asked: dict[str, str]) -> dict[str, Any]:
+        """What a launch says about whom the hub asked."""
+        now = int(time.time())
+        return {
+            "iss": self.issuer,
+            "aud": asked["client_id"],
+            "sub": str(uuid.uuid5(uuid.NAMESPACE_URL, asked["login_hint"])),
+            "iat": now,
+            "exp": now + 300,
+            "nonce": asked["nonce"],
+            "email": self.people.get(asked["login_hint"]),
+            f"{_CLAIM}/version": "1.3.0",
+            f"{_CLAIM}/message_type": "LtiResourceLinkRequest",
+            f"{_CLAIM}/deployment_id": "1",
+            f"{_CLAIM}/target_link_uri": asked.get("target_link_uri", asked["redirect_uri"]),
+            f"{_CLAIM}/resource_link": {"id": "lab-1"},
+            f"{_CLAIM}/roles": ["http://purl.imsglobal.org/vocab/lis/v2/membership#Learner"],
+            f"{_CLAIM}/context": {"id": "engr114", "label": "ENGR 114"},
+        }
+
+    def launch(self, asked: dict[str, str]) -> str:
+        """The signed message."""
+        self.last = asked
+        claims = self.claims(asked)
+        self.twist(claims)
+        return jwt.encode(claims, self.signs_with or self.key, algorithm="RS256", headers={"kid": "one"})
+
+    def click(self, client: HubClient, person: str, target: str = "/hub/home") -> requests.Response:
+        """The link in the LMS, up to the form that would bring the student back to the hub."""
+        return client.get(
+            "/hub/lti13/oauth_login",
+            params={
+                "iss": self.issuer,
+                "login_hint": person,
+                "client_id": self.client_id,
+                "lti_message_hint": "lab-1",
+                "target_link_uri": client.base + target,
+            },
+        )
+
+
+def submit(client: HubClient, page: requests.Response) -> requests.Response:
+    """What the form's script does in a browser."""
+    action = re.search(r'action="([^"]+)"', page.text)
+    assert action, page.text
+    fields = dict(re.findall(r'<input name="([^"]+)" value="([^"]*)"', page.text))
+    return client.http.post(html.unescape(action[1]), data=fields, timeout=20)
