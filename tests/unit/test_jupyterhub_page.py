@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+import socket
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.unit.test_jupyterhub_config import FILES, hub_python  # noqa: F401  a fixture
+from tests.unit.test_jupyterhub_config import render as render_config
 
 pytestmark = pytest.mark.unit
 
@@ -178,3 +184,73 @@ def test_what_becomes_a_link(text: str, link: str) -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.link_of(text) == link
+
+
+# The rendered configuration, as it is, but for what needs a machine: a proxy that routes nothing, and no services.
+ALONE = """
+from jupyterhub.proxy import Proxy
+class NoProxy(Proxy):
+    should_start = False
+    async def add_route(self, routespec, target, data): pass
+    async def delete_route(self, routespec): pass
+    async def get_all_routes(self): return {}
+    async def check_routes(self, *_, **__): pass
+    async def add_all_users(self, *_): pass
+c.JupyterHub.proxy_class = NoProxy
+c.JupyterHub.services = []
+c.JupyterHub.load_roles = []
+c.JupyterHub.db_url = "sqlite://"
+c.JupyterHub.hub_connect_url = c.JupyterHub.hub_bind_url
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def hub(hub_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:  # noqa: F811
+    """A running JupyterHub with our configuration; its address, and the file that its pages read."""
+    home = tmp_path_factory.mktemp("page-hub")
+    port = free_port()
+    path = render_config(home, state=str(home), port=free_port(), hub_port=port)
+    (home / "templates").symlink_to(FILES / "templates")
+    words = home / "page.json"
+    path.write_text(path.read_text().replace("/etc/jupyterhub/page.json", str(words)) + ALONE)
+    words.write_text(json.dumps(WORDS))
+    (home / "identities.json").write_text("{}")
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen(
+            [hub_python, "-m", "jupyterhub", "--config", str(path)],
+            cwd=home,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "JUPYTERHUB_CRYPT_KEY": ""},
+        )
+        try:
+            for _ in range(300):
+                with contextlib.suppress(requests.RequestException):
+                    if requests.get(f"http://127.0.0.1:{port}/hub/health", timeout=5).ok:
+                        break
+                assert process.poll() is None, (home / "log").read_text()[-3000:]
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}/hub", words
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def test_a_running_hub_says_new_words_without_a_restart(hub: tuple[str, Path]) -> None:
+    base, words = hub
+    for message in ("No lab today", "Lab 3 is due"):
+        words.write_text(json.dumps({**WORDS, "message": message}))
+        seen = Seen()
+        seen.feed(requests.get(f"{base}/login", timeout=10).content.decode())
+        assert squeezed(seen.text["course-message"]) == message
+        assert seen.text["course-title"] == WORDS["title"]
+        assert "mailto:help@example.edu" in seen.links
+        assert "username_input" in seen.attributes
+    # Whom to ask, on the page that a lost student sees too.
+    assert "help@example.edu" in requests.get(f"{base}/nowhere", timeout=10).text
