@@ -75,8 +75,12 @@ def description() -> OpenAPI:
 
 def described_keys(schema: str) -> set[str]:
     """The keys that the provider's description names for a kind of object."""
-    schemas = yaml.safe_load(DESCRIPTION.read_text())["components"]["schemas"]
-    return set(schemas[schema]["properties"])
+    return set(_schemas()[schema]["properties"])
+
+
+@cache
+def _schemas() -> Any:
+    return yaml.load(DESCRIPTION.read_text(), Loader=yaml.CSafeLoader)["components"]["schemas"]
 
 
 def check_contract(method: str, url: str, answer: httpx.Response) -> None:
