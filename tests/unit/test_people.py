@@ -259,11 +259,9 @@ def test_what_is_no_class_list_is_one_line_without_names(project: Project) -> No
         assert "Ann" not in str(caught.value)
 
 
-def test_500_people_take_seconds(project: Project) -> None:
-    """A bound that only another order of growth can break; the benchmark measures."""
+def test_500_people_are_kept_and_known_again(project: Project) -> None:
     entries = [Entry(n, f"Student {n}", email=f"first.last{n}@x.edu", number=str(n)) for n in range(2, 502)]
     began = time.monotonic()
     people.write(project, "phys", merge(ClassList(), entries).listed)
     assert not merge(people.read(project, "phys"), entries).anything
     print(f"500 people: {time.monotonic() - began:.2f} s")
-    assert time.monotonic() - began < 30
