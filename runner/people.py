@@ -18,7 +18,7 @@ import yaml
 from anyascii import anyascii
 from pydantic import Field, ValidationError
 
-from runner.classlist import Entry
+from runner.classlist import Entry, clean
 from runner.course.facts import Facts
 from runner.course.model import Course
 from runner.course.people import RESERVED, People, Person
@@ -148,13 +148,14 @@ def merge(known: ClassList, entries: Sequence[Entry], *, role: Role | None = Non
 
     Everybody in the file gets ``role``, or else the role that the file gives them, or else students. Whoever has one
     of these roles and is not in the file leaves, unless ``only_add``; the other roles are not touched. People are
-    known again by number, email address or login, and keep their account; one who left gets the old one back.
+    known again by number, email address or login, or, where none of these is known yet, by the account or the name;
+    they keep their account, and one who left gets the old one back.
 
     Raises CoursehubError when two lines of the file are one person in two minds, or one account would be two people's.
     """
     wanted = _by_person([(entry, role or entry.role or "students") for entry in entries])
     given = {listed_role for _, listed_role in wanted}
-    index = _Index(known)
+    index = _Index(known, entries)
     found = {entry.line: index.find(entry) for entry, _ in wanted}
     _no_two_lines_are_one_person(wanted, found)
     accounts = assign([entry for entry, _ in wanted if found[entry.line] is None], known.accounts())
@@ -245,12 +246,19 @@ def _by_person(wanted: list[tuple[Entry, Role]]) -> list[tuple[Entry, Role]]:
 class _Index:
     """Finds a person of the class list by what a line of a file says."""
 
-    def __init__(self, known: ClassList) -> None:
+    def __init__(self, known: ClassList, entries: Sequence[Entry]) -> None:
         everyone: list[tuple[Role | None, Person]] = [*known.present(), *((None, person) for person in known.left)]
         self._by_mark: list[dict[str, tuple[Role | None, Person]]] = [
             {mark(one[1]) or "": one for one in reversed(everyone) if mark(one[1])} for mark in _MARKS
         ]
-        self._by_name = {one[1].name: one for one in reversed(everyone) if not any(mark(one[1]) for mark in _MARKS)}
+        unmarked = [one for one in everyone if not any(mark(one[1]) for mark in _MARKS)]
+        self._by_name = {_name(one[1]): one for one in reversed(unmarked)}
+        # The college's login may be somebody else's than the account: who has left is not known by it alone, as the
+        # files would go along, and no teacher is, as a student would get the role.
+        self._by_account = {one[1].account: one for one in unmarked if one[0] in ("students", "guests")}
+        names_known = Counter(_name(one[1]) for one in unmarked)
+        names_read = Counter(_name(entry) for entry in {entry.identity: entry for entry in entries}.values())
+        self._one_has = {name for name, times in names_known.items() if times == names_read[name] == 1}
 
     def find(self, entry: Entry) -> tuple[Role | None, Person] | None:
         """The person with the role (None: has left), or None for a newcomer."""
@@ -261,7 +269,16 @@ class _Index:
                 not surer(entry) or surer(found[1]) in (None, surer(entry)) for surer in _MARKS[:position]
             ):
                 return found
-        return None if any(mark(entry) for mark in _MARKS) else self._by_name.get(entry.name)
+        name = _name(entry)
+        if not any(mark(entry) for mark in _MARKS):
+            return self._by_name.get(name)
+        # Whoever was written down by hand, with account and name alone, gets the marks now.
+        account = (entry.login or entry.email or "").partition("@")[0].casefold()
+        return self._by_account.get(account) or (self._by_name[name] if name in self._one_has else None)
+
+
+def _name(one: Entry | Person) -> str:
+    return clean(one.name).casefold()
 
 
 def _no_two_lines_are_one_person(

@@ -163,6 +163,43 @@ def test_a_new_name_or_address_is_the_same_person() -> None:
     assert (change.listed.students[0].account, change.listed.students[0].name) == ("ann", "Ann Miller")
 
 
+BY_HAND = ClassList.model_validate(
+    {
+        "professors": [{"account": "rivera", "name": "Elena Rivera"}],
+        "students": [{"account": "abello", "name": "Amara Bello"}, {"account": "bc", "name": "Ben Carter"}],
+        "left": [{"account": "gone", "name": "Gil One"}],
+    }
+)
+
+
+def test_who_was_written_by_hand_is_known_by_account_or_name_and_gets_the_marks() -> None:
+    """What ``new`` and the demo write: account and name alone."""
+    entries = [
+        Entry(2, "A. Bello", login="ABello", number="1"),
+        Entry(3, "ben carter", email="ben.carter@x.edu", number="2"),
+    ]
+    change = merge(BY_HAND, entries)
+    assert not change.anything
+    assert [(p.account, p.login, p.email, p.number) for p in change.listed.students] == [
+        ("abello", "ABello", None, "1"),
+        ("bc", None, "ben.carter@x.edu", "2"),
+    ]
+    assert not merge(change.listed, entries).anything
+    by_address = merge(BY_HAND, [Entry(2, "A. B.", email="Abello@x.edu"), entries[1]])
+    assert not by_address.anything
+
+
+def test_a_name_that_two_have_and_a_login_of_a_teacher_or_of_one_who_left_tell_nobody() -> None:
+    two = merge(BY_HAND, [Entry(2, "Ben Carter", login="b1"), Entry(3, "Ben Carter", login="b2")])
+    assert (len(two.comes), [person.account for _, person in two.goes]) == (2, ["abello", "bc"])
+    other = merge(BY_HAND, [Entry(2, "Gus Other", email="gone@x.edu")], only_add=True)
+    assert other.returns == []
+    assert other.comes[0][1].account != "gone"
+    namesake = merge(BY_HAND, [Entry(2, "Rita Vera", login="rivera")], only_add=True)
+    assert [role for role, _ in namesake.comes] == ["students"]
+    assert namesake.listed.professors == BY_HAND.professors
+
+
 def test_an_address_that_went_to_somebody_else_is_somebody_else() -> None:
     listed = merge(ClassList(), [ANN]).listed
     change = merge(listed, [Entry(2, "Ann Lee", email="ann@x.edu", number="77")])
