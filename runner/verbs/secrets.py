@@ -18,7 +18,7 @@ from runner.errors import USAGE, CoursehubError
 from runner.project import Project, write_private
 from runner.secrets import NAME, Secrets
 from runner.vault import Report, Vault
-from runner.verbs.session import Session, connect
+from runner.verbs.session import Session, connect, need_signin
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,8 @@ def rotate(project: Project, course_id: str, what: str, steps: Steps) -> dict[st
 
 def _new_on_server(session: Session, ip: str, made: Made) -> None:
     """Have the states make the file again, and restart what reads it."""
+    # The states bring all of the hub's sign-in along, so what an apply refuses is refused here.
+    need_signin(session)
     session.write_pillar(ip)
     session.access.run(ip, f"rm -f {shlex.quote(made.file)}\n")
     report = saltssh.highstate(session.project, session.course_id, ip=ip, sls=["jupyterhub"])

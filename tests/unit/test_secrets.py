@@ -12,9 +12,15 @@ import pytest
 import yaml
 
 from runner import cli
+from runner import course as courses
+from runner.cloud import Cloud
+from runner.errors import CoursehubError
+from runner.pillar import runtime_file
 from runner.project import Project
 from runner.secrets import Secrets
 from runner.vault import Vault
+from runner.verbs import secrets as verb
+from runner.verbs.session import Session
 
 pytestmark = pytest.mark.unit
 
@@ -139,6 +145,20 @@ def test_a_secret_from_a_provider_is_not_made_here(coursehub: Any) -> None:
     ended = coursehub("secrets", "rotate", "chem", "google-client-secret")
     assert ended.code == 2
     assert "then 'coursehub secrets set chem google-client-secret'" in ended.line
+
+
+def test_a_new_token_brings_no_sign_in_that_an_apply_refuses(project: Project) -> None:
+    """No server is reached for it: the refusal comes first, and no pillar was written."""
+    project.course_file("chem").write_text(
+        COURSE
+        + PEOPLE.replace("M C", "M C, email: m@x.edu")
+        + "  signin: {kind: google, client_id: x.apps.googleusercontent.com}\n"
+    )
+    session = Session(project, "chem", courses.load(project, "chem"), Cloud("none", "http://127.0.0.1:1", ""), None)
+    with pytest.raises(CoursehubError, match="needs the client's secret") as caught:
+        verb._new_on_server(session, "127.0.0.1", verb._MADE["proxy-token"])
+    assert caught.value.exit_code == 2
+    assert not runtime_file(project, "chem").exists()
 
 
 def test_one_at_a_time(coursehub: Any, project: Project) -> None:
