@@ -137,9 +137,12 @@ class Access:
 
     def forget_server(self) -> None:
         """Drop everything that belongs to a server that is gone; the next one gets keys of its own."""
-        for path in (self._record, self._names, self.known_hosts, self._host_key, self.key_file):
+        for path in (self._record, self._names, self.known_hosts, self._host_key):
             path.unlink(missing_ok=True)
             path.with_name(f"{path.name}.pub").unlink(missing_ok=True)
+        # With what a killed rotation left: the next server's would take it for its own half-done work.
+        for path in self.directory.glob(f"{self.key_file.name}*"):
+            path.unlink(missing_ok=True)
         if self.directory.is_dir() and not any(self.directory.iterdir()):
             self.directory.rmdir()
         write_roster(self.project)

@@ -17,7 +17,7 @@ from runner.cloud import Server
 from runner.cloud.userdata import user_data
 from runner.errors import CoursehubError
 from runner.passwords import Passwords
-from runner.project import Project
+from runner.project import Project, write_private
 
 pytestmark = pytest.mark.unit
 
@@ -89,6 +89,18 @@ def test_the_roster_is_written_from_the_remembered_servers(project: Project) -> 
     access.forget_server()
     assert yaml.safe_load((project.state / "roster").read_text(encoding="utf-8")) == {}
     assert access.server() is None
+
+
+@pytest.mark.parametrize("stage", ["old", "new"])
+def test_a_killed_rotation_leaves_nothing_to_the_next_server(project: Project, stage: str) -> None:
+    """A key of the last server's rotation would make the next one's say success and change nothing."""
+    access = Access(project, "phys")
+    access.client_key()
+    access.remember(SERVER)
+    for name in (f"client_key.{stage}", f"client_key.{stage}.pub"):
+        write_private(access.directory / name, "x\n")
+    access.forget_server()
+    assert not access.directory.exists()
 
 
 def test_user_data_gives_the_host_key_and_nothing_else_to_trust() -> None:
