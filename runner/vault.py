@@ -121,7 +121,8 @@ class Vault:
         """
         self.ensure_key()
         recipients = self.recipients()
-        strangers = [path for fingerprint, path in recipients.items() if fingerprint not in self._accepted(recipients)]
+        accepted = self._accepted(recipients)
+        strangers = [path for fingerprint, path in recipients.items() if fingerprint not in accepted]
         if strangers:
             raise CoursehubError(
                 f"{self.project.shown(strangers[0])} is new: whose key is it? Remove it, or encrypt everything for it "

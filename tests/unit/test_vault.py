@@ -103,6 +103,30 @@ def test_a_colleague_reads_what_was_encrypted_since_their_key_is_there(mine: Vau
         theirs.decrypt(before, "x")
 
 
+def test_teachers_cost_a_value_no_more_gpg(project: Project, tmp_path: Path) -> None:
+    asked = 0
+
+    class Counting(Vault):
+        def private_keys(self) -> list[str]:
+            nonlocal asked
+            asked += 1
+            return super().private_keys()
+
+    def asks() -> int:
+        nonlocal asked
+        asked = 0
+        mine.encrypt("x")
+        return asked
+
+    mine = Counting(project, tmp_path / "mine")
+    mine.encrypt("x")
+    alone = asks()
+    for name in ("one", "two"):
+        Vault(project, tmp_path / name).ensure_key()
+    mine.accept()
+    assert asks() == alone
+
+
 def test_a_colleague_whose_key_was_taken_out_reads_nothing_new(mine: Vault, theirs: Vault) -> None:
     fingerprint = theirs.ensure_key()
     mine.ensure_key()
