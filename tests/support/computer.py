@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,12 @@ from runner.local import host, images, network
 from runner.local.identity import Identity, Subnet
 from runner.local.machine import MachineSpec
 from tests.support.local_api import MemoryMachines
+
+
+def _say(text: str) -> None:
+    # Standard output is the verb's, which may run in this very process.
+    print(text, file=sys.stderr)
+
 
 # In a mount and a process namespace of its own, both of which end with this shell's parent.
 _BEGIN = """
@@ -56,7 +63,7 @@ class Computers(MemoryMachines):
     @contextmanager
     def on(cls, directory: Path) -> Iterator[Computers]:
         """With a network of their own, that goes with them."""
-        host.install_packages(print)
+        host.install_packages(_say)
         state = directory / "cloud-of-computers"
         state.mkdir()
         identity = Identity.of(state)
@@ -85,7 +92,7 @@ class Computers(MemoryMachines):
                     *("ip", "netns", "exec", self.namespace(spec.droplet_id)),
                     *("unshare", "--mount", "--pid", "--fork", "--kill-child"),
                     *("/bin/sh", "-c", _BEGIN, "begin"),
-                    *(str(images.base_image(spec.image, print)), str(home / "work"), str(home / "first")),
+                    *(str(images.base_image(spec.image, _say)), str(home / "work"), str(home / "first")),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
