@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from runner import classlist, people
@@ -89,8 +91,9 @@ def encrypt(project: Project, course_id: str) -> dict[str, Any]:
                     f"{read.at('course', 'people')}: the class list has other people than this file; remove one",
                     exit_code=USAGE,
                 )
+            rest = _without_people(read, listed)
             people.write(project, course_id, listed)
-            path.write_text(_without_people(read), encoding="utf-8")
+            _replace(path.resolve(), rest)
             moved = len(list(listed.present()))
     return {
         "course": course_id,
@@ -100,19 +103,89 @@ def encrypt(project: Project, course_id: str) -> dict[str, Any]:
     }
 
 
-def _without_people(read: courses.Source) -> str:
-    """The course file's text without its ``people:``; all else stays as it was typed."""
-    lines = read.path.read_text(encoding="utf-8").splitlines(keepends=True)
-    first = read.line(("course", "people")) - 1
-    depth = _indentation(lines[first])
-    last = first + 1
-    # A list may stand as deep as its key, and comments anywhere; both go with what they are about.
-    while last < len(lines) and (
-        not lines[last].strip() or _indentation(lines[last]) > depth or lines[last].lstrip().startswith("- ")
+def _without_people(read: courses.Source, listed: ClassList) -> str:
+    """The course file's text without its ``people:`` and the comments on them; all else stays as it was typed.
+
+    Raises CoursehubError (2) with the line when the rest would not be what it was.
+    """
+    lines = read.path.read_bytes().decode("utf-8").splitlines(keepends=True)
+    key, value = _people_nodes("".join(lines))
+    depth = key.start_mark.column
+    names = [person.name.casefold() for _, person in listed.present()]
+
+    def tells(line: str) -> bool:
+        return "account:" in line or any(name in line.casefold() for name in names)
+
+    first, last = key.start_mark.line, _last_line(value) + 1
+    while (
+        first and _is_comment(lines[first - 1]) and (_indentation(lines[first - 1]) == depth or tells(lines[first - 1]))
     ):
-        last += 1
-    kept_blank = ["\n"] if last < len(lines) and first and lines[first - 1].strip() else []
-    return "".join([*lines[:first], *kept_blank, *lines[last:]])
+        first -= 1
+    last = _end_of_comments(lines, last, depth, tells)
+    before, after = lines[:first], lines[last:]
+    while after and before and not before[-1].strip() and not after[0].strip():
+        after.pop(0)
+    while not after and before and not before[-1].strip():
+        before.pop()
+    text = "".join([*before, *after])
+    _needs_same_rest(read, text)
+    return text
+
+
+def _end_of_comments(lines: list[str], start: int, depth: int, tells: Callable[[str], bool]) -> int:
+    """Where what follows the people begins: a comment on them goes, one right above the next key stays."""
+    end, run = start, True
+    for number in range(start, len(lines)):
+        if not lines[number].strip():
+            end, run = (number if run else end), False
+        elif not _is_comment(lines[number]):
+            return end
+        elif (
+            tells(lines[number]) or _indentation(lines[number]) > depth or (run and _indentation(lines[number]) < depth)
+        ):
+            end = number + 1
+    return len(lines) if run else end
+
+
+def _people_nodes(text: str) -> tuple[yaml.Node, yaml.Node]:
+    root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    course = next(value for key, value in root.value if key.value == "course")
+    return next((key, value) for key, value in course.value if key.value == "people")
+
+
+def _last_line(node: yaml.Node) -> int:
+    # A block's own end is where the next key begins, with all comments before that.
+    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        node = node.value[-1][1] if isinstance(node, yaml.MappingNode) else node.value[-1]
+    line: int = node.end_mark.line
+    return line - 1 if node.end_mark.column == 0 and line > node.start_mark.line else line
+
+
+def _needs_same_rest(read: courses.Source, text: str) -> None:
+    """Refuse a text that is not the file without its people, as when they share a line with something else."""
+    wanted = {**read.data, "course": {key: value for key, value in read.data["course"].items() if key != "people"}}
+    try:
+        same = courses.Source(read.path, read.shown, text).data == wanted
+    except CoursehubError:
+        same = False
+    if not same:
+        raise CoursehubError(
+            f"{read.at('course', 'people')}: the people cannot be cut out of what stands around them; put people: and "
+            "what belongs to it on lines of their own",
+            exit_code=USAGE,
+        )
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file of the repository anew, whole or not at all, with the mode that it has."""
+    unfinished = path.with_name(f".{path.name}.new")
+    unfinished.write_bytes(text.encode())
+    shutil.copymode(path, unfinished)
+    unfinished.replace(path)
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")
 
 
 def _indentation(line: str) -> int:

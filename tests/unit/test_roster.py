@@ -1,0 +1,79 @@
+"""People move from a course's own file into its encrypted class list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.errors import USAGE, CoursehubError
+from runner.project import Project
+from runner.verbs import roster
+
+pytestmark = pytest.mark.unit
+
+COURSE = """\
+#!yaml
+course:
+  title: "C"
+  domain: chem.example.edu
+  contact: chem@example.edu
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("COURSEHUB_KEYS", str(tmp_path / "keys"))
+    (tmp_path / "root" / "pillar" / "courses").mkdir(parents=True)
+    return Project(tmp_path / "root")
+
+
+PAT = "{account: pat, name: Pat Doe}"
+ONE = "{account: curie, name: M C}"
+
+
+@pytest.mark.parametrize(
+    ("before", "people", "after"),
+    [
+        ("", f"  people:\n    professors:\n# Bob Ray left\n      - {ONE}\n  # late:\n    students:\n    - {PAT}\n", ""),
+        ("", f"  people: {{professors: [{ONE}],\n  students:\n  [{PAT}]\n  }}   # Pat\n", "  idle_after: 60\n"),
+        ("", f"  people:\n    professors: [{ONE}]\n# Here was Pat Doe\n", "\n  # how long\n  idle_after: 60\n"),
+        ("", f"  # the people\n  people:\n    professors:\n    - {ONE}\n    # - {PAT}\n", "\n# end\n"),
+        ("", "  people:\n    professors:\n    -\n      account: curie\n      name: |-\n        M C\n", ""),
+        ("  timezone: America/Los_Angeles\r\n", f"  people:\r\n    professors: [{ONE}]\r\n", "  idle_after: 60\r\n"),
+        ("", f"  people:\n    professors: [{ONE}]\n  # of 2026\n", "\n  idle_after: 60\n"),
+        ("", f"  people:\n    professors: [{ONE}]\n", "  # how long\n  idle_after: 60\n"),
+        ("", f"  people:\n    professors: [{ONE}]\n# m c\n\n  # Ms M C\n", "\n  # how long\n  idle_after: 60\n"),
+    ],
+)
+def test_people_are_cut_out_with_their_comments_and_nothing_else(
+    project: Project, before: str, people: str, after: str
+) -> None:
+    path = project.course_file("chem")
+    path.write_bytes((COURSE + before + people + after).encode())
+    path.chmod(0o640)
+    roster.encrypt(project, "chem")
+    assert path.read_bytes().decode() == COURSE + before + after
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [one.name for one in path.parent.iterdir() if "chem" in one.name] == ["chem.sls"]
+    assert "curie" in [person["account"] for person in roster.show(project, "chem")["people"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        COURSE.rstrip("\n") + "\n  ? people\n  : professors: [&one " + ONE + "]\n  page: {help: *one}\n",
+        'course: {title: "C", people: {professors: [' + ONE + "]}, idle_after: 60}\n",
+        'course: {title: "C",\n people: {professors: [' + ONE + "]}, idle_after: 60}\n",
+    ],
+)
+def test_people_that_cannot_be_cut_out_stay(project: Project, text: str) -> None:
+    path = project.course_file("chem")
+    path.write_text(text)
+    with pytest.raises(
+        CoursehubError, match=r"chem.sls:\d: the people cannot be cut out of .*; put people: "
+    ) as caught:
+        roster.encrypt(project, "chem")
+    assert caught.value.exit_code == USAGE
+    assert path.read_text() == text
+    assert not project.people_file("chem").exists()
