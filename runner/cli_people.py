@@ -164,6 +164,18 @@ def _answer(question: str) -> str:
     return line.strip()
 
 
+def _piped(name: str) -> str:
+    """All of what is piped in; what is no text Python refuses at once or only when it is written, as the locale has it."""
+    try:
+        value = sys.stdin.read()
+        value.encode()
+    except UnicodeError as error:
+        raise CoursehubError(
+            f"{name}: what is piped in is no text (UTF-8); pipe in text, such as the file's base64", exit_code=USAGE
+        ) from error
+    return value
+
+
 def _secrets(project: Callable[[], Project]) -> click.Group:
     @click.group()
     def secrets() -> None:
@@ -178,9 +190,7 @@ def _secrets(project: Callable[[], Project]) -> click.Group:
         from runner.verbs import secrets as verb
 
         value = (
-            str(click.prompt(f"{name} (not shown)", hide_input=True, err=True))
-            if sys.stdin.isatty()
-            else sys.stdin.read()
+            str(click.prompt(f"{name} (not shown)", hide_input=True, err=True)) if sys.stdin.isatty() else _piped(name)
         )
         document = verb.set_(project(), course, name, value, Steps().say)
         _emit(

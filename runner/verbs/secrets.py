@@ -18,7 +18,7 @@ from runner.errors import USAGE, CoursehubError
 from runner.project import Project, write_private
 from runner.secrets import NAME, Secrets
 from runner.vault import Report, Vault
-from runner.verbs.session import Session, connect, need_signin
+from runner.verbs.session import Session, need_signin, reach
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def rotate(project: Project, course_id: str, what: str, steps: Steps) -> dict[st
             hint = f"; get a new {what} from its provider, then 'coursehub secrets set {course_id} {what}'"
         raise CoursehubError(f"no secret {what!r} to make new; there are: {', '.join(ROTATED)}{hint}", exit_code=USAGE)
     with claim(project, course_id, f"secrets rotate {what}"):
-        session = connect(project, course_id, steps.say)
+        session = reach(project, course_id, steps.say)
         server = session.server()
         ip = str(server.ip)
         with steps.step("rotate", f"new {what} for {course_id}") as progress:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from runner import cli
+from runner import cli, local
 from runner import course as courses
 from runner.cloud import Cloud
 from runner.errors import CoursehubError
@@ -60,9 +60,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 def coursehub(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     del project
 
-    def run(*arguments: str, given: str = "") -> Ended:
+    def run(*arguments: str, given: str | io.TextIOWrapper = "") -> Ended:
         monkeypatch.setattr("sys.argv", ["coursehub", *arguments])
-        monkeypatch.setattr("sys.stdin", io.StringIO(given))
+        monkeypatch.setattr("sys.stdin", io.StringIO(given) if isinstance(given, str) else given)
         try:
             cli.main()
             code = 0
@@ -130,6 +130,16 @@ def test_a_wrong_command_is_one_line(coursehub: Any, arguments: tuple[str, ...],
     assert ended.out == ""
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_secret_that_is_no_text_is_one_line(coursehub: Any, project: Project, errors: str) -> None:
+    """Python reads a pipe either way, as the locale has it."""
+    piped = io.TextIOWrapper(io.BytesIO(b"PK\xff\xfe"), encoding="utf-8", errors=errors)
+    ended = coursehub("secrets", "set", "phys", "a", given=piped)
+    assert ended.code == 2
+    assert "a: what is piped in is no text (UTF-8); pipe in text" in ended.line
+    assert not project.secrets_file("phys").exists()
+
+
 def test_what_is_not_encrypted_is_refused(coursehub: Any, project: Project) -> None:
     project.secrets.mkdir(parents=True)
     project.secrets_file("phys").write_text("#!yaml|gpg\ntoken: s3cret\n")
@@ -159,6 +169,14 @@ def test_a_new_token_brings_no_sign_in_that_an_apply_refuses(project: Project) -
         verb._new_on_server(session, "127.0.0.1", verb._MADE["proxy-token"])
     assert caught.value.exit_code == 2
     assert not runtime_file(project, "chem").exists()
+
+
+@pytest.mark.parametrize("what", ["proxy-token", "ssh-key"])
+def test_nothing_is_started_for_a_course_without_a_server(coursehub: Any, project: Project, what: str) -> None:
+    ended = coursehub("secrets", "rotate", "chem", what)
+    assert ended.code == 1
+    assert "chem has no server; run 'coursehub up chem'" in ended.line
+    assert local.find(project.state) is None
 
 
 def test_one_at_a_time(coursehub: Any, project: Project) -> None:
