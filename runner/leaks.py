@@ -20,16 +20,21 @@ from runner.project import Project
 from runner.vault import MESSAGE
 
 #: What git looks for, as fixed words: fast. Files that have one are then read.
-_WORDS = ("PRIVATE KEY", "dop_v1_", "OrgDefinedId", "SIS Login ID")
-#: A key's block with its body, indented as in YAML or not; PEM, OpenSSH and OpenPGP.
+_WORDS = ("PRIVATE KEY", "dop_v1_", "OrgDefinedId", "SIS Login ID", "Email address", "Last Name")
+#: A key's block with its body, wherever in a line it begins: indented in YAML, quoted in a program, in JSON with its
+#: line breaks escaped; PEM, OpenSSH and OpenPGP. A header is taken whole or not at all, or the search could take for
+#: ever.
 _PRIVATE_KEY = re.compile(
-    r"^[ \t]*-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----[ \t]*\r?\n(?:[ \t]*(?:[A-Za-z-]+: .*)?\r?\n)*"
-    r"[ \t]*[A-Za-z0-9+/=]{40,}",
-    re.MULTILINE,
+    r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:\s|\\+[rn]|[A-Za-z-]+: (?:[^\r\n\\]|\\(?![\\rn]))*+)*+"
+    r"[A-Za-z0-9+/=]{40,}"
 )
 _TOKEN = re.compile(r"dop_v1_[0-9a-f]{64}")
 #: The first line of an LMS's export, see runner/classlist.py.
-_CLASS_LIST = re.compile(r"\A\W*(OrgDefinedId|Student\W+ID\W.*SIS Login ID)")
+_CLASS_LIST = re.compile(
+    r"\A\W*(OrgDefinedId|Student\W+ID\W.*SIS Login ID|First name\W+(Surname|Last name)\W.*Email address"
+    r"|Last Name\W+First Name\W+Username\W)"
+)
 _PUBLIC_KEY = re.compile(
     r"\A-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n.*-----END PGP PUBLIC KEY BLOCK-----\s*\Z", re.DOTALL
 )
