@@ -165,7 +165,7 @@ def _answer(question: str) -> str:
 
 
 def _piped(name: str) -> str:
-    """All of what is piped in; what is no text Python refuses at once or only when it is written, as the locale has it."""
+    """All of what is piped in. What is no text Python refuses at once or when it is written, as the locale has it."""
     try:
         value = sys.stdin.read()
         value.encode()
