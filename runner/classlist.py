@@ -351,7 +351,7 @@ def _role(text: str, number: int, notes: list[str]) -> Role | None:
     plain = re.sub(r"[^a-z]", "", text.casefold())
     role = _ROLE_ALONE.get(plain) or next((role for word, role in _ROLE_WORDS if word in plain), None)
     if role is None:
-        notes.append(f"line {number}: the role is none of ours, so it counts as student")
+        notes.append(f"line {number}: the role is none of ours; who is new becomes a student")
     return role
 
 

@@ -146,17 +146,19 @@ class Change:
 def merge(known: ClassList, entries: Sequence[Entry], *, role: Role | None = None, only_add: bool = False) -> Change:
     """Bring the class list to what a file says.
 
-    Everybody in the file gets ``role``, or else the role that the file gives them, or else students. Whoever has one
-    of these roles and is not in the file leaves, unless ``only_add``; the other roles are not touched. People are
+    Everybody in the file gets ``role``, or else the role that the file gives them, or else the one that they have, or
+    else students. Whoever is not in the file leaves, unless ``only_add``, if they have one of the roles that the file
+    states, or are students and it states none for some of its people; the other roles are not touched. People are
     known again by number, email address or login, or, where none of these is known yet, by the account or the name;
     they keep their account, and one who left gets the old one back.
 
-    Raises CoursehubError when two lines of the file are one person in two minds, or one account would be two people's.
+    Raises CoursehubError when two lines of the file are one person in two minds, one account would be two people's, or
+    no professor would be left.
     """
-    wanted = _by_person([(entry, role or entry.role or "students") for entry in entries])
-    given = {listed_role for _, listed_role in wanted}
     index = _Index(known, entries)
-    found = {entry.line: index.find(entry) for entry, _ in wanted}
+    found = {entry.line: index.find(entry) for entry in entries}
+    wanted = _by_person([(entry, role or entry.role or _role_of(found[entry.line]) or "students") for entry in entries])
+    given = {role or entry.role or "students" for entry, _ in wanted}
     _no_two_lines_are_one_person(wanted, found)
     accounts = assign([entry for entry, _ in wanted if found[entry.line] is None], known.accounts())
 
@@ -184,17 +186,33 @@ def merge(known: ClassList, entries: Sequence[Entry], *, role: Role | None = Non
         else:
             roles[listed_role].append(person)
     listed = ClassList(**{one: sorted(roles[one], key=_alphabetical) for one in ROLES}, left=left)
-    return replace(change, listed=listed)
+    return replace(change, listed=_with_professor(known, listed))
+
+
+def _role_of(found: tuple[Role | None, Person] | None) -> Role | None:
+    return found[0] if found else None
+
+
+def _with_professor(known: ClassList, listed: ClassList) -> ClassList:
+    if known.professors and not listed.professors:
+        raise CoursehubError(
+    wanted = _by_person(
+        [(entry, role or entry.role or _role_of(found[entry.line]) or "students") for entry in entries]
+    )
+            "professors'",
+            exit_code=USAGE,
+        )
+    return listed
 
 
 def remove(known: ClassList, account: str) -> Change:
-    """Take one person out. Raises CoursehubError when nobody has that account."""
+    """Take one person out. Raises CoursehubError when nobody has that account, or no professor would be left."""
     goes = [(role, person) for role, person in known.present() if person.account == account]
     if not goes:
         raise CoursehubError(f"nobody in the class list has the account {account}; look with 'coursehub roster show'")
     people = {role: [person for person in known.role(role) if person.account != account] for role in ROLES}
     listed = ClassList(**people, left=[*known.left, goes[0][1]])
-    return Change(listed, goes=goes)
+    return Change(_with_professor(known, listed), goes=goes)
 
 
 def _person(entry: Entry, account: str, before: Person | None) -> Person:

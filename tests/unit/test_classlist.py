@@ -120,7 +120,7 @@ def test_roles_as_systems_name_them(tmp_path: Path, role: str, is_: str | None) 
 def test_a_role_that_we_do_not_know_is_told(tmp_path: Path) -> None:
     found = read(tmp_path, b"name,email,role\nA B,a@x.edu,Shareholder\n")
     assert found.entries[0].role is None
-    assert found.notes == ["line 2: the role is none of ours, so it counts as student"]
+    assert found.notes == ["line 2: the role is none of ours; who is new becomes a student"]
 
 
 def spreadsheet(rows: list[list[object]], *, empty_first: bool = False) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from runner import people
 from runner.classlist import Entry
 from runner.course.people import RESERVED, Account, People
 from runner.errors import CoursehubError
-from runner.people import ClassList, assign, merge
+from runner.people import ClassList, Role, assign, merge
 from runner.project import Project
 
 pytestmark = pytest.mark.unit
@@ -216,6 +217,51 @@ def test_a_file_touches_the_roles_that_it_has() -> None:
     assert [person.account for person in change.listed.students] == ["ann"]
     assert change.goes == []
     assert merge(listed, [BEN], only_add=True).goes == []
+
+
+STAFF = ClassList.model_validate(
+    {
+        "professors": [{"account": "pat", "name": "Pat Doe", "email": "pat@x.edu"}],
+        "assistants": [{"account": "tim", "name": "Tim Ash", "email": "tim@x.edu"}],
+        "students": [{"account": "ben", "name": "Ben Ito", "email": "ben@x.edu", "number": "2"}],
+    }
+)
+PAT, TIM = Entry(7, "Pat Doe", email="pat@x.edu"), Entry(8, "Tim Ash", email="tim@x.edu")
+
+
+def test_a_list_without_roles_leaves_everybody_the_role_they_have() -> None:
+    change = merge(STAFF, [ANN, PAT, TIM])
+    assert change.moves == []
+    assert (change.listed.professors, change.listed.assistants) == (STAFF.professors, STAFF.assistants)
+    assert [(role, person.account) for role, person in change.goes] == [("students", "ben")]
+    # Who teaches and is not in it stays too.
+    assert [role for role, _ in merge(STAFF, [PAT]).goes] == ["students"]
+
+
+def test_a_file_that_states_roles_changes_them_and_lets_go_of_those() -> None:
+    stated = [replace(ANN, role="students"), replace(BEN, role="assistants")]
+    change = merge(STAFF, [*stated, PAT])
+    assert [(role, person.account) for role, person in change.moves] == [("assistants", "ben")]
+    assert [(role, person.account) for role, person in change.goes] == [("assistants", "tim")]
+    assert change.listed.professors == STAFF.professors
+
+
+@pytest.mark.parametrize(
+    ("entries", "role"),
+    [
+        ([PAT, ANN], "students"),
+        ([replace(PAT, role="students")], None),
+        ([replace(PAT, role="assistants"), BEN], None),
+    ],
+)
+def test_the_last_professor_stays(entries: list[Entry], role: Role | None) -> None:
+    for only_add in (True, False):
+        with pytest.raises(CoursehubError, match="would leave the course without a professor; add the next") as caught:
+            merge(STAFF, entries, role=role, only_add=only_add)
+        assert caught.value.exit_code == 2
+    with pytest.raises(CoursehubError, match="would leave the course without a professor"):
+        people.remove(STAFF, "pat")
+    assert [p.account for p in merge(STAFF, [ANN], role="professors").listed.professors] == ["ann"]
 
 
 def test_who_is_listed_twice_is_one_person_in_the_higher_role() -> None:
