@@ -46,8 +46,7 @@ def track(project: Project, name: str, text: str) -> None:
 KEY = KeyPair.generate("x").private
 #: As old OpenSSL wrote keys with a passphrase.
 WITH_HEADERS = (
-    "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,8A\n\n"
-    + KEY.partition("\n")[2]
+    "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,8A\n\n" + KEY.partition("\n")[2]
 )
 
 
