@@ -196,10 +196,8 @@ def _role_of(found: tuple[Role | None, Person] | None) -> Role | None:
 def _with_professor(known: ClassList, listed: ClassList) -> ClassList:
     if known.professors and not listed.professors:
         raise CoursehubError(
-    wanted = _by_person(
-        [(entry, role or entry.role or _role_of(found[entry.line]) or "students") for entry in entries]
-    )
-            "professors'",
+            "this would leave the course without a professor; add the next one first, with "
+            "'coursehub roster add COURSE professors'",
             exit_code=USAGE,
         )
     return listed
