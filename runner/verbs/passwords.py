@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 from runner import course as courses
@@ -24,7 +25,7 @@ def sheet(project: Project, course_id: str, *, as_csv: bool) -> dict[str, Any]:
     with claim(project, course_id, "passwords"):
         passwords = Passwords(project, course_id).ensure(person.account for person in everyone)
     cards = [Card(person.name, person.account, passwords[person.account].clear) for person in everyone]
-    path = project.state / "passwords" / f"{course_id}-sheet.{'csv' if as_csv else 'html'}"
+    path = _handed_out(project, course_id, f"first-passwords.{'csv' if as_csv else 'html'}")
     if as_csv:
         # Excel takes UTF-8 without a mark for Windows-1252.
         write_private(path, "\ufeff" + as_table(cards))
@@ -43,7 +44,7 @@ def reset(project: Project, course_id: str, account: str, steps: Steps) -> dict[
             exit_code=USAGE,
         )
     with claim(project, course_id, "passwords --reset"):
-        path = project.state / "passwords" / f"{course_id}-{account}.txt"
+        path = _handed_out(project, course_id, f"{account}.txt")
         made = Passwords(project, course_id).reset(account)
         write_private(path, f"{account}\n{made.clear}\n")
         applied = False
@@ -52,6 +53,13 @@ def reset(project: Project, course_id: str, account: str, steps: Steps) -> dict[
                 _apply(project, course_id, steps)
                 applied = True
     return {"course": course_id, "account": account, "file": str(path), "applied": applied}
+
+
+def _handed_out(project: Project, course_id: str, name: str) -> Path:
+    """Where a file to hand out goes: in a directory of its course alone, so that no two courses' names meet."""
+    sheets = project.state / "sheets"
+    sheets.mkdir(mode=0o700, exist_ok=True)
+    return sheets / course_id / name
 
 
 def _with_passwords(project: Project, course_id: str) -> courses.Course:

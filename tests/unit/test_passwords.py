@@ -55,6 +55,22 @@ def test_the_sheet_has_a_card_for_each_and_is_nobody_elses(project: Project) -> 
     assert "break-inside: avoid" in page
 
 
+def test_what_is_handed_out_is_no_other_courses(project: Project) -> None:
+    """Ids of courses and accounts have dashes: demo-sheet has a store, a-b + c and a + b-c are two people."""
+    for course, account in (("a", "b-c"), ("a-b", "c"), ("a-sheet", "ann")):
+        project.course_file(course).write_text(COURSE.replace("account: ann", f"account: {account}"))
+    store = Passwords(project, "a-sheet")
+    store.ensure(["ann"])
+    before = store.path.read_bytes()
+    made = [verb.sheet(project, "a", as_csv=True)["file"]]
+    made += [verb.reset(project, course, account, Steps())["file"] for course, account in (("a", "b-c"), ("a-b", "c"))]
+    assert store.path.read_bytes() == before
+    assert len(set(made)) == 3
+    for path in map(Path, made):
+        assert [one.stat().st_mode & 0o777 for one in (path, path.parent, path.parent.parent)] == [0o600, 0o700, 0o700]
+        assert path.parent.parent == project.state / "sheets"
+
+
 def test_the_table_is_no_formula(project: Project) -> None:
     made = verb.sheet(project, "phys", as_csv=True)
     rows = list(csv.DictReader(io.StringIO(Path(made["file"]).read_text(encoding="utf-8-sig"), newline="")))
