@@ -11,6 +11,7 @@ import io
 import re
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,11 @@ _ROLE_WORDS: tuple[tuple[str, Role], ...] = (
 _ROLE_ALONE: dict[str, Role] = {"ta": "assistants", "tas": "assistants"}
 #: Values of a state column that say: not in the class any more.
 _ABSENT = frozenset({"no", "suspended", "inactive", "notcurrent", "deleted", "completed", "concluded"})
+#: What a spreadsheet's reading raises for one that is damaged.
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, SyntaxError, EOFError, OSError),
+    *(LookupError, ValueError, TypeError, AttributeError, NotImplementedError),
+)
 _EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+")
 
 
@@ -218,7 +224,7 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=known)
 
 
-def _spreadsheet(content: bytes, shown: str) -> Iterator[tuple[int, list[str]]]:
+def _spreadsheet(content: bytes, shown: str) -> list[tuple[int, list[str]]]:
     # Every verb starts through here, and only this one needs it: a fifth of a second.
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
@@ -229,16 +235,16 @@ def _spreadsheet(content: bytes, shown: str) -> Iterator[tuple[int, list[str]]]:
             if sum(part.file_size for part in archive.infolist()) > 10 * MAX_BYTES:
                 raise _refused(shown, "unpacks to more than any class list", "save it as CSV")
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, OSError) as error:
+        # Damage shows only where it is read: a sheet cut off is a SyntaxError of its XML.
+        for sheet in book.worksheets:
+            rows = [
+                (number, [clean(_cell(value)) for value in row])
+                for number, row in enumerate(sheet.iter_rows(values_only=True, max_row=MAX_LINES + _HEAD_ROWS), 1)
+            ]
+            if any(_tells_people_apart(_columns(_normal(row))) for _, row in rows[:_HEAD_ROWS]):
+                return rows
+    except (*_DAMAGED, InvalidFileException) as error:
         raise _refused(shown, "is no Excel file, or a damaged one", "save it as CSV and give that") from error
-    for sheet in book.worksheets:
-        rows = [
-            (number, [clean(_cell(value)) for value in row])
-            for number, row in enumerate(sheet.iter_rows(values_only=True, max_row=MAX_LINES + _HEAD_ROWS), 1)
-        ]
-        if any(_tells_people_apart(_columns(_normal(row))) for _, row in rows[:_HEAD_ROWS]):
-            yield from rows
-            return
     raise _refused(shown, f"has no sheet with column names such as {_WANTED}", "export the list again")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import openpyxl
@@ -223,13 +225,37 @@ def test_no_file_and_a_directory(tmp_path: Path) -> None:
 def test_a_spreadsheet_without_names_and_a_bomb(tmp_path: Path) -> None:
     with pytest.raises(CoursehubError, match="has no sheet with column names"):
         read(tmp_path, spreadsheet([["Lab 1"], [3]]), "list.xlsx")
-    import zipfile
-
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/worksheets/sheet1.xml", bytes(classlist.MAX_BYTES * 10 + 1))
     with pytest.raises(CoursehubError, match="unpacks to more"):
         read(tmp_path, bomb.getvalue(), "list.xlsx")
+
+
+def test_a_damaged_spreadsheet_is_one_line(tmp_path: Path) -> None:
+    whole = spreadsheet([["name", "email"], *(["Ann Lee", f"ann{n}@x.edu"] for n in range(50))])
+    for part, damage in (
+        ("xl/worksheets/sheet1.xml", lambda text: text[: len(text) // 2]),
+        ("xl/worksheets/sheet1.xml", lambda text: text.replace(b'r="A3"', b'r="?3"')),
+        ("xl/worksheets/sheet1.xml", lambda _: b""),
+        ("xl/workbook.xml", lambda text: text[:-20]),
+    ):
+        with pytest.raises(CoursehubError, match="is no Excel file, or a damaged one; save it as CSV") as caught:
+            read(tmp_path, _with(whole, part, damage), "list.xlsx")
+        assert caught.value.exit_code == 2
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        start = archive.getinfo("xl/worksheets/sheet1.xml").header_offset + 80
+    with pytest.raises(CoursehubError, match="is no Excel file, or a damaged one; save it as CSV"):
+        read(tmp_path, whole[:start] + bytes(40) + whole[start + 40 :], "list.xlsx")
+
+
+def _with(whole: bytes, part: str, damage: Callable[[bytes], bytes]) -> bytes:
+    """The spreadsheet with one of its parts damaged."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, damage(old.read(name)) if name == part else old.read(name))
+    return made.getvalue()
 
 
 def test_too_big_a_file_is_not_read(tmp_path: Path) -> None:
