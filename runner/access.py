@@ -53,6 +53,10 @@ systemctl reload ssh
 """
 
 
+class HostKeyRefused(CoursehubError):
+    """The server shows another host key than the one that is known: nothing was sent."""
+
+
 @dataclass(frozen=True)
 class KeyPair:
     """An ed25519 key in OpenSSH's formats: the private one as PEM text, the public one as one line."""
@@ -284,7 +288,7 @@ def is_silence(stderr: str) -> bool:
 def ssh_error(course_id: str, ip: str, stderr: str) -> CoursehubError:
     """One line for what OpenSSH said."""
     if is_host_key_refusal(stderr):
-        return CoursehubError(
+        return HostKeyRefused(
             f"{course_id}: the server at {ip} shows another host key than the one we know: it is not our server, or "
             f"somebody stands in between. Nothing was sent. If you rebuilt it yourself: 'coursehub down {course_id}', "
             "then up"

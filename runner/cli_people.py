@@ -268,7 +268,12 @@ def _passwords(project: Callable[[], Project]) -> click.Command:
         from runner.verbs import passwords as verb
 
         if reset is not None:
-            document = verb.reset(project(), course, reset, Steps())
+            try:
+                document = verb.reset(project(), course, reset, Steps())
+            except CoursehubError as failure:
+                if failure.document and not as_json:
+                    _emit(failure.document, as_json, verb.reset_lines(failure.document))
+                raise
             _emit(document, as_json, verb.reset_lines(document))
             return
         document = verb.sheet(project(), course, as_csv=as_csv)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
 from runner import course as courses
 from runner import saltssh
-from runner.access import Access
+from runner.access import Access, HostKeyRefused
 from runner.claim import claim
 from runner.console import Steps
 from runner.errors import USAGE, CoursehubError
 from runner.passwords import Card, Passwords, as_page, as_table
 from runner.people import people_of
 from runner.project import Project, write_private
-from runner.verbs.session import connect
+from runner.verbs.session import reach
 
 
 def sheet(project: Project, course_id: str, *, as_csv: bool) -> dict[str, Any]:
@@ -35,7 +34,11 @@ def sheet(project: Project, course_id: str, *, as_csv: bool) -> dict[str, Any]:
 
 
 def reset(project: Project, course_id: str, account: str, steps: Steps) -> dict[str, Any]:
-    """Make a new password for one person; on the server at once if there is one that runs, else at the next apply."""
+    """Make a new password for one person; on the server at once if there is one that runs, else at the next apply.
+
+    ``why`` in the document says what kept it from the server. Raises CoursehubError, with the document, for what no
+    later apply mends by itself: a wrong command line or pillar (2), a secret in git (2), a stranger's host key.
+    """
     course = _with_passwords(project, course_id)
     people = {person.account: person for person in people_of(project, course_id, course).everyone()}
     if account not in people:
@@ -47,12 +50,24 @@ def reset(project: Project, course_id: str, account: str, steps: Steps) -> dict[
         path = _handed_out(project, course_id, f"{account}.txt")
         made = Passwords(project, course_id).reset(account)
         write_private(path, f"{account}\n{made.clear}\n")
-        applied = False
+        document: dict[str, Any] = {
+            "course": course_id,
+            "account": account,
+            "file": str(path),
+            "applied": False,
+            "why": None,
+        }
         if Access(project, course_id).server():
-            with contextlib.suppress(CoursehubError), steps.step("reset", f"new password for {account}"):
-                _apply(project, course_id, steps)
-                applied = True
-    return {"course": course_id, "account": account, "file": str(path), "applied": applied}
+            try:
+                with steps.step("reset", f"new password for {account}"):
+                    _apply(project, course_id, steps)
+                document["applied"] = True
+            except CoursehubError as error:
+                document["why"] = str(error)
+                if error.exit_code == USAGE or isinstance(error, HostKeyRefused):
+                    error.document = document
+                    raise
+    return document
 
 
 def _handed_out(project: Project, course_id: str, name: str) -> Path:
@@ -75,7 +90,7 @@ def _with_passwords(project: Project, course_id: str) -> courses.Course:
 
 
 def _apply(project: Project, course_id: str, steps: Steps) -> None:
-    session = connect(project, course_id, steps.say)
+    session = reach(project, course_id, steps.say)
     ip = str(session.server().ip)
     session.write_pillar(ip)
     report = saltssh.highstate(project, course_id, ip=ip, sls=["accounts"])
@@ -87,4 +102,5 @@ def reset_lines(document: dict[str, Any]) -> list[str]:
     """Where the new password is, and from when it counts; the password itself stays off the screen."""
     course = document["course"]
     when = "it counts from now on" if document["applied"] else f"it counts from the next 'coursehub apply {course}' on"
-    return [f"{course}: the new password of {document['account']} is in {document['file']}; {when}"]
+    why = f" ({document['why']})" if document["why"] else ""
+    return [f"{course}: the new password of {document['account']} is in {document['file']}; {when}{why}"]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import html
 import io
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from runner.access import Access, HostKeyRefused, KeyPair, ssh_error
 from runner.claim import claim
+from runner.cloud import Server
 from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.passwords import Card, Passwords, as_page, as_table
@@ -18,6 +21,7 @@ from runner.verbs import passwords as verb
 
 pytestmark = pytest.mark.unit
 
+SERVER = Server(7, "phys1.example.edu", "192.0.2.7", "s-1vcpu-1gb", "debian-13-x64", "fra1", "active")
 COURSE = """\
 #!yaml
 course:
@@ -99,6 +103,37 @@ def test_a_reset_keeps_everybody_elses_and_stays_off_the_screen(project: Project
     assert after["ann"].clear not in line
     assert Path(done["file"]).read_text() == f"ann\n{after['ann'].clear}\n"
     assert Path(done["file"]).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_reset_that_reached_no_server_says_why(project: Project) -> None:
+    Access(project, "phys").remember(SERVER)
+    done = verb.reset(project, "phys", "ann", Steps())
+    assert (done["applied"], done["why"]) == (False, "phys has no server; run 'coursehub up phys'")
+    assert "run 'coursehub up phys'" in verb.reset_lines(done)[0]
+
+
+def test_a_reset_does_not_pass_over_a_secret_in_git(project: Project) -> None:
+    project.course_file("phys").write_text(COURSE + "  cloud: digitalocean\n")
+    Access(project, "phys").remember(SERVER)
+    (project.root / "id").write_text(KeyPair.generate("x").private)
+    for arguments in (("init", "-q"), ("add", "id")):
+        subprocess.run(["git", *arguments], cwd=project.root, check=True)
+    with pytest.raises(CoursehubError, match="id:1: a private key in clear") as caught:
+        verb.reset(project, "phys", "ann", Steps())
+    assert caught.value.exit_code == 2
+    assert Path(caught.value.document["file"]).exists()
+
+
+def test_a_reset_does_not_pass_over_another_host_key(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    Access(project, "phys").remember(SERVER)
+
+    def refused(*_: object) -> None:
+        raise ssh_error("phys", "192.0.2.7", "Host key verification failed.")
+
+    monkeypatch.setattr(verb, "_apply", refused)
+    with pytest.raises(HostKeyRefused, match="shows another host key") as caught:
+        verb.reset(project, "phys", "ann", Steps())
+    assert not caught.value.document["applied"]
 
 
 def test_a_reset_of_nobody_and_beside_another_verb(project: Project) -> None:
