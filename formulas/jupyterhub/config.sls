@@ -82,6 +82,13 @@ jupyterhub-signin:
     - show_changes: False
     - require:
       - file: {{ state }}
+{%- else %}
+
+# Of a kind of sign-in that was left; only once the configuration asks for it no more.
+{{ state }}/oauth_client_secret:
+  file.absent:
+    - require:
+      - file: /etc/jupyterhub/jupyterhub_config.py
 {%- endif %}
 
 # check_cmd: a configuration with which the hub would not start never replaces one with which it runs.
