@@ -16,8 +16,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep", action="store_true", help="leave the machines of failed tests, and say how to get in")
 
 
-# pytest-xdist reads the groups in a hook of the same name.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs machines where there can be none, with one line of reason; CI must not skip."""
     wants_machine = [
@@ -25,7 +23,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ]
     if not wants_machine:
         return
-    _share_servers(wants_machine)
     from runner import local
 
     reason = local.why_unavailable()
@@ -35,20 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"CI must run the machine tests, and cannot: {reason}")
     for item in wants_machine:
         item.add_marker(pytest.mark.skip(reason=reason))
-
-
-def _share_servers(items: list[pytest.Item]) -> None:
-    """Files whose tests share a server stay in one process when pytest-xdist runs several; it is made but once."""
-    hub_files = {item.path for item in items if {"hub", "hub12"} & set(getattr(item, "fixturenames", ()))}
-    for item in items:
-        if item.path in hub_files:
-            group = "hub"
-        elif item.get_closest_marker("kitchen"):
-            group = "kitchen"
-        else:
-            # test_faults, test_faults_midway, test_faults_waiting: one story that goes on beside all of them.
-            group = "_".join(item.path.stem.split("_")[:2])
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,12 @@ from runner.project import Project
 from tests.kitchen.wrapper.__main__ import ROOT
 
 # The suites are at work meanwhile.
-pytestmark = [pytest.mark.kitchen, pytest.mark.timeout(900), pytest.mark.usefixtures("runs")]
+pytestmark = [
+    pytest.mark.kitchen,
+    pytest.mark.xdist_group("kitchen"),
+    pytest.mark.timeout(900),
+    pytest.mark.usefixtures("runs"),
+]
 
 INSTANCE = "accounts-debian-12"
 

@@ -12,7 +12,12 @@ from tests.support.machine import Machine, course, fresh_server, one_line
 from tests.support.sandbox import Sandbox
 from tests.support.traces import traces_of
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200), pytest.mark.usefixtures("held_in_background")]
+pytestmark = [
+    pytest.mark.machine,
+    pytest.mark.xdist_group("faults"),
+    pytest.mark.timeout(1200),
+    pytest.mark.usefixtures("held_in_background"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,12 @@ from tests.support.machine import Machine, fresh_server, one_line
 from tests.support.mirror import Fault, broken_mirror
 from tests.support.sandbox import Sandbox
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(600), pytest.mark.usefixtures("held_in_background")]
+pytestmark = [
+    pytest.mark.machine,
+    pytest.mark.xdist_group("faults"),
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("held_in_background"),
+]
 
 #: Gives the points at which the machine dies; printed, so that a run can be repeated.
 SEED = int(os.environ.get("COURSEHUB_SEED", str(random.SystemRandom().randrange(10**6))))
