@@ -81,7 +81,14 @@ def people_of(project: Project, course_id: str, course: Course) -> People:
         raise CoursehubError(
             f"{shown} has no professor yet; add one with 'coursehub roster add {course_id} professors'", exit_code=USAGE
         )
-    return People(**{role: listed.role(role) for role in ROLES})
+    try:
+        return People(**{role: listed.role(role) for role in ROLES})
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise CoursehubError(
+            f"{shown}: {said}; take the last good version from git, or remove it and import the class list again",
+            exit_code=USAGE,
+        ) from error
 
 
 def read(project: Project, course_id: str) -> ClassList:

@@ -12,9 +12,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 
 class Facts(BaseModel):
-    """Nothing unknown, nothing changed after reading. The text below a key is its description in the schema."""
+    """Nothing unknown, nothing changed after reading. The text below a key is its description in the schema.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    An error quotes no value: it may be somebody's name.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
 
 def text_like(pattern: str, wanted: str) -> tuple[AfterValidator, WithJsonSchema]:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from runner import people
 from runner.classlist import Entry
+from runner.course import Course
 from runner.course.people import RESERVED, Account, People
 from runner.errors import CoursehubError
 from runner.people import ClassList, Role, assign, merge
@@ -318,8 +319,6 @@ def test_the_list_is_encrypted_and_read_again(project: Project) -> None:
 
 
 def test_a_list_without_a_professor_is_told_before_a_server_is_touched(project: Project) -> None:
-    from runner.course import Course
-
     course = Course.model_validate({"title": "P", "domain": "p.x.edu", "contact": "p@x.edu"})
     people.write(project, "phys", merge(ClassList(), [ANN]).listed)
     with pytest.raises(CoursehubError, match="coursehub roster add phys professors"):
@@ -340,6 +339,22 @@ def test_what_is_no_class_list_is_one_line_without_names(project: Project) -> No
         with pytest.raises(CoursehubError, match="does not hold a class list") as caught:
             people.read(project, "phys")
         assert "Ann" not in str(caught.value)
+
+
+def test_an_account_that_two_have_is_one_line_without_names(project: Project) -> None:
+    course = Course.model_validate({"title": "P", "domain": "p.x.edu", "contact": "p@x.edu"})
+    twice = {"account": "ann", "name": "Ann Lee"}
+    people.write(project, "phys", ClassList.model_validate({"professors": [twice], "students": [twice]}))
+    with pytest.raises(CoursehubError, match=r"secrets/phys-people.sls: the account ann is given twice; ") as caught:
+        people.people_of(project, "phys", course)
+    assert caught.value.exit_code == 2
+    assert "Ann" not in f"{caught.value}{caught.value.__cause__}"
+
+
+def test_no_error_of_ours_quotes_a_name() -> None:
+    with pytest.raises(ValidationError) as caught:
+        ClassList.model_validate({"students": [{"account": "ROOT", "name": "Ann Lee"}, "Ann Lee"], "x": "Ann Lee"})
+    assert "Ann" not in f"{caught.value} {caught.value!r}"
 
 
 def test_500_people_are_kept_and_known_again(project: Project) -> None:
