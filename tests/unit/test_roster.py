@@ -77,3 +77,16 @@ def test_people_that_cannot_be_cut_out_stay(project: Project, text: str) -> None
     assert caught.value.exit_code == USAGE
     assert path.read_text() == text
     assert not project.people_file("chem").exists()
+
+
+def test_after_the_move_a_class_list_of_the_lms_keeps_whom_it_knows(project: Project, tmp_path: Path) -> None:
+    """The README's steps: what ``new`` wrote has accounts and names alone, and no export states roles."""
+    project.course_file("chem").write_text(COURSE + f"  people:\n    professors: [{ONE}]\n    students: [{PAT}]\n")
+    export = tmp_path / "list.csv"
+    export.write_text("Username,Last Name,First Name,Email\npdoe,Doe,Pat,pdoe@x.edu\nlate,Late,A,late@x.edu\n")
+    with pytest.raises(CoursehubError, match="move them into an encrypted"):
+        roster.import_(project, "chem", export, lambda _: True)
+    roster.encrypt(project, "chem")
+    change = roster.import_(project, "chem", export, lambda _: True)
+    assert ([one["account"] for one in change["comes"]], change["goes"], change["stays"]) == (["late"], [], 2)
+    assert not roster.import_(project, "chem", export, lambda _: True)["written"]
