@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,36 @@ from tests.support.sandbox import Sandbox
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep", action="store_true", help="leave the machines of failed tests, and say how to get in")
+
+
+#: Files by the beginning of their path, and the costly thing that their tests share. The first that fits counts.
+TOGETHER = {
+    "tests/kitchen/": "kitchen",
+    # One story goes on beside all of them.
+    "tests/machine/test_faults": "faults",
+    "tests/machine/test_local_cloud": "local cloud",
+    "tests/machine/test_signin": "sign-in",
+    "tests/machine/": "hub",
+    "tests/browser/": "hub",
+    "tests/unit/test_local_server": "servers",
+    "tests/unit/test_verbs_on_a_server": "school",
+    "tests/unit/test_jupyterhub": "jupyterhub",
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Side by side, but what is shared is made once: by the one process that gets all tests that share it, in order.
+
+    xdist's own marks for this (``xdist_group``) have no effect with pytest 9.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByWhatIsShared(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((name for path, name in TOGETHER.items() if nodeid.startswith(path)), nodeid)
+
+    return ByWhatIsShared(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

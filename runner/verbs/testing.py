@@ -20,8 +20,8 @@ SUITES = ("lint", "unit", "render", "kitchen", "machine", "browser")
 #: skipped; CI is root.
 COVERAGE = 90
 #: For suites whose tests share nothing: two processes take half the time of one on two cores (80 s for 169, unit).
-# Modules that share one costly server mark themselves as a group, which one process keeps, in order.
-_SIDE_BY_SIDE = ("-n", "2", "--dist", "loadgroup")
+#: tests/conftest.py keeps in one process what shares a server.
+_SIDE_BY_SIDE = ("-n", "2")
 #: Programs that suites call, by the Debian package that carries them.
 _PACKAGES = {
     "lint": {"shellcheck": "shellcheck"},

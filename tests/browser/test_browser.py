@@ -20,7 +20,7 @@ from runner.passwords import Passwords
 from tests.browser.conftest import shoot
 from tests.support.hub import Hub
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("hub"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 STUDENT, PROFESSOR = "gkim", "rivera"
 UPLOAD = 20 * 1024 * 1024

@@ -17,7 +17,6 @@ from tests.kitchen.wrapper.__main__ import ROOT
 # The suites are at work meanwhile.
 pytestmark = [
     pytest.mark.kitchen,
-    pytest.mark.xdist_group("kitchen"),
     pytest.mark.timeout(900),
     pytest.mark.usefixtures("runs"),
 ]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.kitchen.side_by_side import CASES, Case
 
-pytestmark = [pytest.mark.kitchen, pytest.mark.xdist_group("kitchen"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.kitchen, pytest.mark.timeout(1800)]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

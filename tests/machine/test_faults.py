@@ -14,7 +14,6 @@ from tests.support.traces import traces_of
 
 pytestmark = [
     pytest.mark.machine,
-    pytest.mark.xdist_group("faults"),
     pytest.mark.timeout(1200),
     pytest.mark.usefixtures("held_in_background"),
 ]

@@ -27,7 +27,6 @@ from tests.support.sandbox import Sandbox
 
 pytestmark = [
     pytest.mark.machine,
-    pytest.mark.xdist_group("faults"),
     pytest.mark.timeout(600),
     pytest.mark.usefixtures("held_in_background"),
 ]

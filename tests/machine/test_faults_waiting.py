@@ -9,7 +9,7 @@ import pytest
 from tests.machine.conftest import Held
 from tests.support.machine import one_line
 
-pytestmark = [pytest.mark.machine, pytest.mark.xdist_group("faults"), pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200)]
 
 
 def test_a_second_runner_hears_of_the_first(held: Held) -> None:

@@ -15,7 +15,7 @@ import requests
 from runner.hubclient import HubClient, HubFailure
 from tests.support.hub import Hub
 
-pytestmark = [pytest.mark.machine, pytest.mark.xdist_group("hub"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 
 STUDENT, OTHER, PROFESSOR = "abello", "bcarter", "rivera"
 

@@ -24,7 +24,7 @@ from runner.local import cgroups
 from runner.local.identity import Identity
 from tests.support.traces import host_objects
 
-pytestmark = [pytest.mark.machine, pytest.mark.xdist_group("local-cloud"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(300)]
 
 UP_SECONDS = 10.0
 

@@ -10,7 +10,7 @@ import pytest
 from runner.hubclient import HubClient
 from tests.support.hub import Hub
 
-pytestmark = [pytest.mark.machine, pytest.mark.xdist_group("hub"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 
 STUDENT = "abello"
 #: One pixel.

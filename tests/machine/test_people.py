@@ -24,7 +24,7 @@ from runner.project import write_private
 from tests.machine.test_hub import STUDENT, hub_answers, until
 from tests.support.hub import Hub
 
-pytestmark = [pytest.mark.machine, pytest.mark.xdist_group("hub"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 
 
 def may_sign_in(hub: Hub, account: str, password: str) -> bool:

@@ -36,7 +36,7 @@ from tests.support.hub import Hub
 from tests.support.lti import Platform, new_key, submit
 from tests.support.oidc import Provider
 
-pytestmark = [pytest.mark.machine, pytest.mark.xdist_group("signin"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 
 COLLEGE = "college.edu"
 TENANT = "11111111-2222-3333-4444-555555555555"

@@ -10,7 +10,7 @@ import pytest
 from tests.support.hub import Hub
 from tests.support.sandbox import REPO, Sandbox
 
-pytestmark = [pytest.mark.machine, pytest.mark.xdist_group("hub"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 
 #: What makes up a server, besides what a class does on it.
 PACKAGES = "dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\\n'"

@@ -29,7 +29,7 @@ from tests.support.root import eventually, need_root
 from tests.support.traces import traces_of
 
 need_root()
-pytestmark = [pytest.mark.unit, pytest.mark.xdist_group("local-server"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.unit, pytest.mark.timeout(120)]
 
 REPO = Path(__file__).resolve().parents[2]
 ORDER = {"name": "hub", "size": "s-1vcpu-1gb", "image": "debian-13-x64", "region": "nyc3"}

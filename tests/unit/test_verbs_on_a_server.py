@@ -34,7 +34,7 @@ from tests.support.root import eventually, need_root
 from tests.support.stand_in_hub import Hub, serve
 
 need_root()
-pytestmark = [pytest.mark.unit, pytest.mark.xdist_group("verbs"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.unit, pytest.mark.timeout(300)]
 
 REPO = Path(__file__).resolve().parents[2]
 STATES = """
