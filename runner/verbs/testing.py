@@ -19,8 +19,8 @@ SUITES = ("lint", "unit", "render", "kitchen", "machine", "browser")
 #: Lines of runner/ that the unit suite must reach, in per cent. Not measured where its tests that need root are
 #: skipped; CI is root.
 COVERAGE = 90
-#: For suites whose tests share nothing: two processes take half the time of one on two cores (80 s for 169, unit).
-#: tests/conftest.py keeps in one process what shares a server.
+#: Two processes take half the time of one on two cores (80 s for 169, unit); tests/conftest.py keeps together what
+#: shares a server.
 _SIDE_BY_SIDE = ("-n", "2")
 #: Programs that suites call, by the Debian package that carries them.
 _PACKAGES = {

@@ -9,11 +9,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import digitalocean
 import pytest
@@ -22,22 +21,12 @@ from dnslib import DNSRecord
 from runner import local
 from runner.local import cgroups
 from runner.local.identity import Identity
+from tests.support.root import eventually
 from tests.support.traces import host_objects
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(300)]
 
 UP_SECONDS = 10.0
-
-
-def eventually(what: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """What a call returns once that is true; fails when it is not within the time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        got = what()
-        if got or time.monotonic() > deadline:
-            assert got
-            return got
-        time.sleep(0.1)
 
 
 def only_of(cloud: Cloud, objects: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -216,7 +205,7 @@ def test_it_comes_back(cloud: Cloud, droplet: digitalocean.Droplet, way: str) ->
         assert droplet.reboot(return_dict=False).wait(update_every_seconds=0.2)
     else:
         assert droplet.power_cycle(return_dict=False).wait(update_every_seconds=0.2)
-    after = eventually(lambda: (now := cloud.boot_id(droplet)) != before and now)
+    after = eventually(lambda: (now := cloud.boot_id(droplet)) != before and now, 30)
     assert after
     assert cloud.ssh(droplet, "cat /root/kept; systemctl is-system-running --wait").split() == ["kept", "running"]
     # A boot is not a first boot: same keys (ssh has checked the host's), same seed not run again.
@@ -248,7 +237,8 @@ def test_off_is_off_and_a_resize_counts(cloud: Cloud) -> None:
                 for name in names
                 if str(made.id) in name and cloud.identity.key in name
             ]
-        )
+        ),
+        30,
     )
 
 
@@ -282,7 +272,7 @@ def test_a_server_that_is_killed_leaves_its_machines_and_the_next_one_adopts_the
     made.load()
     assert made.status == "active"
     os.kill(nspawn, signal.SIGKILL)
-    assert eventually(lambda: (now := cloud.boot_id(made)) != before and now)
+    assert eventually(lambda: (now := cloud.boot_id(made)) != before and now, 30)
     made.destroy()
 
 
@@ -367,10 +357,10 @@ def test_a_machine_without_an_overlay_is_a_copy(cloud: Cloud, monkeypatch: pytes
     spec = machine.MachineSpec(1, 250, "copy", "debian-13-x64", cgroups.Limits(1024**3, 1), "", ())
     try:
         backend.start(spec)
-        eventually(lambda: backend.ready(spec))
+        eventually(lambda: backend.ready(spec), 30)
         backend.stop(spec, graceful=False)
         backend.start(spec)
-        eventually(lambda: backend.ready(spec))
+        eventually(lambda: backend.ready(spec), 30)
     finally:
         backend.destroy(spec)
     assert not (cloud.identity.data / "machines/1").exists()

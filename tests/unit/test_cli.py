@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from runner.local.store import Droplet, Store
 from runner.project import Project
 from runner.verbs.session import Session
 from tests.support.local_api import TOKEN, Api, served
+from tests.support.typed import Ended, typed
 
 pytestmark = pytest.mark.unit
 
@@ -59,35 +59,10 @@ def api(tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> It
         yield running
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a verb ended: ``line`` is the last that a person saw."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def line(self) -> str:
-        return self.err.strip().splitlines()[-1] if self.err.strip() else ""
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture
 def coursehub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     def run(*arguments: str) -> Ended:
-        monkeypatch.setattr("sys.argv", ["coursehub", *arguments])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Ended(code, captured.out, captured.err)
+        return typed(monkeypatch, capsys, *arguments)
 
     return run
 

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,10 @@ import jsonschema
 import pytest
 import yaml
 
-from runner import cli, course
+from runner import course
 from runner.course import schema
 from runner.project import Project
+from tests.support.typed import Ended, typed
 
 pytestmark = pytest.mark.unit
 
@@ -32,17 +32,6 @@ ANSWERS = {
     "--contact": "prof@example.edu",
     "--professor": "Zoë D'Arcy-O'Neill",
 }
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
 
 
 @pytest.fixture
@@ -63,17 +52,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 @pytest.fixture
 def coursehub(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     def run(*arguments: str) -> Ended:
-        monkeypatch.setattr("sys.argv", ["coursehub", *arguments])
         monkeypatch.setattr("sys.stdin", io.StringIO())
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
+        ended = typed(monkeypatch, capsys, *arguments)
         assert not (project.root / ".coursehub").exists(), "nothing is kept, so nobody needs to be root"
-        return Ended(code, captured.out, captured.err)
+        return ended
 
     return run
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from runner import cli, local
 from runner import course as courses
+from runner import local
 from runner.cloud import Cloud
 from runner.errors import CoursehubError
 from runner.pillar import runtime_file
@@ -21,6 +20,7 @@ from runner.secrets import Secrets
 from runner.vault import Vault
 from runner.verbs import secrets as verb
 from runner.verbs.session import Session
+from tests.support.typed import Ended, typed
 
 pytestmark = pytest.mark.unit
 
@@ -32,17 +32,6 @@ course:
   contact: prof@example.edu
 """
 PEOPLE = "  people:\n    professors: [{account: curie, name: M C}]\n"
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def line(self) -> str:
-        return self.err.strip().splitlines()[-1] if self.err.strip() else ""
 
 
 @pytest.fixture
@@ -61,17 +50,10 @@ def coursehub(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     del project
 
     def run(*arguments: str, given: str | io.TextIOWrapper = "") -> Ended:
-        monkeypatch.setattr("sys.argv", ["coursehub", *arguments])
         monkeypatch.setattr("sys.stdin", io.StringIO(given) if isinstance(given, str) else given)
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        assert "an error of coursehub's own" not in captured.err
-        return Ended(code, captured.out, captured.err)
+        ended = typed(monkeypatch, capsys, *arguments)
+        assert "an error of coursehub's own" not in ended.err
+        return ended
 
     return run
 

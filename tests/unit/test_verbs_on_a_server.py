@@ -5,7 +5,6 @@ Only the machine is made up: its sshd runs in namespaces of this host, and its s
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,13 +13,12 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests.adapters
 
 import runner.access
-from runner import cli, saltssh
+from runner import saltssh
 from runner.access import Access, KeyPair
 from runner.errors import CoursehubError
 from runner.passwords import Passwords
@@ -32,6 +30,7 @@ from tests.support.local_api import TOKEN, Api, served
 from tests.support.names import Names
 from tests.support.root import eventually, need_root
 from tests.support.stand_in_hub import Hub, serve
+from tests.support.typed import Ended, typed
 
 need_root()
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(300)]
@@ -59,23 +58,6 @@ unit-needs-it:
     - require:
       - cmd: unit-broken
 """
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a verb ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def line(self) -> str:
-        return self.err.strip().splitlines()[-1] if self.err.strip() else ""
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass
@@ -150,16 +132,7 @@ def coursehub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     """A verb as typed."""
 
     def run(*arguments: str) -> Ended:
-        capsys.readouterr()
-        monkeypatch.setattr("sys.argv", ["coursehub", *arguments])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Ended(code, captured.out, captured.err)
+        return typed(monkeypatch, capsys, *arguments)
 
     return run
 
