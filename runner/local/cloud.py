@@ -87,6 +87,7 @@ class Cloud:
             name=droplet.name,
             image=droplet.image,
             limits=Limits(memory=size.memory * 1024**2, vcpus=size.vcpus),
+            disk=droplet.disk,
             user_data=droplet.user_data,
             public_keys=tuple(droplet.public_keys),
         )

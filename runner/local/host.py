@@ -31,6 +31,7 @@ PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "nft": "nftables",
     "ip": "iproute2",
+    "mkfs.ext4": "e2fsprogs",
     "pebble": "pebble",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }

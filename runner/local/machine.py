@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from runner.local import cgroups, network
+from runner.local import cgroups, disk, network
 from runner.local.cgroups import Limits
 from runner.local.host import ProcessId, run, write_atomic
 from runner.local.identity import Identity, Subnet
@@ -44,6 +44,8 @@ class MachineSpec:
     name: str
     image: str
     limits: Limits
+    disk: int
+    """Gigabytes."""
     user_data: str
     public_keys: tuple[str, ...]
 
@@ -178,13 +180,16 @@ class NspawnBackend:
         if root.is_mount():
             return
         base = _base_of(home, spec, self._log)
-        for name in ("upper", "work", "root"):
-            (home / name).mkdir(parents=True, exist_ok=True)
         home.chmod(0o700)
+        files = disk.ensure(home, spec.disk)
+        # What an earlier mount left in it is of no use to this one, and the mark of a volatile one would forbid it.
+        _rm(files / "work")
+        for directory in (files / "upper", files / "work", root):
+            directory.mkdir(exist_ok=True)
         # This one becomes the machine's "/", whatever the umask is.
-        (home / "upper").chmod(0o755)
+        (files / "upper").chmod(0o755)
         if not (home / "copied").exists():
-            options = f"lowerdir={base},upperdir={home / 'upper'},workdir={home / 'work'}"
+            options = f"lowerdir={base},upperdir={files / 'upper'},workdir={files / 'work'}"
             if _mount_overlay(options, root):
                 _first_files(root, spec, self._subnet.gateway)
                 return
@@ -267,10 +272,12 @@ def _base_of(home: Path, spec: MachineSpec, log: Callable[[str], None]) -> Path:
 
 
 def _mount_overlay(options: str, root: Path) -> bool:
-    done = subprocess.run(
-        ["mount", "-t", "overlay", "overlay", "-o", options, str(root)], capture_output=True, check=False
+    """Volatile where the kernel knows that (5.10): what a machine syncs is in the host's memory already."""
+    mount = ["mount", "-t", "overlay", "overlay", str(root), "-o"]
+    return any(
+        subprocess.run([*mount, options + more], capture_output=True, check=False).returncode == 0
+        for more in (",volatile", "")
     )
-    return done.returncode == 0
 
 
 def _first_files(root: Path, spec: MachineSpec, name_server: str) -> None:
@@ -317,11 +324,7 @@ def unmount_below(directory: Path) -> None:
 
 
 def remove_files(home: Path) -> None:
-    """Delete a dead machine's files and unmount what is below; safe to repeat.
-
-    What the machine wrote goes first: to unmount its overlay the kernel would write all of it to the disk.
-    """
-    _rm(home / "upper")
+    """Unmount what is below a dead machine's directory and delete it; safe to repeat."""
     unmount_below(home)
     _rm(home)
 

@@ -110,6 +110,7 @@ def _install_python(project: Project) -> None:
             "--python",
             sys.executable,
             "--require-hashes",
+            "--no-deps",
             "-r",
             str(lock),
         ],

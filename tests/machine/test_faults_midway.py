@@ -1,8 +1,8 @@
 """What befalls one server in the middle of its highstates, each fault on top of what the one before left behind.
 
-The machine has a cloud and a disk of its own, so that it can run full, and is made once: it meets a broken mirror and
-a dead name server while it is still empty, dies ten times while it is configured, and as a class's hub it loses the
-Python index, its connection, its power and its room.
+The machine has a cloud of its own and is made once: it meets a broken mirror and a dead name server while it is still
+empty, dies ten times while it is configured, and as a class's hub it loses the Python index, its connection, its power
+and its room.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ import pytest
 
 from runner import local
 from runner.hubclient import HubClient
-from runner.local.identity import Identity
-from tests.support.disk import small_disk
 from tests.support.machine import Machine, fresh_server, one_line
 from tests.support.mirror import Fault, broken_mirror
 from tests.support.sandbox import Sandbox
@@ -39,19 +37,16 @@ STUDENT, OTHER = "abello", "bcarter"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A server that met us and was never configured, on a disk of 8 GB of its own."""
+    """A server that met us and was never configured."""
     sandbox = Sandbox.make(tmp_path_factory.mktemp("midway"))
-    state = sandbox.project.state
-    local.ensure_running(state, print)
-    with small_disk(tmp_path_factory.mktemp("disk") / "disk", Identity.of(state).data / "machines", gigabytes=8):
-        try:
-            # Two tries, not five at growing distances: the tests would do nothing but wait.
-            with (sandbox.root / "pillar" / "site.sls").open("a", encoding="utf-8") as site:
-                site.write("base:\n  apt:\n    retries: 2\n")
-            yield fresh_server(sandbox, "demo")
-        finally:
-            done = sandbox.run("local", "stop")
-            assert done.returncode == 0, done.stderr
+    try:
+        # Two tries, not five at growing distances: the tests would do nothing but wait.
+        with (sandbox.root / "pillar" / "site.sls").open("a", encoding="utf-8") as site:
+            site.write("base:\n  apt:\n    retries: 2\n")
+        yield fresh_server(sandbox, "demo")
+    finally:
+        done = sandbox.run("local", "stop")
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")

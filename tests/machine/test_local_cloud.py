@@ -354,7 +354,7 @@ def test_a_machine_without_an_overlay_is_a_copy(cloud: Cloud, monkeypatch: pytes
     assert subnet
     backend = machine.NspawnBackend(cloud.identity, subnet, print)
     monkeypatch.setattr(machine, "_mount_overlay", lambda *_: False)
-    spec = machine.MachineSpec(1, 250, "copy", "debian-13-x64", cgroups.Limits(1024**3, 1), "", ())
+    spec = machine.MachineSpec(1, 250, "copy", "debian-13-x64", cgroups.Limits(1024**3, 1), 10, "", ())
     try:
         backend.start(spec)
         eventually(lambda: backend.ready(spec), 30)

@@ -20,6 +20,7 @@ def host_objects() -> dict[str, list[str]]:
         "links": sorted(link["ifname"] for link in json.loads("".join(lines("ip", "-json", "link")))),
         "tables": lines("nft", "list", "tables"),
         "mounts": sorted(line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()),
+        "loops": [line.strip() for line in lines("losetup", "--noheadings", "--output", "BACK-FILE")],
         "groups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("**/ch-*")),
         "hosts": Path("/etc/hosts").read_text().splitlines(),
         "processes": sorted(

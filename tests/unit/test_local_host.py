@@ -374,6 +374,7 @@ def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NspawnBackend:
     (base / "var/lib").mkdir(parents=True)
     monkeypatch.setattr(identity, "DATA_ROOT", tmp_path / "data")
     monkeypatch.setattr(machine, "base_image", lambda _slug, _log: base)
+    monkeypatch.setattr(machine.disk, "ensure", lambda home, _gigabytes: home)
     monkeypatch.setattr(machine, "_mount_overlay", lambda _options, _root: False)
     monkeypatch.setattr(machine.network, "disconnect", lambda *_: None)
     monkeypatch.setattr(cgroups, "ROOT", tmp_path / "groups")
@@ -381,7 +382,7 @@ def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NspawnBackend:
     return NspawnBackend(Identity.of(tmp_path), Subnet(ipaddress.IPv4Network("10.101.7.0/24")), print)
 
 
-SPEC = MachineSpec(7, 10, "hub", "debian-13-x64", cgroups.Limits(1, 1), "#cloud-config\n", ())
+SPEC = MachineSpec(7, 10, "hub", "debian-13-x64", cgroups.Limits(1, 1), 10, "#cloud-config\n", ())
 
 
 @pytest.mark.usefixtures("umask_077")
@@ -429,7 +430,7 @@ def test_a_deleted_machines_files_go_in_the_background(backend: NspawnBackend, t
 
 
 def test_meta_data_is_what_cloud_init_reads() -> None:
-    spec = MachineSpec(7, 10, "hub", "debian-13-x64", cgroups.Limits(1, 1), "", ("ssh-ed25519 AAAA teacher",))
+    spec = MachineSpec(7, 10, "hub", "debian-13-x64", cgroups.Limits(1, 1), 10, "", ("ssh-ed25519 AAAA teacher",))
     assert json.loads(meta_data(spec)) == {
         "instance-id": "7",
         "local-hostname": "hub",

@@ -29,7 +29,7 @@ need_root()
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(120)]
 
 SPEC = MachineSpec(
-    7, 10, "hub", "debian-12-x64", Limits(64 * 1024**2, 1), "#cloud-config\nsecret: 1\n", ("ssh-ed25519 A t",)
+    7, 10, "hub", "debian-12-x64", Limits(64 * 1024**2, 1), 3, "#cloud-config\nsecret: 1\n", ("ssh-ed25519 A t",)
 )
 
 
@@ -196,6 +196,8 @@ def test_where_overlays_cannot_be_stacked_a_machine_is_a_copy(
     try:
         with monkeypatch.context() as patched:
             patched.setattr(identity, "DATA_ROOT", merged)
+            # Nor has it loop devices.
+            patched.setattr(machine.disk, "ensure", lambda home, _gigabytes: home)
             there.backend.start(SPEC)
             assert eventually(there.story) == ["booted as hub"]
             assert (there.home / "copied").exists()
