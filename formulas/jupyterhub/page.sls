@@ -1,9 +1,6 @@
 {%- from 'jupyterhub/map.jinja' import jupyterhub with context %}
 {%- set root = jupyterhub.root %}
 
-include:
-  - jupyterhub.install
-
 /etc/jupyterhub:
   file.directory:
     - mode: '0700'
@@ -22,9 +19,8 @@ include:
     - source: salt://jupyterhub/files/class_page.py
     - mode: '0644'
     - makedirs: True
-    - check_cmd: {{ root }}/hub/current/bin/python -B
-    - require:
-      - uv_env: {{ root }}/hub
+    - check_cmd: python3 -m py_compile
+    - tmp_ext: .py
 
 # The hub reads a template again when it changed.
 jupyterhub-templates:

@@ -75,18 +75,14 @@ def _pytest(project: Project, environment: dict[str, str], suites: Iterable[str]
 
 
 def _measured_units(project: Project, environment: dict[str, str]) -> int:
-    """The unit suite, then how much of runner/ it reached; its exit code, or coverage's where that is too little."""
+    """The unit suite and how much of runner/ it reached; its exit code, pytest-cov's where that is too little."""
     directory = project.state / "coverage"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
     # Programs that tests start, from wherever they do, write beside it.
     environment = {**environment, "COVERAGE_FILE": str(directory / "unit")}
-    # In one process: of two, coverage lost a part.
-    failed = _python(project, environment, "coverage", "run", "-m", "pytest", str(project.root / "tests" / "unit"))
-    _python(project, environment, "coverage", "combine", "--quiet")
-    print(f"coursehub: lines of runner/ that the unit tests reach, at least {COVERAGE} %:", file=sys.stderr)
-    low = _python(project, environment, "coverage", "report", "--skip-covered", f"--fail-under={COVERAGE}")
-    return failed or low
+    report = ("--cov=runner", "--cov-report=term:skip-covered", f"--cov-fail-under={COVERAGE}")
+    return _pytest(project, environment, ["unit"], *_SIDE_BY_SIDE, *report)
 
 
 def _python(project: Project, environment: dict[str, str], *arguments: str) -> int:
