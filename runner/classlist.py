@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 import unicodedata
 import zipfile
@@ -151,7 +152,11 @@ def parse(rows: Sequence[tuple[int, Sequence[str]]], shown: str) -> ClassFile:
     if not any(any(row) for _, row in rows):
         raise _refused(shown, "is empty", "export the list again")
     start, columns, header = _find_header(rows, shown)
-    system = next((name for name, needed in _SYSTEMS if needed <= set(header)), "a table")
+    system = _system(header) or "a table"
+    if system == "Canvas" and "login" in columns and "sisuserid" not in header:
+        # Canvas' own ID is no number of the college. An assistant's export has no other, and would make each student
+        # somebody else than the professor's export does.
+        columns.pop("number", None)
     notes: list[str] = []
     entries = [entry for number, row in rows[start + 1 :] if (entry := _entry(number, row, columns, shown, notes))]
     if len(entries) > MAX_LINES:
@@ -159,6 +164,19 @@ def parse(rows: Sequence[tuple[int, Sequence[str]]], shown: str) -> ClassFile:
     if not entries:
         raise _refused(shown, "has column names and nobody below them", "export the list again, with its people")
     return ClassFile(system, entries, notes)
+
+
+def exported_by(content: bytes) -> str | None:
+    """The system whose export these bytes are, in any encoding or as a spreadsheet; None for all else."""
+    try:
+        _, _, header = _find_header(list(itertools.islice(_rows(content, ""), _HEAD_ROWS)), "")
+    except (CoursehubError, csv.Error):
+        return None
+    return _system(header)
+
+
+def _system(header: Iterable[str]) -> str | None:
+    return next((name for name, needed in _SYSTEMS if needed <= set(header)), None)
 
 
 def _refused(shown: str, what: str, do: str) -> CoursehubError:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from runner import classlist
 from runner.console import fail
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
@@ -33,7 +34,7 @@ _TOKEN = re.compile(r"dop_v1_[0-9a-f]{64}")
 #: The first line of an LMS's export, see runner/classlist.py.
 _CLASS_LIST = re.compile(
     r"\A\W*(OrgDefinedId|Student\W+ID\W.*SIS Login ID|First name\W+(Surname|Last name)\W.*Email address"
-    r"|Last Name\W+First Name\W+Username\W)"
+    r"|Last Name\W+First Name\W+Username\W|Username\W+Last Name\W+First Name\W.*End-of-Line Indicator)"
 )
 _PUBLIC_KEY = re.compile(
     r"\A-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n.*-----END PGP PUBLIC KEY BLOCK-----\s*\Z", re.DOTALL
@@ -72,8 +73,11 @@ def find(project: Project) -> list[Leak]:
         for name in tracked
         if name.startswith(".coursehub/")
     ][:1]
-    for name, text in _contents(project, [*private, *suspects]):
+    binary = _binary(project)
+    for name, content in _contents(project, [*private, *suspects, *binary]):
+        text = content.decode("utf-8", errors="replace")
         found += _of_anywhere(name, text) if name in suspects else []
+        found += _of_binary(name, content) if name in binary else []
         found += _of_secrets(name, text) if name in private else []
     return list(dict.fromkeys(found))
 
@@ -92,9 +96,25 @@ def _of_anywhere(name: str, text: str) -> Iterator[Leak]:
         if match:
             yield Leak(name, text.count("\n", 0, match.start()) + 1, what, _NOW)
     if _CLASS_LIST.search(text[:2000]):
-        yield Leak(
-            name, 1, "a class list in clear", "read it with 'coursehub roster import', then 'git rm --cached' the file"
-        )
+        yield _class_list(name)
+
+
+def _of_binary(name: str, content: bytes) -> Iterator[Leak]:
+    """What git takes for no text: UTF-16, as Blackboard and PowerShell write it, and spreadsheets."""
+    if content.startswith(b"PK\x03\x04"):
+        if classlist.exported_by(content):
+            yield _class_list(name)
+        return
+    try:
+        yield from _of_anywhere(name, classlist.decode(content, name))
+    except CoursehubError:
+        return
+
+
+def _class_list(name: str) -> Leak:
+    return Leak(
+        name, 1, "a class list in clear", "read it with 'coursehub roster import', then 'git rm --cached' the file"
+    )
 
 
 def _of_secrets(name: str, text: str) -> Iterator[Leak]:
@@ -119,27 +139,47 @@ def _encrypted(text: str) -> bool:
     )
 
 
-def _contents(project: Project, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Tracked files as the index has them, by one process."""
-    wanted = list(dict.fromkeys(names))
-    if not wanted:
-        return
-    prefix = (_git(project, "rev-parse", "--show-prefix") or "").strip()
-    done = subprocess.run(
-        [*_COMMAND, "cat-file", "--batch"],
-        cwd=project.root,
-        input="".join(f":{prefix}{name}\n" for name in wanted).encode(),
-        capture_output=True,
-        check=False,
-    )
-    rest = done.stdout
+def _binary(project: Project) -> list[str]:
+    """Tracked files that git takes for no text, but for those that are bigger than what a person exports."""
+    listed = (_git(project, "ls-files", "--eol", "-z") or "").split("\0")
+    names = _askable(line.partition("\t")[2] for line in listed if line.startswith("i/-text "))
+    heads = _cat(project, "--batch-check", names).splitlines()
+    return [
+        name
+        for name, head in zip(names, heads, strict=True)
+        if (blob := _BLOB.fullmatch(head)) and int(blob[1]) <= classlist.MAX_BYTES
+    ]
+
+
+def _contents(project: Project, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Tracked files as the index has them, by one process; what a merge has not settled is not there yet."""
+    wanted = _askable(dict.fromkeys(names))
+    rest = _cat(project, "--batch", wanted)
     for name in wanted:
         head, _, rest = rest.partition(b"\n")
-        if not head.split()[2:]:
-            continue
-        size = int(head.split()[2])
-        yield name, rest[:size].decode("utf-8", errors="replace")
-        rest = rest[size + 1 :]
+        if blob := _BLOB.fullmatch(head):
+            size = int(blob[1])
+            yield name, rest[:size]
+            rest = rest[size + 1 :]
+
+
+_BLOB = re.compile(rb"[0-9a-f]+ blob ([0-9]+)")
+
+
+def _askable(names: Iterable[str]) -> list[str]:
+    # cat-file reads a name a line.
+    return [name for name in names if "\n" not in name]
+
+
+def _cat(project: Project, how: str, names: list[str]) -> bytes:
+    """What git says of each of these files of its index."""
+    if not names:
+        return b""
+    prefix = (_git(project, "rev-parse", "--show-prefix") or "").strip()
+    asked = "".join(f":{prefix}{name}\n" for name in names).encode()
+    return subprocess.run(
+        [*_COMMAND, "cat-file", how], cwd=project.root, input=asked, capture_output=True, check=False
+    ).stdout
 
 
 #: With sudo the checkout is somebody else's, which git refuses to look at unless it is told.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import zipfile
 from collections.abc import Callable
@@ -81,6 +82,74 @@ def test_each_system_in_each_encoding(
     for kind, values in expected.items():
         found_values = [getattr(entry, kind) for entry in found.entries]
         assert found_values == (values if kind in knows else [None, None])
+
+
+#: Whole rows of column names as the systems write them, each with one person; what the columns are known to say.
+EXPORTS = {
+    "Brightspace, grades": (
+        *("Brightspace", "OrgDefinedId,Username,Last Name,First Name,Email,Calculated Final Grade Numerator,"),
+        *("Calculated Final Grade Denominator,End-of-Line Indicator", "#20067930,#zoe.m,Müller,Zoë,z@x.edu,9,10,#"),
+        *("20067930", "zoe.m", "z@x.edu"),
+    ),
+    "Brightspace, user name as key": (
+        *("Brightspace", "Username,Last Name,First Name,Email,", "End-of-Line Indicator"),
+        *("#zoe.m,Müller,Zoë,z@x.edu,#", None, "zoe.m", "z@x.edu"),
+    ),
+    "Canvas, gradebook": (
+        *("Canvas", "Student,ID,SIS User ID,SIS Login ID,Section,Lab 1 (81223),", "Current Score,Final Score"),
+        *('"Müller, Zoë",4711,20067930,zoe.m,ENGR 114-01,9,90,90', "20067930", "zoe.m", None),
+    ),
+    "Canvas, several institutions": (
+        *("Canvas", "Student,ID,SIS User ID,SIS Login ID,Integration ID,Root Account,", "Section,Lab 1 (81223)"),
+        *('"Müller, Zoë",4711,20067930,z@x.edu,,x.instructure.com,ENGR 114-01,9', "20067930", None, "z@x.edu"),
+    ),
+    "Canvas, an assistant's": (
+        *("Canvas", "Student,ID,SIS Login ID,Section,", "Lab 1 (81223)"),
+        *('"Müller, Zoë",4711,zoe.m,ENGR 114-01,9', None, "zoe.m", None),
+    ),
+    "Moodle, grades": (
+        *("Moodle", "First name,Surname,ID number,Institution,Department,Email address,", "Course total (Real),"),
+        *("Last downloaded from this course", "Zoë,Müller,20067930,,,z@x.edu,9,1795000000"),
+        *("20067930", None, "z@x.edu"),
+    ),
+    "Moodle, grades since 4.0": (
+        *("Moodle", '"First name","Last name","ID number","Institution","Department",', '"Email address"'),
+        *("Zoë,Müller,20067930,,,z@x.edu", "20067930", None, "z@x.edu"),
+    ),
+    "Moodle, participants": (
+        *("Moodle", "First name,Last name,Email address,Roles,Groups,", "Last access to course,Status"),
+        *("Zoë,Müller,z@x.edu,Student,,now,Active", None, None, "z@x.edu"),
+    ),
+    "Blackboard, grade center": (
+        *("Blackboard", '"Last Name","First Name","Username","Student ID","Last Access","Availability",'),
+        *('"Total [Total Pts: 10 Score] |1"', '"Müller","Zoë","zoe.m","20067930","2026-10-01 09:00:00","Yes","9"'),
+        *("20067930", "zoe.m", None),
+    ),
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "xlsx"])
+@pytest.mark.parametrize("name", EXPORTS)
+def test_their_real_column_names_in_each_encoding_and_as_a_spreadsheet(
+    tmp_path: Path, name: str, encoding: str
+) -> None:
+    system, *header, row, number, login, email = EXPORTS[name]
+    text = f"{''.join(str(part) for part in header)}\r\n{row}\r\n"
+    table: list[list[object]] = [[*cells] for cells in csv.reader(io.StringIO(text))]
+    found = read(tmp_path, spreadsheet(table) if encoding == "xlsx" else text.encode(encoding))
+    assert found.system == system
+    assert found.notes == []
+    (entry,) = found.entries
+    assert (entry.name, entry.number, entry.login, entry.email) == ("Zoë Müller", number, login, email)
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_bytes_are_told_to_be_an_export_or_not(name: str) -> None:
+    system, *header, row, _, _, _ = EXPORTS[name]
+    text = f"{''.join(str(part) for part in header)}\r\n{row}\r\n"
+    assert classlist.exported_by(text.encode("utf-16")) == system
+    assert classlist.exported_by(f"name,price\r\n{row}\r\n".encode()) is None
+    assert classlist.exported_by(b"\x89PNG\r\n" + bytes(range(256))) is None
 
 
 def test_roles_and_groups_of_a_file(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from runner.people import ClassList, write
 from runner.project import Project
 from runner.secrets import Secrets
 from runner.verbs.session import connect
+from tests.unit.test_classlist import BLACKBOARD, BRIGHTSPACE, spreadsheet
 
 pytestmark = pytest.mark.unit
 
@@ -36,10 +37,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return made
 
 
-def track(project: Project, name: str, text: str) -> None:
+def track(project: Project, name: str, content: str | bytes) -> None:
     path = project.root / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     git(project, "add", "--force", name)
 
 
@@ -90,6 +91,12 @@ def test_what_is_encrypted_is_fine(project: Project) -> None:
             "a class list in clear",
         ),
         ("gc.csv", '"Last Name","First Name","Username","Student ID"\nA,B,a,1\n', 1, "a class list in clear"),
+        (
+            "users.csv",
+            "Username,Last Name,First Name,Email,End-of-Line Indicator\n#a,A,B,a@x.edu,#\n",
+            1,
+            "a class list in clear",
+        ),
         (".coursehub/roster", "{}\n", 1, "git tracks the state directory"),
     ],
 )
@@ -105,6 +112,47 @@ def test_what_is_in_clear_is_one_line_and_stops_every_verb(
     assert caught.value.exit_code == 2
     for secret in ("s3cret", "0a0a", KEY.splitlines()[1]):
         assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("a b/gc_list.xls", BLACKBOARD, "a class list in clear"),
+        ("list.csv", BRIGHTSPACE, "a class list in clear"),
+        ("id", KEY, "a private key in clear"),
+        ("token.ps1", f"$env:TOKEN = 'dop_v1_{'0a' * 32}'\n", "a DigitalOcean token in clear"),
+        ("notes.txt", "Nothing that matters, as Windows' Notepad may write it.\n", None),
+    ],
+)
+def test_what_windows_writes_is_read_too(
+    project: Project, name: str, text: str, what: str | None, encoding: str
+) -> None:
+    """Blackboard exports UTF-16, PowerShell's ">" writes it, and git takes both for binary."""
+    track(project, name, text.replace("\n", "\r\n").encode(encoding))
+    assert [(leak.file, leak.what) for leak in leaks.find(project)] == ([(name, what)] if what else [])
+
+
+def test_a_spreadsheet_is_looked_into_and_a_picture_is_not(project: Project) -> None:
+    track(project, "docs/hub.png", (REPO / "docs/hub.png").read_bytes())
+    track(project, "prices.xlsx", spreadsheet([["Size", "Price"], ["s-4vcpu-8gb", 48]]))
+    track(project, "damaged.xlsx", b"PK\x03\x04 not a zip \0")
+    assert leaks.find(project) == []
+    track(project, "class.xlsx", spreadsheet([["First name", "Surname", "Email address"], ["A", "B", "a@x.edu"]]))
+    assert [str(leak).partition(";")[0] for leak in leaks.find(project)] == ["class.xlsx:1: a class list in clear"]
+
+
+def test_what_a_merge_left_open_stops_nobody(project: Project) -> None:
+    """Its file is in git's index three times, and under no name that git answers to."""
+    git(project, "-c", "user.name=x", "-c", "user.email=x@x.edu", "commit", "--allow-empty", "-qm", "x")
+    track(project, "a b.bin", b"\0base")
+    blob = subprocess.run(
+        ["git", "rev-parse", ":a b.bin"], cwd=project.root, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    stages = "".join(f"100644 {blob} {stage}\ta b.bin\n" for stage in (1, 2, 3))
+    git(project, "rm", "-q", "--cached", "a b.bin")
+    subprocess.run(["git", "update-index", "--index-info"], cwd=project.root, input=stages, text=True, check=True)
+    assert leaks.find(project) == []
 
 
 def test_a_value_beside_encrypted_ones_is_found(project: Project) -> None:
