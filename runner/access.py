@@ -71,9 +71,13 @@ class KeyPair:
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
         ).decode()
-        public = (
-            key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
-        )
+        return cls.of(private, comment)
+
+    @classmethod
+    def of(cls, private: str, comment: str) -> KeyPair:
+        """The key whose private half is given."""
+        half = serialization.load_ssh_private_key(private.encode(), None).public_key()
+        public = half.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
         return cls(private, f"{public} {comment}")
 
 
@@ -85,6 +89,9 @@ class Access:
         self.course_id = course_id
         self.directory = project.state / "servers" / course_id
         self.key_file = self.directory / "client_key"
+        #: Both only while the key is changed, see runner/verbs/secrets.py.
+        self.new_key_file = self.directory / "client_key.new"
+        self.old_key_file = self.directory / "client_key.old"
         self.known_hosts = self.directory / "known_hosts"
         self._host_key = self.directory / "first_host_key"
         self._record = self.directory / "server.json"
@@ -105,13 +112,19 @@ class Access:
         """Whether a server was ordered that we have not met yet."""
         return self._host_key.exists()
 
+    def changes_key(self) -> bool:
+        """Whether a change of the client key was begun that has not come to its end."""
+        return self.new_key_file.exists() or self.old_key_file.exists()
+
     def _kept(self, path: Path, comment: str) -> KeyPair:
+        if not path.is_file():
+            write_private(path, KeyPair.generate(comment).private)
+        pair = KeyPair.of(path.read_text(encoding="utf-8"), comment)
+        # OpenSSH believes a .pub that lies beside a key, even one of another key.
         public = path.with_name(f"{path.name}.pub")
-        if not public.is_file():
-            pair = KeyPair.generate(comment)
-            write_private(path, pair.private)
+        if not public.is_file() or public.read_text(encoding="utf-8").strip() != pair.public:
             write_private(public, pair.public + "\n")
-        return KeyPair(path.read_text(encoding="utf-8"), public.read_text(encoding="utf-8").strip())
+        return pair
 
     def remember(self, server: Server) -> None:
         """Keep the server's address for the verbs that need no cloud, and salt-ssh's roster with it."""
@@ -145,7 +158,7 @@ class Access:
             path.unlink(missing_ok=True)
             path.with_name(f"{path.name}.pub").unlink(missing_ok=True)
         # With what a killed rotation left: the next server's would take it for its own half-done work.
-        for path in self.directory.glob(f"{self.key_file.name}*"):
+        for path in self.directory.glob(f"*{self.key_file.name}*"):
             path.unlink(missing_ok=True)
         if self.directory.is_dir() and not any(self.directory.iterdir()):
             self.directory.rmdir()

@@ -191,41 +191,33 @@ mv -f "$file.coursehub" "$file"
 def _new_ssh_key(session: Session, ip: str, progress: Callable[[str], None]) -> None:
     """Put a new client key in beside the old one, use it, and only then take the old one out.
 
-    Can be interrupted anywhere and called again: ``client_key.new`` is there until the switch, ``client_key.old`` from
-    before it to the end.
+    Can be interrupted anywhere and called again; in between whatever is kept as the client key opens the server:
+    ``client_key.new`` is there until the switch, ``client_key.old`` from before it to the end, and no public half lies
+    beside a private one of another key.
     """
     access = session.access
-    current = access.key_file
-    fresh, old = (current.with_name(f"{current.name}.{which}") for which in ("new", "old"))
-    if fresh.exists() or not old.exists():
-        if not (fresh.exists() and _pub(fresh).exists()):
-            pair = KeyPair.generate("coursehub")
-            write_private(fresh, pair.private)
-            write_private(_pub(fresh), pair.public + "\n")
+    current, new, old = access.key_file, access.new_key_file, access.old_key_file
+    if new.exists() or not old.exists():
+        if not new.exists():
+            write_private(new, KeyPair.generate("coursehub").private)
         progress("adding the new key")
-        access.run(ip, _ADD_KEY.format(new=shlex.quote(_line(fresh))))
+        access.run(ip, _ADD_KEY.format(new=shlex.quote(_public(new))))
         progress("trying the new key")
-        _try_key(access, ip, fresh)
-        write_private(_pub(old), _line(current) + "\n")
+        _try_key(access, ip, new)
         write_private(old, current.read_text(encoding="utf-8"))
-        fresh.replace(current)
-    if _pub(fresh).exists():
-        _pub(fresh).replace(_pub(current))
+        current.with_name(f"{current.name}.pub").unlink(missing_ok=True)
+        new.replace(current)
     progress("removing the old key")
-    access.run(ip, _DROP_KEY.format(old=shlex.quote(_line(old).split()[1]), new=shlex.quote(_line(current).split()[1])))
+    gone, stays = (shlex.quote(_public(key).split()[1]) for key in (old, current))
+    access.run(ip, _DROP_KEY.format(old=gone, new=stays))
     session.cloud.remove_keys(access.alias)
     session.cloud.ensure_key(access.alias, access.client_key().public)
     old.unlink()
-    _pub(old).unlink()
 
 
-def _pub(private: Path) -> Path:
-    return private.with_name(f"{private.name}.pub")
-
-
-def _line(private: Path) -> str:
-    """The public key as one line of authorized_keys."""
-    return _pub(private).read_text(encoding="utf-8").strip()
+def _public(private: Path) -> str:
+    """The public half as one line of authorized_keys."""
+    return KeyPair.of(private.read_text(encoding="utf-8"), "coursehub").public
 
 
 def _try_key(access: Access, ip: str, key_file: Path) -> None:

@@ -87,9 +87,16 @@ class Session:
         return server
 
     def notes(self, server: Server) -> list[str]:
-        """What the course file asks of the server that this server cannot become, a line each with ``file:line``."""
+        """What the course file asks of the server that this server cannot become, a line each with ``file:line``; and
+        what was begun and has no end yet."""
+        found = signin.notes(self.course, self.people, self.at("signin", "kind"))
+        if self.access.changes_key():
+            found.append(
+                f"{self.course_id}: a change of the SSH key was interrupted, so the old key still opens the server; "
+                f"'coursehub secrets rotate {self.course_id} ssh-key' ends it"
+            )
         pairs = ((key, getattr(self.course, key), getattr(server, key)) for key in ("size", "image", "region"))
-        return signin.notes(self.course, self.people, self.at("signin", "kind")) + [
+        return found + [
             f"{self.at(key)}: {key} is {wanted} here and {has} on the server; only a new server gets it: 'coursehub "
             f"down {self.course_id}' (deletes the files on it), then up. Everything else goes on"
             for key, wanted, has in pairs

@@ -91,13 +91,25 @@ def test_the_roster_is_written_from_the_remembered_servers(project: Project) -> 
     assert access.server() is None
 
 
+def test_a_public_half_that_is_missing_or_another_keys_is_made_again(project: Project) -> None:
+    """OpenSSH believes it: beside a key of another pair it would be a locked door."""
+    access = Access(project, "phys")
+    key = access.client_key()
+    public = access.key_file.with_name("client_key.pub")
+    for damage in (public.unlink, lambda: public.write_text(KeyPair.generate("coursehub").public + "\n")):
+        damage()
+        assert access.client_key() == key
+        assert public.read_text() == key.public + "\n"
+
+
 @pytest.mark.parametrize("stage", ["old", "new"])
 def test_a_killed_rotation_leaves_nothing_to_the_next_server(project: Project, stage: str) -> None:
     """A key of the last server's rotation would make the next one's say success and change nothing."""
     access = Access(project, "phys")
     access.client_key()
     access.remember(SERVER)
-    for name in (f"client_key.{stage}", f"client_key.{stage}.pub"):
+    # The last is what a kill in the middle of a write leaves.
+    for name in (f"client_key.{stage}", f".client_key.{stage}.x1y2"):
         write_private(access.directory / name, "x\n")
     access.forget_server()
     assert not access.directory.exists()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +16,8 @@ import yaml
 
 from runner import course as courses
 from runner import local
-from runner.cloud import Cloud
+from runner.access import Access, KeyPair
+from runner.cloud import Cloud, Server
 from runner.errors import CoursehubError
 from runner.pillar import runtime_file
 from runner.project import Project
@@ -159,6 +164,123 @@ def test_nothing_is_started_for_a_course_without_a_server(coursehub: Any, projec
     assert ended.code == 1
     assert "chem has no server; run 'coursehub up chem'" in ended.line
     assert local.find(project.state) is None
+
+
+class Killed(BaseException):
+    """The computer is off."""
+
+
+@dataclass
+class Door:
+    """A server's authorized_keys and the cloud's keys; its process dies before a step that is to be the last."""
+
+    project: Project
+    keys: Path
+    steps_left: int = 1_000
+    at_the_cloud: tuple[str, ...] = ()
+
+    @property
+    def access(self) -> Access:
+        return Access(self.project, "chem")
+
+    def step(self) -> None:
+        self.steps_left -= 1
+        if self.steps_left < 0:
+            raise Killed
+
+    def opens(self, key_file: Path) -> bool:
+        """Whether OpenSSH gets in by this key: it offers the .pub beside it, and then signs by the key itself."""
+        public = key_file.with_name(f"{key_file.name}.pub")
+        real = KeyPair.of(key_file.read_text(), "").public.split()[1]
+        offered = public.read_text().split()[1] if public.exists() else real
+        return offered == real and offered in self.keys.read_text()
+
+    def run(self, _: str, script: str) -> str:
+        self.step()
+        assert self.opens(self.access.key_file), "locked out"
+        # Made up before the kill: it may hit before or after what the server did.
+        script = script.replace("/root/.ssh/authorized_keys", shlex.quote(str(self.keys)))
+        subprocess.run(["/bin/sh", "-s"], input=script, text=True, check=True)
+        self.step()
+        return ""
+
+    def rotate(self) -> None:
+        session = Session(self.project, "chem", courses.load(self.project, "chem"), self.cloud, None)
+        verb._new_ssh_key(session, "192.0.2.7", lambda _: None)
+
+    @property
+    def cloud(self) -> Any:
+        return SimpleNamespace(remove_keys=self.remove_keys, ensure_key=self.ensure_key)
+
+    def remove_keys(self, _: str) -> None:
+        self.step()
+        self.at_the_cloud = ()
+
+    def ensure_key(self, _: str, public: str) -> None:
+        self.step()
+        self.at_the_cloud = (public,)
+
+
+@pytest.fixture
+def door(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Door:
+    made = Door(project, tmp_path / "authorized_keys")
+    made.keys.write_text(f"ssh-ed25519 AAAATeachersOwn teacher\n{made.access.client_key().public}\n")
+    for name in ("replace", "unlink"):
+        real = getattr(Path, name)
+
+        def counted(path: Path, *arguments: Any, real: Any = real, **options: Any) -> Any:
+            made.step()
+            return real(path, *arguments, **options)
+
+        monkeypatch.setattr(Path, name, counted)
+    monkeypatch.setattr(Access, "run", lambda _, ip, script: made.run(ip, script))
+
+    def try_key(access: Access, ip: str, key_file: Path) -> None:
+        del access, ip
+        made.step()
+        assert made.opens(key_file)
+
+    monkeypatch.setattr(verb, "_try_key", try_key)
+    return made
+
+
+def test_a_new_ssh_key_may_be_killed_before_each_of_its_steps(door: Door) -> None:
+    """Never locked out in between; the next run ends it with one key in all places, and the teacher's own stays."""
+    steps = 0
+    while True:
+        before = door.access.client_key()
+        door.steps_left = steps
+        try:
+            door.rotate()
+        except Killed:
+            door.steps_left = 1_000
+            assert door.opens(door.access.key_file), f"locked out by a kill before step {steps}"
+            door.rotate()
+            killed = True
+        else:
+            killed = False
+        key = door.access.client_key()
+        lines = door.keys.read_text().splitlines()
+        assert [line.split()[1] for line in lines] == ["AAAATeachersOwn", key.public.split()[1]], steps
+        assert door.at_the_cloud == (key.public,)
+        kept = {path.name for path in door.access.directory.iterdir()}
+        assert {name for name in kept if not name.startswith(".")} == {"client_key", "client_key.pub"}
+        assert not door.access.changes_key()
+        if not killed:
+            assert key != before
+            break
+        steps += 1
+    assert steps >= 12
+
+
+def test_what_is_kept_of_a_killed_key_change_is_told(door: Door) -> None:
+    door.steps_left = 6
+    with pytest.raises(Killed):
+        door.rotate()
+    session = Session(door.project, "chem", courses.load(door.project, "chem"), door.cloud, None)
+    server = Server(7, "chem", "192.0.2.7", "s-4vcpu-8gb", "debian-13-x64", "sfo3", "active")
+    (note,) = session.notes(server)
+    assert "'coursehub secrets rotate chem ssh-key' ends it" in note
 
 
 def test_one_at_a_time(coursehub: Any, project: Project) -> None:
