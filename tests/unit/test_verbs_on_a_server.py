@@ -87,7 +87,7 @@ class School:
 
 
 def _working_copy(root: Path) -> Project:
-    for part in ("pillar", "formulas", "salt/config"):
+    for part in ("pillar", "formulas", "salt/config", "salt/_returners"):
         shutil.copytree(REPO / part, root / part)
     shutil.copy(REPO / "Saltfile", root)
     demo = root / "pillar/courses/demo.sls"
@@ -221,6 +221,19 @@ def test_plan_shows_the_difference_and_apply_makes_it_once(up: School, coursehub
     assert access.run(up.ip, "cat /srv/title").strip() == "second"
     again = coursehub("apply", "phys", "--json").document["courses"]["phys"]
     assert (again["changed"], again["changes"]) == (0, [])
+
+
+def test_no_job_cache_keeps_what_a_server_answered(up: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    """salt-ssh typed by hand: what it shows of the pillar lies nowhere afterwards but in the pillar itself."""
+    monkeypatch.chdir(up.project.root)
+    asked = [str(Path(sys.executable).parent / "salt-ssh"), "phys", "pillar.items", "--out=json", "--static"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=120)
+    password = Passwords(up.project, "phys").read()[CHECK_ACCOUNT].hash
+    assert password in done.stdout
+    kept = [path for path in (up.project.state / "salt").rglob("*") if path.is_file()]
+    assert kept
+    assert [path for path in kept if password.encode() in path.read_bytes()] == []
+    assert not (up.project.state / "salt/cache/jobs").exists()
 
 
 def test_a_state_that_fails_is_named_with_what_its_program_said(up: School, coursehub: Coursehub) -> None:
