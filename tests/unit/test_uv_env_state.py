@@ -145,6 +145,45 @@ def test_an_import_that_fails_is_named_and_nothing_is_switched(state, tmp_path):
     assert served_version(tmp_path) == "1.0"
 
 
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import libgl", "import arrays: ModuleNotFoundError: No module named 'libgl'"),
+        ("raise ImportError('libGL.so.1:\\n  cannot open')", "import arrays: ImportError: libGL.so.1: cannot open"),
+        ("raise SystemExit(0)", "import arrays: SystemExit: 0"),
+        ("import os; os.kill(os.getpid(), 11)", "import arrays (ended by signal 11)"),
+    ],
+)
+def test_the_module_is_named_whatever_its_import_does(state, tmp_path, code, says):
+    write_lock(state, "1.0")
+    apply(state, tmp_path, imports=[])
+    module = next((tmp_path / "env").resolve().glob("lib/python*/site-packages/arrays.py"))
+    # Not in place: uv links it into its cache, and other tests' environments.
+    module.unlink()
+    module.write_text(code)
+    failed = apply(state, tmp_path, imports=["json", "arrays"])
+    assert failed["result"] is False
+    assert failed["comment"].startswith(f"trying its imports: {says}; ")
+
+
+def test_an_import_that_joins_the_list_is_tried_without_a_new_environment(state, tmp_path):
+    """A teacher who names a module and forgets its package hears of it now, and not in class."""
+    write_lock(state, "1.0")
+    apply(state, tmp_path)
+    failed = apply(state, tmp_path, imports=["arrays", "nosuch"])
+    assert (failed["result"], failed["changes"]) == (False, {})
+    assert "No module named 'nosuch'; what serves stays as it is" in failed["comment"]
+    assert served_version(tmp_path) == "1.0"
+    assert apply(state, tmp_path, imports=["arrays", "nosuch"])["result"] is False, "it is not forgotten"
+    state.__opts__["test"] = True
+    planned = apply(state, tmp_path, imports=["arrays", "json"])
+    assert (planned["result"], planned["changes"]) == (None, {"imports": "to try: json"})
+    state.__opts__["test"] = False
+    assert apply(state, tmp_path, imports=["arrays", "json"])["changes"] == {"imports": "tried: json"}
+    for imports in (["json", "arrays"], ["arrays"]):
+        assert apply(state, tmp_path, imports=imports)["changes"] == {}
+
+
 def test_what_an_interrupted_run_left_is_made_anew(state, tmp_path):
     write_lock(state, "1.0")
     digest = apply(state, tmp_path)["changes"]["environment"]["new"]
