@@ -15,6 +15,7 @@ accounts-class:
     - home_root: {{ accounts.home_root }}
     - shell: {{ accounts.shell }}
     - stop_units: {{ accounts.stop_units | json }}
+    - authority: {{ accounts.authority | json }}
     - require:
       - file: {{ accounts.home_root }}
 

@@ -44,6 +44,7 @@ def managed(
     home_root="/home",
     shell="/bin/bash",
     stop_units=(),
+    authority=(),
 ):
     """Have an account with a private home for each of ``people``, and lock whoever is no longer among them.
 
@@ -58,6 +59,9 @@ def managed(
         Group by which this state knows the accounts that it made.
     stop_units
         systemd units to stop when an account is locked; ``{account}`` is replaced and may stand in a glob.
+    authority
+        Groups whose rights end at once: who leaves one is stopped like who is locked, as processes keep the groups
+        that they began with.
     """
     ret = {"name": name, "changes": {}, "result": True, "comment": ""}
     people = {account: facts or {} for account, facts in (people or {}).items()}
@@ -77,7 +81,9 @@ def managed(
         if step["account"] in broken:
             continue
         try:
-            _carry_out(step, people.get(step["account"], {}), class_group, Path(home_root), shell, stop_units)
+            _carry_out(
+                step, people.get(step["account"], {}), class_group, Path(home_root), shell, stop_units, authority
+            )
             done.append(step)
         except AccountError as problem:
             broken.add(step["account"])
@@ -255,7 +261,7 @@ def _free_stale_locks():
             lock.unlink(missing_ok=True)
 
 
-def _carry_out(step, facts, class_group, home_root, shell, stop_units):
+def _carry_out(step, facts, class_group, home_root, shell, stop_units, authority):
     """Do one step; raise AccountError with the tool's own words."""
     account, do = step["account"], step["do"]
     if do == "group made":
@@ -283,6 +289,8 @@ def _carry_out(step, facts, class_group, home_root, shell, stop_units):
     elif do == "leaves":
         for group in step["groups"]:
             _run("gpasswd", "--delete", account, group)
+        if set(step["groups"]) & set(authority):
+            _end_work(account, stop_units)
     elif do in {"home made", "home made private"}:
         _make_home(pwd.getpwnam(account))
 
@@ -295,7 +303,7 @@ def _unlock(account):
 
 
 def _end_work(account, stop_units):
-    """End what a locked account still runs. Its files stay."""
+    """End what an account still runs. Its files stay."""
     units = [unit.replace("{account}", account) for unit in stop_units]
     if units:
         subprocess.run(["systemctl", "stop", *units], capture_output=True, check=False)

@@ -97,6 +97,59 @@ def test_the_configuration_names_groups_and_no_people(defaults):
         assert "users" not in role
 
 
+def test_a_role_ends_for_sessions_and_tokens_with_the_groups(defaults):
+    """Not "strict", JupyterHub 6.1 lets the token of a locked account keep what its owner might."""
+    authenticator = defaults["ClassAuthenticator"]
+    assert authenticator["auth_refresh_strict"] is True
+    assert authenticator["auth_refresh_age"] == 1
+
+
+REFRESH = """
+import asyncio, json, os, sys
+from pathlib import Path
+from types import SimpleNamespace
+sys.path.insert(0, sys.argv[1])
+from class_signin import accounts
+files = [Path(sys.argv[2]) / name for name in ("passwd", "shadow", "group")]
+for path in files:
+    path.write_text("")
+accounts.FILES = files
+asked, model = [], {"name": "ada", "groups": ["assistants"]}
+async def open_account(self, name):
+    asked.append(name)
+    return model
+accounts.ClassAuthenticator.open_account = open_account
+one = accounts.ClassAuthenticator(allowed_groups={"students", "assistants"})
+ada = SimpleNamespace(name="ada")
+def refresh():
+    return asyncio.run(one.refresh_user(ada))
+said = [refresh(), refresh()]
+for path in files:
+    new = path.with_suffix(".new")
+    new.write_text("")
+    new.replace(path)
+    said += [refresh(), refresh()]
+accounts.LOOK_AGAIN = 0
+said.append(refresh())
+accounts.LOOK_AGAIN = 60
+files[2].write_text("changed")
+model = None
+said += [refresh(), refresh()]
+model = {"name": "ada", "groups": ["strangers"]}
+said += [refresh()]
+print(json.dumps([said, len(asked)]))
+"""
+
+
+def test_the_hub_looks_again_when_the_machines_accounts_changed(hub_python, tmp_path):
+    """And whoever was refused is looked at again each time."""
+    argv = [hub_python, "-c", REFRESH, str(FILES), str(tmp_path)]
+    said, asked = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    model = {"name": "ada", "groups": ["assistants"]}
+    assert said == [model, True, model, True, model, True, model, True, model, False, False, False]
+    assert asked == 8
+
+
 def test_nobody_gets_more_scopes_than_the_work_needs(defaults):
     scopes = {role["name"]: set(role["scopes"]) for role in defaults["JupyterHub"]["load_roles"]}
     assert scopes["idle-culler"] == {"list:users", "read:users:activity", "read:servers", "delete:servers"}

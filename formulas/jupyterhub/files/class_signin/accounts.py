@@ -5,6 +5,7 @@ import grp
 import json
 import os
 import pwd
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ import pamela
 from class_page import page_from
 from jupyterhub.auth import Authenticator
 from tornado.web import HTTPError, RequestHandler
-from traitlets import Set, Unicode
+from traitlets import Dict, Set, Unicode
 
 # A wrong password holds its thread for two seconds: it must not keep others' accounts from being looked at.
 PASSWORDS = ThreadPoolExecutor(1, thread_name_prefix="passwords")
 ACCOUNTS = ThreadPoolExecutor(1, thread_name_prefix="accounts")
+# Where the machine keeps accounts and groups; each change puts a new file in the place of the old one.
+FILES = [Path("/etc/passwd"), Path("/etc/shadow"), Path("/etc/group")]
+# Seconds after which somebody is looked at again though no file changed: an account may expire by its date.
+LOOK_AGAIN = 60
 
 
 class Refused(HTTPError):
@@ -53,6 +58,8 @@ class ClassAuthenticator(Authenticator):
     page_file = Unicode(
         "/etc/jupyterhub/page.json", config=True, help="What the class's pages say; has the help contact."
     )
+    # Who was found in order: what FILES were then, and when that was.
+    _looked = Dict()
 
     async def authenticate(self, handler: Any, data: Any = None) -> dict[str, Any] | None:  # noqa: ARG002
         """Return who it is and in which groups, or None when the password of the hub's own form is wrong."""
@@ -125,9 +132,21 @@ class ClassAuthenticator(Authenticator):
         return bool(authentication) and bool(self.allowed_groups.intersection(authentication["groups"]))
 
     async def refresh_user(self, user: Any, handler: Any = None, **_: Any) -> dict[str, Any] | bool:  # noqa: ARG002
-        """Return the groups as they are now, or False for who may no longer be signed in."""
+        """Return the groups as they are now, False for who may no longer be signed in, True when nothing changed.
+
+        The hub asks at nearly every request, so that a role ends with the change of the machine's groups.
+        """
+        seen = [(found.st_ino, found.st_mtime_ns) for found in (path.stat() for path in FILES)]
+        before = self._looked.get(user.name)
+        if before and before[0] == seen and time.monotonic() - before[1] < LOOK_AGAIN:
+            return True
+        self._looked.pop(user.name, None)
+        began = time.monotonic()
         model = await self.open_account(user.name)
-        return model if model and self.allowed_groups.intersection(model["groups"]) else False
+        if not model or not self.allowed_groups.intersection(model["groups"]):
+            return False
+        self._looked[user.name] = (seen, began)
+        return model
 
 
 async def in_thread(pool: ThreadPoolExecutor, function: Any, *arguments: Any, **named: Any) -> Any:

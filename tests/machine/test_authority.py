@@ -1,0 +1,112 @@
+"""Authority is the file: whoever is taken out of a role loses it with that apply, whatever they have open."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import websocket
+
+from runner.hubclient import HubClient
+from tests.machine.test_hub import STUDENT
+from tests.support.hub import Hub
+from tests.support.root import eventually
+
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
+
+ASSISTANT = "okafor"
+LINE = "      - {account: okafor, name: Chidi Okafor}\n"
+ROLE = f"    assistants:\n{LINE}"
+STUDENTS = "    students:\n"
+
+
+@contextlib.contextmanager
+def token_of(client: HubClient) -> Iterator[HubClient]:
+    """The same person without a session: by a token of their own with all the rights that they have."""
+    client.get("/hub/home")
+    made = client._request(
+        "POST",
+        f"/hub/api/users/{client.username}/tokens",
+        json={},
+        headers={"X-XSRFToken": client._xsrf("/hub/"), "Referer": f"{client.base}/hub/home"},
+    )
+    assert made.status_code == 201, made.text
+    with HubClient(client.hostname, client.username, Path(str(client._ca))) as bearer:
+        bearer.http.headers["Authorization"] = f"token {made.json()['token']}"
+        yield bearer
+
+
+def status(client: HubClient, path: str) -> int:
+    return client.get(path, allow_redirects=False).status_code
+
+
+def looks_in(bearer: HubClient, kernel: str) -> websocket.WebSocket:
+    """The websocket of somebody who watches a student's kernel."""
+    return websocket.create_connection(
+        f"wss://{bearer.hostname}/user/{STUDENT}/api/kernels/{kernel}/channels",
+        header=[f"Authorization: {bearer.http.headers['Authorization']}"],
+        origin=bearer.base,
+        sslopt={"context": ssl.create_default_context(cafile=bearer._ca)},
+        timeout=30,
+    )
+
+
+def was_closed(watching: websocket.WebSocket) -> bool:
+    """Whether the other end ends the connection, within its time-out after the last message."""
+    with contextlib.suppress(websocket.WebSocketConnectionClosedException):
+        for _ in range(1000):
+            opcode, _data = watching.recv_data(control_frame=True)
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                return True
+        return False
+    return True
+
+
+def apply(hub: Hub, old: str, new: str) -> None:
+    hub.sandbox.edit("demo", old, new)
+    assert hub.sandbox.json("apply", "demo")["courses"]["demo"]["failed"] == 0
+
+
+def test_who_is_taken_out_of_a_role_loses_it_with_the_apply(hub: Hub) -> None:
+    """By session, by token and by what is open: first as one who stays as a student, then as one who leaves."""
+    file = hub.sandbox.project.course_file("demo")
+    before = file.read_text(encoding="utf-8")
+    own = f"systemctl is-active jupyter-{ASSISTANT}.service || true"
+    try:
+        with contextlib.ExitStack() as stack:
+            student = stack.enter_context(hub.sandbox.client(hub.document, STUDENT))
+            student.start_server()
+            kernel = stack.enter_context(student.kernel())
+            kernel.run("kept = 42")
+            session = stack.enter_context(hub.sandbox.client(hub.document, ASSISTANT))
+            session.start_server()
+            bearer = stack.enter_context(token_of(session))
+
+            for taken_out in ("demoted", "gone"):
+                assert [one["name"] for one in bearer.get("/hub/api/users").json()]
+                assert status(session, "/hub/admin") == 200
+                assert status(bearer, f"/user/{STUDENT}/api/status") == 200
+                watching = looks_in(bearer, kernel.id)
+                stack.callback(watching.close)
+                if taken_out == "demoted":
+                    assert hub.run(own).strip() == "active"
+                    apply(hub, f"{ROLE}{STUDENTS}", f"{STUDENTS}{LINE}")
+                    # What they run began with the rights of the role.
+                    assert hub.run(own).strip() != "active"
+                    assert status(session, "/hub/home") == 200
+                else:
+                    apply(hub, ROLE, "")
+                    assert status(session, "/hub/home") == 302
+                assert status(bearer, "/hub/api/users") == 403
+                assert status(session, "/hub/admin") != 200
+                eventually(lambda: status(bearer, f"/user/{STUDENT}/api/status") == 403, 20)
+                assert was_closed(watching)
+                if taken_out == "demoted":
+                    apply(hub, f"{STUDENTS}{LINE}", f"{ROLE}{STUDENTS}")
+            assert kernel.run("print(kept)") == "42"
+    finally:
+        file.write_text(before, encoding="utf-8")
+        hub.sandbox.json("apply", "demo")
