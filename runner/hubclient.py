@@ -133,9 +133,9 @@ class HubClient:
         return answer
 
     @contextlib.contextmanager
-    def kernel(self) -> Iterator[Kernel]:
-        """A new Python kernel, ended with the block."""
-        started = self.api("POST", "/api/kernels", json={"name": "python3"}, timeout=KERNEL_SECONDS).json()
+    def kernel(self, language: str = "python3") -> Iterator[Kernel]:
+        """A new kernel (of Python, or of the kernelspec of that name), ended with the block."""
+        started = self.api("POST", "/api/kernels", json={"name": language}, timeout=KERNEL_SECONDS).json()
         kernel = Kernel(self, started["id"])
         try:
             yield kernel

@@ -1,0 +1,110 @@
+"""A change of the class's software while it works: what fails reaches nobody, what passes reaches the next server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.machine.test_hub import OTHER, STUDENT
+from tests.support.hub import Hub
+from tests.support.machine import one_line
+
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
+
+PACKAGES = "  packages: ["
+IMPORTS = "  imports: ["
+WHERE = "import sys; print(sys.prefix)"
+
+
+@pytest.fixture
+def taught(hub12: Hub) -> Iterator[Hub]:
+    """Debian 12's course (the other server is compared with a fresh one); its files are afterwards as before."""
+    project = hub12.sandbox.project
+    kept = [project.course_file(hub12.course), lock_of(hub12), project.root / "pillar/site.sls"]
+    before = {path: path.read_bytes() for path in kept}
+    yield hub12
+    for path, content in before.items():
+        path.write_bytes(content)
+
+
+def lock_of(hub: Hub) -> Path:
+    return hub.sandbox.project.root / f"pillar/files/locks/{hub.course}.txt"
+
+
+def environments(hub: Hub) -> set[str]:
+    return set(hub.run("ls /opt/course/envs").split())
+
+
+def serving(hub: Hub) -> str:
+    return hub.run("readlink /opt/course/env").strip().rpartition("/")[2]
+
+
+def extensions(page: str) -> set[str]:
+    """The names of what JupyterLab loads besides itself, as its page says."""
+    found = re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.DOTALL)
+    assert found
+    config: dict[str, Any] = json.loads(found[1])
+    return {one["name"] for one in config["federated_extensions"]}
+
+
+def test_an_import_that_fails_reaches_nobody_and_names_the_module(taught: Hub) -> None:
+    before = serving(taught)
+    taught.sandbox.edit(taught.course, IMPORTS, f"{IMPORTS}nosuchmodule, ")
+    failed = taught.sandbox.run("apply", taught.course)
+    line = one_line(failed, "import nosuchmodule: ModuleNotFoundError", f"then run 'coursehub apply {taught.course}'")
+    assert "/opt/course/envs" in line
+    assert serving(taught) == before
+    with taught.sandbox.client(taught.document, STUDENT) as client:
+        client.start_server()
+        with client.kernel() as kernel:
+            assert kernel.run("import numpy; print(6 * 7)") == "42"
+        client.stop_server()
+
+
+def test_a_change_leaves_running_servers_alone_and_brings_the_next_its_kernels(taught: Hub) -> None:
+    """Octave and an extension of JupyterLab, and so another lock; then back."""
+    sandbox, course = taught.sandbox, taught.course
+    old, old_lock = serving(taught), lock_of(taught).read_bytes()
+    added = f"  kernels: [octave]\n  extensions: [jupyterlab-execute-time]\n{PACKAGES}"
+    with contextlib.ExitStack() as stack:
+        early = stack.enter_context(sandbox.client(taught.document, STUDENT))
+        early.start_server()
+        kernel = stack.enter_context(early.kernel())
+        assert kernel.run(WHERE) == f"/opt/course/envs/{old}"
+        sandbox.edit(course, PACKAGES, added)
+        stale = sandbox.run("apply", course)
+        assert (stale.returncode, f"run ./coursehub lock {course}" in stale.stderr) == (2, True)
+        sandbox.json("lock", course)
+        assert sandbox.json("apply", course)["courses"][course]["failed"] == 0
+        new = serving(taught)
+        assert new != old
+
+        # Who was there goes on, also with what had not been imported before, and in a kernel begun now.
+        assert kernel.run("import sympy; print(sympy.sqrt(16))") == "4"
+        with early.kernel() as another:
+            assert another.run(WHERE) == f"/opt/course/envs/{old}"
+        late = stack.enter_context(sandbox.client(taught.document, OTHER))
+        late.start_server()
+        with late.kernel() as python, late.kernel("octave") as octave:
+            assert python.run(WHERE) == f"/opt/course/envs/{new}"
+            assert octave.run("x = 6 * 7; disp(x)") == "42"
+        assert "jupyterlab-execute-time" in extensions(late.get(f"/user/{OTHER}/lab").text)
+        late.stop_server()
+
+        # Back, with one to keep: the other goes, as nothing runs from it any more.
+        sandbox.edit(course, added, PACKAGES)
+        lock_of(taught).write_bytes(old_lock)
+        site = sandbox.project.root / "pillar/site.sls"
+        site.write_text(site.read_text(encoding="utf-8") + "\ncourse_env:\n  keep: 1\n", encoding="utf-8")
+        taught.run(f"systemctl stop compile-envs-{new}.service || true")
+        assert environments(taught) == {old, new}
+        assert sandbox.json("apply", course)["courses"][course]["failed"] == 0
+        assert (serving(taught), environments(taught)) == (old, {old})
+        assert kernel.run("print(sympy.sqrt(25))") == "5"
+        early.stop_server()
