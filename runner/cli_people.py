@@ -92,7 +92,7 @@ def _roster(project: Callable[[], Project]) -> click.Group:
 
         document = verb.encrypt(project(), course)
         lines = [
-            f"{course}: {document['moved']} people moved from {document['file']} to {document['list']}; commit both. "
+            f"{course}: {_people(document['moved'])} moved from {document['file']} to {document['list']}; commit both. "
             "What git kept before stays in its history"
         ]
         _emit(document, as_json, lines if document["moved"] else [f"{course}: its people are encrypted already"])
@@ -119,12 +119,25 @@ def _person_line(mark: str, person: Document) -> str:
 def _change_lines(document: Document) -> list[str]:
     lines = [f"  note: {note}" for note in document.get("notes", ())]
     lines += [_person_line(mark, one) for kind, mark in _MARKS.items() for one in document[kind]]
-    counts = ", ".join(f"{len(document[kind])} {word}" for kind, word in _WORDS.items() if document[kind])
-    source = f"{document['read']} people in {document['system']}'s list: " if "system" in document else ""
-    return [*lines, f"{document['course']}: {source}{counts or 'nobody comes or goes'}; {document['stays']} stay"]
+    counts = ", ".join(
+        f"{many} {one if many == 1 else more}" for kind, (one, more) in _WORDS.items() if (many := len(document[kind]))
+    )
+    source = f"{_people(document['read'])} in {document['system']}'s list: " if "system" in document else ""
+    stays = f"{document['stays']} {'stays' if document['stays'] == 1 else 'stay'}"
+    return [*lines, f"{document['course']}: {source}{counts or 'nobody comes or goes'}; {stays}"]
 
 
-_WORDS = {"comes": "come", "returns": "come back", "moves": "change roles", "goes": "go"}
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"
+
+
+#: Of one person, and of more.
+_WORDS = {
+    "comes": ("comes", "come"),
+    "returns": ("comes back", "come back"),
+    "moves": ("changes roles", "change roles"),
+    "goes": ("goes", "go"),
+}
 
 
 def _agree(as_json: bool, *, yes: bool, dry_run: bool = False) -> Callable[[Document], bool]:

@@ -54,8 +54,10 @@ def none_of(reserved: frozenset[str], message: str) -> Callable[[str], str]:
 def _timezone(value: str) -> str:
     known = zoneinfo.available_timezones()
     if value not in known:
-        near = difflib.get_close_matches(value, known, n=1)
-        raise ValueError("not a time zone" + (f"; nearest: {near[0]}" if near else ""))
+        # Of three letters any three are near.
+        near = difflib.get_close_matches(value, known, n=1) if "/" in value else []
+        hint = f"nearest: {near[0]}" if near else "write it as Continent/City, such as America/Los_Angeles"
+        raise ValueError(f"not a time zone; {hint}")
     return value
 
 

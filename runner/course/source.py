@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import yaml
 from runner.errors import USAGE, CoursehubError
 
 Location = tuple[str | int, ...]
+#: ``key: some words: more``, or ending in a colon, unquoted: to YAML a mapping where there can be none.
+_COLON_IN_VALUE = re.compile(r"""\s*(- )?\s*[\w-]+:\s+[^'"{\[|>&*!#\s][^#]*:(\s|$)""")
 
 
 class Source:
@@ -31,7 +34,7 @@ class Source:
         except UnicodeDecodeError as error:
             raise CoursehubError(f"{shown}:1: not UTF-8 text; save it as UTF-8", exit_code=USAGE) from error
         except yaml.YAMLError as error:
-            raise self._yaml_error(error) from error
+            raise self._yaml_error(error, text or "") from error
         except ValueError as error:
             # PyYAML takes 2026-02-30 for a date and then finds that there is none.
             raise CoursehubError(f"{shown}:1: {error}; put the value in quotes", exit_code=USAGE) from error
@@ -46,11 +49,13 @@ class Source:
                     f"{self.shown}:{number}: Jinja is not for course files; write the value itself", exit_code=USAGE
                 )
 
-    def _yaml_error(self, error: yaml.YAMLError) -> CoursehubError:
+    def _yaml_error(self, error: yaml.YAMLError, text: str) -> CoursehubError:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         problem = getattr(error, "problem", None) or "cannot be read"
-        advice = "look at the indentation and the quotes there"
+        advice = "look at the indentation, the quotes and the brackets there"
+        if _COLON_IN_VALUE.match("".join(text.splitlines()[line - 1 : line])):
+            problem, advice = "a value with a colon in it", 'put the value in quotes, as in title: "ENGR 114: Python"'
         if "'\\t'" in problem:
             advice = "indent with spaces, not with tabs"
         return CoursehubError(f"{self.shown}:{line}: not YAML: {problem}; {advice}", exit_code=USAGE)
