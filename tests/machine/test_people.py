@@ -165,7 +165,7 @@ def test_a_new_secret_of_the_hub_costs_no_kernel(hub: Hub, what: str, file: str,
         assert hub.sandbox.json("secrets", "rotate", "demo", what)["disturbs"]
         assert hub.run(f"sha256sum {file}") != before
         assert hub.run(f"stat -c %a {file}").strip() == "600"
-        until("the hub after the rotation", lambda: hub_answers(hub), 60)
+        until("the hub after the rotation", lambda: hub_answers(hub), 120)
         assert (client.get("/hub/home", allow_redirects=False).status_code == 200) == stays_signed_in
         with hub.sandbox.client(hub.document, STUDENT) as again:
             again.start_server()

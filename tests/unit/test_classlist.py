@@ -10,12 +10,13 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import classlist
 from runner.classlist import Entry
 from runner.errors import CoursehubError
+from tests.support.chance import chance
 
 pytestmark = pytest.mark.unit
 
@@ -334,8 +335,7 @@ def test_too_big_a_file_is_not_read(tmp_path: Path) -> None:
         classlist.read(tmp_path / "list.csv")
 
 
-# No deadline: other work runs beside. No database: it would lie in the repository.
-@settings(deadline=None, database=None)
+@chance
 @given(
     content=st.one_of(st.binary(max_size=400), st.text(max_size=300).map(lambda text: f"name,email\n{text}".encode()))
 )

@@ -8,7 +8,6 @@ import json
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.support.root import eventually
 from tests.unit.test_jupyterhub_config import FILES, hub_python  # noqa: F401  a fixture
 from tests.unit.test_jupyterhub_config import render as render_config
 
@@ -204,18 +204,21 @@ c.JupyterHub.hub_connect_url = c.JupyterHub.hub_bind_url
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Different ones: all are held until each is known."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @pytest.fixture(scope="module")
 def hub(hub_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:  # noqa: F811
     """A running JupyterHub with our configuration; its address, and the file that its pages read."""
     home = tmp_path_factory.mktemp("page-hub")
-    port = free_port()
-    path = render_config(home, state=str(home), port=free_port(), hub_port=port)
+    port, public = free_ports(2)
+    path = render_config(home, state=str(home), port=public, hub_port=port)
     (home / "templates").symlink_to(FILES / "templates")
     words = home / "page.json"
     path.write_text(path.read_text().replace("/etc/jupyterhub/page.json", str(words)) + ALONE)
@@ -230,16 +233,18 @@ def hub(hub_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "JUPYTERHUB_CRYPT_KEY": ""},
         )
         try:
-            for _ in range(300):
-                with contextlib.suppress(requests.RequestException):
-                    if requests.get(f"http://127.0.0.1:{port}/hub/health", timeout=5).ok:
-                        break
+
+            def healthy() -> bool:
                 assert process.poll() is None, (home / "log").read_text()[-3000:]
-                time.sleep(0.1)
+                with contextlib.suppress(requests.RequestException):
+                    return requests.get(f"http://127.0.0.1:{port}/hub/health", timeout=5).ok
+                return False
+
+            eventually(healthy, 120)
             yield f"http://127.0.0.1:{port}/hub", words
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
 def test_a_running_hub_says_new_words_without_a_restart(hub: tuple[str, Path]) -> None:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from openapi_core.exceptions import OpenAPIError
 
 from tests.support.local_api import TOKEN, Api, check_contract, described_keys, served
+from tests.support.root import eventually
 
 pytestmark = pytest.mark.unit
 
@@ -339,16 +340,15 @@ def test_rename_and_the_list_of_actions(api: Api) -> None:
 def test_a_machine_that_dies_boots_again(api: Api) -> None:
     droplet = create(api)
     api.machines.on.clear()
-    deadline = time.monotonic() + 5
-    while not api.machines.on and time.monotonic() < deadline:
-        time.sleep(0.02)
+    eventually(lambda: api.machines.on)
     assert api.machines.boots[droplet["id"]] == 2
 
 
 def test_a_machine_that_keeps_dying_is_not_booted_without_pause(api: Api) -> None:
     droplet = create(api)
-    deadline = time.monotonic() + 2.5
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    # Longer only where the server is kept from its work by others.
+    while (now := time.monotonic() - began) < 2.5 or (api.machines.boots[droplet["id"]] < 2 and now < 60):
         api.machines.on.clear()
         time.sleep(0.01)
     assert 2 <= api.machines.boots[droplet["id"]] <= 4

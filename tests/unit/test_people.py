@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -19,6 +19,7 @@ from runner.course.people import RESERVED, Account, People
 from runner.errors import CoursehubError
 from runner.people import ClassList, Role, assign, merge
 from runner.project import Project
+from tests.support.chance import chance
 
 pytestmark = pytest.mark.unit
 
@@ -97,8 +98,7 @@ def classes(draw: st.DrawFn) -> list[Entry]:
     return list(entries.values())
 
 
-# No deadline: other work runs beside. No database: it would lie in the repository.
-@settings(deadline=None, database=None)
+@chance
 @given(entries=classes(), seed=st.integers())
 def test_accounts_are_valid_different_and_do_not_hang_on_the_order(entries: list[Entry], seed: int) -> None:
     given_ = assign(entries, ())
@@ -113,8 +113,7 @@ def test_accounts_are_valid_different_and_do_not_hang_on_the_order(entries: list
 valid_name = st.text("abc ", min_size=1, max_size=6).map(lambda text: f"N{text}".strip())
 
 
-# No deadline: other work runs beside. No database: it would lie in the repository.
-@settings(deadline=None, database=None)
+@chance
 @given(first=classes(), second=classes())
 def test_an_account_once_given_is_kept_and_never_given_again(first: list[Entry], second: list[Entry]) -> None:
     """Two imports and then the first list again: everybody has their first account, whoever came between."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from runner.access import Access
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.saltssh import _watched
+from tests.support.root import eventually
 
 pytestmark = pytest.mark.unit
 
@@ -64,8 +64,9 @@ def test_a_connection_that_breaks_while_an_earlier_run_is_waited_for(access: Acc
 
 
 def test_a_connection_that_breaks_under_the_highstate_is_known(access: Access, tmp_path: Path) -> None:
-    answers(tmp_path, "echo ready; exec sleep 0.3")
+    breaks = tmp_path / "breaks"
+    answers(tmp_path, f"echo ready; while [ ! -e {breaks} ]; do sleep 0.05; done")
     with _watched(access, "192.0.2.1", lambda *_: None) as tail:
         assert not tail.broke()
-        time.sleep(0.5)
-        assert tail.broke()
+        breaks.touch()
+        assert eventually(tail.broke)
