@@ -141,7 +141,7 @@ def _encrypted(text: str) -> bool:
 
 def _binary(project: Project) -> list[str]:
     """Tracked files that git takes for no text, but for those that are bigger than what a person exports."""
-    listed = (_git(project, "ls-files", "--eol", "-z") or "").split("\0")
+    listed = (_git(project, "ls-files", "--eol", "-z", "--", ".", *_NEVER) or "").split("\0")
     names = _askable(line.partition("\t")[2] for line in listed if line.startswith("i/-text "))
     heads = _cat(project, "--batch-check", names).splitlines()
     return [
@@ -163,6 +163,8 @@ def _contents(project: Project, names: Iterable[str]) -> Iterator[tuple[str, byt
             rest = rest[size + 1 :]
 
 
+#: What is no text and no table by its name: git would have to look into each. UTF-16 is no program either.
+_NEVER = [f":!*.{ending}" for ending in ("png", "jpg", "jpeg", "gif", "webp", "py")]
 _BLOB = re.compile(rb"[0-9a-f]+ blob ([0-9]+)")
 
 
@@ -175,8 +177,7 @@ def _cat(project: Project, how: str, names: list[str]) -> bytes:
     """What git says of each of these files of its index."""
     if not names:
         return b""
-    prefix = (_git(project, "rev-parse", "--show-prefix") or "").strip()
-    asked = "".join(f":{prefix}{name}\n" for name in names).encode()
+    asked = "".join(f":./{name}\n" for name in names).encode()
     return subprocess.run(
         [*_COMMAND, "cat-file", how], cwd=project.root, input=asked, capture_output=True, check=False
     ).stdout

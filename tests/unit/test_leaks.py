@@ -135,6 +135,7 @@ def test_what_windows_writes_is_read_too(
 
 def test_a_spreadsheet_is_looked_into_and_a_picture_is_not(project: Project) -> None:
     track(project, "docs/hub.png", (REPO / "docs/hub.png").read_bytes())
+    track(project, "docs/hub", (REPO / "docs/hub.png").read_bytes())
     track(project, "prices.xlsx", spreadsheet([["Size", "Price"], ["s-4vcpu-8gb", 48]]))
     track(project, "damaged.xlsx", b"PK\x03\x04 not a zip \0")
     assert leaks.find(project) == []
