@@ -54,8 +54,8 @@ def none_of(reserved: frozenset[str], message: str) -> Callable[[str], str]:
 def _timezone(value: str) -> str:
     known = zoneinfo.available_timezones()
     if value not in known:
-        # Of three letters any three are near.
-        near = difflib.get_close_matches(value, known, n=1) if "/" in value else []
+        # To an abbreviation such as PST any other is near.
+        near = difflib.get_close_matches(value, known, n=1) if len(value) > 4 else []
         hint = f"nearest: {near[0]}" if near else "write it as Continent/City, such as America/Los_Angeles"
         raise ValueError(f"not a time zone; {hint}")
     return value
