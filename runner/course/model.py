@@ -108,8 +108,8 @@ class Course(Facts):
     taken out of the list stays installed on a server that is there, and is missing on the next new one."""
     imports: list[Module] = Field(default=[], examples=[["numpy", "pandas", "matplotlib.pyplot"]])
     """Modules that must import on the server before the class gets the packages. They are tried in the new environment,
-    beside the one that serves; if one fails, the class keeps what it had, and ``apply`` says which. Servers that run
-    keep what they started with."""
+    beside the one that serves; if one fails, the class keeps what it had, and ``apply`` says which. One that joins the
+    list without a change of packages is tried too. Servers that run keep what they started with."""
     page: Annotated[
         Page, Field(examples=[{"message": "Lab 3 is due on Friday at 17:00.", "help": "help@example.edu"}])
     ] = Page()
