@@ -13,6 +13,9 @@
 {%- set page = course.get('page', {}) %}
 {%- set names = [course.domain] + (['www.' ~ course.domain] if course.get('www', true) else []) %}
 {%- set certificate = '/etc/ssl/coursehub/' ~ course.domain %}
+{#- Teams are Unix groups with a directory each; no person's account may begin so (runner/course/people.py). #}
+{%- set team_prefix = 'team-' %}
+{%- set class_root = '/srv/class' %}
 
 base:
   hostname: {{ course.domain }}
@@ -40,12 +43,15 @@ letsencrypt:
 
 # Names of people stay out of /etc/passwd, which every student can read.
 accounts:
+  team_prefix: {{ team_prefix }}
+  directories:
+    root: {{ class_root }}
   people:
 {%- for role, group in (('professors', 'instructors'), ('assistants', 'assistants'), ('students', 'students'),
                         ('guests', 'guests')) %}
 {%-   for person in people.get(role) or [] %}
     {{ person.account | json }}:
-      groups: [{{ group }}]
+      groups: [{{ group }}{% for team in person.get('groups') or [] %}, {{ team_prefix }}{{ team }}{% endfor %}]
 {%-   endfor %}
 {%- endfor %}
     # Looks at the hub as a student would: `coursehub check`.

@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 from runner.classlist import Entry, clean
 from runner.course.facts import Facts
 from runner.course.model import Course
-from runner.course.people import RESERVED, People, Person
+from runner.course.people import RESERVED, TEAM_PREFIX, People, Person
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
 from runner.vault import Vault
@@ -353,7 +353,7 @@ def wish(entry: Entry) -> str:
     """The account that a person would get if there were nobody else."""
     text = anyascii(unicodedata.normalize("NFC", _source(entry))).lower()
     text = re.sub(r"[^a-z0-9_-]+", "-", text).strip("-")
-    if not text or not re.match(r"[a-z_]", text):
+    if not re.match(r"[a-z_]", text) or text.startswith(TEAM_PREFIX):
         text = f"s{text}"
     return text[:ACCOUNT_LENGTH].rstrip("-")
 

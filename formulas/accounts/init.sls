@@ -15,9 +15,20 @@ accounts-class:
     - home_root: {{ accounts.home_root }}
     - shell: {{ accounts.shell }}
     - stop_units: {{ accounts.stop_units | json }}
-    - authority: {{ accounts.authority | json }}
+    - team_prefix: {{ accounts.team_prefix | json }}
     - require:
       - file: {{ accounts.home_root }}
+
+# By now the groups and homes are there.
+accounts-directories:
+  class_files.managed:
+    - name: {{ accounts.directories.root }}
+    - readers: {{ accounts.class_group }}
+    - writers: {{ accounts.directories.writers | json }}
+    - team_prefix: {{ accounts.team_prefix | json }}
+    - people: {{ accounts.groups | json }}
+    - require:
+      - class_accounts: accounts-class
 
 # Students' sessions may not gain rights, so the real passwd cannot work in them; see files/passwd.
 accounts-passwd:

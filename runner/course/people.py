@@ -23,6 +23,16 @@ RESERVED = frozenset(
     """.split()  # noqa: SIM905
 )
 
+#: How the Unix group of a team begins (pillar/hub.sls): an account brings a group of its own name.
+TEAM_PREFIX = "team-"
+
+
+def _no_team(account: str) -> str:
+    if account.startswith(TEAM_PREFIX):
+        raise ValueError(f"accounts that begin with {TEAM_PREFIX} would be mixed up with teams; choose another")
+    return account
+
+
 #: useradd's own rule for portable names (useradd(8), "CAVEATS"), with the 32 bytes that utmp has room for.
 Account = Annotated[
     str,
@@ -31,6 +41,7 @@ Account = Annotated[
         "an account such as curie (a small letter, then at most 31 small letters, digits, - and _)",
     ),
     AfterValidator(none_of(RESERVED, "this account belongs to the system; choose another")),
+    AfterValidator(_no_team),
 ]
 
 
@@ -60,7 +71,8 @@ class Person(Facts):
     number: Annotated[Text | None, Field(examples=["20067930"])] = None
     """The college's own number of the person, by which class lists know them. It never reaches the server."""
     groups: list[Team] = Field(default=[], examples=[["team-1"]])
-    """The teams that the person is in."""
+    """The teams that the person is in. Each team has a directory, ``~/groups/NAME``, in which its members change each
+    other's files and nobody else gets in."""
 
 
 class People(Facts):

@@ -44,7 +44,7 @@ def managed(
     home_root="/home",
     shell="/bin/bash",
     stop_units=(),
-    authority=(),
+    team_prefix="",
 ):
     """Have an account with a private home for each of ``people``, and lock whoever is no longer among them.
 
@@ -55,17 +55,17 @@ def managed(
         processes end, its files stay.
     groups
         Groups that exist in any case; their members are exactly those that ``people`` says.
+    team_prefix
+        Groups whose names begin so are kept in the same way, whether somebody is still in them or not. No account may.
     class_group
         Group by which this state knows the accounts that it made.
     stop_units
-        systemd units to stop when an account is locked; ``{account}`` is replaced and may stand in a glob.
-    authority
-        Groups whose rights end at once: who leaves one is stopped like who is locked, as processes keep the groups
-        that they began with.
+        systemd units to stop when an account is locked or leaves a group, whose rights a running process would keep;
+        ``{account}`` is replaced and may stand in a glob.
     """
     ret = {"name": name, "changes": {}, "result": True, "comment": ""}
     people = {account: facts or {} for account, facts in (people or {}).items()}
-    plan, problems = _plan(people, list(groups), class_group, Path(home_root), shell)
+    plan, problems = _plan(people, list(groups), class_group, Path(home_root), shell, team_prefix)
     if not plan and not problems:
         _record(people, __opts__["test"])
         ret["comment"] = f"{len(people)} accounts are as they should be"
@@ -81,9 +81,7 @@ def managed(
         if step["account"] in broken:
             continue
         try:
-            _carry_out(
-                step, people.get(step["account"], {}), class_group, Path(home_root), shell, stop_units, authority
-            )
+            _carry_out(step, people.get(step["account"], {}), class_group, Path(home_root), shell, stop_units)
             done.append(step)
         except AccountError as problem:
             broken.add(step["account"])
@@ -110,7 +108,7 @@ def _shown(plan):
     return {account: ", ".join(steps) for account, steps in changes.items()}
 
 
-def _plan(people, groups, class_group, home_root, shell):
+def _plan(people, groups, class_group, home_root, shell, team_prefix):
     """Compare the machine with ``people``; return the steps that are needed and what makes no sense."""
     passwd = {entry.pw_name: entry for entry in pwd.getpwall()}
     existing = {entry.gr_name: entry for entry in grp.getgrall()}
@@ -118,7 +116,9 @@ def _plan(people, groups, class_group, home_root, shell):
     record = _read_record()
     steps, problems = [], []
 
-    wanted_groups = dict.fromkeys([class_group, *groups])
+    # An account's own group is its own, whatever its name begins with.
+    kept = [name for name in existing if team_prefix and name.startswith(team_prefix) and name not in passwd]
+    wanted_groups = dict.fromkeys([class_group, *groups, *kept])
     for facts in people.values():
         wanted_groups.update(dict.fromkeys(facts.get("groups", [])))
     for group in wanted_groups:
@@ -136,7 +136,7 @@ def _plan(people, groups, class_group, home_root, shell):
         if not facts.get("present", True):
             continue
         entry = passwd.get(account)
-        refused = _refused(account, facts, entry)
+        refused = _refused(account, facts, entry, team_prefix)
         if refused:
             problems.append(f"{account}: {refused}")
             continue
@@ -169,10 +169,12 @@ def _plan(people, groups, class_group, home_root, shell):
     return steps, problems
 
 
-def _refused(account, facts, entry):
+def _refused(account, facts, entry, team_prefix):
     """Say why an account cannot be one of the class, or None."""
     if not ACCOUNT.fullmatch(account):
         return "not a Unix account's name (a-z, 0-9, - and _, 32 at most)"
+    if entry is None and team_prefix and account.startswith(team_prefix):
+        return "begins as a team's group does, choose another"
     if facts.get("uid") is not None and facts["uid"] < FIRST_UID:
         return f"uid {facts['uid']} is the system's, take one from {FIRST_UID} on"
     if entry is not None and entry.pw_uid < FIRST_UID:
@@ -261,7 +263,7 @@ def _free_stale_locks():
             lock.unlink(missing_ok=True)
 
 
-def _carry_out(step, facts, class_group, home_root, shell, stop_units, authority):
+def _carry_out(step, facts, class_group, home_root, shell, stop_units):
     """Do one step; raise AccountError with the tool's own words."""
     account, do = step["account"], step["do"]
     if do == "group made":
@@ -289,8 +291,7 @@ def _carry_out(step, facts, class_group, home_root, shell, stop_units, authority
     elif do == "leaves":
         for group in step["groups"]:
             _run("gpasswd", "--delete", account, group)
-        if set(step["groups"]) & set(authority):
-            _end_work(account, stop_units)
+        _stop(account, stop_units)
     elif do in {"home made", "home made private"}:
         _make_home(pwd.getpwnam(account))
 
@@ -303,12 +304,16 @@ def _unlock(account):
 
 
 def _end_work(account, stop_units):
-    """End what an account still runs. Its files stay."""
+    """End what a locked account still runs. Its files stay."""
+    _stop(account, stop_units)
+    uid = pwd.getpwnam(account).pw_uid
+    subprocess.run(["loginctl", "terminate-user", str(uid)], capture_output=True, check=False)
+
+
+def _stop(account, stop_units):
     units = [unit.replace("{account}", account) for unit in stop_units]
     if units:
         subprocess.run(["systemctl", "stop", *units], capture_output=True, check=False)
-    uid = pwd.getpwnam(account).pw_uid
-    subprocess.run(["loginctl", "terminate-user", str(uid)], capture_output=True, check=False)
 
 
 def _make_home(entry):

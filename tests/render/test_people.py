@@ -23,7 +23,7 @@ def test_a_class_list_becomes_accounts_by_role(listed: Rendering) -> None:
     assert {account: facts["groups"] for account, facts in people.items()} == {
         "prof": ["instructors"],
         "s": ["students"],
-        "t": ["students"],
+        "t": ["students", "team-team-1"],
         "visitor": ["guests"],
         "coursehub-check": ["students"],
     }

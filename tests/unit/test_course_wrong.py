@@ -154,6 +154,11 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "people.ROLE[].account": [
         ("Elena.Rivera", f"people.ROLE.1.account ('Elena.Rivera'): {ACCOUNT}"),
         ("root", "people.ROLE.1.account ('root'): this account belongs to the system; choose another; correct it"),
+        (
+            "team-1",
+            "people.ROLE.1.account ('team-1'): accounts that begin with team- would be mixed up with teams; choose "
+            "another; correct it",
+        ),
     ],
     "people.ROLE[].name": [("", f"people.ROLE.1.name (''): {TEXT}")],
     "people.ROLE[].email": [("rivera", f"people.ROLE.1.email ('rivera'): {EMAIL}")],
@@ -178,7 +183,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     ],
 }
 #: What a pattern cannot say: these a JSON schema lets through.
-ONLY_OURS = ("not a time zone", "belongs to the system", "wants one line of text")
+ONLY_OURS = ("not a time zone", "belongs to the system", "mixed up with teams", "wants one line of text")
 ROLES = tuple((schema.node_at(("course", "people")) or {})["properties"])
 EXAMPLE = yaml.safe_load(reference.example())["course"]
 

@@ -70,7 +70,8 @@ c.SystemdSpawner.unit_extra_properties = {
     "MemorySwapMax": "0",
     "TasksMax": str(spawner["tasks_max"]),
     "TimeoutStopSec": "20",
-    "UMask": "0077",
+    # Homes are 0700 and each person's group is their own; what is made in a team's directory is the team's.
+    "UMask": "0007",
     # While hub or proxy restarts nobody may listen in its place and collect what is sent there (needs cgroup v2). One
     # range, as the spawner takes one value a property.
     "SocketBindDeny": f"tcp:{min(INSIDE)}-{max(INSIDE)}",
