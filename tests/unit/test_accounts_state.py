@@ -147,18 +147,6 @@ def test_an_account_of_the_system_is_never_taken(machine, monkeypatch):
 
 
 # The deeds: a private mount namespace in which /etc, /home and the record are copies.
-def test_whoever_leaves_an_authority_is_stopped(monkeypatch):
-    """Running processes keep the groups that they began with; a team's are not worth anybody's kernel."""
-    module = load()
-    ended = []
-    monkeypatch.setattr(module, "_run", lambda *_, **__: None)
-    monkeypatch.setattr(module, "_end_work", lambda account, units: ended.append((account, units)))
-    for account, groups in (("ada", ["team-1"]), ("bob", ["assistants"]), ("eve", ["instructors", "team-1"])):
-        step = {"do": "leaves", "account": account, "groups": groups}
-        module._carry_out(step, {}, "class", Path("/home"), "/bin/sh", ["u"], ["instructors", "assistants"])
-    assert ended == [("bob", ["u"]), ("eve", ["u"])]
-
-
 DRIVER = """
 import importlib.util, json, sys
 spec = importlib.util.spec_from_file_location("class_accounts", sys.argv[1])

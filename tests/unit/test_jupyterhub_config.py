@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import jinja2
@@ -34,18 +33,6 @@ for path in sys.argv[2:]:
     found[path] = [code, said.getvalue()]
 print(json.dumps(found))
 """
-
-
-@pytest.fixture(scope="session")
-def hub_python(tmp_path_factory):
-    """An environment with exactly what the hub runs."""
-    home = tmp_path_factory.mktemp("hub")
-    uv = str(Path(sys.executable).parent / "uv")
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(home)], check=True)
-    argv = [uv, "pip", "install", "--quiet", "--python", str(home / "bin/python"), "--require-hashes", "--no-deps"]
-    done = subprocess.run([*argv, "-r", str(FILES / "hub.txt")], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"the hub's lock could not be installed: {done.stderr.strip()[-300:]}"
-    return str(home / "bin/python")
 
 
 def render(folder, **changes):

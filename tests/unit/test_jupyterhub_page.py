@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from tests.support.root import eventually
-from tests.unit.test_jupyterhub_config import FILES, hub_python  # noqa: F401  a fixture
+from tests.unit.test_jupyterhub_config import FILES
 from tests.unit.test_jupyterhub_config import render as render_config
 
 pytestmark = pytest.mark.unit
@@ -84,7 +84,7 @@ class Seen(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def rendered(hub_python: str, tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: F811
+def rendered(hub_python: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Renders a template with the words of a file, by one process for all tests: a change must need no new one."""
     file = tmp_path_factory.mktemp("page") / "page.json"
     argv = [hub_python, "-c", SERVER, str(FILES), str(FILES / "templates"), str(file)]
@@ -214,7 +214,7 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def hub(hub_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:  # noqa: F811
+def hub(hub_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A running JupyterHub with our configuration; its address, and the file that its pages read."""
     home = tmp_path_factory.mktemp("page-hub")
     port, public = free_ports(2)
