@@ -222,13 +222,22 @@ def ssh(course: str, command: tuple[str, ...], as_json: bool) -> None:
 @course_argument
 @click.option("-n", "--lines", default=100, show_default=True, help="How many lines back.")
 @click.option("-f", "--follow", is_flag=True, help="Go on as new lines come.")
+@click.option("--openings", is_flag=True, help="Who opened whose work instead: files, downloads and servers.")
 @as_json_option
-def logs(course: str, lines: int, follow: bool, as_json: bool) -> None:
-    """Show the journal of hub, proxy and nginx."""
+def logs(course: str, lines: int, follow: bool, openings: bool, as_json: bool) -> None:
+    """Show the journal of hub, proxy and nginx, or who looked into whose work."""
     from runner.verbs import shell
 
-    document = shell.logs(_project(), course, lines=lines, follow=follow, as_json=as_json)
-    _emit(document, as_json, lambda done: list(done["lines"]))
+    show = shell.openings if openings else shell.logs
+    document = show(_project(), course, lines=lines, follow=follow, as_json=as_json)
+    _emit(document, as_json, _opening_lines if openings else lambda done: list(done["lines"]))
+
+
+def _opening_lines(document: Document) -> list[str]:
+    rows = [[one["when"], one["who"], one["whose"], one["what"]] for one in document["openings"]]
+    return [f"{when}  {who:<16} {whose:<16} {what}" for when, who, whose, what in rows] or [
+        "nobody opened any work yet"
+    ]
 
 
 @cli.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import subprocess
 from typing import Any
@@ -14,7 +16,9 @@ from runner.project import Project
 from runner.verbs.session import no_server
 
 #: The units that make up a hub, for ``logs``.
-UNITS = ("jupyterhub", "jupyterhub-proxy", "nginx", "certbot", "coursehub-cert")
+UNITS = ("jupyterhub", "jupyterhub-proxy", "jupyterhub-work", "nginx", "certbot", "coursehub-cert")
+#: Who opened whose work (formulas/jupyterhub/files/class_work/openings.py); not there before the first opening.
+OPENINGS = "/var/log/coursehub/openings.log"
 
 
 def _reach(project: Project, course_id: str) -> tuple[Access, Server]:
@@ -47,15 +51,37 @@ def ssh(project: Project, course_id: str, command: list[str], *, as_json: bool) 
 
 def logs(project: Project, course_id: str, *, lines: int, follow: bool, as_json: bool) -> dict[str, Any]:
     """The journal of the hub's units. ``follow`` does not return unless ``as_json``."""
-    access, server = _reach(project, course_id)
     units = [part for unit in UNITS for part in ("-u", unit)]
     command = ["journalctl", "--no-pager", "-o", "short-iso", "-n", str(lines), *units]
+    said = _follow_or_read(project, course_id, command, "-f" if follow and not as_json else "")
+    return {"course": course_id, "lines": said.splitlines()}
+
+
+def openings(project: Project, course_id: str, *, lines: int, follow: bool, as_json: bool) -> dict[str, Any]:
+    """Who opened whose work, oldest first: ``when`` (UTC), ``who``, ``whose``, ``what``.
+
+    ``follow`` shows the log's own lines and does not return unless ``as_json``.
+    """
     if follow and not as_json:
-        argv = access.argv(str(server.ip), *command, "-f")
+        _follow_or_read(project, course_id, ["tail", "-n", str(lines)], f"-F {OPENINGS}")
+    command = ["test", "!", "-e", OPENINGS, "||", "tail", "-n", str(lines), OPENINGS]
+    found = []
+    for line in _follow_or_read(project, course_id, command, "").splitlines():
+        # A line that a full disk cut says nothing.
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return {"course": course_id, "openings": found}
+
+
+def _follow_or_read(project: Project, course_id: str, command: list[str], follow: str) -> str:
+    """What ``command`` prints on the server; with ``follow``, its option for that, ssh takes this process' place."""
+    access, server = _reach(project, course_id)
+    if follow:
+        argv = access.argv(str(server.ip), *command, follow)
         os.execvp(argv[0], argv)  # noqa: S606
     done = subprocess.run(
         access.argv(str(server.ip), *command), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )
     if done.returncode:
         raise ssh_error(course_id, str(server.ip), done.stderr)
-    return {"course": course_id, "lines": done.stdout.splitlines()}
+    return done.stdout

@@ -5,7 +5,9 @@ Only the machine is made up: its sshd runs in namespaces of this host, and its s
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -284,7 +286,24 @@ def test_ssh_and_logs(coursehub: Coursehub) -> None:
 
 
 @pytest.mark.usefixtures("up")
-@pytest.mark.parametrize("verb", [("ssh", "phys", "id", "-un"), ("logs", "phys", "-f")])
+def test_openings_are_shown_as_they_were_logged(coursehub: Coursehub) -> None:
+    """By the log that the hub itself writes; a line that a full disk cut short costs the others nothing."""
+    assert coursehub("logs", "phys", "--openings").out == "nobody opened any work yet\n"
+    entry = {"when": "2026-11-25T18:00:00+00:00", "who": "okafor", "whose": "abello", "what": "folder listed"}
+    text = shlex.quote(f'{json.dumps(entry)}\n{{"when": "2026-11')
+    coursehub(
+        "ssh", "phys", "--json", f"mkdir -p /var/log/coursehub && printf %s {text} > /var/log/coursehub/openings.log"
+    )
+    assert coursehub("logs", "phys", "--openings", "--json").document == {"course": "phys", "openings": [entry]}
+    shown = coursehub("logs", "phys", "--openings").out
+    assert shown.split() == ["2026-11-25T18:00:00+00:00", "okafor", "abello", "folder", "listed"]
+    coursehub("ssh", "phys", "--json", "rm -r /var/log/coursehub")
+
+
+@pytest.mark.usefixtures("up")
+@pytest.mark.parametrize(
+    "verb", [("ssh", "phys", "id", "-un"), ("logs", "phys", "-f"), ("logs", "phys", "-f", "--openings")]
+)
 def test_without_json_ssh_takes_the_place_of_the_runner(verb: tuple[str, ...]) -> None:
     """So that a terminal, its size and its signals are the remote shell's own."""
     process = subprocess.Popen(
