@@ -5,18 +5,14 @@ import json
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
-from jupyterhub.services.auth import HubOAuth
 from jupyterhub.singleuser.extension import JupyterHubIdentityProvider
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
 SETTINGS = json.loads(r"""{{ settings | json }}""")
-# Seconds that the hub's word on who may come in here is believed.
-RIGHT_SECONDS = 5
-# A websocket waits for its kernel before it opens.
-OPENING_SECONDS = 60
 
 
 class ClassKernelManager(AsyncMappingKernelManager):
@@ -44,47 +40,76 @@ class ClassKernelManager(AsyncMappingKernelManager):
         self._last_kernel_message = moment
 
 
-visits: set[asyncio.Task] = set()
-ask_who = JupyterHubIdentityProvider.get_user
+class Visitors:
+    """Lets a teacher look into this server for as long as the hub says so, not for as long as a page stays open.
+
+    JupyterHub asks about a visitor every five minutes, and about an open kernel or terminal never again: somebody who
+    is no teacher any more would go on in it.
+    """
+
+    # Seconds until who lost the right is out.
+    EVERY = 15
+    # Seconds that a kernel or terminal may take to open.
+    OPENING = 60
+
+    def __init__(self) -> None:
+        self.owner = os.environ.get("JUPYTERHUB_USER", "")
+        self._ask = JupyterHubIdentityProvider.get_user
+        self._asked: dict[str, tuple[float, bool]] = {}
+        # The event loop alone would forget them.
+        self._tasks: set[Any] = set()
+
+    def watch(self) -> None:
+        """Stand before JupyterHub's own answer to who it is; what it says of the owner stays as it is."""
+        visitors = self
+
+        async def get_user(provider: JupyterHubIdentityProvider, handler: Any) -> Any:
+            user = await visitors._ask(provider, handler)
+            if user is None or user.username == visitors.owner:
+                return user
+            if not await visitors.may_stay(provider.hub_auth, handler):
+                return None
+            if isinstance(handler, WebSocketHandler):
+                task = asyncio.get_running_loop().create_task(visitors.see_out(provider.hub_auth, handler))
+                visitors._tasks.add(task)
+                task.add_done_callback(visitors._tasks.discard)
+            return user
+
+        JupyterHubIdentityProvider.get_user = get_user
+
+    async def may_stay(self, hub_auth: Any, handler: Any) -> bool:
+        """Return what the hub said of a visitor's token within the last seconds."""
+        token = hub_auth.get_token(handler)
+        when, may = self._asked.get(token, (0.0, False))
+        if time.monotonic() - when < self.EVERY:
+            return may
+        user = await hub_auth.user_for_token(token, use_cache=False, sync=False)
+        may = bool(user) and bool(hub_auth.check_scopes(hub_auth.access_scopes, user))
+        self._asked[token] = (time.monotonic(), may)
+        return may
+
+    async def see_out(self, hub_auth: Any, handler: Any) -> None:
+        """Close an open kernel or terminal when its visitor may stay no longer; the kernel goes on."""
+        began, opened = time.monotonic(), False
+        while True:
+            await asyncio.sleep(self.EVERY)
+            if handler.ws_connection is None:
+                if opened or time.monotonic() - began > self.OPENING:
+                    return
+                continue
+            opened = True
+            try:
+                if not await self.may_stay(hub_auth, handler):
+                    handler.close(1008, "no longer allowed")
+                    return
+            except HTTPError:
+                # The hub restarts.
+                continue
 
 
-async def get_user(self: JupyterHubIdentityProvider, handler: WebSocketHandler) -> object:
-    """Say who asks, as ever; a visitor's websocket is watched from then on."""
-    first = not hasattr(handler, "_jupyterhub_user")
-    user = await ask_who(self, handler)
-    visitor = user is not None and user.username != os.environ.get("JUPYTERHUB_USER")
-    if first and visitor and isinstance(handler, WebSocketHandler):
-        visit = asyncio.create_task(end_with_right(self.hub_auth, handler))
-        visits.add(visit)
-        visit.add_done_callback(visits.discard)
-    return user
-
-
-async def end_with_right(hub: HubOAuth, handler: WebSocketHandler) -> None:
-    """Close a visitor's websocket when the hub lets them in no more; by itself it is asked at the opening alone."""
-    token, session = hub.get_token(handler), hub.get_session_id(handler)
-    began, opened = time.monotonic(), False
-    while True:
-        await asyncio.sleep(RIGHT_SECONDS)
-        if handler.ws_connection is None:
-            if opened or time.monotonic() - began > OPENING_SECONDS:
-                return
-            continue
-        opened = True
-        try:
-            user = await hub.user_for_token(token, session_id=session, sync=False)
-        except HTTPError:
-            # The hub is away for a moment.
-            continue
-        if not (user and hub.check_scopes(hub.access_scopes, user)):
-            handler.close(1008, "no longer allowed")
-
-
-# JupyterHub puts its own class over any that is configured here.
-JupyterHubIdentityProvider.get_user = get_user
+Visitors().watch()
 
 c = get_config()  # noqa: F821
-c.HubOAuth.cache_max_age = RIGHT_SECONDS
 c.ServerApp.kernel_manager_class = ClassKernelManager
 # Sockets in the student's own directory: no other student can reach a kernel's ports on loopback.
 c.KernelManager.transport = "ipc"
