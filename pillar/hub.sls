@@ -92,6 +92,10 @@ course_env:
 {%-   endfor %}
 {%- endfor %}
 jupyterhub:
+  work:
+    hidden: [coursehub-check]
+    team_prefix: {{ team_prefix }}
+    teams: {{ class_root }}/groups
   signin:
     kind: {{ kind }}
     settings: {{ told | json }}

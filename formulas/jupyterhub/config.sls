@@ -3,9 +3,10 @@
 {%- set state = jupyterhub.state %}
 {#- The configuration names nobody and has no secret, and what the pages say is read at each request. -#}
 {%- set settings = {} %}
-{%- for key, value in jupyterhub.items() if key not in ('identities', 'page') %}
+{%- for key, value in jupyterhub.items() if key not in ('identities', 'page', 'work') %}
 {%-   do settings.update({key: value}) %}
 {%- endfor %}
+{%- do settings.update({'work_port': jupyterhub.work.port}) %}
 {%- do settings.update({'signin': salt['slsutil.merge'](jupyterhub.signin, {'client_secret': jupyterhub.signin.client_secret != ''})}) %}
 
 include:
@@ -20,7 +21,8 @@ include:
 
 # Made here, once, and never again: a new one signs everybody out or cuts the hub from its proxy. To rotate one, remove
 # the file and apply.
-{%- for file, prefix in [('proxy.env', 'CONFIGPROXY_AUTH_TOKEN='), ('sync.env', 'ROUTE_SYNC_TOKEN='), ('cookie_secret', '')] %}
+{%- for file, prefix in [('proxy.env', 'CONFIGPROXY_AUTH_TOKEN='), ('sync.env', 'ROUTE_SYNC_TOKEN='), ('work.env', 'STUDENTS_WORK_TOKEN='),
+                          ('cookie_secret', '')] %}
 
 {{ state }}/{{ file }}:
   cmd.run:
@@ -63,6 +65,22 @@ jupyterhub-signin:
     - makedirs: True
     - check_cmd: python3 -m py_compile
     - tmp_ext: .py
+
+jupyterhub-openings:
+  file.managed:
+    - names:
+      - {{ root }}/lib/class_work/__init__.py:
+        - source: salt://jupyterhub/files/class_work/__init__.py
+      - {{ root }}/lib/class_work/openings.py:
+        - source: salt://jupyterhub/files/class_work/openings.py
+      # It loads the two above, and is loaded by the hub.
+      - {{ root }}/lib/class_work/hub.py:
+        - source: salt://jupyterhub/files/class_work/hub.py
+        - check_cmd: env PYTHONPATH={{ root }}/lib {{ root }}/hub/current/bin/python -B
+    - mode: '0644'
+    - makedirs: True
+    - require:
+      - uv_env: {{ root }}/hub
 
 # Read at each sign-in: who comes or goes restarts nothing.
 {{ state }}/identities.json:
@@ -107,6 +125,7 @@ jupyterhub-signin:
       - uv_env: {{ root }}/hub
       - file: jupyterhub-helpers
       - file: jupyterhub-signin
+      - file: jupyterhub-openings
       - file: {{ root }}/lib/class_page.py
 {%- if jupyterhub.signin.client_secret %}
       - file: {{ state }}/oauth_client_secret

@@ -2,4 +2,5 @@ include:
   - uv
   - jupyterhub.install
   - jupyterhub.config
+  - jupyterhub.work
   - jupyterhub.service

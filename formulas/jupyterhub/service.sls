@@ -5,6 +5,7 @@
 include:
   - jupyterhub.install
   - jupyterhub.config
+  - jupyterhub.work
 
 jupyterhub-units:
   file.managed:
@@ -54,6 +55,7 @@ jupyterhub:
       - uv_env: {{ root }}/hub
       - file: /etc/jupyterhub/jupyterhub_config.py
       - file: jupyterhub-signin
+      - file: jupyterhub-openings
       - file: {{ root }}/lib/class_page.py
 {%- if jupyterhub.signin.client_secret %}
       - file: {{ state }}/oauth_client_secret
@@ -61,13 +63,16 @@ jupyterhub:
       - file: /etc/systemd/system/jupyterhub.service
       - cmd: {{ jupyterhub.state }}/proxy.env
       - cmd: {{ jupyterhub.state }}/sync.env
+      - cmd: {{ jupyterhub.state }}/work.env
       - cmd: {{ jupyterhub.state }}/cookie_secret
 
 # Restarts that a killed run missed are made up for: judged by when each last started.
 {%- for unit, files in [
     ('jupyterhub-proxy', [root ~ '/proxy/current', state ~ '/proxy.env', state ~ '/sync.env']),
+    ('jupyterhub-work', [root ~ '/hub/current', '/etc/jupyterhub/work.json', state ~ '/work.env', root ~ '/lib/class_work/*']),
     ('jupyterhub', [root ~ '/hub/current', '/etc/jupyterhub/jupyterhub_config.py', state ~ '/proxy.env', state ~ '/sync.env',
-                    state ~ '/cookie_secret', root ~ '/lib/class_signin/*.py', root ~ '/lib/class_page.py'] +
+                    state ~ '/work.env', state ~ '/cookie_secret', root ~ '/lib/class_signin/*.py',
+                    root ~ '/lib/class_work/hub.py', root ~ '/lib/class_work/openings.py', root ~ '/lib/class_page.py'] +
                    ([state ~ '/oauth_client_secret'] if jupyterhub.signin.client_secret else [])),
 ] %}
 

@@ -79,13 +79,15 @@ class People(Facts):
     """Who may sign in, by role; nobody else of the college can."""
 
     professors: Annotated[list[Person], Field(min_length=1, examples=[[{"account": "curie", "name": "Marie Curie"}]])]
-    """Who teaches: sees who is there; starts, stops and opens students' servers. At least one."""
+    """Who teaches: sees who is there; starts, stops and opens students' servers, and looks at their files. At least
+    one."""
     assistants: list[Person] = Field(default=[], examples=[[{"account": "noether", "name": "Emmy Noether"}]])
-    """Who helps: sees the students; opens their servers."""
+    """Who helps: sees students and guests; opens their servers and looks at their files."""
     students: list[Person] = Field(default=[], examples=[[{"account": "turing", "name": "Alan Turing"}]])
     """Who learns: sees only their own files and server."""
     guests: list[Person] = Field(default=[], examples=[[{"account": "visitor", "name": "Vera Visitor"}]])
-    """Who only listens in (a guest auditor): may sign in and work, sees only their own files and server."""
+    """Who only listens in (a guest auditor): may sign in and work, sees only their own files and server. Teachers see
+    guests as they see students."""
 
     @model_validator(mode="after")
     def _one_account_each(self) -> People:

@@ -102,7 +102,7 @@ def test_who_is_taken_out_of_a_role_loses_it_with_the_apply(hub: Hub) -> None:
                     assert status(session, "/hub/home") == 302
                 assert status(bearer, "/hub/api/users") == 403
                 assert status(session, "/hub/admin") != 200
-                eventually(lambda: status(session, f"/user/{STUDENT}/api/status") != 200, 20)
+                eventually(lambda: status(session, f"/user/{STUDENT}/api/status") != 200, 45)
                 assert was_closed(watching)
                 if taken_out == "demoted":
                     apply(hub, f"{STUDENTS}{LINE}", f"{ROLE}{STUDENTS}")

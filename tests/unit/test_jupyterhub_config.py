@@ -45,9 +45,11 @@ def render(folder, **changes):
     lib = folder / "lib"
     if not lib.exists():
         lib.mkdir()
-        for name in ("class_signin", "class_page.py"):
+        for name in ("class_signin", "class_work", "class_page.py"):
             (lib / name).symlink_to(FILES / name)
-    path.write_text(template.render(settings={**DEFAULTS, "root": str(folder), **changes}))
+    path.write_text(
+        template.render(settings={**DEFAULTS, "root": str(folder), "work_port": DEFAULTS["work"]["port"], **changes})
+    )
     return path
 
 
@@ -143,7 +145,13 @@ def test_nobody_gets_more_scopes_than_the_work_needs(defaults):
     assert scopes["route-sync"] == {"proxy"}
     for name in ("instructor", "assistant"):
         assert not {scope for scope in scopes[name] if scope.startswith(("admin:", "shares", "tokens", "users"))}
-        assert all(scope.endswith("!group=students") for scope in scopes[name] if scope.startswith("access:"))
+        learners = ("!group=students", "!group=guests")
+        assert all(
+            scope.endswith(learners) for scope in scopes[name] if scope.startswith(("access:servers", "servers"))
+        )
+        assert {scope for scope in scopes[name] if scope.startswith("access:services")} == {
+            "access:services!service=students-work"
+        }
 
 
 def test_students_cannot_configure_their_way_out(defaults):
@@ -174,7 +182,7 @@ def test_a_sockets_path_fits_for_the_longest_account(defaults):
 
 def test_no_culler_when_it_is_off(hub_python, tmp_path):
     hub = load(hub_python, render(tmp_path / "c", culler={**DEFAULTS["culler"], "timeout": 0}))["JupyterHub"]
-    assert [service["name"] for service in hub["services"]] == ["route-sync"]
+    assert [service["name"] for service in hub["services"]] == ["route-sync", "students-work"]
     assert "idle-culler" not in {role["name"] for role in hub["load_roles"]}
 
 

@@ -10,6 +10,7 @@ sys.path.insert(0, f"{SETTINGS['root']}/lib")
 
 from class_page import page_from  # noqa: E402
 from class_signin import authenticator  # noqa: E402
+from class_work.hub import HubLog  # noqa: E402
 
 c = get_config()  # noqa: F821
 state = SETTINGS["state"]
@@ -26,6 +27,8 @@ c.JupyterHub.concurrent_spawn_limit = SETTINGS["spawner"]["concurrent_spawn_limi
 c.JupyterHub.shutdown_on_logout = False
 c.JupyterHub.template_paths = [f"{SETTINGS['root']}/templates"]
 c.JupyterHub.template_vars = {"page": page_from("/etc/jupyterhub/page.json")}
+# Here and not in a student's server: what is logged there, the student could prevent.
+c.JupyterHub.tornado_settings = {"log_function": HubLog()}
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{SETTINGS['proxy_api_port']}"
 
@@ -62,7 +65,7 @@ c.SystemdSpawner.slice = "class.slice"
 c.SystemdSpawner.isolate_tmp = True
 c.SystemdSpawner.isolate_devices = True
 c.SystemdSpawner.disable_user_sudo = True
-INSIDE = [SETTINGS[name] for name in ("port", "hub_port", "proxy_api_port")]
+INSIDE = [SETTINGS[name] for name in ("port", "hub_port", "proxy_api_port", "work_port")]
 c.SystemdSpawner.unit_extra_properties = {
     # At the limit the kernel that grew dies; the server lives and tells its student.
     "OOMPolicy": "continue",
@@ -81,7 +84,18 @@ c.SystemdSpawner.unit_extra_properties = {
 c.SystemdSpawner.env_keep = ["LANG", "LC_ALL"]
 
 # The proxy's unit asks for its routes when it has restarted.
-services = [{"name": "route-sync", "api_token": os.environ.get("ROUTE_SYNC_TOKEN", "")}]
+services = [
+    {"name": "route-sync", "api_token": os.environ.get("ROUTE_SYNC_TOKEN", "")},
+    {
+        "name": "students-work",
+        "url": f"http://127.0.0.1:{SETTINGS['work_port']}",
+        "api_token": os.environ.get("STUDENTS_WORK_TOKEN", ""),
+        "oauth_no_confirm": True,
+        "info": {"title": "Students' work"},
+        # The hub starts without it too, and does not wait long.
+        "timeout": 2,
+    },
+]
 roles = [
     *SETTINGS["roles"],
     {"name": "route-sync", "services": ["route-sync"], "scopes": ["proxy"]},

@@ -70,3 +70,22 @@ def test_a_session_that_may_not_gain_rights_changes_its_password(host: Host) -> 
     assert host.run(asked, "Uphill-7-snails").rc == 0
     assert change("Uphill-7-snails", PASSWORD) == 0
     assert host.run(asked, PASSWORD).rc == 0
+
+
+def test_a_teams_directory_is_the_teams_alone(host: Host) -> None:
+    assert as_student(host, "kstudent", "echo ours > ~/groups/red/plan.txt") == 0
+    for account in ("kother", "kprofessor"):
+        for attempt in (
+            "ls /srv/class/groups/red",
+            "cat /srv/class/groups/red/plan.txt",
+            "touch /srv/class/groups/red/mine",
+        ):
+            assert as_student(host, account, attempt) != 0, attempt
+    assert as_student(host, "kother", "ls ~/groups/blue") == 0
+
+
+def test_what_a_professor_shares_students_read(host: Host) -> None:
+    assert as_student(host, "kprofessor", "umask 0077; echo notes > ~/shared/notes.txt") == 0
+    assert as_student(host, "kstudent", "grep -q notes ~/shared/notes.txt") == 0
+    for attempt in ("echo mine >> ~/shared/notes.txt", "touch ~/shared/mine", "rm -f ~/shared/notes.txt"):
+        assert as_student(host, "kstudent", attempt) != 0, attempt

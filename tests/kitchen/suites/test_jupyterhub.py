@@ -21,6 +21,12 @@ def test_the_api_wants_a_token(host: Host) -> None:
     assert host.check_output(ASK + "http://127.0.0.1:8001/api/routes") == "403"
 
 
+def test_students_work_is_for_who_has_signed_in(host: Host) -> None:
+    page = "http://127.0.0.1:8000/services/students-work/"
+    assert host.check_output(ASK + page) == "403"
+    assert host.check_output(ASK + "-H 'Sec-Fetch-Mode: navigate' " + page) == "302"
+
+
 def test_the_proxys_token_is_a_secret_of_its_own(host: Host) -> None:
     """Not a path, not a constant; and it opens the proxy's door."""
     env = host.check_output("cat /srv/jupyterhub/proxy.env")
@@ -36,7 +42,7 @@ def test_the_proxys_token_is_a_secret_of_its_own(host: Host) -> None:
 
 def test_nothing_of_it_answers_from_outside(host: Host, address: str) -> None:
     listening = host.check_output("ss -Hltn")
-    for port in (8000, 8001, 8081):
+    for port in (8000, 8001, 8002, 8081):
         assert f"127.0.0.1:{port} " in listening
         assert not outside.answers(address, port)
 
@@ -88,6 +94,6 @@ def test_while_the_hub_is_away_people_are_told_to_wait(host: Host) -> None:
 
 
 def test_both_come_back_with_the_machine(host: Host) -> None:
-    for unit in ("jupyterhub", "jupyterhub-proxy"):
+    for unit in ("jupyterhub", "jupyterhub-proxy", "jupyterhub-work"):
         assert host.service(unit).is_enabled
         assert host.service(unit).is_running

@@ -1,0 +1,137 @@
+"""Logs each server that somebody else than its owner opens, starts or stops, where no student's program can prevent it.
+
+JupyterHub calls ``log_function`` with each request that it has answered; that is the one place that all ways pass.
+"""
+
+import pwd
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from jupyterhub import orm
+from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
+from jupyterhub.apihandlers.users import SelfAPIHandler, UserServerAPIHandler
+from jupyterhub.handlers.pages import SpawnHandler
+from jupyterhub.log import log_request
+from jupyterhub.user import User
+from tornado.log import app_log
+
+from class_work.openings import record
+
+# Seconds. A server asks the hub again and again whether its visitor may still be there; that is one visit.
+SAME_VISIT = 3600
+# How the OAuth client of a person's server begins (jupyterhub/user.py).
+CLIENT = "jupyterhub-user-"
+FIRST_UID = 1000
+
+
+class HubLog:
+    """JupyterHub's own log of requests, and ours of openings."""
+
+    def __init__(self, note: Callable[[str, str, str], None] = record) -> None:
+        self.note = note
+        self._seen: dict[tuple[str, str], float] = {}
+
+    def __call__(self, handler: Any) -> None:
+        """Log an answered request; whatever goes wrong here, the answer was given."""
+        log_request(handler)
+        try:
+            found = opening(handler)
+            if found and not self._goes_on(*found):
+                self.note(*found)
+        except Exception as problem:
+            app_log.error("An opening of somebody's server could not be logged: %s", problem)
+
+    def _goes_on(self, who: str, whose: str, what: str) -> bool:
+        """Whether this only continues a visit that was logged."""
+        if what not in ("server opened", "server used"):
+            return False
+        now = time.monotonic()
+        last, self._seen[who, whose] = self._seen.get((who, whose)), now
+        return what == "server used" and last is not None and now - last < SAME_VISIT
+
+
+def opening(handler: Any) -> tuple[str, str, str] | None:
+    """Return who opened whose server in which way, if that is what a request did."""
+    person = signed_in(handler)
+    if person is None or handler.get_status() >= 400:
+        return None
+    whose, what = None, ""
+    if isinstance(handler, OAuthAuthorizeHandler):
+        whose, what = owner_of_client(handler), "server opened"
+    elif isinstance(handler, SelfAPIHandler):
+        whose, what = owner_of_asking_server(handler, person), "server used"
+    elif isinstance(handler, UserServerAPIHandler) and handler.request.method in ("POST", "DELETE"):
+        whose = handler.path_args[0]
+        what = "server started" if handler.request.method == "POST" else "server stopped"
+    elif isinstance(handler, SpawnHandler) and handler.path_args and "/spawn-pending/" in leads_to(handler):
+        whose, what = handler.path_args[0], "server started"
+    return (person.name, whose, what) if whose and whose != person.name else None
+
+
+def signed_in(handler: Any) -> User | None:
+    """Return the person whose request it is; None for services, strangers, and requests that got nowhere."""
+    try:
+        return handler.current_user if isinstance(handler.current_user, User) else None
+    except Exception:
+        return None
+
+
+def leads_to(handler: Any) -> str:
+    """Return where an answer sends the browser."""
+    return str(handler._headers.get("Location", ""))
+
+
+def owner_of_client(handler: Any) -> str | None:
+    """Return whose server an authorization lets its asker into; None if it was not given, or is a service's."""
+    if "code" not in parse_qs(urlsplit(leads_to(handler)).query):
+        return None
+    return owner_by_client(handler.db, handler.get_query_argument("client_id", ""))
+
+
+def owner_by_client(db: Any, client_id: str) -> str | None:
+    """Return whose server is an OAuth client, by the client's name."""
+    client = db.query(orm.OAuthClient).filter_by(identifier=client_id).one_or_none()
+    return client.spawner.user.name if client and client.spawner else None
+
+
+def owner_of_asking_server(handler: Any, person: User) -> str | None:
+    """Return whose server asks who its visitor is.
+
+    A browser's token was made for that one server. A token that a teacher made by hand opens all that the teacher may
+    open; then the system knows whose process is at the other end.
+    """
+    token = handler.get_token()
+    if token is None or token.client_id == f"{CLIENT}{quote(person.name)}":
+        return None
+    if token.client_id.startswith(CLIENT):
+        return owner_by_client(handler.db, token.client_id)
+    if not reaches_others(handler.expanded_scopes, person.name):
+        return None
+    account = account_at(handler.request.connection.context.address)
+    # The proxy is at the other end where somebody asks from outside.
+    return account if account and orm.User.find(handler.db, account) else None
+
+
+def reaches_others(scopes: set[str], name: str) -> bool:
+    """Whether scopes open servers of others than ``name``."""
+    filters = {scope.partition("!")[2] for scope in scopes if scope.partition("!")[0] == "access:servers"}
+    return any(one != f"user={name}" and not one.startswith(f"server={name}/") for one in filters)
+
+
+def account_at(address: tuple[str, int], table: str = "/proc/net/tcp") -> str | None:
+    """Return the account whose process has a connection's other end, an IPv4 address on this machine."""
+    ip = int.from_bytes(socket.inet_aton(address[0]), sys.byteorder)
+    end = f"{ip:08X}:{address[1]:04X}"
+    for line in Path(table).read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1] == end and int(fields[7]) >= FIRST_UID:
+            try:
+                return pwd.getpwuid(int(fields[7])).pw_name
+            except KeyError:
+                return None
+    return None

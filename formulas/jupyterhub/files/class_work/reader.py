@@ -1,0 +1,333 @@
+"""Reads in one person's home, or in a team's directory, as that person; started by ``service`` for each request.
+
+It has the student's own rights and no others, so that nothing that a student leaves in a home leads to more than the
+student may read anyway. Links are never followed. Standard input says what is wanted (JSON; arguments would show names
+in the process list); standard output is one line of JSON, then the content.
+"""
+
+import contextlib
+import json
+import mimetypes
+import os
+import resource
+import stat
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+CHUNK = 1 << 16
+# Entries of one directory that are shown.
+ENTRIES = 2000
+# Bytes of what is shown in the page; more can be downloaded.
+TEXT, IMAGE, NOTEBOOK = 2_000_000, 20_000_000, 20_000_000
+# A folder that is downloaded in one.
+PACK_FILES, PACK_DEPTH = 5000, 32
+# What a ZIP archive's clock can say (1980 to 2107), with a day to spare for time zones.
+OLDEST, NEWEST = 315_619_200, 4_354_732_800
+# Seconds of computing, bytes of memory.
+COMPUTING, MEMORY = 60, 512 << 20
+RENDER_MEMORY = 1536 << 20
+
+PICTURES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+}
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Not blocking: a FIFO would hold an open for ever.
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class Refused(Exception):
+    """What the teacher reads instead."""
+
+
+def main() -> None:
+    """Do what standard input asks; the answer's first line has ``refused`` when there is nothing to see."""
+    give_nothing_to_gain()
+    asked = json.load(sys.stdin)
+    resource.setrlimit(resource.RLIMIT_CPU, (COMPUTING, COMPUTING))
+    memory = RENDER_MEMORY if asked["do"] == "render" else MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    answer = Answer(sys.stdout.buffer)
+    try:
+        DO[asked["do"]](opened(asked["root"], asked["path"]), asked, answer)
+    except (Refused, OSError, MemoryError) as problem:
+        if answer.begun:
+            # Whoever reads must not take half for the whole.
+            sys.exit("reader: ended in the middle")
+        answer.begin(refused=reason(problem))
+    answer.out.flush()
+
+
+def reason(problem: BaseException) -> str:
+    """Return what the teacher reads."""
+    if isinstance(problem, Refused):
+        return str(problem)
+    if isinstance(problem, FileNotFoundError):
+        return "It is not there (any more)."
+    if isinstance(problem, PermissionError):
+        return "Its owner has taken the right to read it away."
+    if isinstance(problem, MemoryError):
+        return "It is too big to be shown; download it."
+    return f"It cannot be read ({getattr(problem, 'strerror', '')})."
+
+
+class Answer:
+    """One line of JSON, then the content."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self.out = out
+        self.begun = False
+
+    def begin(self, **words: Any) -> None:
+        """Write the first line."""
+        self.begun = True
+        self.out.write(json.dumps(words).encode() + b"\n")
+
+
+def give_nothing_to_gain() -> None:
+    """End at once when this is not a student's process without any rights of root."""
+    real, effective, saved = os.getresuid()
+    if 0 in {real, effective, saved, *os.getresgid()} or os.getgroups():
+        sys.exit("reader: started with rights that it must not have")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+
+
+def opened(root: str, parts: list[str]) -> int:
+    """Open what is asked for, step by step from the home, and no step by a link. Raises Refused, OSError."""
+    place = os.open(root, DIRECTORY)
+    for number, part in enumerate(parts):
+        if part in {"", ".", ".."} or "/" in part or "\0" in part:
+            raise Refused("There is no such file.")
+        kind = os.lstat(part, dir_fd=place).st_mode
+        if stat.S_ISLNK(kind):
+            raise Refused("This is a link to another place; it is not followed.")
+        if number < len(parts) - 1 and not stat.S_ISDIR(kind):
+            raise FileNotFoundError
+        if not stat.S_ISDIR(kind) and not stat.S_ISREG(kind):
+            raise Refused("This is no file (a pipe, a socket or a device).")
+        # What was swapped since then is no link either, and a pipe that nobody writes to ends at once.
+        inner = os.open(part, DIRECTORY if stat.S_ISDIR(kind) else FILE, dir_fd=place)
+        os.close(place)
+        place = inner
+    mode = os.fstat(place).st_mode
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise Refused("This is no file (a pipe, a socket or a device).")
+    return place
+
+
+def is_directory(place: int) -> bool:
+    """Whether it is one."""
+    return stat.S_ISDIR(os.fstat(place).st_mode)
+
+
+def kind_of(mode: int) -> str:
+    """Return what a directory's entry is, in a word."""
+    if stat.S_ISDIR(mode):
+        return "folder"
+    if stat.S_ISREG(mode):
+        return "file"
+    return "link" if stat.S_ISLNK(mode) else "special"
+
+
+def look(place: int, asked: dict[str, Any], answer: Answer) -> None:
+    """Tell what it is: a directory's entries, or how a file can be shown."""
+    if not is_directory(place):
+        kind, media = shown_as(place, asked["path"][-1])
+        answer.begin(is_="file", kind=kind, type=media, size=os.fstat(place).st_size)
+        return
+    entries = []
+    with os.scandir(place) as found:
+        for entry in found:
+            if len(entries) == ENTRIES:
+                break
+            with contextlib.suppress(OSError):
+                known = entry.stat(follow_symlinks=False)
+                entries.append(
+                    {
+                        "name": entry.name,
+                        "kind": kind_of(known.st_mode),
+                        "size": known.st_size,
+                        "changed": time.strftime("%Y-%m-%d %H:%M", time.localtime(known.st_mtime)),
+                    }
+                )
+    entries.sort(key=lambda entry: (entry["kind"] != "folder", entry["name"].casefold()))
+    answer.begin(is_="folder", entries=entries, more=len(entries) == ENTRIES)
+
+
+def shown_as(place: int, name: str) -> tuple[str, str]:
+    """Return whether a file is a notebook, a picture, text or something to download, and its media type."""
+    size = os.fstat(place).st_size
+    if name.endswith(".ipynb") and size <= NOTEBOOK:
+        return "notebook", "text/html; charset=utf-8"
+    start = os.pread(place, CHUNK, 0)
+    for beginning, media in PICTURES.items():
+        if start.startswith(beginning) and size <= IMAGE:
+            return "picture", media
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP" and size <= IMAGE:
+        return "picture", "image/webp"
+    if size > TEXT or b"\0" in start:
+        return "other", mimetypes.guess_type(name)[0] or "application/octet-stream"
+    try:
+        os.pread(place, TEXT, 0).decode()
+    except UnicodeDecodeError:
+        return "text", "text/plain; charset=windows-1252"
+    return "text", "text/plain; charset=utf-8"
+
+
+def show(place: int, asked: dict[str, Any], answer: Answer) -> None:
+    """Give a text or a picture as it is."""
+    if is_directory(place):
+        raise Refused("This is a folder.")
+    kind, media = shown_as(place, asked["path"][-1])
+    if kind not in {"text", "picture"}:
+        raise Refused("This cannot be shown; download it.")
+    content = os.pread(place, IMAGE, 0)
+    answer.begin(type=media, size=len(content))
+    answer.out.write(content)
+
+
+def render(place: int, asked: dict[str, Any], answer: Answer) -> None:
+    """Give a notebook as a page, by the nbconvert of the environment that runs this."""
+    if is_directory(place):
+        raise Refused("This is a folder.")
+    # Here, as only this needs them: other requests run by a Python that has neither.
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    try:
+        notebook = nbformat.reads(os.pread(place, NOTEBOOK, 0).decode(), as_version=4)
+        page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": asked["path"][-1]}})
+    except MemoryError:
+        raise
+    except Exception as problem:
+        # A half-written notebook, or one that a student made to break it.
+        raise Refused(f"This notebook cannot be shown ({type(problem).__name__}); download it.") from problem
+    content = page.encode("utf-8", "replace")
+    answer.begin(type="text/html; charset=utf-8", size=len(content))
+    answer.out.write(content)
+
+
+def fetch(place: int, asked: dict[str, Any], answer: Answer) -> None:
+    """Give a file whole."""
+    if is_directory(place):
+        raise Refused("This is a folder.")
+    size = os.fstat(place).st_size
+    if size > asked["most"]:
+        raise Refused(f"It has {size >> 20} MB; a download has at most {asked['most'] >> 20} MB.")
+    answer.begin(size=size)
+    for chunk in content_of(place, size):
+        answer.out.write(chunk)
+
+
+def content_of(place: int, size: int) -> Iterator[bytes]:
+    """Yield a file's bytes, and not more than it had: it may grow for ever."""
+    done = 0
+    while done < size and (chunk := os.pread(place, min(CHUNK, size - done), done)):
+        done += len(chunk)
+        yield chunk
+
+
+def pack(place: int, asked: dict[str, Any], answer: Answer) -> None:
+    """Give a folder as a ZIP archive; what cannot be in it is named in a file of it."""
+    if not is_directory(place):
+        raise Refused("This is a file.")
+    found, left_out, total = [], [], 0
+    for parts, known in walk(place, (), left_out):
+        total += known.st_size
+        if total > asked["most"]:
+            raise Refused(f"It has more than {asked['most'] >> 20} MB; download the folders in it one by one.")
+        found.append((parts, known))
+    answer.begin()
+    with zipfile.ZipFile(answer.out, "w", zipfile.ZIP_DEFLATED, allowZip64=True, compresslevel=1) as z:
+        for parts, known in found:
+            try:
+                one = inner_file(place, parts)
+            except OSError:
+                left_out.append("/".join(parts))
+                continue
+            try:
+                moment = time.localtime(min(max(known.st_mtime, OLDEST), NEWEST))[:6]
+                entry = zipfile.ZipInfo(in_archive("/".join(parts)), moment)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                with z.open(entry, "w", force_zip64=True) as member:
+                    for chunk in content_of(one, known.st_size):
+                        member.write(chunk)
+            finally:
+                os.close(one)
+        if left_out:
+            text = "Not in this archive (links, pipes, and what its owner may not read):\n"
+            z.writestr("LEFT-OUT.txt", text + "".join(f"{in_archive(name)}\n" for name in left_out))
+
+
+def walk(place: int, above: tuple[str, ...], left_out: list[str]) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
+    """Yield the files below a directory, by no link. Raises Refused when there is no end of them."""
+    count = 0
+    waiting = [above]
+    while waiting:
+        parts = waiting.pop()
+        try:
+            directory = inner_directory(place, parts)
+        except OSError:
+            left_out.append("/".join(parts))
+            continue
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                count += 1
+                if count > PACK_FILES:
+                    raise Refused(f"It has more than {PACK_FILES} files; download the folders in it one by one.")
+                inner = (*parts, entry.name)
+                try:
+                    known = entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue
+                if stat.S_ISDIR(known.st_mode) and len(inner) < PACK_DEPTH:
+                    waiting.append(inner)
+                elif stat.S_ISREG(known.st_mode):
+                    yield inner, known
+                else:
+                    left_out.append("/".join(inner))
+        os.close(directory)
+
+
+def inner_directory(place: int, parts: tuple[str, ...]) -> int:
+    """Open a directory below another, by no link."""
+    directory = os.dup(place)
+    for part in parts:
+        try:
+            inner = os.open(part, DIRECTORY, dir_fd=directory)
+        finally:
+            os.close(directory)
+        directory = inner
+    return directory
+
+
+def inner_file(place: int, parts: tuple[str, ...]) -> int:
+    """Open a regular file below a directory, by no link. Raises OSError."""
+    directory = inner_directory(place, parts[:-1])
+    try:
+        found = os.open(parts[-1], FILE, dir_fd=directory)
+    finally:
+        os.close(directory)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise FileNotFoundError
+    return found
+
+
+def in_archive(name: str) -> str:
+    """Return a name that unpacks below the archive's folder on any computer, whatever bytes it has."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join("_" if letter in '\\:*?"<>|' or not letter.isprintable() else letter for letter in text)
+
+
+DO = {"look": look, "show": show, "render": render, "fetch": fetch, "pack": pack}
+
+if __name__ == "__main__":
+    main()

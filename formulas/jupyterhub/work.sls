@@ -1,0 +1,53 @@
+{%- from 'jupyterhub/map.jinja' import jupyterhub with context %}
+{%- set root = jupyterhub.root %}
+{%- set work = salt['slsutil.merge'](jupyterhub.work, {
+      'base_url': jupyterhub.base_url,
+      'hub_api': 'http://127.0.0.1:' ~ jupyterhub.hub_port ~ jupyterhub.base_url ~ 'hub/api',
+      'service': 'students-work',
+    }) %}
+
+include:
+  - jupyterhub.install
+  - jupyterhub.config
+
+# It names groups and no people: who comes or goes restarts nothing.
+/etc/jupyterhub/work.json:
+  file.serialize:
+    - dataset: {{ work | json }}
+    - serializer: json
+    - mode: '0600'
+    - require:
+      - file: /etc/jupyterhub
+
+jupyterhub-work-files:
+  file.managed:
+    - names:
+{%- for name in ['service.py', 'reader.py', 'page.html', 'page.css'] %}
+      - {{ root }}/lib/class_work/{{ name }}:
+        - source: salt://jupyterhub/files/class_work/{{ name }}
+{%- endfor %}
+    - mode: '0644'
+    - makedirs: True
+    - require:
+      - file: jupyterhub-openings
+
+/etc/systemd/system/jupyterhub-work.service:
+  file.managed:
+    - source: salt://jupyterhub/files/jupyterhub-work.service
+    - template: jinja
+    - mode: '0644'
+    - context: {{ {'root': root, 'state': jupyterhub.state} | json }}
+
+# Before the hub, which would wait for it; and apart from it: neither's restart is the other's.
+jupyterhub-work:
+  service.running:
+    - enable: True
+    - require_in:
+      - service: jupyterhub
+    - watch:
+      - uv_env: {{ root }}/hub
+      - file: /etc/jupyterhub/work.json
+      - file: jupyterhub-openings
+      - file: jupyterhub-work-files
+      - file: /etc/systemd/system/jupyterhub-work.service
+      - cmd: {{ jupyterhub.state }}/work.env

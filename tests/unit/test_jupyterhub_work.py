@@ -1,0 +1,456 @@
+"""The page on which teachers look into students' work: the real service and its real readers, on homes full of traps.
+
+It runs as its unit does (root with three capabilities), in a mount namespace with accounts and homes of the test's own;
+the hub that it asks who is there is a stand-in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import requests
+
+from tests.support.root import eventually
+from tests.unit.test_accounts_state import needs_root
+from tests.unit.test_jupyterhub_config import DEFAULTS, FILES
+
+pytestmark = [pytest.mark.unit, needs_root]
+PREFIX = "/services/students-work/"
+SCOPE = "access:services!service=students-work"
+#: What a browser says of itself when somebody follows a link on the page.
+CLICK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin"}
+#: Token: account. `gone` keeps the hub's word for a while after the system took the group away.
+PEOPLE = {"token-ta": "ta", "token-gone": "gone", "token-ada": "ada", "token-eve": "eve", "token-out": "outsider"}
+
+SETUP = """
+set -e
+scratch=$1; shift
+mount --make-rprivate /
+cp -a /etc "$scratch/etc"
+mount --bind "$scratch/etc" /etc
+mount --bind "$scratch/home" /home
+mount -t tmpfs tmpfs /var/log
+mkdir -m 0700 /var/log/coursehub
+mount --bind "$scratch/log" /var/log/coursehub
+for group in students guests assistants team-blue team-dead; do groupadd $group; done
+useradd -m -G students,team-blue ada
+useradd -m -G students bob
+useradd -m -G students hidden
+useradd -m -G guests eve
+useradd -m -G assistants ta
+useradd -m -G assistants gone
+useradd -m outsider
+chmod 0700 /home/*
+mkdir -p "$scratch/groups/blue"
+chown root:team-blue "$scratch/groups/blue"; chmod 2770 "$scratch/groups/blue"; chmod 0755 "$scratch" "$scratch/groups"
+runuser -u ada -- sh -c 'umask 0007; echo together > "$1/groups/blue/plan.txt"' sh "$scratch"
+echo "only root" > /home/ada/of-root; chmod 0600 /home/ada/of-root
+echo "of a group" > /home/ada/of-group; chown root:team-blue /home/ada/of-group; chmod 0040 /home/ada/of-group
+runuser -u ada -- python3 -c "$HOMES"
+touch "$scratch/ready"
+exec setpriv --bounding-set -all,+setuid,+setgid,+kill --inh-caps -all --no-new-privs "$@"
+"""
+
+#: Made as the student, whatever a student may do.
+HOMES = r"""
+import os
+os.chdir("/home/ada")
+def write(name, content=b"x"):
+    with open(name, "wb") as file:
+        file.write(content)
+write("lab.py", b"print('<b>mine</b>')\n")
+write("umlaut.txt", "Größe".encode("cp1252"))
+write("page.html", b"<script>alert(1)</script>")
+write("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>")
+write("plot.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
+write("data.bin", bytes(range(256)) * 4)
+write("bad.ipynb", b"{")
+write("<img src=x onerror=alert(1)>.txt")
+write(b"caf\xe9.txt", b"latin")
+write("line\nbreak \u202etxt.exe")
+write(".hidden.txt")
+write("closed.txt"); os.chmod("closed.txt", 0)
+os.symlink("/etc/passwd", "passwd"); os.symlink("/", "everything"); os.symlink("/home/bob", "bob")
+os.symlink("lab.py", "inner")
+os.mkfifo("pipe")
+os.mkdir("many"); [write(f"many/{n:05}", b"") for n in range(2500)]
+os.mkdir("work"); os.mkdir("work/deep"); write("work/deep/answer.txt", b"42"); write("work/..\\..\\evil.txt")
+os.symlink("/etc/shadow", "work/shadow"); os.mkfifo("work/pipe"); write("work/closed"); os.chmod("work/closed", 0)
+write("work/old"); os.utime("work/old", (0, 0))
+os.mkdir("shut"); os.chmod("shut", 0)
+write("sparse.bin"); os.truncate("sparse.bin", 1 << 41)
+os.mkdir("big"); write("big/sparse.bin"); os.truncate("big/sparse.bin", 1 << 41)
+write("long.bin"); os.truncate("long.bin", 300_000_000)
+"""
+
+
+@dataclass
+class Site:
+    """The running service."""
+
+    port: int
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def get(self, address: str, token: str = "token-ta", **options: Any) -> requests.Response:
+        headers = {"Authorization": f"token {token}", **CLICK, **options.pop("headers", {})}
+        return requests.get(
+            f"http://127.0.0.1:{self.port}{PREFIX}{address}",
+            headers=headers,
+            timeout=60,
+            allow_redirects=False,
+            **options,
+        )
+
+    def openings(self) -> list[dict[str, str]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Says whose token it is, as the hub does, and that students may not look."""
+
+    def do_GET(self) -> None:
+        account = PEOPLE.get(self.headers.get("Authorization", "").removeprefix("token "))
+        scopes = [] if account in ("ada", "eve") else [SCOPE]
+        self.send_response(200 if account else 403)
+        self.end_headers()
+        if account:
+            self.wfile.write(json.dumps({"name": account, "kind": "user", "groups": [], "scopes": scopes}).encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(hub_python: str) -> Iterator[Site]:
+    # pytest's own directories are root's alone; students' readers stand in this one.
+    scratch = Path(tempfile.mkdtemp(prefix="coursehub-work-"))
+    scratch.chmod(0o755)
+    for name in ("home", "log", "lib", "groups"):
+        (scratch / name).mkdir()
+    (scratch / "lib" / "class_work").symlink_to(FILES / "class_work")
+    hub = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    Thread(target=hub.serve_forever, daemon=True).start()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {
+        **DEFAULTS["work"],
+        "port": port,
+        "base_url": "/",
+        "hub_api": f"http://127.0.0.1:{hub.server_port}/hub/api",
+        "service": "students-work",
+        "hidden": ["hidden"],
+        "team_prefix": "team-",
+        "teams": str(scratch / "groups"),
+        # Without nbconvert: notebooks as pages are the machine test's matter.
+        "python": "/usr/bin/python3",
+    }
+    (scratch / "work.json").write_text(json.dumps(settings))
+    argv = ["unshare", "--mount", "sh", "-c", SETUP, "sh", str(scratch), hub_python, "-B", "-m", "class_work.service"]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(scratch / "lib"), "STUDENTS_WORK_TOKEN": "its-own"}
+    process = subprocess.Popen([*argv, str(scratch / "work.json")], env={**environment, "HOMES": HOMES})
+    made = Site(port, scratch / "log" / "openings.log", process)
+    try:
+        eventually(lambda: (scratch / "ready").exists() or process.poll() is not None, 60)
+        eventually(lambda: answers(made) or process.poll() is not None, 30)
+        assert process.poll() is None
+        yield made
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+        hub.shutdown()
+        shutil.rmtree(scratch)
+
+
+def answers(site: Site) -> bool:
+    with contextlib.suppress(requests.RequestException):
+        return site.get("").status_code > 0
+    return False
+
+
+def test_teachers_see_students_guests_and_teams_and_nobody_else(site: Site) -> None:
+    page = site.get("")
+    assert page.status_code == 200
+    for there in ("of/ada/", "of/bob/", "of/eve/", "team/blue/"):
+        assert f'href="{PREFIX}{there}"' in page.text
+    for absent in ("of/ta/", "of/gone/", "of/outsider/", "of/hidden/", "of/root/", "team/dead/"):
+        assert absent not in page.text
+        assert site.get(absent).status_code == 404
+
+
+@pytest.mark.parametrize("token", ["token-ada", "token-eve", "token-out"])
+@pytest.mark.parametrize("address", ["", "of/ada/", "of/bob/", "team/blue/", "of/ada/lab.py?do=fetch"])
+def test_everybody_else_sees_nothing(site: Site, token: str, address: str) -> None:
+    """The outsider has the hub's word and is in none of the groups: the system's word counts."""
+    before = site.openings()
+    assert site.get(address, token).status_code == 403
+    assert site.openings() == before
+
+
+def test_who_has_not_signed_in_is_sent_to_the_hub(site: Site) -> None:
+    answer = site.get("of/ada/", "no token")
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("/hub/api/oauth2/authorize?client_id=service-students-work&")
+
+
+def test_who_is_taken_out_of_the_group_loses_the_page_at_once(site: Site) -> None:
+    assert site.get("of/ada/", "token-gone").status_code == 200
+    subprocess.run(
+        ["nsenter", "--mount", "--target", str(site.process.pid), "gpasswd", "--delete", "gone", "assistants"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    assert site.get("of/ada/", "token-gone").status_code == 403
+
+
+def test_each_look_is_logged_and_no_name_of_a_file_is(site: Site) -> None:
+    before = len(site.openings())
+    for address in (
+        "",
+        "of/bob/",
+        "of/ada/lab.py",
+        "of/ada/lab.py?do=show",
+        "of/ada/lab.py?do=fetch",
+        "team/blue/?do=pack",
+    ):
+        assert site.get(address).status_code == 200
+    entries = site.openings()[before:]
+    assert [(one["who"], one["whose"], one["what"]) for one in entries] == [
+        ("ta", "bob", "folder listed"),
+        ("ta", "ada", "file opened"),
+        ("ta", "ada", "file shown"),
+        ("ta", "ada", "downloaded"),
+        ("ta", "groups/blue", "downloaded"),
+    ]
+    assert all(set(one) == {"when", "who", "whose", "what"} for one in entries)
+    assert site.log.stat().st_mode & 0o777 == 0o600
+    assert "lab.py" not in site.log.read_text()
+
+
+def test_nothing_can_be_changed(site: Site) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        headers = {"Authorization": "token token-ta", **CLICK}
+        address = f"http://127.0.0.1:{site.port}{PREFIX}of/ada/lab.py"
+        assert requests.request(method, address, headers=headers, timeout=10).status_code in (403, 405)
+
+
+# -- what a student leaves in a home ----------------------------------------------------------------------
+
+
+def test_names_are_words_and_no_html(site: Site) -> None:
+    page = site.get("of/ada/").text
+    assert "<img" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;.txt" in page
+    assert "\u202e" not in page
+    assert "line\nbreak" not in page
+    odd = site.get("of/ada/%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E.txt")
+    assert odd.status_code == 200
+    assert "<img" not in odd.text
+    assert site.get("of/ada/line%0Abreak%20%E2%80%AEtxt.exe?do=fetch").content == b"x"
+
+
+def test_names_that_are_no_utf8_open_too(site: Site) -> None:
+    assert "caf%E9.txt" in site.get("of/ada/").text
+    assert site.get("of/ada/caf%E9.txt").status_code == 200
+    assert site.get("of/ada/caf%E9.txt?do=show").text == "latin"
+
+
+LINK = "a link to another place; it is not followed"
+TAKEN = "taken the right to read it away"
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        *((address, LINK) for address in ("passwd", "passwd?do=show", "passwd?do=fetch", "everything/", "bob/")),
+        *((address, LINK) for address in ("everything/etc/passwd?do=show", "inner?do=show", "work/shadow?do=fetch")),
+        *((f"pipe{how}", "no file (a pipe") for how in ("", "?do=show", "?do=fetch")),
+        *((address, TAKEN) for address in ("closed.txt?do=show", "shut/", "of-root?do=fetch", "of-group?do=fetch")),
+        *((address, "not there") for address in ("nowhere", "lab.py/inner")),
+        *((address, "no such file") for address in ("../bob/", "..%2f..%2fetc/passwd?do=show", "%2e%2e/etc/", "a%00b")),
+        ("sparse.bin?do=fetch", "a download has at most"),
+        ("big/?do=pack", "more than"),
+        ("many/?do=show", "a folder"),
+        ("data.bin?do=show", "cannot be shown"),
+        ("bad.ipynb?do=render", "cannot be shown"),
+    ],
+)
+def test_a_trap_is_one_line(site: Site, address: str, says: str) -> None:
+    """Whatever is asked for: no link is followed, and neither root's rights nor a team's are there to be had."""
+    # requests would tidy the address up.
+    with contextlib.closing(socket.create_connection(("127.0.0.1", site.port), 60)) as raw:
+        asked = [
+            f"GET {PREFIX}of/ada/{address} HTTP/1.1",
+            "Host: x",
+            "Connection: close",
+            "Authorization: token token-ta",
+        ]
+        raw.sendall("\r\n".join([*asked, *(f"{name}: {value}" for name, value in CLICK.items()), "", ""]).encode())
+        answer = b"".join(iter(lambda: raw.recv(65536), b"")).decode()
+    assert answer.startswith("HTTP/1.1 404 "), answer[:200]
+    assert says in answer
+    assert "root:" not in answer
+    assert "Content-Disposition" not in answer
+
+
+def test_a_folder_without_end_is_listed_so_far(site: Site) -> None:
+    page = site.get("of/ada/many/").text
+    assert "There is more here than is listed" in page
+    assert page.count("<tr>") == 2001
+
+
+@pytest.mark.parametrize(
+    ("name", "media"),
+    [
+        ("page.html", "text/plain; charset=utf-8"),
+        ("drawing.svg", "text/plain; charset=utf-8"),
+        ("lab.py", "text/plain; charset=utf-8"),
+        ("umlaut.txt", "text/plain; charset=windows-1252"),
+        ("plot.png", "image/png"),
+    ],
+)
+def test_content_runs_nothing_and_has_no_origin(site: Site, name: str, media: str) -> None:
+    page = site.get(f"of/ada/{name}")
+    assert f'<iframe src="{PREFIX}of/ada/{name}?do=show" sandbox ' in page.text
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy and "script-src" not in policy
+    content = site.get(f"of/ada/{name}?do=show")
+    assert content.headers["Content-Type"] == media
+    policy = content.headers["Content-Security-Policy"].split("; ")
+    assert policy[:2] == ["sandbox", "default-src 'none'"]
+    for answer in (page, content, site.get(f"of/ada/{name}?do=fetch")):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("mode", ["cors", "no-cors", "same-origin", "websocket", None])
+def test_no_script_reads_a_page_in_a_teachers_name(site: Site, mode: str | None) -> None:
+    """A student's own page is of the hub's origin, so that cookies alone would let it."""
+    before = site.openings()
+    for address in ("", "of/bob/", "of/ada/lab.py?do=show"):
+        assert site.get(address, headers={"Sec-Fetch-Mode": mode}).status_code == 403
+    assert site.openings() == before
+
+
+def test_a_link_on_another_site_opens_the_list_and_nobodys_work(site: Site) -> None:
+    before = site.openings()
+    other = {"Sec-Fetch-Site": "cross-site"}
+    assert site.get("", headers=other).status_code == 200
+    for address in ("of/ada/", "of/ada/lab.py?do=fetch", "of/ada/?do=pack"):
+        answer = site.get(address, headers=other)
+        assert (answer.status_code, answer.headers["Location"]) == (302, PREFIX)
+    assert site.openings() == before
+
+
+# -- downloads --------------------------------------------------------------------------------------------
+
+
+def test_a_file_comes_whole_under_its_name(site: Site) -> None:
+    answer = site.get("of/ada/data.bin?do=fetch")
+    assert answer.content == bytes(range(256)) * 4
+    assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''data.bin"
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+
+
+def test_a_folder_comes_as_an_archive_that_unpacks_below_itself(site: Site) -> None:
+    answer = site.get("of/ada/work/?do=pack")
+    assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''work.zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        assert sorted(archive.namelist()) == [".._.._evil.txt", "LEFT-OUT.txt", "deep/answer.txt", "old"]
+        assert archive.read("deep/answer.txt") == b"42"
+        left_out = archive.read("LEFT-OUT.txt").decode().splitlines()[1:]
+    assert sorted(left_out) == ["closed", "pipe", "shadow"]
+
+
+def test_a_teams_directory_is_read_as_nobody_of_the_team(site: Site) -> None:
+    assert "plan.txt" in site.get("team/blue/").text
+    assert site.get("team/blue/plan.txt?do=show").text == "together\n"
+    assert site.get("team/red/").status_code == 404
+
+
+def readers_of(account: str, site: Site) -> list[str]:
+    uid = next(
+        line.split(":")[2]
+        for line in (site.log.parents[1] / "etc/passwd").read_text().splitlines()
+        if line.startswith(account)
+    )
+    done = subprocess.run(
+        ["pgrep", "-u", uid, "-f", "class_work/reader.py"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.split()
+
+
+def test_a_reader_has_the_students_rights_alone_and_ends_with_the_download(site: Site) -> None:
+    """Also when its student stops it, who may do so: it is their process too."""
+    eventually(lambda: not readers_of("ada", site))
+    with site.get("of/ada/long.bin?do=fetch", stream=True) as answer:
+        assert answer.status_code == 200
+        (reader,) = eventually(lambda: readers_of("ada", site))
+        status = dict(
+            line.split(":\t", 1) for line in Path(f"/proc/{reader}/status").read_text().splitlines() if ":\t" in line
+        )
+        assert len(set(status["Uid"].split())) == 1 and status["Uid"].split()[0] != "0"
+        assert len(set(status["Gid"].split())) == 1 and status["Gid"].split()[0] != "0"
+        assert status["Groups"].strip() == ""
+        assert {int(status[f"Cap{kind}"], 16) for kind in ("Inh", "Prm", "Eff", "Amb")} == {0}
+        assert status["NoNewPrivs"] == "1"
+        assert b"its-own" not in Path(f"/proc/{reader}/environ").read_bytes()
+        assert b"long.bin" not in Path(f"/proc/{reader}/cmdline").read_bytes()
+        subprocess.run(["kill", "-STOP", reader], check=True)
+        # All that it sent before that is taken: nobody waits for the line, only for the reader.
+        answer.raw.read(1 << 20)
+        time.sleep(0.5)
+    eventually(lambda: not readers_of("ada", site))
+
+
+def test_half_a_file_is_never_taken_for_the_whole(site: Site) -> None:
+    eventually(lambda: not readers_of("ada", site))
+    with site.get("of/ada/long.bin?do=fetch", stream=True) as answer:
+        next(answer.iter_content(1 << 16))
+        (reader,) = readers_of("ada", site)
+        subprocess.run(["kill", "-KILL", reader], check=True)
+        with pytest.raises(requests.RequestException):
+            for _ in answer.iter_content(1 << 20):
+                pass
+
+
+def test_the_reader_refuses_to_run_as_root() -> None:
+    done = subprocess.run(
+        ["/usr/bin/python3", "-I", str(FILES / "class_work/reader.py")],
+        input="{}",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "rights that it must not have" in done.stderr
+    group = grp.getgrnam("nogroup").gr_gid
+    kept = ["setpriv", "--reuid", "65534", "--regid", str(group), "--groups", "0", "/usr/bin/python3", "-I"]
+    done = subprocess.run(
+        [*kept, str(FILES / "class_work/reader.py")],
+        input="{}",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert "rights that it must not have" in done.stderr, time.monotonic()
