@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,12 @@ from tests.support.hub import Hub
 from tests.support.machine import one_line
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
+
+#: Kernelspec, and what prints 42, by the course file's word. Octave's 150 packages take most of a minute, R's 47 a
+#: quarter of it, and both come the same way: Octave is tried where that is asked for (COURSEHUB_ALL_KERNELS=1).
+KERNELS = {"r": ("ir", "x <- 6 * 7; cat(x)")}
+if os.environ.get("COURSEHUB_ALL_KERNELS"):
+    KERNELS["octave"] = ("octave", "x = 6 * 7; disp(x)")
 
 PACKAGES = "  packages: ["
 IMPORTS = "  imports: ["
@@ -60,26 +67,19 @@ def test_an_import_that_fails_reaches_nobody_and_names_the_module(taught: Hub) -
     line = one_line(failed, "import nosuchmodule: ModuleNotFoundError", f"then run 'coursehub apply {taught.course}'")
     assert "/opt/course/envs" in line
     assert serving(taught) == before
-    with taught.sandbox.client(taught.document, STUDENT) as client:
-        client.start_server()
-        with client.kernel() as kernel:
-            assert kernel.run("import numpy; print(6 * 7)") == "42"
-        client.stop_server()
 
 
 def test_a_change_leaves_running_servers_alone_and_brings_the_next_its_kernels(taught: Hub) -> None:
-    """Octave and an extension of JupyterLab, and so another lock; then back."""
+    """R and an extension of JupyterLab, and so another lock; then back."""
     sandbox, course = taught.sandbox, taught.course
     old, old_lock = serving(taught), lock_of(taught).read_bytes()
-    added = f"  kernels: [octave]\n  extensions: [jupyterlab-execute-time]\n{PACKAGES}"
+    added = f"  kernels: [{', '.join(KERNELS)}]\n  extensions: [jupyterlab-execute-time]\n{PACKAGES}"
     with contextlib.ExitStack() as stack:
         early = stack.enter_context(sandbox.client(taught.document, STUDENT))
         early.start_server()
         kernel = stack.enter_context(early.kernel())
         assert kernel.run(WHERE) == f"/opt/course/envs/{old}"
         sandbox.edit(course, PACKAGES, added)
-        stale = sandbox.run("apply", course)
-        assert (stale.returncode, f"run ./coursehub lock {course}" in stale.stderr) == (2, True)
         sandbox.json("lock", course)
         assert sandbox.json("apply", course)["courses"][course]["failed"] == 0
         new = serving(taught)
@@ -91,9 +91,11 @@ def test_a_change_leaves_running_servers_alone_and_brings_the_next_its_kernels(t
             assert another.run(WHERE) == f"/opt/course/envs/{old}"
         late = stack.enter_context(sandbox.client(taught.document, OTHER))
         late.start_server()
-        with late.kernel() as python, late.kernel("octave") as octave:
+        with late.kernel() as python:
             assert python.run(WHERE) == f"/opt/course/envs/{new}"
-            assert octave.run("x = 6 * 7; disp(x)") == "42"
+        for kernelspec, code in KERNELS.values():
+            with late.kernel(kernelspec) as other:
+                assert other.run(code) == "42"
         assert "jupyterlab-execute-time" in extensions(late.get(f"/user/{OTHER}/lab").text)
         late.stop_server()
 
