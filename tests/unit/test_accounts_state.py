@@ -241,6 +241,29 @@ def test_leaving_and_coming_back_keeps_files_and_password(tmp_path):
 
 
 @needs_root
+def test_who_leaves_a_group_loses_the_server_that_still_has_it(tmp_path, monkeypatch):
+    """And nobody else does: neither who stays nor who comes to a team."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "systemctl").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/stopped\n')
+    (programs / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    before = {"ada": {"groups": ["students", "team-red"]}, "bob": {"groups": ["students", "team-red"]}, "eve": {}}
+    after = {
+        "ada": {"groups": ["students"]},
+        "bob": {"groups": ["students", "team-red"]},
+        "eve": {"groups": ["team-red"]},
+    }
+    options = {"groups": GROUPS, "team_prefix": "team-", "stop_units": ["jupyter-{account}.service"]}
+    (_, changed), shown = run(
+        tmp_path, {"people": before, **options}, {"people": after, **options}, after="id -nG ada; id -nG eve"
+    )
+    assert changed["changes"] == {"ada": "leaves team-red", "eve": "joins team-red"}
+    assert shown.splitlines() == ["ada class students", "eve class team-red"]
+    assert (tmp_path / "stopped").read_text() == "stop --no-block jupyter-ada.service\n"
+
+
+@needs_root
 def test_a_run_cut_short_is_finished(tmp_path):
     step = {"people": CLASS, "groups": GROUPS}
     # useradd did its work, then the machine died: no home, no password, and a lock file of a process long gone.
