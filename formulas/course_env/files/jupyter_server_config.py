@@ -48,7 +48,7 @@ class Visitors:
     """
 
     # Seconds until who lost the right is out.
-    EVERY = 15
+    EVERY = 10
     # Seconds that a kernel or terminal may take to open.
     OPENING = 60
 
