@@ -29,6 +29,7 @@ TOGETHER = {
     "tests/unit/test_local_server": "servers",
     "tests/unit/test_verbs_on_a_server": "school",
     "tests/unit/test_jupyterhub": "jupyterhub",
+    "tests/unit/test_class_pull": "course environment",
 }
 
 

@@ -25,6 +25,7 @@ include:
     - check_cmd: sh -n
     - context:
         link: {{ root }}/env
+        home_links: {{ course_env.home_links | json }}
 
 # /etc/jupyter is on Jupyter's own search path, whichever environment runs.
 /etc/jupyter/jupyter_server_config.py:
@@ -36,7 +37,34 @@ include:
     - check_cmd: python3 -m py_compile
     - tmp_ext: .py
     - context:
-        settings: {{ {'kernels': course_env.kernels, 'server': course_env.server} | json }}
+        settings: {{ {'kernels': course_env.kernels, 'server': course_env.server, 'lib': root ~ '/lib'} | json }}
+
+# What a pull of course material does; nbgitpuller itself is in the lock.
+course_env-pull:
+  file.managed:
+    - names:
+{%- for module in ['__init__', 'pages', 'puller'] %}
+      - {{ root }}/lib/class_pull/{{ module }}.py:
+        - source: salt://course_env/files/class_pull/{{ module }}.py
+        - check_cmd: python3 -m py_compile
+{%- endfor %}
+      - {{ root }}/lib/class_pull/told.html:
+        - source: salt://course_env/files/class_pull/told.html
+    - mode: '0644'
+    - makedirs: True
+
+# Beside the extensions' own files of this kind: a setting in the configuration would take the place of theirs.
+/etc/jupyter/jupyter_server_config.d/class_pull.json:
+  file.serialize:
+    - dataset:
+        ServerApp:
+          jpserver_extensions:
+            class_pull: true
+    - serializer: json
+    - mode: '0644'
+    - makedirs: True
+    - require:
+      - file: course_env-pull
 
 # Lab's own defaults ask every student at the first start whether to fetch news from the internet.
 /etc/jupyter/labconfig/default_setting_overrides.json:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,8 @@ from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
 SETTINGS = json.loads(r"""{{ settings | json }}""")
+# The extension class_pull.
+sys.path.append(SETTINGS["lib"])
 
 
 class ClassKernelManager(AsyncMappingKernelManager):

@@ -8,4 +8,10 @@ export PATH="$env/bin:/usr/local/bin:/usr/bin:/bin"
 if [ -n "${RUNTIME_DIRECTORY:-}" ]; then
     export JUPYTER_RUNTIME_DIR="$RUNTIME_DIRECTORY"
 fi
+{%- for name, target in home_links | dictsort %}
+# Shared by all. What the student has of that name stays theirs.
+if [ -d {{ target }} ] && [ ! -e "$HOME/{{ name }}" ] && [ ! -L "$HOME/{{ name }}" ]; then
+    ln -s {{ target }} "$HOME/{{ name }}" || true
+fi
+{%- endfor %}
 exec "$env/bin/jupyterhub-singleuser" "$@"

@@ -1,0 +1,612 @@
+"""What a pull of course material does to a student's files: real git, and the very nbgitpuller of the course's lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+import requests
+
+pytestmark = pytest.mark.unit
+FILES = Path(__file__).parents[2] / "formulas/course_env/files"
+TODAY = time.strftime("%Y-%m-%d")
+
+# Pulls once for each line that it reads, as nbgitpuller's handler does, and answers with what came of it.
+DRIVER = """
+import json, logging, sys
+sys.path.insert(0, sys.argv[1])
+from class_pull.puller import TOLD, ClassPuller
+class Server:
+    pass
+from traitlets.config import Configurable
+class App(Configurable):
+    web_app = Server()
+App.web_app.settings = {}
+logging.disable()
+for line in sys.stdin:
+    asked = json.loads(line)
+    answer = {"error": None, "log": []}
+    try:
+        puller = ClassPuller(asked["url"], asked["home"], branch=asked["branch"], parent=App())
+        for said in puller.pull():
+            answer["log"].append(said)
+    except Exception as problem:
+        answer["error"] = f"{type(problem).__name__}: {problem}"
+    answer["told"] = [told for told in App.web_app.settings[TOLD].values()][-1]
+    App.web_app.settings.clear()
+    print(json.dumps(answer), flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def course_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An environment with exactly what every course has."""
+    home = tmp_path_factory.mktemp("course")
+    uv = str(Path(sys.executable).parent / "uv")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(home)], check=True)
+    argv = [uv, "pip", "install", "--quiet", "--python", str(home / "bin/python"), "--require-hashes", "--no-deps"]
+    done = subprocess.run([*argv, "-r", str(FILES / "base.txt")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"the course's lock could not be installed: {done.stderr.strip()[-300:]}"
+    return str(home / "bin/python")
+
+
+@pytest.fixture(scope="session")
+def driver(course_python: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [course_python, "-c", DRIVER, str(FILES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+    ) as process:  # fmt: skip
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def git(where: Path, *words: str) -> str:
+    argv = ["git", "-c", "user.name=t", "-c", "user.email=t@example.edu", "-c", "commit.gpgsign=false", *words]
+    return subprocess.run(argv, cwd=where, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@dataclass
+class Class:
+    """A teacher's working copy that is pushed to a bare repository, and one student's home."""
+
+    root: Path
+    driver: subprocess.Popen[str]
+    told: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def origin(self) -> Path:
+        return self.root / "origin"
+
+    @property
+    def teacher(self) -> Path:
+        return self.root / "teacher"
+
+    @property
+    def student(self) -> Path:
+        return self.root / "home" / "labs"
+
+    def publish(self, files: dict[str, str | bytes | None], *, forced: bool = False) -> None:
+        """Change files (None: delete) in a new version; ``forced`` rewrites the one before instead."""
+        for name, content in files.items():
+            path = self.teacher / name
+            if content is None:
+                path.unlink()
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        git(self.teacher, "add", "-A")
+        git(self.teacher, "commit", "-q", "-m", "x", *(["--amend"] if forced else []))
+        git(self.teacher, "push", "-q", *(["--force"] if forced else []), "origin", "main")
+
+    def ask(self) -> dict[str, Any]:
+        assert self.driver.stdin is not None
+        assert self.driver.stdout is not None
+        asked = {"url": self.origin.as_uri(), "home": str(self.student), "branch": "main"}
+        self.driver.stdin.write(json.dumps(asked) + "\n")
+        self.driver.stdin.flush()
+        answer: dict[str, Any] = json.loads(self.driver.stdout.readline())
+        return answer
+
+    def pull(self) -> list[dict[str, str]]:
+        """Pull as a student who clicks the link; what they are told."""
+        answer = self.ask()
+        assert answer["error"] is None, answer
+        return answer["told"]
+
+    def read(self, name: str) -> str:
+        return (self.student / name).read_text(encoding="utf-8")
+
+    def write(self, name: str, content: str) -> None:
+        path = self.student / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+
+    def files(self) -> set[str]:
+        found = (path for path in self.student.rglob("*") if path.is_file() or path.is_symlink())
+        return {str(path.relative_to(self.student)) for path in found if ".git" not in path.parts}
+
+
+@pytest.fixture
+def lesson(tmp_path: Path, driver: subprocess.Popen[str]) -> Class:
+    made = Class(tmp_path, driver)
+    (tmp_path / "home").mkdir()
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(made.origin)], check=True)
+    subprocess.run(["git", "clone", "-q", str(made.origin), str(made.teacher)], check=True, capture_output=True)
+    git(made.teacher, "checkout", "-q", "-b", "main")
+    made.publish({"lab1.py": "a = 1\nb = 2\nc = 3\nd = 4\n", "lab2.py": "x = 1\n", "data/points.csv": "1,2\n"})
+    assert made.pull() == []
+    return made
+
+
+def notebook(*sources: str, outputs: str = "") -> str:
+    cells = [
+        {
+            "cell_type": "code", "id": f"c{number}", "metadata": {}, "execution_count": None, "source": [source],
+            "outputs": [{"output_type": "stream", "name": "stdout", "text": [outputs]}] if outputs else [],
+        }
+        for number, source in enumerate(sources)
+    ]  # fmt: skip
+    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, indent=1) + "\n"
+
+
+def test_what_is_new_arrives(lesson: Class) -> None:
+    assert lesson.files() == {"lab1.py", "lab2.py", "data/points.csv"}
+    lesson.publish({"lab3.py": "y = 1\n", "lab2.py": "x = 2\n", "data/points.csv": None})
+    assert lesson.pull() == []
+    assert lesson.files() == {"lab1.py", "lab2.py", "lab3.py"}
+    assert lesson.read("lab2.py") == "x = 2\n"
+    # Who changed nothing has the course's own history.
+    assert git(lesson.student, "rev-parse", "HEAD") == git(lesson.teacher, "rev-parse", "HEAD")
+    assert lesson.pull() == []
+
+
+def test_changes_in_different_places_are_merged(lesson: Class) -> None:
+    lesson.write("lab1.py", "a = 1\nb = 2\nc = 3\nd = 4\nmine = 5\n")
+    lesson.publish({"lab1.py": "a = 100\nb = 2\nc = 3\nd = 4\n"})
+    assert lesson.pull() == []
+    assert lesson.read("lab1.py") == "a = 100\nb = 2\nc = 3\nd = 4\nmine = 5\n"
+
+
+def test_a_collision_keeps_the_students_file_whole_and_says_so(lesson: Class) -> None:
+    mine = "a = 'mine'\nb = 2\nc = 3\nd = 4\n"
+    lesson.write("lab1.py", mine)
+    os.utime(lesson.student / "lab1.py", (1, 1))
+    # In the same place, and far from it: nothing of either gets into the student's.
+    lesson.publish({"lab1.py": "a = 'course'\nb = 2\nc = 3\nd = 400\n", "lab2.py": "x = 2\n"})
+    beside = f"lab1_teacher-{TODAY}.py"
+    assert lesson.pull() == [{"kind": "kept", "path": "lab1.py", "beside": beside}]
+    assert lesson.read("lab1.py") == mine
+    # Not written at all, so that a notebook which is open in Lab has not changed on the disk.
+    assert (lesson.student / "lab1.py").stat().st_mtime == 1
+    assert lesson.read(beside) == "a = 'course'\nb = 2\nc = 3\nd = 400\n"
+    assert lesson.read("lab2.py") == "x = 2\n"
+    assert lesson.pull() == [], "told once"
+    assert lesson.files() == {"lab1.py", beside, "lab2.py", "data/points.csv"}
+
+    # The next collision on the same day gets another name.
+    lesson.publish({"lab1.py": "a = 'course again'\nb = 2\nc = 3\nd = 400\n"})
+    second = f"lab1_teacher-{TODAY}-2.py"
+    assert lesson.pull() == [{"kind": "kept", "path": "lab1.py", "beside": second}]
+    assert lesson.read("lab1.py") == mine
+    assert lesson.read(second).startswith("a = 'course again'")
+
+
+def test_what_the_student_changed_after_a_collision_is_kept_too(lesson: Class) -> None:
+    lesson.write("lab1.py", "mine 1\n")
+    lesson.publish({"lab1.py": "course 1\n"})
+    lesson.pull()
+    lesson.write("lab1.py", "mine 2\n")
+    assert lesson.pull() == []
+    assert lesson.read("lab1.py") == "mine 2\n"
+
+
+def test_a_notebook(lesson: Class) -> None:
+    lesson.publish({"lab.ipynb": notebook("1 + 1", "2 + 2")})
+    lesson.pull()
+    # Run, and corrected by the course: both get on.
+    lesson.write("lab.ipynb", notebook("1 + 1", "2 + 2", outputs="4"))
+    lesson.publish({"lab.ipynb": notebook("1 + 1  # see page 7", "2 + 2")})
+    assert lesson.pull() == []
+    assert json.loads(lesson.read("lab.ipynb")) == json.loads(notebook("1 + 1  # see page 7", "2 + 2", outputs="4"))
+    # Both in one cell.
+    mine = notebook("my answer", "2 + 2", outputs="4")
+    lesson.write("lab.ipynb", mine)
+    lesson.publish({"lab.ipynb": notebook("1 + 1  # see page 7", "2 + 2  # and 8"), "lab2.py": "x = 2\n"})
+    assert lesson.pull() == []
+    mine = lesson.read("lab.ipynb")
+    assert json.loads(mine) == json.loads(notebook("my answer", "2 + 2  # and 8", outputs="4"))
+    lesson.publish({"lab.ipynb": notebook("1 + 1  # see page 9", "2 + 2")})
+    (told,) = lesson.pull()
+    assert told["kind"] == "kept"
+    assert lesson.read("lab.ipynb") == mine
+    assert "see page 9" in lesson.read(told["beside"])
+
+
+def test_a_notebook_that_lines_merge_into_nonsense_is_kept_whole(lesson: Class) -> None:
+    """Lines do not collide here; what they would become is no notebook, and Lab would not open it."""
+    before = notebook("1", "2", "3", "4")
+    lesson.publish({"lab.ipynb": before})
+    lesson.pull()
+    first, last = '"id": "c0"', '"id": "c3"'
+    assert before.count(first) == before.count(last) == 1
+    mine = before.replace(first, '"id": 7')
+    lesson.write("lab.ipynb", mine)
+    lesson.publish({"lab.ipynb": before.replace(last, '"id": "other"')})
+    (told,) = lesson.pull()
+    assert (told["kind"], told["path"]) == ("kept", "lab.ipynb")
+    assert lesson.read("lab.ipynb") == mine
+    assert '"id": "other"' in lesson.read(told["beside"])
+
+
+def test_a_binary_file_is_kept_whole(lesson: Class) -> None:
+    lesson.publish({"plot.png": b"\x89PNG\0course"})
+    lesson.pull()
+    (lesson.student / "plot.png").write_bytes(b"\x89PNG\0mine")
+    lesson.publish({"plot.png": b"\x89PNG\0course 2"})
+    (told,) = lesson.pull()
+    assert (lesson.student / "plot.png").read_bytes() == b"\x89PNG\0mine"
+    assert (lesson.student / told["beside"]).read_bytes() == b"\x89PNG\0course 2"
+
+
+def test_what_the_course_took_out_stays_where_it_was_changed(lesson: Class) -> None:
+    lesson.write("lab1.py", "mine\n")
+    lesson.publish({"lab1.py": None, "lab2.py": None})
+    assert lesson.pull() == [{"kind": "removed", "path": "lab1.py"}]
+    assert lesson.read("lab1.py") == "mine\n"
+    assert "lab2.py" not in lesson.files()
+    assert lesson.pull() == []
+    assert lesson.read("lab1.py") == "mine\n"
+
+
+def test_a_renamed_file_is_a_new_one(lesson: Class) -> None:
+    lesson.write("lab1.py", "a = 1\nb = 2\nc = 3\nd = 4\nmine = 5\n")
+    lesson.publish({"lab1.py": None, "week1.py": "a = 1\nb = 2\nc = 3\nd = 4\n"})
+    assert lesson.pull() == [{"kind": "removed", "path": "lab1.py"}]
+    assert "mine" in lesson.read("lab1.py")
+    assert "mine" not in lesson.read("week1.py")
+
+
+def test_what_the_student_deleted_comes_back_new(lesson: Class) -> None:
+    """So that who spoilt a file gets a fresh one."""
+    (lesson.student / "lab1.py").unlink()
+    lesson.publish({"lab1.py": "fresh\n"})
+    assert lesson.pull() == []
+    assert lesson.read("lab1.py") == "fresh\n"
+    (lesson.student / "lab1.py").unlink()
+    assert lesson.pull() == []
+    assert lesson.read("lab1.py") == "fresh\n"
+    # Deleted on both sides.
+    (lesson.student / "lab1.py").unlink()
+    lesson.publish({"lab1.py": None})
+    assert lesson.pull() == []
+    assert "lab1.py" not in lesson.files()
+
+
+def test_a_file_of_the_students_own_gets_out_of_the_way(lesson: Class) -> None:
+    lesson.write("lab3.py", "my own\n")
+    lesson.write("über uns.txt", "mine too\n")
+    lesson.publish({"lab3.py": "course\n", "über uns.txt": "course\n"})
+    told = lesson.pull()
+    assert told == [
+        {"kind": "moved", "path": "lab3.py", "beside": f"lab3_mine-{TODAY}.py"},
+        {"kind": "moved", "path": "über uns.txt", "beside": f"über uns_mine-{TODAY}.txt"},
+    ]
+    assert lesson.read(f"lab3_mine-{TODAY}.py") == "my own\n"
+    assert lesson.read(f"über uns_mine-{TODAY}.txt") == "mine too\n"
+    assert lesson.read("lab3.py") == lesson.read("über uns.txt") == "course\n"
+    assert lesson.pull() == []
+
+
+def test_what_stands_where_a_directory_of_the_course_goes_is_renamed(lesson: Class) -> None:
+    lesson.write("week2", "notes\n")
+    lesson.publish({"week2/a.py": "1\n", "week2/b.py": "2\n"})
+    assert lesson.pull() == [{"kind": "moved", "path": "week2", "beside": f"week2_mine-{TODAY}"}]
+    assert lesson.read(f"week2_mine-{TODAY}") == "notes\n"
+    assert lesson.read("week2/b.py") == "2\n"
+
+
+def test_what_replaced_a_file_of_the_course_is_not_removed_for_it(lesson: Class) -> None:
+    """git's checkout would take away a whole directory for a file, and a file for a directory."""
+    (lesson.student / "lab1.py").unlink()
+    lesson.write("lab1.py/thesis.txt", "a year of work\n")
+    (lesson.student / "data/points.csv").unlink()
+    (lesson.student / "data").rmdir()
+    lesson.write("data", "my numbers\n")
+    told = lesson.pull()
+    assert told == [
+        {"kind": "moved", "path": "data", "beside": f"data_mine-{TODAY}"},
+        {"kind": "moved", "path": "lab1.py", "beside": f"lab1_mine-{TODAY}.py"},
+    ]
+    assert lesson.read("lab1.py").startswith("a = 1")
+    assert lesson.read(f"lab1_mine-{TODAY}.py/thesis.txt") == "a year of work\n"
+    assert lesson.read(f"data_mine-{TODAY}") == "my numbers\n"
+    assert lesson.read("data/points.csv") == "1,2\n"
+
+
+def test_a_file_that_became_a_directory(lesson: Class) -> None:
+    lesson.write("lab1.py", "mine\n")
+    lesson.publish({"lab1.py": None})
+    lesson.publish({"lab1.py/part1.py": "1\n"})
+    assert [note["kind"] for note in lesson.pull()] == ["moved"]
+    assert lesson.read(f"lab1_mine-{TODAY}.py") == "mine\n"
+    assert lesson.read("lab1.py/part1.py") == "1\n"
+    # And the other way round.
+    lesson.write("data/points.csv", "mine\n")
+    git(lesson.teacher, "rm", "-q", "-r", "data")
+    lesson.publish({"data": "now a file\n"})
+    assert [note["kind"] for note in lesson.pull()] == ["moved"]
+    assert lesson.read("data") == "now a file\n"
+    assert lesson.read(f"data_mine-{TODAY}/points.csv") == "mine\n"
+
+
+def test_nothing_is_written_through_a_link(lesson: Class) -> None:
+    elsewhere = lesson.root / "home" / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "points.csv").write_text("mine\n")
+    (lesson.student / "data/points.csv").unlink()
+    (lesson.student / "data").rmdir()
+    (lesson.student / "data").symlink_to(elsewhere)
+    lesson.publish({"data/points.csv": "9,9\n"})
+    (told,) = lesson.pull()
+    assert (told["kind"], told["path"]) == ("moved", "data")
+    assert (elsewhere / "points.csv").read_text() == "mine\n"
+    assert lesson.read("data/points.csv") == "9,9\n"
+
+
+def test_a_rewritten_history_changes_what_it_changes_and_no_more(lesson: Class) -> None:
+    lesson.publish({"lab1.py": "a = 1\nb = 2\nc = 3\nd = 4\n", "lab2.py": "x = 2\n"})
+    lesson.pull()
+    lesson.write("lab1.py", "mine\n")
+    lesson.publish({"lab2.py": "x = 3\n"}, forced=True)
+    assert lesson.pull() == [], "the student changed lab1 and the course lab2"
+    assert lesson.read("lab1.py") == "mine\n"
+    assert lesson.read("lab2.py") == "x = 3\n"
+    # And on from there, rewritten and not.
+    lesson.publish({"lab2.py": "x = 4\n"})
+    assert lesson.pull() == []
+    assert lesson.read("lab2.py") == "x = 4\n"
+    lesson.publish({"lab1.py": "course\n"}, forced=True)
+    assert [note["kind"] for note in lesson.pull()] == ["kept"]
+    assert lesson.read("lab1.py") == "mine\n"
+
+
+def test_a_student_who_uses_git_keeps_everything(lesson: Class) -> None:
+    lesson.write("own.py", "1\n")
+    lesson.write("lab1.py", "mine\n")
+    git(lesson.student, "add", "-A")
+    git(lesson.student, "commit", "-q", "-m", "my work")
+    lesson.write("staged.py", "2\n")
+    git(lesson.student, "add", "staged.py")
+    git(lesson.student, "rm", "-q", "lab2.py")
+    git(lesson.student, "commit", "-q", "-m", "lab2 gone", "lab2.py")
+    lesson.publish({"lab1.py": "course\n", "lab2.py": "x = 2\n", "own.py": "course's\n", "staged.py": "course's\n"})
+    told = {note["path"]: note["kind"] for note in lesson.pull()}
+    assert told == {"lab1.py": "kept", "own.py": "kept", "staged.py": "moved"}
+    assert lesson.read("own.py") == "1\n"
+    assert lesson.read(f"staged_mine-{TODAY}.py") == "2\n"
+    assert lesson.read("lab2.py") == "x = 2\n"
+
+
+def test_a_folder_of_the_students_own_is_left_alone(lesson: Class) -> None:
+    lesson.student.rename(lesson.student.with_name("old"))
+    lesson.write("thesis.txt", "mine\n")
+    # Not even where the whole home is a repository.
+    git(lesson.student.parent, "init", "-q")
+    git(lesson.student.parent, "add", "labs")
+    git(lesson.student.parent, "commit", "-q", "-m", "x")
+    lesson.write("thesis.txt", "mine, newer\n")
+    head = git(lesson.student.parent, "rev-parse", "HEAD")
+    assert lesson.pull() == [{"kind": "own", "path": "labs"}]
+    assert lesson.read("thesis.txt") == "mine, newer\n"
+    assert git(lesson.student.parent, "rev-parse", "HEAD") == head
+    # An empty one is as good as none.
+    lesson.student.rename(lesson.student.with_name("theirs"))
+    lesson.student.mkdir()
+    assert lesson.pull() == []
+    assert "lab1.py" in lesson.files()
+
+
+def test_a_repository_of_something_else_is_left_alone(lesson: Class) -> None:
+    lesson.student.rename(lesson.student.with_name("old"))
+    lesson.student.mkdir()
+    git(lesson.student, "init", "-q", "-b", "main")
+    lesson.write("own.py", "1\n")
+    git(lesson.student, "add", "-A")
+    git(lesson.student, "commit", "-q", "-m", "x")
+    answer = lesson.ask()
+    assert "CalledProcessError" in answer["error"]
+    assert "'merge'" in answer["error"], "by which nbgitpuller's page offers to start anew beside it"
+    assert lesson.files() == {"own.py"}
+
+
+def test_jupyters_own_copies_are_nobodys_business(lesson: Class) -> None:
+    """Teachers commit them by accident, and each save changes them."""
+    name = ".ipynb_checkpoints/lab-checkpoint.ipynb"
+    lesson.write(name, "mine 1\n")
+    lesson.publish({name: "course 1\n"})
+    assert lesson.pull() == []
+    lesson.write(name, "mine 2\n")
+    lesson.publish({name: "course 2\n"})
+    assert lesson.pull() == []
+    assert lesson.read(name) == "mine 2\n"
+
+
+def test_a_save_in_the_middle_of_a_pull_is_not_lost(lesson: Class, monkeypatch: pytest.MonkeyPatch) -> None:
+    """git itself refuses the last step; the next click brings both."""
+    del monkeypatch
+    lesson.publish({"lab1.py": "course\n"})
+    hook = lesson.student / ".git/hooks/reference-transaction"
+    hook.write_text(
+        f'#!/bin/sh\n[ "$1" = committed ] && grep -q remotes/origin && echo saved > {lesson.student}/lab1.py\nexit 0\n'
+    )
+    hook.chmod(0o755)
+    answer = lesson.ask()
+    hook.unlink()
+    assert lesson.read("lab1.py") == "saved\n", answer
+    lesson.pull()
+    assert lesson.read("lab1.py") == "saved\n"
+
+
+def test_when_the_last_step_fails_nothing_is_left_beside(lesson: Class) -> None:
+    lesson.write("lab1.py", "mine\n")
+    lesson.publish({"lab1.py": "course\n", "lab2.py": "x = 2\n"})
+    hook = lesson.student / ".git/hooks/post-commit"
+    hook.write_text(f"#!/bin/sh\necho saved > {lesson.student}/lab2.py\n")
+    hook.chmod(0o755)
+    answer = lesson.ask()
+    assert "CalledProcessError" in answer["error"], answer
+    assert lesson.files() == {"lab1.py", "lab2.py", "data/points.csv"}
+    assert (lesson.read("lab1.py"), lesson.read("lab2.py")) == ("mine\n", "saved\n")
+    hook.unlink()
+    assert {note["path"] for note in lesson.pull()} == {"lab1.py", "lab2.py"}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whatever_happens_every_line_of_the_student_is_still_there(lesson: Class, seed: int) -> None:
+    """A term of both sides' work at random: what the student wrote and did not delete is in some file."""
+    chance = random.Random(seed)
+    names = ["lab1.py", "lab2.py", "new.py", "data/points.csv", "data", "week2/a.py", "week2"]
+    written: dict[str, set[str]] = {}
+    for step in range(8):
+        name, line = chance.choice(names), f"student {step}"
+        path = lesson.student / name
+        if path.is_file() and chance.random() < 0.2:
+            path.unlink()
+            for lines in written.values():
+                lines.discard(name)
+        elif path.parent.is_dir() and not path.is_dir():
+            old = path.read_text() if path.is_file() else ""
+            lesson.write(name, line + "\n" + old if chance.random() < 0.5 else old + line + "\n")
+            written.setdefault(line, set()).add(name)
+        name = chance.choice(names)
+        above = [one for one in (lesson.teacher / name).parents if one.is_file()]
+        for one in [*above, *([lesson.teacher / name] if (lesson.teacher / name).is_dir() else [])]:
+            git(lesson.teacher, "rm", "-q", "-r", str(one.relative_to(lesson.teacher)))
+        if (lesson.teacher / name).is_file() and chance.random() < 0.3:
+            (lesson.teacher / name).unlink()
+        else:
+            (lesson.teacher / name).parent.mkdir(parents=True, exist_ok=True)
+            (lesson.teacher / name).write_text(f"course {step}\nb\nc\nd\n")
+        (lesson.teacher / "step").write_text(f"{step}")
+        lesson.publish({}, forced=chance.random() < 0.3)
+        lesson.pull()
+        everything = "".join((lesson.student / file).read_text() for file in lesson.files())
+        lost = [line for line, where in written.items() if where and line + "\n" not in everything]
+        assert lost == [], (step, lesson.files())
+
+
+def test_all_files_are_the_students(lesson: Class) -> None:
+    lesson.write("lab1.py", "mine\n")
+    lesson.publish({"lab1.py": "course\n"})
+    lesson.pull()
+    owners = {path.lstat().st_uid for path in lesson.student.rglob("*")}
+    assert owners == {os.getuid()}
+
+
+# -- the pages, by the very Jupyter Server of the lock ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server(course_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A student's Jupyter server with the configuration as the formula writes it; its address and its home."""
+    root = tmp_path_factory.mktemp("server")
+    config, home = root / "jupyter", root / "home"
+    (config / "jupyter_server_config.d").mkdir(parents=True)
+    home.mkdir()
+    extension = {"ServerApp": {"jpserver_extensions": {"class_pull": True}}}
+    (config / "jupyter_server_config.d" / "class_pull.json").write_text(json.dumps(extension))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    argv = [
+        course_python, "-m", "jupyter_server", "--no-browser", f"--port={port}", "--ServerApp.port_retries=0",
+        "--allow-root", f"--ServerApp.root_dir={home}", "--IdentityProvider.token=t", "--ServerApp.base_url=/user/s/",
+    ]  # fmt: skip
+    env = {
+        **os.environ, "PYTHONPATH": str(FILES), "JUPYTER_CONFIG_PATH": str(config), "HOME": str(home),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }  # fmt: skip
+    log = (root / "log").open("w")
+    with subprocess.Popen(argv, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                requests.get(f"http://127.0.0.1:{port}/user/s/api", timeout=5)
+                break
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        try:
+            assert process.poll() is None, (root / "log").read_text()
+            yield f"http://127.0.0.1:{port}/user/s/", home
+        finally:
+            process.terminate()
+            process.wait(20)
+    assert "Traceback" not in (root / "log").read_text()
+
+
+class Browser:
+    """What nbgitpuller's page does in a browser: read the page, follow the pull, go where it sends."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        self.http = requests.Session()
+        self.http.headers["Authorization"] = "token t"
+
+    def click(self, **asked: str) -> requests.Response:
+        page = self.http.get(f"{self.base}git-pull?{urlencode(asked, quote_via=quote)}", timeout=20)
+        assert page.status_code == 200, page.text
+        data = {key: requests.utils.unquote(value) for key, value in re.findall(r'data-(\S+?)="([^"]*)"', page.text)}
+        wanted = {"repo": data["repo"], "targetpath": data["targetpath"], "branch": data["branch"]}
+        events = self.http.get(f"{self.base}git-pull/api", params={**wanted, "_xsrf": data["xsrf"]}, timeout=60)
+        said = [json.loads(line[6:]) for line in events.text.splitlines() if line.startswith("data: ")]
+        assert said[-1]["phase"] == "finished", said
+        return self.http.get(self.base + data["path"], allow_redirects=False, timeout=20)
+
+
+def test_the_page_tells_and_then_goes_on(server: tuple[str, Path], lesson: Class) -> None:
+    base, home = server
+    browser = Browser(base)
+    path = "lab/tree/origin/week%201/lab%23%25.py?x=1"
+    asked = {"repo": lesson.origin.as_uri(), "branch": "main", "urlpath": path}
+    arrived = browser.click(**asked)
+    assert (arrived.status_code, arrived.headers["Location"]) == (302, f"/user/s/{path}")
+
+    (home / "origin" / "lab1.py").write_text("mine\n")
+    (home / "origin" / "<b>.py").write_text("mine\n")
+    lesson.publish({"lab1.py": "course\n", "<b>.py": "course\n"})
+    told = browser.click(**asked)
+    assert told.status_code == 200
+    assert told.headers["Content-Type"].startswith("text/html")
+    assert f"lab1_teacher-{TODAY}.py" in told.text
+    assert f'href="/user/s/lab/tree/origin/lab1_teacher-{TODAY}.py"' in told.text
+    assert "<code>&lt;b&gt;.py</code>" in told.text
+    assert "<b>" not in told.text
+    assert f'href="/user/s/{path.replace("&", "&amp;")}"' in told.text
+    # Read again it says the same; after the next pull nothing.
+    assert browser.http.get(f"{base}git-pull/then/origin/lab", timeout=20).text.count("<li") == 2
+    assert browser.click(**asked).status_code == 302
+
+
+def test_a_link_without_a_path_leads_into_lab(server: tuple[str, Path], lesson: Class) -> None:
+    base, _ = server
+    arrived = Browser(base).click(repo=lesson.origin.as_uri(), branch="main", targetpath="my labs", subPath="data")
+    assert arrived.headers["Location"] == "/user/s/lab/tree/my%20labs/data"
+
+
+def test_who_is_not_signed_in_sees_nothing(server: tuple[str, Path]) -> None:
+    base, _ = server
+    for path in ("git-pull/then/origin/lab", "git-pull?repo=x", "git-pull/api?repo=x"):
+        answer = requests.get(base + path, allow_redirects=False, timeout=20)
+        assert answer.status_code in (302, 403), path
