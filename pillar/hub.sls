@@ -11,6 +11,7 @@
 {%- set signin = course.get('signin', {}) %}
 {%- set kind = signin.get('kind', 'password') %}
 {%- set page = course.get('page', {}) %}
+{%- set material = course.get('material', {}) %}
 {%- set names = [course.domain] + (['www.' ~ course.domain] if course.get('www', true) else []) %}
 {%- set certificate = '/etc/ssl/coursehub/' ~ course.domain %}
 {#- Teams are Unix groups with a directory each; no person's account may begin so (runner/course/people.py). #}
@@ -64,6 +65,28 @@ course_env:
   extra_imports: {{ (course.get('imports', []) + (['octave_kernel'] if 'octave' in course.get('kernels', []) else [])) | json }}
   apt: {{ course.get('apt', []) | json }}
   languages: {{ course.get('kernels', []) | json }}
+  home_links: {{ ({'data': '/srv/class/data'} if material.get('data') else {}) | json }}
+
+{%- if material.get('repositories') or material.get('data') %}
+{%-   set repositories, data = {}, {} %}
+{%-   for one in material.get('repositories', []) %}
+{%-     set entry = {'url': one.url, 'branch': one.get('branch', 'main'), 'host_key': one.get('host_key', '')} %}
+{%-     if not one.url.startswith('https://') %}
+{%-       do entry.update({'deploy_key': secrets.get('deploy-key-' ~ one.name, '')}) %}
+{%-     endif %}
+{%-     do repositories.update({one.name: entry}) %}
+{%-   endfor %}
+{%-   for one in material.get('data', []) %}
+{%-     set source = one.source if one.source.startswith('https://') else 'salt://data/' ~ one.source %}
+{%-     set entry = {'source': source, 'sha256': one.get('sha256', ''), 'unpack': one.get('unpack', false)} %}
+{%-     do data.update({one.name: entry}) %}
+{%-   endfor %}
+
+material:
+  group: class
+  repositories: {{ repositories | json }}
+  data: {{ data | json }}
+{%- endif %}
 
 {#- What each kind of sign-in is told besides client and secret; formulas/jupyterhub/files/class_signin has the classes. #}
 {%- set login = 'https://login.microsoftonline.com/' ~ signin.get('tenant', '') ~ '/oauth2/v2.0/' %}

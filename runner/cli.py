@@ -298,6 +298,16 @@ def signin(course: str, as_json: bool) -> None:
     _emit(verb.show(_project(), course), as_json, verb.explain)
 
 
+@cli.command()
+@course_argument
+@as_json_option
+def material(course: str, as_json: bool) -> None:
+    """Show the links for the LMS and the deploy keys. A key that is missing is made."""
+    from runner.verbs import material as verb
+
+    _emit(verb.show(_project(), course, Steps().say), as_json, verb.explain)
+
+
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:

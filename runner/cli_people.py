@@ -250,7 +250,7 @@ def _secrets(project: Callable[[], Project]) -> click.Group:
     def rotate(course: str | None, what: str | None, as_json: bool) -> None:
         """Encrypt everything for the keys in pillar/secrets/keys/; or make a new secret WHAT for COURSE.
 
-        WHAT is proxy-token, sync-token, cookie-secret or ssh-key.
+        WHAT is proxy-token, sync-token, cookie-secret, ssh-key or deploy-key-REPOSITORY.
         """
         from runner.verbs import secrets as verb
 

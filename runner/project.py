@@ -42,6 +42,11 @@ class Project:
         return self.root / "pillar" / "files" / "logos"
 
     @property
+    def data(self) -> Path:
+        """Where the courses' small data sets are."""
+        return self.root / "pillar" / "files" / "data"
+
+    @property
     def secrets(self) -> Path:
         """Where what must not be read in git lies, encrypted."""
         return self.root / "pillar" / "secrets"

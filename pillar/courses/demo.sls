@@ -21,6 +21,10 @@ course:
   packages: [numpy, matplotlib, pandas, scipy, sympy, openpyxl, requests, pint]
   imports: [numpy, matplotlib.pyplot, pandas, scipy, sympy, openpyxl, requests, pint]
 
+  material:
+    data:                          # once for the whole class: everybody reads it in ~/data
+      - {name: falling-ball.csv, source: falling-ball.csv}   # lies in pillar/files/data/
+
   page:
     message: Welcome! The first lab is on Monday at 9:00.   # of the day; a new one restarts nothing
     help: professor@coursehub.test                          # whom students ask

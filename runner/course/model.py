@@ -25,6 +25,7 @@ from runner.course.facts import (
     Text,
     Timezone,
 )
+from runner.course.material import Material
 from runner.course.people import People
 from runner.course.signin import Signin
 
@@ -110,6 +111,10 @@ class Course(Facts):
     """Modules that must import on the server before the class gets the packages. They are tried in the new environment,
     beside the one that serves; if one fails, the class keeps what it had, and ``apply`` says which. One that joins the
     list without a change of packages is tried too. Servers that run keep what they started with."""
+    material: Annotated[
+        Material, Field(examples=[{"repositories": [{"name": "labs", "url": "https://github.com/physics/labs"}]}])
+    ] = Material()
+    """What students are given to work with: notebooks from git, and data. A change of it restarts nothing."""
     page: Annotated[
         Page, Field(examples=[{"message": "Lab 3 is due on Friday at 17:00.", "help": "help@example.edu"}])
     ] = Page()

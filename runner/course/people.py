@@ -16,7 +16,7 @@ RESERVED = frozenset(
     """
     root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc nobody sshd messagebus
     systemd-network systemd-resolve systemd-timesync debian ubuntu admin sudo adm jupyterhub jupyterhub-proxy
-    students instructors assistants guests class coursehub coursehub-check
+    students instructors assistants guests class class-material coursehub coursehub-check
     tty disk kmem dialout fax voice cdrom floppy tape audio dip operator src shadow utmp video sasl plugdev staff
     users nogroup systemd-journal crontab input sgx kvm clock render netdev ssh _ssh www data
     nginx certbot node-exporter prometheus polkitd tss uuidd tcpdump syslog landscape lxd docker

@@ -21,6 +21,8 @@ COURSE_ID = re.compile(r"^[a-z](?!.*-people$)[a-z0-9-]{0,30}$")
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF")
 #: Each sign-in loads it, over a phone's connection too.
 _LOGO_BYTES = 1_000_000
+#: What lies here is sent with each apply, over a college's line too.
+_DATA_BYTES = 5_000_000
 
 
 def course_ids(project: Project) -> list[str]:
@@ -54,6 +56,7 @@ def load(project: Project, course_id: str) -> Course:
         raise CoursehubError(f"{found[0]}{more}", exit_code=USAGE) from failure
     _one_source_of_people(project, course_id, course, read)
     _logo_is_there(project, course, read)
+    _data_is_there(project, course, read)
     return course
 
 
@@ -93,3 +96,22 @@ def _logo_is_there(project: Project, course: Course, read: Source) -> None:
             f"{where}: page.logo: {project.shown(path)} has {size / 1e6:.1f} MB; make it smaller than 1 MB",
             exit_code=USAGE,
         )
+
+
+def _data_is_there(project: Project, course: Course, read: Source) -> None:
+    for number, one in enumerate(course.material.data):
+        if one.remote:
+            continue
+        where = f"{read.at('course', 'material', 'data', number, 'source')}: material.data.{number + 1}.source"
+        path = project.data / one.source
+        if not path.is_file():
+            known = sorted(found.name for found in project.data.glob("*"))
+            near = difflib.get_close_matches(one.source, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "put it there, or give an https:// address"
+            raise CoursehubError(f"{where}: {project.shown(path)} is not there; {hint}", exit_code=USAGE)
+        if path.stat().st_size > _DATA_BYTES:
+            raise CoursehubError(
+                f"{where}: {project.shown(path)} has {path.stat().st_size / 1e6:.1f} MB, and is sent with each apply; "
+                "above 5 MB put it on a web server and give its https:// address",
+                exit_code=USAGE,
+            )

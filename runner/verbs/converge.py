@@ -13,7 +13,7 @@ from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.results import Report
-from runner.verbs.session import Session, all_of, ensure_lock, need_signin, reach, visit
+from runner.verbs.session import Session, all_of, ensure_lock, need_material, need_signin, reach, visit
 
 #: Courses whose highstate runs at the same time; salt-ssh costs a core while it renders.
 AT_ONCE = 4
@@ -129,6 +129,7 @@ def _apply_one(project: Project, course_id: str, steps: Steps, test: bool, notes
         notes += session.notes(server)
         ensure_lock(session)
         need_signin(session)
+        need_material(session)
         if not test:
             session.ensure_records(server)
         session.write_pillar(str(server.ip))

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from runner import lock, signin
+from runner import lock, material, signin
 from runner.course import COURSE_ID, Course, CourseFile, Source, course_ids, load, reference, schema
 from runner.course import source as source_of
 from runner.course.problems import Problem, explain, find, key_of
@@ -97,7 +97,12 @@ def _problems(project: Project, course_id: str) -> list[Problem]:
         Problem(shown, source.line(("course", key)), key, f"{message}; correct it")
         for key, message in _of_this_computer(course)
     ]
-    return [*found, *_of_signin(project, course_id, course, source), *_of_the_lock(project, course_id, course, source)]
+    return [
+        *found,
+        *_of_signin(project, course_id, course, source),
+        *_of_material(project, course_id, course, source),
+        *_of_the_lock(project, course_id, course, source),
+    ]
 
 
 def _of_signin(project: Project, course_id: str, course: Course, source: Source) -> list[Problem]:
@@ -105,6 +110,15 @@ def _of_signin(project: Project, course_id: str, course: Course, source: Source)
     at = source.at("course", "signin", "kind")
     try:
         signin.need(course, course.people, Secrets(project, course_id), at)
+    except CoursehubError as error:
+        return [_told(str(error), source.shown)]
+    return []
+
+
+def _of_material(project: Project, course_id: str, course: Course, source: Source) -> list[Problem]:
+    at = source.at("course", "material", "repositories")
+    try:
+        material.need(course, course_id, Secrets(project, course_id), at)
     except CoursehubError as error:
         return [_told(str(error), source.shown)]
     return []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import course as courses
-from runner import people, saltssh
+from runner import material, people, saltssh
 from runner.access import Access, KeyPair
 from runner.claim import claim
 from runner.console import Steps
@@ -18,6 +18,7 @@ from runner.errors import USAGE, CoursehubError
 from runner.project import Project, write_private
 from runner.secrets import NAME, Secrets
 from runner.vault import Report, Vault
+from runner.verbs import material as material_verb
 from runner.verbs.session import Session, need_signin, reach
 
 
@@ -137,6 +138,8 @@ def anew_lines(document: dict[str, Any]) -> list[str]:
 def rotate(project: Project, course_id: str, what: str, steps: Steps) -> dict[str, Any]:
     """Make one of a server's own secrets new, and say whom that disturbs. Can be interrupted and run again."""
     courses.load(project, course_id)
+    if what.startswith(material.KEY_PREFIX):
+        return material_verb.rotate(project, course_id, what, steps.say)
     if what not in ROTATED:
         hint = ""
         if NAME.fullmatch(what) and what in Secrets(project, course_id).names():

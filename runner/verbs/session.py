@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import course as courses
-from runner import leaks, local, lock, pillar, signin
+from runner import leaks, local, lock, material, pillar, signin
 from runner.access import Access
 from runner.checks import Check, Target
 from runner.cloud import Cloud, Server, Zone, digitalocean_cloud, tag_of, zone_among
@@ -268,6 +268,12 @@ def need_signin(session: Session) -> None:
     """Refuse a kind of sign-in that lacks something before anything is made."""
     secrets = Secrets(session.project, session.course_id)
     signin.need(session.course, session.people, secrets, session.at("signin", "kind"))
+
+
+def need_material(session: Session) -> None:
+    """Refuse a private repository without its deploy key before anything is made."""
+    secrets = Secrets(session.project, session.course_id)
+    material.need(session.course, session.course_id, secrets, session.at("material", "repositories"))
 
 
 def not_right(course_id: str, check: Check, document: dict[str, Any] | None = None) -> CoursehubError:

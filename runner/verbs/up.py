@@ -24,6 +24,7 @@ from runner.verbs.session import (
     connect,
     ensure_lock,
     need_disk,
+    need_material,
     need_signin,
     not_right,
     nothing_here,
@@ -51,6 +52,7 @@ def _up(project: Project, course_id: str, steps: Steps, document: dict[str, Any]
         document |= _of_course(session)
         ensure_lock(session)
         need_signin(session)
+        need_material(session)
         if session.local:
             local.prepare_image(session.course.image, progress)
         server = make_server(session, progress)

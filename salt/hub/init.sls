@@ -13,6 +13,7 @@ include:
   - nginx
   - letsencrypt
   - jupyterhub
+  - material
   # What the course alone asks for of Debian may be big: after all that a hub cannot do without.
   - course_env
 
@@ -24,3 +25,10 @@ extend:
       - failhard: True
       - require:
         - cmd: base-dpkg-repair
+{%- if salt['pillar.get']('material') %}
+  # Its readers are the class.
+  material-parent:
+    file:
+      - require:
+        - class_accounts: accounts-class
+{%- endif %}

@@ -75,6 +75,8 @@ def pillar_root(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Path:
         patch.setenv("COURSEHUB_KEYS", str(keys))
         people.write(project, courses.LISTED, courses.CLASS_LIST)
         Secrets(project, courses.LISTED).set("a-secret", courses.SECRET)
+        Secrets(project, "made-material").set("deploy-key-projects", courses.SECRET)
+        Secrets(project, "made-material").set("deploy-key-own", courses.SECRET)
     lock = min((ROOT / "pillar" / "files" / "locks").glob("*.txt"))
     for name, course in courses.MADE_UP.items():
         (root / "courses" / f"{name}.sls").write_text(
@@ -85,6 +87,9 @@ def pillar_root(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Path:
         if logo := course.get("page", {}).get("logo"):
             (root / "files" / "logos").mkdir(exist_ok=True)
             (root / "files" / "logos" / logo).write_bytes(b"\x89PNG\r\n\x1a\n")
+        for one in course.get("material", {}).get("data", []):
+            if not one["source"].startswith("https://"):
+                (root / "files" / "data" / one["source"]).write_text("1\n")
     (root / "runtime").mkdir()
     for name in COURSES:
         course = yaml.safe_load((root / "courses" / f"{name}.sls").read_text())["course"]

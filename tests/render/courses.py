@@ -48,6 +48,24 @@ MADE_UP: dict[str, dict[str, Any]] = {
     ),
     # Every key that there is, from the example that the reference names.
     "made-example": yaml.safe_load((ROOT / "pillar/courses/pillar.example").read_text(encoding="utf-8"))["course"],
+    # What a class is given; its private repository's key is a secret of the course.
+    "made-material": _course(
+        material={
+            "repositories": [
+                {"name": "labs", "url": "https://git.example.org/labs", "open": "a b.ipynb"},
+                {"name": "projects", "url": "git@github.com:x/projects.git", "branch": "spring"},
+                {
+                    "name": "own",
+                    "url": "ssh://git@git.example.org:2222/own.git",
+                    "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJY0hfTg0wlA3oxSvWLBd6aNTPOTYJVzfmj9Zsi0Yl5T",
+                },
+            ],
+            "data": [
+                {"name": "heights.csv", "source": "heights.csv"},
+                {"name": "rainfall", "source": "https://data.example.org/r.zip", "sha256": "0" * 64, "unpack": True},
+            ],
+        },
+    ),
     "made-bare": _course(www=False, people={"professors": [{"account": "prof", "name": "P"}]}),
     "made-all": _course(
         www=True,

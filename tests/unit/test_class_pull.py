@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urljoin
 
 import pytest
 import requests
+
+from tests.support.pulled import click
 
 pytestmark = pytest.mark.unit
 FILES = Path(__file__).parents[2] / "formulas/course_env/files"
@@ -27,7 +28,8 @@ TODAY = time.strftime("%Y-%m-%d")
 DRIVER = """
 import json, logging, sys
 sys.path.insert(0, sys.argv[1])
-from class_pull.puller import TOLD, ClassPuller
+from class_pull import TOLD
+from class_pull.puller import ClassPuller
 class Server:
     pass
 from traitlets.config import Configurable
@@ -556,37 +558,26 @@ def server(course_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     assert "Traceback" not in (root / "log").read_text()
 
 
-class Browser:
-    """What nbgitpuller's page does in a browser: read the page, follow the pull, go where it sends."""
-
-    def __init__(self, base: str) -> None:
-        self.base = base
-        self.http = requests.Session()
-        self.http.headers["Authorization"] = "token t"
-
-    def click(self, **asked: str) -> requests.Response:
-        page = self.http.get(f"{self.base}git-pull?{urlencode(asked, quote_via=quote)}", timeout=20)
-        assert page.status_code == 200, page.text
-        data = {key: requests.utils.unquote(value) for key, value in re.findall(r'data-(\S+?)="([^"]*)"', page.text)}
-        wanted = {"repo": data["repo"], "targetpath": data["targetpath"], "branch": data["branch"]}
-        events = self.http.get(f"{self.base}git-pull/api", params={**wanted, "_xsrf": data["xsrf"]}, timeout=60)
-        said = [json.loads(line[6:]) for line in events.text.splitlines() if line.startswith("data: ")]
-        assert said[-1]["phase"] == "finished", said
-        return self.http.get(self.base + data["path"], allow_redirects=False, timeout=20)
+def student(base: str) -> Callable[..., requests.Response]:
+    """A signed-in browser, for paths on the server."""
+    http = requests.Session()
+    http.headers["Authorization"] = "token t"
+    return lambda path, **options: http.get(urljoin(base, path), **options)
 
 
 def test_the_page_tells_and_then_goes_on(server: tuple[str, Path], lesson: Class) -> None:
     base, home = server
-    browser = Browser(base)
+    get = student(base)
     path = "lab/tree/origin/week%201/lab%23%25.py?x=1"
-    asked = {"repo": lesson.origin.as_uri(), "branch": "main", "urlpath": path}
-    arrived = browser.click(**asked)
+    asked = urlencode({"repo": lesson.origin.as_uri(), "branch": "main", "urlpath": path}, quote_via=quote)
+    link = f"/user/s/git-pull?{asked}"
+    arrived = click(get, link)
     assert (arrived.status_code, arrived.headers["Location"]) == (302, f"/user/s/{path}")
 
     (home / "origin" / "lab1.py").write_text("mine\n")
     (home / "origin" / "<b>.py").write_text("mine\n")
     lesson.publish({"lab1.py": "course\n", "<b>.py": "course\n"})
-    told = browser.click(**asked)
+    told = click(get, link)
     assert told.status_code == 200
     assert told.headers["Content-Type"].startswith("text/html")
     assert f"lab1_teacher-{TODAY}.py" in told.text
@@ -595,13 +586,14 @@ def test_the_page_tells_and_then_goes_on(server: tuple[str, Path], lesson: Class
     assert "<b>" not in told.text
     assert f'href="/user/s/{path.replace("&", "&amp;")}"' in told.text
     # Read again it says the same; after the next pull nothing.
-    assert browser.http.get(f"{base}git-pull/then/origin/lab", timeout=20).text.count("<li") == 2
-    assert browser.click(**asked).status_code == 302
+    assert get("/user/s/git-pull/then/origin/lab").text.count("<li") == 2
+    assert click(get, link).status_code == 302
 
 
 def test_a_link_without_a_path_leads_into_lab(server: tuple[str, Path], lesson: Class) -> None:
     base, _ = server
-    arrived = Browser(base).click(repo=lesson.origin.as_uri(), branch="main", targetpath="my labs", subPath="data")
+    asked = {"repo": lesson.origin.as_uri(), "branch": "main", "targetpath": "my labs", "subPath": "data"}
+    arrived = click(student(base), f"/user/s/git-pull?{urlencode(asked, quote_via=quote)}")
     assert arrived.headers["Location"] == "/user/s/lab/tree/my%20labs/data"
 
 

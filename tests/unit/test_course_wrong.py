@@ -34,6 +34,16 @@ ACCOUNT = "wants an account such as curie (a small letter, then at most 31 small
 EMAIL = "wants an email address such as professor@example.edu; correct it"
 PICTURE = "wants the name of a picture in pillar/files/logos/ that ends in .png, .jpg, .webp or .gif; correct it"
 ADDRESS = "wants an address such as https://login.example.edu; correct it"
+FOLDER = "wants a short name for the students' folder: small letters, digits and -; correct it"
+GIT = (
+    "wants a git address: https://github.com/physics/labs for a public repository, git@github.com:physics/labs.git for "
+    "a private one (no name, password or token in it); correct it"
+)
+BRANCH = "wants the name of a branch, such as main; correct it"
+WITHIN = "wants a file or folder of the repository, such as week-1/lab1.ipynb; correct it"
+HOST_KEY = "wants a host's public key: ssh-ed25519 and its letters, without the host's name; correct it"
+DATA_NAME = "wants the name of a file or folder: letters, digits, ., _ and -, no spaces; correct it"
+SOURCE = "wants an https:// address, or the name of a file in pillar/files/data/; correct it"
 KINDS = "password, google, github, microsoft, oidc, lti13"
 IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
 
@@ -113,6 +123,59 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (None, f"imports: {LIST.removesuffix('correct it')}nothing stands there, so give a value or take the line out"),
         (["os; import sys"], f"imports.1 ('os; import sys'): {MODULE}"),
     ],
+    "material": [("labs", f"material ('labs'): {BELOW}")],
+    "material.repositories": [("labs", f"material.repositories ('labs'): {LIST}")],
+    "material.repositories[].name": [
+        ("Lab 1", f"material.repositories.1.name ('Lab 1'): {FOLDER}"),
+        (
+            "data",
+            "material.repositories.1.name ('data'): each home has a folder of that name for something else; choose "
+            "another; correct it",
+        ),
+    ],
+    "material.repositories[].url": [
+        ("github.com/physics/labs", f"material.repositories.1.url ('github.com/physics/labs'): {GIT}"),
+        ("http://github.com/x", f"material.repositories.1.url ('http://github.com/x'): {GIT}"),
+        ("https://me:token@github.com/x", f"material.repositories.1.url ('https://me:token@github.com/x'): {GIT}"),
+        (
+            "git@github.com:x --upload-pack=y",
+            f"material.repositories.1.url ('git@github.com:x --upload-pack=y'): {GIT}",
+        ),
+        ("file:///etc", f"material.repositories.1.url ('file:///etc'): {GIT}"),
+    ],
+    "material.repositories[].branch": [
+        ("week 1", f"material.repositories.1.branch ('week 1'): {BRANCH}"),
+        ("-x", f"material.repositories.1.branch ('-x'): {BRANCH}"),
+        ("a..b", f"material.repositories.1.branch ('a..b'): {BRANCH}"),
+    ],
+    "material.repositories[].open": [
+        ("/etc/passwd", f"material.repositories.1.open ('/etc/passwd'): {WITHIN}"),
+        ("../other", f"material.repositories.1.open ('../other'): {WITHIN}"),
+    ],
+    "material.repositories[].host_key": [
+        ("SHA256:abc", f"material.repositories.1.host_key ('SHA256:abc'): {HOST_KEY}"),
+        (
+            "github.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI",
+            f"material.repositories.1.host_key ('github.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI'): {HOST_KEY}",
+        ),
+    ],
+    "material.data": [("heights.csv", f"material.data ('heights.csv'): {LIST}")],
+    "material.data[].name": [
+        ("rain fall.csv", f"material.data.1.name ('rain fall.csv'): {DATA_NAME}"),
+        ("../x", f"material.data.1.name ('../x'): {DATA_NAME}"),
+    ],
+    "material.data[].source": [
+        ("http://data.example.edu/x.zip", f"material.data.1.source ('http://data.example.edu/x.zip'): {SOURCE}"),
+        ("a/b.csv", f"material.data.1.source ('a/b.csv'): {SOURCE}"),
+    ],
+    "material.data[].sha256": [
+        (
+            "9F86",
+            "material.data.1.sha256 ('9F86'): wants a SHA-256: 64 small letters and digits, "
+            "as sha256sum prints it; correct it",
+        )
+    ],
+    "material.data[].unpack": [("zip", "material.data.1.unpack ('zip'): wants true or false; correct it")],
     "page": [("Welcome", f"page ('Welcome'): {BELOW}")],
     "page.message": [
         (7, "page.message (7): wants text of 1 to 1000 characters, without tabs; put it in quotes; correct it"),
@@ -183,7 +246,13 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     ],
 }
 #: What a pattern cannot say: these a JSON schema lets through.
-ONLY_OURS = ("not a time zone", "belongs to the system", "mixed up with teams", "wants one line of text")
+ONLY_OURS = (
+    "not a time zone",
+    "belongs to the system",
+    "mixed up with teams",
+    "for something else",
+    "wants one line of text",
+)
 ROLES = tuple((schema.node_at(("course", "people")) or {})["properties"])
 EXAMPLE = yaml.safe_load(reference.example())["course"]
 

@@ -5,6 +5,9 @@ A Jupyter Server extension that puts its own puller and page in the place of nbg
 
 from typing import Any
 
+#: Where the notes of each directory's last pull are in the server's settings.
+TOLD = "class_pull_told"
+
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": "class_pull"}]
@@ -19,10 +22,16 @@ def _link_jupyter_server_extension(app: Any) -> None:
     from nbgitpuller import handlers
 
     from class_pull.pages import PullPage
+
+    handlers.GitPuller = _puller
+    handlers.UIHandler = PullPage
+
+
+def _puller(*given: Any, **options: Any) -> Any:
+    """Each student's server starts with this module, and students cannot keep its bytecode: most of it waits."""
     from class_pull.puller import ClassPuller
 
-    handlers.GitPuller = ClassPuller
-    handlers.UIHandler = PullPage
+    return ClassPuller(*given, **options)
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

@@ -4,13 +4,10 @@ import os
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from jinja2 import Environment, FileSystemLoader
 from nbgitpuller import handlers
 from tornado import web
 
-from class_pull.puller import TOLD
-
-_pages = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+from class_pull import TOLD
 
 
 class PullPage(handlers.UIHandler):
@@ -48,9 +45,12 @@ class ToldPage(handlers.JupyterHandler):
             return
         lab = f"{self.base_url}lab/tree/{quote(str(inside))}/"
         notes = [{**note, "link": lab + quote(note.get("beside", note["path"]))} for note in told]
+        from jinja2 import Environment, FileSystemLoader
+
+        pages = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
-        self.finish(_pages.get_template("told.html").render(notes=notes, on=self.base_url + address))
+        self.finish(pages.get_template("told.html").render(notes=notes, on=self.base_url + address))
 
 
 def _parent() -> Path:

@@ -16,8 +16,8 @@ from typing import Any
 
 from nbgitpuller.pull import GitPuller, execute_cmd
 
-#: Where the notes of the last pull are, by directory, in the server's settings.
-TOLD = "class_pull_told"
+from class_pull import TOLD
+
 #: The version of the course that was brought last. A teacher who rewrites the repository's history (a forced push) then
 #: still changes only what differs between the two versions.
 BROUGHT = "refs/class/brought"

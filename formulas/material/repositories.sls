@@ -1,0 +1,131 @@
+{%- from 'material/map.jinja' import material with context %}
+{%- set mirrors = material.root ~ '/material' %}
+{%- set keys = '/etc/coursehub-material/keys' %}
+{%- set entries = {} %}
+{%- for name, given in material.repositories | dictsort %}
+{%-   set entry = {'url': given.url, 'branch': given.get('branch', 'main'), 'host_key': given.get('host_key', '')} %}
+{#-   A new key is a reason to fetch at once; what is written down is nothing to get in with. #}
+{%-   do entry.update({'key': given.deploy_key | sha256 if given.get('deploy_key') else ''}) %}
+{%-   do entries.update({name: entry}) %}
+{%- endfor %}
+{%- if entries %}
+
+material-packages:
+  pkg.installed:
+    - pkgs:
+      - git
+      - openssh-client
+
+# The one who fetches, and has the deploy keys; students read what it fetched.
+material-user:
+  user.present:
+    - name: {{ material.user }}
+    - system: True
+    - home: /var/lib/coursehub-material
+    - createhome: False
+    - shell: /usr/sbin/nologin
+
+# git refuses to read another's repository unless it is named here: students read the mirrors.
+/etc/gitconfig:
+  file.managed:
+    - contents: |
+        [safe]
+{%- for name in entries %}
+            directory = {{ mirrors }}/{{ name }}
+{%- endfor %}
+    - mode: '0644'
+
+/etc/coursehub-material/config.json:
+  file.serialize:
+    - dataset: {{ {'repositories': entries, 'mirrors': mirrors, 'keys': keys, 'known_hosts': material.known_hosts} | json }}
+    - serializer: json
+    - mode: '0644'
+    - makedirs: True
+
+{{ keys }}:
+  file.directory:
+    - user: {{ material.user }}
+    - mode: '0700'
+    # The key of a repository that left goes too.
+    - clean: True
+    - require:
+      - user: material-user
+      - file: /etc/coursehub-material/config.json
+{%- for name, given in material.repositories | dictsort if given.get('deploy_key') %}
+
+{{ keys }}/{{ name }}:
+  file.managed:
+    - contents_pillar: material:repositories:{{ name }}:deploy_key
+    - user: {{ material.user }}
+    - mode: '0400'
+    - makedirs: True
+    - show_changes: False
+    - require:
+      - user: material-user
+      - file: /etc/coursehub-material/config.json
+    - require_in:
+      - file: {{ keys }}
+{%- endfor %}
+
+{{ mirrors }}:
+  file.directory:
+    - user: {{ material.user }}
+    - group: {{ material.group }}
+    - mode: '0750'
+    - require:
+      - user: material-user
+      - file: material-parent
+
+material-fetcher:
+  file.managed:
+    - names:
+      - /usr/local/sbin/coursehub-material:
+        - source: salt://material/files/coursehub-material
+        - mode: '0755'
+      - /etc/systemd/system/coursehub-material.service:
+        - source: salt://material/files/coursehub-material.service
+        - mode: '0644'
+      - /etc/systemd/system/coursehub-material.timer:
+        - source: salt://material/files/coursehub-material.timer
+        - mode: '0644'
+    - template: jinja
+    - context:
+        user: {{ material.user }}
+        group: {{ material.group }}
+        mirrors: {{ mirrors }}
+        interval: {{ material.interval }}
+
+# Only where something is missing or was wrong: what is new at the git host is the timer's matter.
+material-mirrors:
+  material.mirrored:
+    - name: {{ mirrors }}
+    - repositories: {{ entries | json }}
+    - require:
+      - pkg: material-packages
+      - file: /etc/coursehub-material/config.json
+      - file: {{ keys }}
+      - file: {{ mirrors }}
+      - file: material-fetcher
+
+material-timer:
+  service.running:
+    - name: coursehub-material.timer
+    - enable: True
+    - require:
+      - file: material-fetcher
+      - pkg: material-packages
+    - watch:
+      - file: /etc/systemd/system/coursehub-material.timer
+{%- else %}
+
+# What a course had that has no repositories any more: no key stays, and nobody fetches.
+material-mirrors:
+  cmd.run:
+    - name: >-
+        systemctl disable --quiet --now coursehub-material.timer; systemctl stop coursehub-material.service;
+        systemctl reset-failed --quiet 'coursehub-material.*';
+        rm -rf /etc/coursehub-material {{ mirrors }} /var/lib/coursehub-material /etc/gitconfig
+        /usr/local/sbin/coursehub-material /etc/systemd/system/coursehub-material.service
+        /etc/systemd/system/coursehub-material.timer && systemctl daemon-reload
+    - onlyif: test -e /etc/systemd/system/coursehub-material.timer
+{%- endif %}

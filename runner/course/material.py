@@ -1,0 +1,189 @@
+"""What students are given: repositories that are pulled into their homes, and data sets that all share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from runner.course.facts import Facts, none_of, text_like
+
+#: Hosts whose SSH key comes with formulas/material.
+KNOWN_HOSTS = ("github.com", "gitlab.com", "bitbucket.org")
+#: Names in each home that mean something else.
+_TAKEN = frozenset({"data", "shared", "groups"})
+
+_HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
+_PATH = r"[A-Za-z0-9._~+@%-]+(/[A-Za-z0-9._~+@%-]+)*/?"
+#: As git takes it. No name or password in an https one: everybody who has the repository reads this file.
+GitAddress = Annotated[
+    str,
+    *text_like(
+        rf"^(https://{_HOST}(:[0-9]{{1,5}})?/{_PATH}"
+        rf"|ssh://([a-z_][a-z0-9_.-]*@)?{_HOST}(:[0-9]{{1,5}})?/{_PATH}|[a-z_][a-z0-9_.-]*@{_HOST}:{_PATH})$",
+        "a git address: https://github.com/physics/labs for a public repository, git@github.com:physics/labs.git for a "
+        "private one (no name, password or token in it)",
+    ),
+]
+#: It becomes a directory of each home, and part of a secret's name.
+RepositoryName = Annotated[
+    str,
+    *text_like(r"^[a-z][a-z0-9-]{0,39}$", "a short name for the students' folder: small letters, digits and -"),
+    AfterValidator(none_of(_TAKEN, "each home has a folder of that name for something else; choose another")),
+]
+#: Stricter than git-check-ref-format(1).
+Branch = Annotated[
+    str,
+    *text_like(
+        r"^(?!.*(\.\.|//|/\.|\.lock$|\.$|/$))[A-Za-z0-9_][A-Za-z0-9._/+-]{0,99}$", "the name of a branch, such as main"
+    ),
+]
+#: A file or folder within a repository.
+Within = Annotated[
+    str,
+    *text_like(
+        r"^(?!/)(?!(.*/)?\.\.?(/|$))(?=.*\S)[^\x00-\x1f\x7f]{1,200}$",
+        "a file or folder of the repository, such as week-1/lab1.ipynb",
+    ),
+]
+HostKey = Annotated[
+    str,
+    *text_like(
+        r"^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa) AAAA[A-Za-z0-9+/]{20,1200}={0,2}$",
+        "a host's public key: ssh-ed25519 and its letters, without the host's name",
+    ),
+]
+DataName = Annotated[
+    str,
+    *text_like(
+        r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", "the name of a file or folder: letters, digits, ., _ and -, no spaces"
+    ),
+]
+DataSource = Annotated[
+    str,
+    *text_like(
+        rf"^(https://{_HOST}(:[0-9]{{1,5}})?/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*|[A-Za-z0-9][A-Za-z0-9._-]{{0,99}})$",
+        "an https:// address, or the name of a file in pillar/files/data/",
+    ),
+]
+Sha256 = Annotated[str, *text_like(r"^[0-9a-f]{64}$", "a SHA-256: 64 small letters and digits, as sha256sum prints it")]
+
+
+class Repository(Facts):
+    """A git repository that students pull into their homes by a link."""
+
+    name: Annotated[RepositoryName, Field(examples=["labs"])]
+    """The folder that it becomes in each student's home."""
+    url: Annotated[GitAddress, Field(examples=["git@git.example.edu:physics/labs.git"])]
+    """Where git finds it. An https:// address must be public; git@ and ssh:// ones need a deploy key, which
+    ``./coursehub material COURSE`` makes and says where to paste."""
+    branch: Annotated[Branch, Field(examples=["spring"])] = "main"
+    """The branch that students get. Other branches never reach the server, so solutions may wait in one."""
+    open: Annotated[Within | None, Field(examples=["week-1/lab1.ipynb"])] = None
+    """The file or folder that the link opens in Lab; without it the repository's folder."""
+    host_key: Annotated[
+        HostKey | None,
+        Field(examples=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJY0hfTg0wlA3oxSvWLBd6aNTPOTYJVzfmj9Zsi0Yl5T"]),
+    ] = None
+    """The host's own SSH key, for a private repository elsewhere than github.com, gitlab.com and bitbucket.org, whose
+    keys we know. Compare it with what the host's administrators publish."""
+
+    @model_validator(mode="after")
+    def _host_is_known(self) -> Repository:
+        if not self.private:
+            if self.host_key:
+                raise ValueError("host_key is for addresses of git@ or ssh://; take it out")
+        elif self.host_key is None and self.host not in KNOWN_HOSTS:
+            port = f"-p {self.port} " if self.port else ""
+            raise ValueError(
+                f"we do not know the SSH key of {self.host}; add host_key: what 'ssh-keyscan -t ed25519 {port}"
+                f"{self.host}' prints, without the name in front, once its administrators confirmed it"
+            )
+        return self
+
+    @property
+    def private(self) -> bool:
+        """Whether it is reached by SSH, with a deploy key."""
+        return not self.url.startswith("https://")
+
+    @property
+    def host(self) -> str:
+        """The git host's name."""
+        scp = re.match(r"[^/:]+@([^/:]+):", self.url)
+        return scp[1] if scp else str(urlsplit(self.url).hostname)
+
+    @property
+    def port(self) -> int | None:
+        """The git host's port, where the address names one."""
+        return urlsplit(self.url).port if "://" in self.url else None
+
+
+class DataSet(Facts):
+    """Data that is stored once for the whole class and that nobody can change."""
+
+    name: Annotated[DataName, Field(examples=["rainfall"])]
+    """What students find below ``~/data``: a file, or with ``unpack`` a folder."""
+    source: Annotated[DataSource, Field(examples=["https://data.example.edu/rainfall-2025.zip"])]
+    """Where it comes from: an https:// address, or a small file (5 MB at most) that lies in ``pillar/files/data/``."""
+    sha256: Annotated[
+        Sha256 | None, Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    ] = None
+    """For an https:// address: what ``sha256sum`` prints for the file, so that everybody computes with the same
+    numbers. A new value brings the new file."""
+    unpack: Annotated[bool, Field(examples=[True])] = False
+    """Whether it is a zip or tar archive whose content students want."""
+
+    @model_validator(mode="after")
+    def _is_pinned(self) -> DataSet:
+        if self.remote and self.sha256 is None:
+            raise ValueError(
+                f"sha256 is missing; add what 'curl -L {self.source} | sha256sum' prints, so that nobody can change "
+                "the data unseen"
+            )
+        if not self.remote and self.sha256 is not None:
+            raise ValueError("sha256 is for an https:// source; take it out")
+        return self
+
+    @property
+    def remote(self) -> bool:
+        """Whether the server downloads it."""
+        return self.source.startswith("https://")
+
+
+class Material(Facts):
+    """What students are given to work with."""
+
+    repositories: list[Repository] = Field(
+        default=[], examples=[[{"name": "labs", "url": "git@github.com:physics/labs.git"}]]
+    )
+    """Git repositories. ``./coursehub material COURSE`` prints the link of each for the LMS: a student who clicks it
+    has the newest version in their home, as files of their own. What a student changed stays as it is; where the course
+    changed the same place, the student is told and finds the course's version beside it."""
+    data: list[DataSet] = Field(
+        default=[],
+        examples=[
+            [
+                {
+                    "name": "rainfall",
+                    "source": "https://data.example.edu/rainfall-2025.zip",
+                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                }
+            ]
+        ],
+    )
+    """Data sets, stored once and not per student; everybody reads them in ``~/data``, nobody can change them."""
+
+    @model_validator(mode="after")
+    def _one_name_each(self) -> Material:
+        for what, names in (("repositories", self._names(self.repositories)), ("data", self._names(self.data))):
+            twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+            if twice:
+                raise ValueError(f"{what} has the name {twice} twice; give each their own")
+        return self
+
+    @staticmethod
+    def _names(entries: Iterable[Repository | DataSet]) -> list[str]:
+        return [entry.name for entry in entries]

@@ -1,0 +1,292 @@
+"""What a class is given: mirrors of git repositories, and data sets that are stored once for everybody."""
+
+# Salt puts __opts__ and __salt__ into a state module when it loads it.
+# ruff: noqa: F821
+
+import contextlib
+import grp
+import hashlib
+import json
+import os
+import shutil
+import tarfile
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+from salt.exceptions import CommandExecutionError
+
+UNIT = "coursehub-material.service"
+STATUS = Path("/var/lib/coursehub-material/status.json")
+RECORD = Path("/var/lib/coursehub/data.json")
+# Seconds without a byte.
+TIMEOUT = 60
+
+
+def mirrored(name, repositories):
+    """Have a mirror of each repository below ``name``, fetched by the unit that the timer starts too.
+
+    What is there is not fetched again: newer versions are the timer's matter, and an apply that changes nothing asks
+    nobody. A host that is away is a warning where a mirror is there, and fails the state where none is; a wrong
+    address, branch or key fails it in any case, and the mirror that is there stays.
+
+    repositories
+        ``{name: {url, branch, host_key, key}}`` as the unit's configuration has them.
+    """
+    ret = {"name": name, "changes": {}, "result": True, "comment": ""}
+    root, before = Path(name), _status()
+    wanting = [one for one, entry in repositories.items() if _wants(root, one, entry, before.get(one, {}))]
+    left = _entries(root, repositories)
+    if wanting or left:
+        if __opts__["test"]:
+            ret["changes"] = {**dict.fromkeys(wanting, "would be fetched"), **dict.fromkeys(left, "would be removed")}
+            ret.update(result=None, comment=f"{len(ret['changes'])} repositories would change")
+            return ret
+        _start()
+        if any(_status().get(one, {}).get("entry") != repositories[one] for one in wanting):
+            # The timer's run was under way, with what was wanted before.
+            _start()
+    now = _status()
+    problems = []
+    for one, entry in repositories.items():
+        status = now.get(one, {})
+        if status.get("entry") != entry:
+            problems.append(f"{one}: {UNIT} did not come to it; 'journalctl -u {UNIT}' on the server says why")
+            continue
+        old, new = before.get(one, {}).get("commit"), status.get("commit")
+        if (root / one / "HEAD").exists() and (old != new or one in wanting) and "problem" not in status:
+            ret["changes"][one] = {"old": old, "new": new}
+        trouble = status.get("problem")
+        if not trouble:
+            continue
+        there = f"students go on with {new[:7]} of {status['fetched']}" if new else "students cannot have it yet"
+        line = f"{one}: {trouble['line']}; {there}"
+        if trouble["kind"] == "wrong" or not new:
+            problems.append(line)
+        else:
+            ret.setdefault("warnings", []).append(line)
+    ret["changes"].update(dict.fromkeys(left, "removed"))
+    ret["result"] = not problems
+    lines = problems + [f"WARNING {line}" for line in ret.get("warnings", [])]
+    ret["comment"] = "\n".join(lines) or ", ".join(f"{one} at {now[one]['commit'][:7]}" for one in repositories)
+    return ret
+
+
+def _start():
+    """Run the unit to its end; what came of it stands in its status."""
+    with contextlib.suppress(CommandExecutionError):
+        __salt__["service.start"](UNIT)
+
+
+def _status():
+    try:
+        return json.loads(STATUS.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _wants(root, name, entry, status):
+    return (
+        status.get("entry") != entry
+        or status.get("problem", {}).get("kind") == "wrong"
+        or not (root / name / "HEAD").exists()
+    )
+
+
+def _entries(root, wanted):
+    try:
+        return sorted(path.name for path in root.iterdir() if path.name not in wanted and not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+class DataError(Exception):
+    """A data set could not be had; the message is for the teacher."""
+
+
+def data(name, sets, group):
+    """Have each data set below ``name``: root's, readable by ``group``, once for everybody.
+
+    A set is replaced as a whole, and only by one that has the right checksum. What is no longer listed goes.
+
+    sets
+        ``{name: {source: https://... or salt://..., sha256: for https, unpack: false}}``
+    """
+    ret = {"name": name, "changes": {}, "result": True, "comment": ""}
+    root, record, problems = Path(name), _record(), []
+    try:
+        gid = grp.getgrnam(group).gr_gid
+    except KeyError:
+        if not __opts__["test"]:
+            ret.update(result=False, comment=f"there is no group {group}; it must be made first")
+            return ret
+        gid = None
+    wanted = {}
+    for one, given in sets.items():
+        try:
+            wanted[one] = {"sha256": _wanted_digest(given), "unpack": given.get("unpack", False)}
+        except DataError as problem:
+            problems.append(f"{one}: {problem}")
+    new = [one for one in wanted if record.get(one) != wanted[one] or not (root / one).exists()]
+    gone = _entries(root, sets)
+    closed = _closed(root, gid)
+    changes = {**dict.fromkeys(new, "stored"), **dict.fromkeys(gone, "removed")}
+    if closed:
+        changes["readers"] = group
+    if __opts__["test"]:
+        ret["changes"] = changes
+        ret["result"] = False if problems else None if changes else True
+        ret["comment"] = "; ".join(problems) or f"{len(changes)} data sets would change"
+        return ret
+    if closed:
+        root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        os.chown(root, 0, gid)
+        root.chmod(0o750)
+    for one in new:
+        try:
+            _store(root, one, sets[one], wanted[one])
+            record[one] = wanted[one]
+        except DataError as problem:
+            problems.append(f"{one}: {problem}")
+            changes.pop(one)
+    for one in gone:
+        _remove(root / one)
+    record = {one: known for one, known in record.items() if one in sets}
+    if changes:
+        _write_record(record)
+    ret["changes"] = changes
+    ret["result"] = not problems
+    ret["comment"] = "; ".join(problems) or f"{', '.join(sets)} in {root}"
+    return ret
+
+
+def _record():
+    try:
+        return json.loads(RECORD.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _write_record(record):
+    RECORD.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    unfinished = RECORD.with_suffix(".new")
+    unfinished.write_text(json.dumps(record))
+    unfinished.replace(RECORD)
+
+
+def _closed(root, gid):
+    """Whether the directory is missing, or not its readers' alone."""
+    try:
+        found = root.stat()
+    except OSError:
+        return True
+    return (found.st_uid, found.st_gid, found.st_mode & 0o7777) != (0, gid, 0o750)
+
+
+def _wanted_digest(given):
+    """Return the checksum that a set must have: the given one, or that of the file that came with the states."""
+    if not given["source"].startswith("salt://"):
+        return given["sha256"]
+    with _sent(given["source"]).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sent(source):
+    cached = __salt__["cp.cache_file"](source)
+    if not cached:
+        raise DataError(f"{source} is missing; put it there and apply again")
+    return Path(cached)
+
+
+def _store(root, name, given, wanted):
+    """Put a set in its place; what an interrupted run left goes first."""
+    download, unfinished, old = (root / f".{name}.{what}" for what in ("download", "new", "old"))
+    for left in (download, unfinished, old):
+        _remove(left)
+    umask = os.umask(0o022)
+    try:
+        if given["source"].startswith("salt://"):
+            file = _sent(given["source"])
+        else:
+            _download(given["source"], wanted["sha256"], download)
+            file = download
+        if wanted["unpack"]:
+            _unpack(file, unfinished)
+        else:
+            shutil.copyfile(file, unfinished)
+            unfinished.chmod(0o644)
+        if os.path.lexists(root / name):
+            (root / name).rename(old)
+        unfinished.rename(root / name)
+    except OSError as problem:
+        raise DataError(f"{problem.strerror or problem}; the old one stays") from problem
+    finally:
+        os.umask(umask)
+        for left in (download, unfinished, old):
+            _remove(left)
+
+
+def _remove(path):
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _download(source, sha256, target):
+    digest = hashlib.sha256()
+    try:
+        with urllib.request.urlopen(source, timeout=TIMEOUT) as answer, target.open("wb") as file:  # noqa: S310
+            if not answer.geturl().startswith("https://"):
+                raise DataError(f"{source} leads to an address without TLS; nothing was replaced; correct source")
+            while chunk := answer.read(1 << 20):
+                digest.update(chunk)
+                file.write(chunk)
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as problem:
+        reason = getattr(problem, "reason", "") or problem
+        raise DataError(f"{source} cannot be had ({reason}); nothing was replaced; correct it, or try later") from None
+    if digest.hexdigest() != sha256:
+        raise DataError(
+            f"{source} has the SHA-256 {digest.hexdigest()} and not {sha256}; nothing was replaced; look whether the "
+            "file was meant to change, then correct sha256"
+        )
+
+
+def _unpack(file, target):
+    """Take files and directories out of an archive, and nothing else: no links, no devices, no way out of it."""
+    try:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                members = [
+                    (one.filename, None if one.is_dir() else (lambda one=one: archive.open(one)))
+                    for one in archive.infolist()
+                ]
+                _write_members(members, target)
+        elif tarfile.is_tarfile(file):
+            with tarfile.open(file) as archive:
+                members = [
+                    (one.name, None if one.isdir() else (lambda one=one: archive.extractfile(one)))
+                    for one in archive.getmembers()
+                    if one.isdir() or one.isfile()
+                ]
+                _write_members(members, target)
+        else:
+            raise DataError("is no zip and no tar archive; nothing was replaced; take unpack out, or give another")
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError) as problem:
+        raise DataError(f"cannot be unpacked ({problem}); nothing was replaced; give another") from None
+
+
+def _write_members(members, target):
+    target.mkdir(mode=0o755)
+    for name, opened in members:
+        parts = Path(name).parts
+        if Path(name).is_absolute() or ".." in parts:
+            raise DataError(f"has a file outside of itself ({name}); nothing was replaced; give another")
+        path = target.joinpath(*parts)
+        if opened is None:
+            path.mkdir(parents=True, exist_ok=True)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(opened()) as inside, path.open("wb") as file:
+            shutil.copyfileobj(inside, file)

@@ -1,0 +1,30 @@
+"""A click on a link of course material, as nbgitpuller's page in a browser goes on from there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from urllib.parse import quote, unquote, urlencode
+
+import requests
+
+
+def click(get: Callable[..., requests.Response], path: str) -> requests.Response:
+    """Open the page at ``path``, follow the pull to its end, and go where the page sends; no redirect from there on.
+
+    ``get`` takes a path on the server, as ``HubClient.get`` does.
+    """
+    page = get(path, timeout=60)
+    assert page.status_code == 200, (page.status_code, page.url, page.text[-1000:])
+    data = {key: unquote(value) for key, value in re.findall(r'data-(\S+?)="([^"]*)"', page.text)}
+    asked = {key: data[key] for key in ("repo", "targetpath", "branch")}
+    events = get(
+        f"{data['base-url']}git-pull/api?{urlencode({**asked, '_xsrf': data['xsrf']}, quote_via=quote)}",
+        headers={"Accept": "text/event-stream", "Referer": page.url},
+        timeout=60,
+    )
+    said = [json.loads(line[6:]) for line in events.text.splitlines() if line.startswith("data: ")]
+    assert said, (events.status_code, events.text[-1000:])
+    assert said[-1]["phase"] == "finished", said
+    return get(data["base-url"] + data["path"], allow_redirects=False, timeout=60)
