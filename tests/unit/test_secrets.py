@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -404,8 +405,10 @@ def test_moving_people_that_are_wrong_tells_the_line(coursehub: Any, project: Pr
 
 
 def test_the_demo_can_be_moved(coursehub: Any, project: Project) -> None:
-    text = (Path(__file__).resolve().parents[2] / "pillar/courses/demo.sls").read_text(encoding="utf-8")
+    pillar = Path(__file__).resolve().parents[2] / "pillar"
+    text = (pillar / "courses/demo.sls").read_text(encoding="utf-8")
     project.course_file("demo").write_text(text, encoding="utf-8")
+    shutil.copytree(pillar / "files/data", project.data)
     assert json.loads(coursehub("roster", "encrypt", "demo", "--json").out)["moved"] == 26
     assert "Rivera" not in project.course_file("demo").read_text()
     assert len(json.loads(coursehub("roster", "show", "demo", "--json").out)["people"]) == 26
