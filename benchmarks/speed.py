@@ -4,7 +4,8 @@
 
 Each pair: two fresh machines of a local cloud of their own, one converged by baseline.sh, the other by ``apply``; each
 is timed from the call to the answer of a student's kernel through nginx, and the pairs swap their order, as the second
-finds a warmer host. Then an ``apply`` that has nothing to change. Compare only what ran on an idle computer.
+finds a warmer host. Then an ``apply`` that has nothing to change, in turn with salt-ssh's own ``test.ping``: computers
+differ in speed. Compare only what ran on an idle computer.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 from runner.hubclient import HubClient
 from runner.passwords import Passwords
 from runner.pillar import host_ca_certificates
+from runner.saltssh import argv
 from runner.verbs.session import CHECK_ACCOUNT, Session, connect
 from runner.verbs.up import make_server
 from tests.support.sandbox import REPO, Sandbox
@@ -96,8 +98,11 @@ def time_apply(sandbox: Sandbox, course_id: str) -> dict[str, Any]:
     password = Passwords(session.project, course_id).read()[CHECK_ACCOUNT].clear
     kernel_answers(session, CHECK_ACCOUNT, password, session.ca_bundle)
     seconds = time.monotonic() - began
-    unchanged = []
+    unchanged, ping = [], []
     for _ in range(3):
+        began = time.monotonic()
+        subprocess.run(argv(course_id, "test.ping"), cwd=sandbox.root, capture_output=True, check=True)
+        ping.append(round(time.monotonic() - began, 1))
         began = time.monotonic()
         again = sandbox.json("apply", course_id)["courses"][course_id]
         unchanged.append(round(time.monotonic() - began, 1))
@@ -108,6 +113,7 @@ def time_apply(sandbox: Sandbox, course_id: str) -> dict[str, Any]:
         "apply": round(highstate, 1),
         "states": done["courses"][course_id]["total"],
         "unchanged": unchanged,
+        "ping": ping,
     }
 
 
@@ -132,10 +138,17 @@ def main() -> int:
         finally:
             sandbox.run("local", "stop")
     medians = {name: statistics.median(figure["seconds"] for figure in figures[name]) for name in timers}
-    unchanged = statistics.median(seconds for figure in figures["salt"] for seconds in figure["unchanged"])
+    unchanged, ping = (
+        statistics.median(seconds for figure in figures["salt"] for seconds in figure[key])
+        for key in ("unchanged", "ping")
+    )
     report = {
         "to a kernel's answer": {**medians, "ratio": round(medians["salt"] / medians["shell"], 2)},
-        "apply without a change": unchanged,
+        "apply without a change": {
+            "seconds": unchanged,
+            "salt-ssh test.ping": ping,
+            "ratio": round(unchanged / ping, 2),
+        },
         "goals": GOALS,
         "runs": figures,
     }
