@@ -73,14 +73,12 @@ jupyterhub-openings:
         - source: salt://jupyterhub/files/class_work/__init__.py
       - {{ root }}/lib/class_work/openings.py:
         - source: salt://jupyterhub/files/class_work/openings.py
-      # It loads the two above, and is loaded by the hub.
       - {{ root }}/lib/class_work/hub.py:
         - source: salt://jupyterhub/files/class_work/hub.py
-        - check_cmd: env PYTHONPATH={{ root }}/lib {{ root }}/hub/current/bin/python -B
     - mode: '0644'
     - makedirs: True
-    - require:
-      - uv_env: {{ root }}/hub
+    - check_cmd: python3 -m py_compile
+    - tmp_ext: .py
 
 # Read at each sign-in: who comes or goes restarts nothing.
 {{ state }}/identities.json:

@@ -247,9 +247,10 @@ def test_a_student_gets_it_by_the_printed_link(trial: Trial) -> None:
             assert arrived.status_code == 302, arrived.text
             assert arrived.headers["Location"] == f"/user/{STUDENT}/lab/tree/{opens}"
         assert client.api("GET", "/api/contents/labs/lab1.py").json()["content"] == "a = 1\nb = 2\n"
-    owners = trial.hub.run(f"find /home/{STUDENT}/labs /home/{STUDENT}/projects -printf '%u %m\\n' | sort -u")
-    assert {line.split()[0] for line in owners.splitlines()} == {STUDENT}
-    assert all(int(line.split()[1], 8) & 0o077 == 0 for line in owners.splitlines()), owners
+    owners = trial.hub.run(f"find /home/{STUDENT}/labs /home/{STUDENT}/projects -printf '%u %g %m\\n' | sort -u")
+    # A student's group has nobody else in it.
+    assert {tuple(line.split()[:2]) for line in owners.splitlines()} == {(STUDENT, STUDENT)}, owners
+    assert all(int(line.split()[2], 8) & 0o007 == 0 for line in owners.splitlines()), owners
     assert trial.hub.run(f"stat -c %a /home/{STUDENT}").strip() == "700"
     assert "answer.py" not in trial.hub.run(f"ls /home/{STUDENT}/labs /home/{STUDENT}/projects")
 
