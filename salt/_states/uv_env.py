@@ -222,11 +222,12 @@ def _environment(cache, ca_bundle):
 def _build(target, files, requirements, npm, interpreter, uv, cache, ca_bundle):
     """Install into ``target``; what an interrupted run left there goes first.
 
-    The cache goes with it: uv links its files into the environments, and a power cut may have left empty ones.
+    The cache goes too, and first: uv links its files into the environments, and a power cut may have left empty ones,
+    or come while it was being removed, with no environment left that says so.
     """
+    shutil.rmtree(cache, ignore_errors=True)
     if target.exists():
         shutil.rmtree(target)
-        shutil.rmtree(cache, ignore_errors=True)
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     env = _environment(cache, ca_bundle)

@@ -1,6 +1,7 @@
 """The state that makes environments, run with the real uv on wheels of the test's own: no index is asked."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -191,6 +192,21 @@ def test_what_an_interrupted_run_left_is_made_anew(state, tmp_path):
     (env / state.STAMP).unlink()
     next(env.glob("lib/python*/site-packages/arrays.py")).write_text("half-writ")
     assert apply(state, tmp_path)["result"] is True
+    assert served_version(tmp_path) == "1.0"
+
+
+def test_a_cache_that_a_killed_run_was_removing_is_not_used(state, tmp_path, monkeypatch):
+    """A machine that died in a rebuild: no environment any more, and a part of what uv had unpacked."""
+    monkeypatch.setattr(state, "_compile_in_background", lambda *_: None)
+    write_lock(state, "1.0")
+    assert apply(state, tmp_path)["result"]
+    shutil.rmtree((tmp_path / "env").readlink())
+    unpacked = [path for path in (tmp_path / "cache").rglob("*.py") if "arrays" in str(path)]
+    assert unpacked
+    for path in unpacked:
+        path.unlink()
+    again = apply(state, tmp_path)
+    assert again["result"], again["comment"]
     assert served_version(tmp_path) == "1.0"
 
 
