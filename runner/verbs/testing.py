@@ -71,7 +71,10 @@ def _company(suite: str) -> str:
 def _pytest(project: Project, environment: dict[str, str], suites: Iterable[str], *options: str) -> int:
     directories = [str(path) for suite in suites if (path := project.root / "tests" / suite).is_dir()]
     # Without one pytest would run all that it finds.
-    return _python(project, environment, "pytest", *directories, *options) if directories else 0
+    if not directories:
+        return 0
+    command = [sys.executable, "-m", "pytest", *directories, *options]
+    return subprocess.run(command, cwd=project.root, env=environment, check=False).returncode
 
 
 def _measured_units(project: Project, environment: dict[str, str]) -> int:
@@ -83,11 +86,6 @@ def _measured_units(project: Project, environment: dict[str, str]) -> int:
     environment = {**environment, "COVERAGE_FILE": str(directory / "unit")}
     report = ("--cov=runner", "--cov-report=term:skip-covered", f"--cov-fail-under={COVERAGE}")
     return _pytest(project, environment, ["unit"], *_SIDE_BY_SIDE, *report)
-
-
-def _python(project: Project, environment: dict[str, str], *arguments: str) -> int:
-    command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, cwd=project.root, env=environment, check=False).returncode
 
 
 def _install_python(project: Project) -> None:
