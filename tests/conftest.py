@@ -85,8 +85,10 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 
 @pytest.fixture(scope="session")
 def hub(sandbox: Sandbox) -> Hub:
-    """The demo course on Debian 13."""
-    return Hub("demo", sandbox.json("up", "demo"), sandbox)
+    """The demo course on Debian 13, which all tests of one process use, each after the other."""
+    made = Hub("demo", sandbox.json("up", "demo"), sandbox)
+    made.fresh.update(made.made_of())
+    return made
 
 
 @pytest.fixture(scope="session")

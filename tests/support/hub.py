@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.sandbox import Sandbox
 
+#: What makes up a server, besides what a class does on it.
+_PARTS = {
+    "packages": "dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\\n'",
+    "units": "cd /etc/systemd/system && find . -type f -exec sha256sum {} + | sort -k 2",
+    "enabled": "systemctl list-unit-files --no-legend --no-pager --state=enabled,masked | sort",
+    "environments": "readlink -f /opt/course/env /opt/jupyterhub/hub/current /opt/jupyterhub/proxy/current /opt/uv/uv",
+    "programs": "cd /usr/local/sbin && sha256sum *",
+}
+
 
 @dataclass(frozen=True)
 class Hub:
-    """A course that is up: its id, the document that ``up`` printed, and the working copy it was run in."""
+    """A course that is up: its id, the document that ``up`` printed, and the working copy it was run in.
+
+    ``fresh`` is what it was made of before any test had used it, where somebody wants to know.
+    """
 
     course: str
     document: dict[str, Any]
     sandbox: Sandbox
+    fresh: dict[str, list[str]] = field(default_factory=dict, repr=False)
 
     def run(self, script: str, seconds: int = 120) -> str:
         """A shell script as root on the server."""
         return self.sandbox.on_server(self.course, script, seconds)
+
+    def made_of(self) -> dict[str, list[str]]:
+        """Lines for each part: packages with their versions, unit files, units, environments, programs."""
+        return {part: self.run(script).splitlines() for part, script in _PARTS.items()}
