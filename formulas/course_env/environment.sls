@@ -10,6 +10,7 @@ include:
     - link: {{ root }}/env
     - imports: {{ (course_env.imports + course_env.extra_imports) | json }}
     - keep: {{ course_env.keep }}
+    - bytecode: {{ course_env.bytecode }}
     - uv: {{ course_env.uv }}
     - python: {{ course_env.python }}
     - parallel: True

@@ -17,6 +17,7 @@ include:
     - imports: {{ imports | json }}
     - link: {{ root }}/{{ name }}/current
     - keep: {{ jupyterhub.keep }}
+    - bytecode: {{ jupyterhub.bytecode }}
     - uv: {{ jupyterhub.uv }}
     - python: {{ jupyterhub.python }}
     - parallel: True

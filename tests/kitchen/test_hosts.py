@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -31,53 +32,63 @@ def wrapper(*arguments: object) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[tuple[str, Path, Path]]:
-    """Somebody's server: its address, the key that opens it, and a known_hosts that has its host key."""
-    state = tmp_path / "theirs"
+@dataclass(frozen=True)
+class Theirs:
+    """Somebody's server: its address, the key that opens it, a known_hosts that has its host key, and who made it."""
+
+    address: str
+    key: Path
+    known_hosts: Path
+    state: Path
+
+    def options(self, state: Path, known_hosts: Path | None = None) -> list[str]:
+        """What makes it the machine of a wrapper that keeps its notes in ``state``."""
+        words = ["--state", state, "--host", f"root@{self.address}", "--key", self.key]
+        return [str(word) for word in (*words, "--known-hosts", known_hosts or self.known_hosts)]
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theirs]:
+    directory = tmp_path_factory.mktemp("hosts")
+    state = directory / "theirs"
     try:
         made = wrapper("--state", state, "create", INSTANCE)
         assert made.returncode == 0, made.stderr
         facts = json.loads((Project(state).state / "instances" / f"{INSTANCE}.json").read_text())
         kept = Project(state).state / "servers" / INSTANCE / "known_hosts"
-        known_hosts = tmp_path / "known_hosts"
+        known_hosts = directory / "known_hosts"
         key = " ".join(kept.read_text().split()[1:3])
         known_hosts.write_text(f"{facts['hostname']} {key}\n")
-        yield facts["hostname"], Path(facts["ssh_key"]), known_hosts
+        yield Theirs(facts["hostname"], Path(facts["ssh_key"]), known_hosts, state)
     finally:
         local.stop(Project(state).state, print)
 
 
-def test_a_host_is_tested_and_left_there(machine: tuple[str, Path, Path], tmp_path: Path) -> None:
-    address, key, known_hosts = machine
-    options = ["--state", tmp_path / "ours", "--host", f"root@{address}", "--key", key]
+def test_a_host_is_tested_and_left_there(machine: Theirs, tmp_path: Path) -> None:
     nobody = tmp_path / "empty"
     nobody.touch()
-    refused = wrapper(*options, "--known-hosts", nobody, "create", INSTANCE)
+    refused = wrapper(*machine.options(tmp_path / "ours", nobody), "create", INSTANCE)
     assert refused.returncode == 1
     assert "Host key verification failed" in refused.stderr.splitlines()[-1]
 
-    tested = wrapper(*options, "--known-hosts", known_hosts, "test", INSTANCE)
+    tested = wrapper(*machine.options(tmp_path / "ours"), "test", INSTANCE)
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert "; then 0" in tested.stderr
-    left = wrapper("--state", tmp_path / "theirs", "converge", INSTANCE)
+    left = wrapper("--state", machine.state, "converge", INSTANCE)
     assert "0 changed; then 0" in left.stderr, left.stderr
 
 
-def test_a_state_that_cannot_hold_still_is_told(tmp_path: Path) -> None:
+def test_a_state_that_cannot_hold_still_is_told(machine: Theirs, tmp_path: Path) -> None:
     """What changes something each time: the second highstate is what shows it."""
     (tmp_path / "kitchen.yml").write_text(RESTLESS)
-    state = tmp_path / "state"
-    try:
-        for suite, said in (("restless", "the second highstate changed restless"), ("failing", "state failing (")):
-            done = wrapper("--state", state, "--stay", "--file", tmp_path / "kitchen.yml", "test", f"{suite}-debian-12")
-            assert done.returncode == 1
-            last = done.stderr.splitlines()[-1]
-            assert last.startswith("kitchen: ")
-            assert said in last
-            assert "Traceback" not in done.stderr
-    finally:
-        local.stop(Project(state).state, print)
+    options = [*machine.options(tmp_path / "ours"), "--file", str(tmp_path / "kitchen.yml")]
+    for suite, said in (("restless", "the second highstate changed restless"), ("failing", "state failing (")):
+        done = wrapper(*options, "test", f"{suite}-debian-12")
+        assert done.returncode == 1
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("kitchen: ")
+        assert said in last
+        assert "Traceback" not in done.stderr
 
 
 RESTLESS = """

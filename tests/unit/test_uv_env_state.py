@@ -243,3 +243,12 @@ def test_all_bytecode_is_compiled_in_the_end(state, tmp_path):
         pytest.skip("systemd compiles it in a unit of its own here")
     assert list(env.glob("lib/python*/site-packages/__pycache__/arrays.*.pyc"))
     assert not list((tmp_path / "cache").iterdir()), "the cache would outlive the environments it filled"
+
+
+def test_bytecode_that_nobody_wants_is_not_compiled(state, tmp_path):
+    write_lock(state, "1.0")
+    assert apply(state, tmp_path, imports=[], bytecode=False)["result"]
+    env = (tmp_path / "env").resolve()
+    assert not list(env.rglob("arrays.*.pyc"))
+    assert not list((tmp_path / "cache").iterdir())
+    assert apply(state, tmp_path, imports=[], bytecode=False)["changes"] == {}

@@ -47,6 +47,14 @@ def test_what_a_spawn_imports_is_compiled(host: Host) -> None:
     assert host.file(where).exists
 
 
+def test_the_rest_is_compiled_in_the_background_but_for_tests(host: Host) -> None:
+    ended = "for second in $(seq 240); do [ -e /opt/course/env/.compiled ] && break; sleep 1; done"
+    host.check_output(ended)
+    assert host.check_output("find -L /opt/course/env/lib -name 'crackfortran.*.pyc'") != ""
+    assert host.check_output("find -L /opt/course/env/lib -path '*/numpy/tests/*' -name '*.pyc'") == ""
+    assert host.check_output("find /var/cache/coursehub -mindepth 1 -maxdepth 1 -name 'envs-*'") == ""
+
+
 def test_the_start_script_starts_that_environment(host: Host) -> None:
     shown = host.run("runuser -u nobody -- env HOME=/tmp /opt/course/bin/start-server --version")
     assert shown.rc == 0, shown.stderr
