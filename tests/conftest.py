@@ -26,6 +26,9 @@ TOGETHER = {
     "tests/machine/test_signin": "sign-in",
     "tests/machine/": "hub",
     "tests/browser/": "hub",
+    # These read files and render nothing.
+    "tests/render/test_house": "house",
+    "tests/render/": "renderings",
     "tests/unit/test_local_server": "servers",
     "tests/unit/test_verbs_on_a_server": "school",
     "tests/unit/test_jupyterhub": "jupyterhub",

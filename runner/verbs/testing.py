@@ -15,12 +15,12 @@ from runner.errors import USAGE, CoursehubError
 from runner.project import Project
 
 #: In the order of a run: the cheap ones find most, the machines come last.
-SUITES = ("lint", "unit", "render", "kitchen", "machine", "browser")
+SUITES = ("lint", "render", "unit", "kitchen", "machine", "browser")
 #: Lines of runner/ that the unit suite must reach, in per cent. Not measured where its tests that need root are
 #: skipped; CI is root.
 COVERAGE = 90
 #: Two processes take half the time of one on two cores (80 s for 169, unit); tests/conftest.py keeps together what
-#: shares a server.
+#: is made once.
 _SIDE_BY_SIDE = ("-n", "2")
 #: Programs that suites call, by the Debian package that carries them.
 _PACKAGES = {
@@ -53,19 +53,22 @@ def test(project: Project, arguments: list[str]) -> int:
     if options:
         # In one process: -k, -x, --keep and --pdb mean what pytest's manual says.
         return _pytest(project, environment, suites, *options)
+    measured = bool(os.environ.get("CI")) or local.why_unavailable() is None
     codes = []
-    for group, together in itertools.groupby(suites, key=_company):
-        if group == "unit" and (os.environ.get("CI") or local.why_unavailable() is None):
-            # By itself: what other suites reach of the runner on their way proves little.
+    for group, together in itertools.groupby(suites, key=lambda suite: _company(suite, measured)):
+        if group == "measured":
             codes.append(_measured_units(project, environment))
         else:
             codes.append(_pytest(project, environment, together, *_SIDE_BY_SIDE))
     return next((code for code in codes if code), 0)
 
 
-def _company(suite: str) -> str:
-    """Suites of one name run in one pytest: those with machines share them."""
-    return suite if suite in ("lint", "unit", "render") else "machines"
+def _company(suite: str, measured: bool) -> str:
+    """Suites of one name run in one pytest: those with machines share them, all others fill two processes."""
+    if suite == "unit" and measured:
+        # By itself: what other suites reach of the runner on their way proves little.
+        return "measured"
+    return "repository" if suite in ("lint", "render", "unit") else "machines"
 
 
 def _pytest(project: Project, environment: dict[str, str], suites: Iterable[str], *options: str) -> int:
