@@ -20,6 +20,8 @@ from salt.exceptions import CommandExecutionError
 UNIT = "coursehub-material.service"
 STATUS = Path("/var/lib/coursehub-material/status.json")
 RECORD = Path("/var/lib/coursehub/data.json")
+# Kinds of problem that do not pass by themselves.
+MENDED_BY_HAND = ("wrong", "server")
 # Seconds without a byte.
 TIMEOUT = 60
 
@@ -29,7 +31,7 @@ def mirrored(name, repositories):
 
     What is there is not fetched again: newer versions are the timer's matter, and an apply that changes nothing asks
     nobody. A host that is away is a warning where a mirror is there, and fails the state where none is; a wrong
-    address, branch or key fails it in any case, and the mirror that is there stays.
+    address, branch or key, or a server that cannot keep it, fails it in any case, and the mirror that is there stays.
 
     repositories
         ``{name: {url, branch, host_key, key}}`` as the unit's configuration has them.
@@ -62,7 +64,7 @@ def mirrored(name, repositories):
             continue
         there = f"students go on with {new[:7]} of {status['fetched']}" if new else "students cannot have it yet"
         line = f"{one}: {trouble['line']}; {there}"
-        if trouble["kind"] == "wrong" or not new:
+        if trouble["kind"] in MENDED_BY_HAND or not new:
             problems.append(line)
         else:
             ret.setdefault("warnings", []).append(line)
@@ -89,7 +91,7 @@ def _status():
 def _wants(root, name, entry, status):
     return (
         status.get("entry") != entry
-        or status.get("problem", {}).get("kind") == "wrong"
+        or status.get("problem", {}).get("kind") in MENDED_BY_HAND
         or not (root / name / "HEAD").exists()
     )
 

@@ -217,6 +217,88 @@ def test_an_interrupted_run_is_gone_on_with(server: Server, labs: Path) -> None:
     assert server.apply(labs={"url": url})["changes"] == {}
 
 
+def damage(mirror: Path) -> None:
+    """As a power cut may leave files whose content was not on the disk yet."""
+    for path in mirror.glob("objects/??/*"):
+        path.chmod(0o600)
+        path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("how", ["objects", "HEAD", "ref", "lock", "config"])
+def test_a_damaged_mirror_is_made_anew(server: Server, labs: Path, how: str) -> None:
+    url = (labs.parent / "labs.git").as_uri()
+    server.apply(labs={"url": url}, other={"url": url})
+    mirror, newest = server.mirrors / "labs", publish(labs, "two")
+    if how == "objects":
+        damage(mirror)
+    elif how == "lock":
+        (mirror / "refs/heads/main.lock").touch()
+    else:
+        (mirror / {"HEAD": "HEAD", "ref": "refs/heads/main", "config": "config"}[how]).write_text("")
+    server.run()
+    for name in ("labs", "other"):
+        assert git(server.mirrors / name, "show", "main:lab.py") == "two"
+    assert sorted(path.name for path in server.mirrors.iterdir()) == ["labs", "other"]
+    done = server.apply(labs={"url": url}, other={"url": url})
+    assert (done["result"], done["comment"]) == (True, f"labs at {newest[:7]}, other at {newest[:7]}")
+
+
+def test_a_mirror_stays_until_a_whole_one_is_beside_it(server: Server, labs: Path) -> None:
+    url = (labs.parent / "labs.git").as_uri()
+    server.apply(labs={"url": url})
+    head = git(labs, "rev-parse", "HEAD")
+    publish(labs, "two")
+    damage(labs.parent / "labs.git")
+    server.run()
+    done = server.apply(labs={"url": url})
+    assert (done["result"], done["changes"]) == (True, {})
+    (warning,) = done["warnings"]
+    assert f"labs: {url} cannot be fetched (" in warning
+    assert git(server.mirrors / "labs", "rev-parse", "HEAD") == head
+    assert [path.name for path in server.mirrors.iterdir()] == ["labs"]
+
+
+@pytest.mark.parametrize("how", ["git", "file"])
+def test_what_the_server_cannot_keep_fails_alone(
+    server: Server, labs: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    url = (labs.parent / "labs.git").as_uri()
+    given = {"first": {"url": url}, "labs": {"url": url}}
+    original = server.fetcher.environment
+
+    def full(mirror: Path, config: dict[str, Any]) -> Any:
+        if "first" in mirror.name:
+            raise OSError(28, "No space left on device", "known_hosts")
+        return original(mirror, config)
+
+    with monkeypatch.context() as patch:
+        if how == "file":
+            patch.setattr(server.fetcher, "environment", full)
+        else:
+            (server.mirrors / ".first.new").write_text("")
+        for changed in ({"labs"}, set()):
+            done = server.apply(**given)
+            assert (done["result"], set(done["changes"]), server.runs) == (False, changed, 1)
+            assert f"first: the server cannot keep {url} (" in done["comment"]
+    (server.mirrors / ".first.new").unlink(missing_ok=True)
+    assert set(server.apply(**given)["changes"]) == {"first"}
+
+
+def test_a_status_that_cannot_be_written_is_not_an_old_one(server: Server, labs: Path) -> None:
+    url = (labs.parent / "labs.git").as_uri()
+    server.apply(first={"url": url}, labs={"url": url})
+    publish(labs, "two")
+    (server.root / "status.json.new").mkdir()
+    with pytest.raises(OSError, match=r"status\.json\.new"):
+        server.run()
+    for name in ("first", "labs"):
+        assert git(server.mirrors / name, "show", "main:lab.py") == "two"
+    server.state.__salt__ = {"service.start": lambda _unit: None}
+    done = server.apply(first={"url": url}, labs={"url": url})
+    assert done["result"] is False
+    assert "labs: coursehub-material.service did not come to it" in done["comment"]
+
+
 def test_a_program_that_does_not_run_is_told(server: Server) -> None:
     def refuse(_unit: str) -> None:
         raise CommandExecutionError("Job failed")
@@ -242,6 +324,19 @@ SAID = [
         "fatal: unable to access 'https://github.com/x/': Failed to connect to github.com port 443 after 10 ms: "
         "Connection refused", "away", "github.com does not answer",
     ),
+    (
+        "fatal: unable to access 'https://github.com/x/': Failed to connect to github.com port 443 after 0 ms: "
+        "Couldn't connect to server", "away", "github.com does not answer",
+    ),
+    (
+        "fatal: unable to access 'https://github.com/x/': Failed to connect to github.com port 443 after 0 ms: "
+        "Could not connect to server", "away", "github.com does not answer",
+    ),
+    (
+        "fatal: unable to access 'https://github.com/x/': Operation too slow. Less than 1 bytes/sec transferred the "
+        "last 30 seconds", "away", "github.com does not answer",
+    ),
+    ("fatal: unable to access 'https://github.com/x/': The requested URL returned error: 429", "away", "error: 429"),
     ("error: RPC failed; HTTP 502\nfatal: the requested URL returned error: 502", "away", "error: 502"),
     (
         "git@github.com: Permission denied (publickey).\nfatal: Could not read from remote repository.",
@@ -266,6 +361,16 @@ SAID = [
         "fatal: unable to access 'https://github.com/x/': server certificate verification failed. CAfile: none",
         "wrong", "the certificate of github.com is not trusted",
     ),
+    (
+        "error: unable to write file ./objects/pack/tmp_pack_x: No space left on device\nfatal: unpack-objects error",
+        "server", "the server cannot keep git@github.com:x/y.git (unable to write file ./objects/pack/tmp_pack_x: No",
+    ),
+    ("remote: fatal: write error: No space left on device\nfatal: early EOF", "unclear", "be fetched (early EOF)"),
+    (
+        "error: cannot lock ref 'refs/heads/main': Unable to create 'refs/heads/main.lock': Permission denied",
+        "unclear", "cannot be fetched (cannot lock ref",
+    ),
+    ("", "unclear", "cannot be fetched (git gave no reason)"),
 ]  # fmt: skip
 
 
