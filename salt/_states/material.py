@@ -6,6 +6,7 @@
 import contextlib
 import grp
 import hashlib
+import http.client
 import json
 import os
 import shutil
@@ -245,7 +246,10 @@ def _download(source, sha256, target):
             while chunk := answer.read(1 << 20):
                 digest.update(chunk)
                 file.write(chunk)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as problem:
+            # What is left of Content-Length: a transfer that was cut off ends as a whole one does.
+            if answer.length:
+                raise DataError(f"{source} ended {answer.length} bytes too early; nothing was replaced; try later")
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as problem:
         reason = getattr(problem, "reason", "") or problem
         raise DataError(f"{source} cannot be had ({reason}); nothing was replaced; correct it, or try later") from None
     if digest.hexdigest() != sha256:

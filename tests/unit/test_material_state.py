@@ -11,6 +11,7 @@ import importlib.util
 import io
 import json
 import os
+import socketserver
 import subprocess
 import tarfile
 import threading
@@ -403,13 +404,19 @@ def test_no_host_is_trusted_that_is_not_known(server: Server) -> None:
 
 
 @pytest.fixture
-def website(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An HTTPS server that the state trusts; its files lie in ``tmp_path/web``."""
-    (tmp_path / "web").mkdir()
-    authority = Authority(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """One that the state trusts, and no proxy before its servers."""
+    made = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.bundle))
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    return made
+
+
+@pytest.fixture
+def website(tmp_path: Path, authority: Authority) -> Iterator[str]:
+    """An HTTPS server that the state trusts; its files lie in ``tmp_path/web``."""
+    (tmp_path / "web").mkdir()
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: Any) -> None:
@@ -495,6 +502,36 @@ def test_an_address_that_answers_nothing_leaves_the_old(website: str, store: Any
     assert done["changes"] == {"more": "stored"}
     assert (tmp_path / "data" / "rain").read_bytes() == b"1\n"
     assert (tmp_path / "data" / "more").read_bytes() == b"1\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n1\n", " ended 98 bytes too early; nothing was replaced"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n1\n", " cannot be had (IncompleteRead("),
+        (b"hello\r\n\r\n", " cannot be had (hello"),
+        (b"", " cannot be had ("),
+    ],
+    ids=["length", "chunked", "no HTTP", "nothing"],
+)
+def test_a_transfer_that_is_cut_off_is_no_wrong_checksum(
+    store: Any, tmp_path: Path, authority: Authority, answer: bytes, says: str
+) -> None:
+    class Cut(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Cut) as running:
+        running.socket = authority.server_context("127.0.0.1").wrap_socket(running.socket, server_side=True)
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        source = f"https://127.0.0.1:{running.server_address[1]}/r.csv"
+        done = store(rain={"source": source, "sha256": digest(b"1\n"), "unpack": False})
+        running.shutdown()
+    assert done["result"] is False
+    assert f"rain: {source}{says}" in done["comment"]
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_a_small_file_comes_with_the_states(store: Any, tmp_path: Path) -> None:
