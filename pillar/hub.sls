@@ -83,6 +83,7 @@ course_env:
 {%-   endfor %}
 
 material:
+  root: {{ class_root }}
   group: class
   repositories: {{ repositories | json }}
   data: {{ data | json }}

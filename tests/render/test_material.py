@@ -85,6 +85,12 @@ def test_only_the_class_reads_what_only_the_unit_and_root_write(made: Rendering)
     }  # fmt: skip
 
 
+def test_the_class_has_one_directory(made: Rendering) -> None:
+    """Said once: teams, data and mirrors do not part when it moves."""
+    assert made.pillar["material"]["root"] == made.pillar["accounts"]["directories"]["root"]
+    assert {MIRRORS.rpartition("/")[0], DATA.rpartition("/")[0]} == {made.pillar["material"]["root"]}
+
+
 def test_homes_get_a_link_to_the_data(made: Rendering) -> None:
     start = next(file.text for file in made.files() if file.path == "/opt/course/bin/start-server")
     assert f'ln -s {DATA} "$HOME/data"' in start
