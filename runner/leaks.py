@@ -178,9 +178,10 @@ def _cat(project: Project, how: str, names: list[str]) -> bytes:
     if not names:
         return b""
     asked = "".join(f":./{name}\n" for name in names).encode()
-    return subprocess.run(
-        [*_COMMAND, "cat-file", how], cwd=project.root, input=asked, capture_output=True, check=False
-    ).stdout
+    done = subprocess.run([*_COMMAND, "cat-file", how], cwd=project.root, input=asked, capture_output=True, check=False)
+    if done.returncode:
+        raise _unsaid(done.stderr.decode(errors="replace"))
+    return done.stdout
 
 
 #: With sudo the checkout is somebody else's, which git refuses to look at unless it is told.
@@ -199,9 +200,13 @@ def _git(project: Project, *arguments: str) -> str | None:
         return None
     # 1 is grep's "nothing found".
     if done.returncode not in (0, 1):
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise CoursehubError(f"git cannot say whether secrets are tracked in clear ({said}); mend the checkout")
+        raise _unsaid(done.stderr)
     return done.stdout
+
+
+def _unsaid(stderr: str) -> CoursehubError:
+    said = (stderr.strip().splitlines() or ["no reason given"])[-1]
+    return CoursehubError(f"git cannot say whether secrets are tracked in clear ({said}); mend the checkout")
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,6 +172,24 @@ def test_git_counts_and_not_the_working_copy(project: Project) -> None:
     assert leaks.find(project) == []
     (project.root / "untracked").write_text(KEY)
     assert leaks.find(project) == []
+
+
+@pytest.mark.parametrize("how", ["--batch-check", "--batch"])
+def test_a_git_that_dies_midway_is_one_line(project: Project, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """As with an object that is damaged, or no memory."""
+    track(project, "a.bin", b"\0base")
+    track(project, "b.bin", b"\0base")
+    true = subprocess.run
+
+    def dies(argv: list[str], **options: Any) -> Any:
+        done = true(argv, **options)
+        if argv[-1] != how:
+            return done
+        return subprocess.CompletedProcess(argv, -9, done.stdout[: len(done.stdout) // 2], b"")
+
+    monkeypatch.setattr(leaks.subprocess, "run", dies)
+    with pytest.raises(CoursehubError, match=r"git cannot say .* \(no reason given\); mend the checkout"):
+        leaks.find(project)
 
 
 def test_without_a_checkout_there_is_nothing_to_say(tmp_path: Path) -> None:
