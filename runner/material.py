@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlencode
 
-from cryptography.hazmat.primitives import serialization
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from runner.access import KeyPair
 from runner.course import Course
@@ -57,15 +57,14 @@ def new_key(course_id: str, repository: Repository) -> KeyPair:
 def public_half(private: str, course_id: str, repository: Repository) -> str:
     """The line to paste at the git host. Raises CoursehubError (2) when the secret is no private key."""
     try:
-        key = serialization.load_ssh_private_key(private.encode(), None)
-    except ValueError as error:
+        return KeyPair.of(private, f"coursehub-{course_id}-{repository.name}").public
+    # TypeError is cryptography's word for a key that has a passphrase.
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise CoursehubError(
             f"{course_id}: the secret {key_name(repository)} is no private SSH key without a passphrase; make a new "
             f"one with 'coursehub secrets rotate {course_id} {key_name(repository)}'",
             exit_code=USAGE,
         ) from error
-    line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
-    return f"{line} coursehub-{course_id}-{repository.name}"
 
 
 def form(repository: Repository) -> str:
@@ -73,10 +72,12 @@ def form(repository: Repository) -> str:
     return f"{repository.host}: {_FORMS.get(repository.host, 'the deploy keys of that repository, read-only')}"
 
 
-def need(course: Course, course_id: str, secrets: Secrets, at: str) -> None:
+def need(course: Course, course_id: str, secrets: Secrets, at: str, *, by_name: bool = False) -> None:
     """Look for the deploy keys before a server is touched; ``at`` is where the repositories stand.
 
-    Raises CoursehubError (2) for the first that is missing.
+    ``by_name`` is for who may not be able to decrypt them, as CI.
+
+    Raises CoursehubError (2) for the first that is missing or no key, and what decrypting raises.
     """
     private = [one for one in course.material.repositories if one.private]
     have = secrets.names() if private else []
@@ -87,3 +88,5 @@ def need(course: Course, course_id: str, secrets: Secrets, at: str) -> None:
                 f"{course_id}', which makes it and says where to paste it",
                 exit_code=USAGE,
             )
+        if not by_name:
+            public_half(secrets.get(key_name(repository)), course_id, repository)

@@ -116,9 +116,10 @@ def _of_signin(project: Project, course_id: str, course: Course, source: Source)
 
 
 def _of_material(project: Project, course_id: str, course: Course, source: Source) -> list[Problem]:
+    """Which deploy keys are missing; whether they are keys only ``plan`` and ``apply`` can say."""
     at = source.at("course", "material", "repositories")
     try:
-        material.need(course, course_id, Secrets(project, course_id), at)
+        material.need(course, course_id, Secrets(project, course_id), at, by_name=True)
     except CoursehubError as error:
         return [_told(str(error), source.shown)]
     return []

@@ -271,7 +271,7 @@ def need_signin(session: Session) -> None:
 
 
 def need_material(session: Session) -> None:
-    """Refuse a private repository without its deploy key before anything is made."""
+    """Refuse a private repository without a deploy key that is one before anything is made."""
     secrets = Secrets(session.project, session.course_id)
     material.need(session.course, session.course_id, secrets, session.at("material", "repositories"))
 

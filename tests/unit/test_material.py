@@ -199,14 +199,29 @@ def test_a_new_deploy_key_is_one_command(coursehub: Any, project: Project) -> No
         assert f"phys has no deploy key {name}; there are: deploy-key-projects" in ended.line
 
 
-def test_a_secret_that_is_no_key_is_told(coursehub: Any, project: Project) -> None:
+@pytest.mark.parametrize("passphrase", [None, "hunter2"])
+def test_a_secret_that_is_no_key_is_told(
+    coursehub: Any, project: Project, tmp_path: Path, passphrase: str | None
+) -> None:
     write(project, course_of([PRIVATE]))
     coursehub("material", "phys")
-    Secrets(project, "phys").set("deploy-key-projects", "hunter2")
+    value = "hunter2"
+    if passphrase:
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(tmp_path / "key")]
+        subprocess.run(argv, check=True)
+        value = (tmp_path / "key").read_text()
+    secrets = Secrets(project, "phys")
+    secrets.set("deploy-key-projects", value)
     ended = coursehub("material", "phys")
     assert ended.code == 2
-    assert "deploy-key-projects is no private SSH key" in ended.line
+    assert "deploy-key-projects is no private SSH key without a passphrase" in ended.line
     assert "hunter2" not in ended.err
+    course = courses.load(project, "phys")
+    with pytest.raises(CoursehubError, match="is no private SSH key without a passphrase; make a new") as refused:
+        material.need(course, "phys", secrets, "phys.sls:1")
+    assert refused.value.exit_code == 2
+    # CI may not be able to decrypt.
+    material.need(course, "phys", secrets, "phys.sls:1", by_name=True)
 
 
 def test_a_course_without_material_says_how(coursehub: Any, project: Project) -> None:
