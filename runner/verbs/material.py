@@ -41,13 +41,14 @@ def show(project: Project, course_id: str, report: Report) -> dict[str, Any]:
 def _deploy_key(
     project: Project, course_id: str, repository: Repository, secrets: Secrets, report: Report
 ) -> dict[str, Any]:
-    name = material.key_name(repository)
-    new = name not in secrets.names()
-    if new:
+    name, public = material.key_name(repository), None
+    if name not in secrets.names():
         with claim(project, course_id, "material"):
-            public = _store_new(project, course_id, repository, report)
-    else:
-        public = material.public_half(secrets.get(name), course_id, repository)
+            # Looked at again: whoever had the claim before may have made it, and somebody pastes that one.
+            if name not in secrets.names():
+                public = _store_new(project, course_id, repository, report)
+    new = public is not None
+    public = public or material.public_half(secrets.get(name), course_id, repository)
     return {"secret": name, "public": public, "paste_at": material.form(repository), "new": new}
 
 

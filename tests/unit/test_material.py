@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -20,6 +22,7 @@ from runner.errors import CoursehubError
 from runner.project import Project
 from runner.secrets import Secrets
 from runner.verbs import courses as course_verbs
+from runner.verbs import material as material_verb
 from tests.support.typed import Ended, typed
 
 pytestmark = pytest.mark.unit
@@ -222,6 +225,25 @@ def test_a_secret_that_is_no_key_is_told(
     assert refused.value.exit_code == 2
     # CI may not be able to decrypt.
     material.need(course, "phys", secrets, "phys.sls:1", by_name=True)
+
+
+def test_two_who_ask_at_once_get_one_key(coursehub: Any, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(project, course_of([PRIVATE]))
+    true = material_verb.claim
+
+    @contextlib.contextmanager
+    def claim_after_another(*given: Any) -> Iterator[None]:
+        monkeypatch.setattr(material_verb, "claim", true)
+        others.append(json.loads(coursehub("material", "phys", "--json").out))
+        with true(*given):
+            yield
+
+    others: list[Any] = []
+    monkeypatch.setattr(material_verb, "claim", claim_after_another)
+    (mine,) = material_verb.show(project, "phys", print)["repositories"]
+    (theirs,) = others[0]["repositories"]
+    assert mine["deploy_key"] == {**theirs["deploy_key"], "new": False}
+    assert theirs["deploy_key"]["new"]
 
 
 def test_a_course_without_material_says_how(coursehub: Any, project: Project) -> None:
