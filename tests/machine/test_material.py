@@ -15,8 +15,8 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,7 +53,11 @@ class Trial:
     address: str
     authority: Authority
     website: http.server.ThreadingHTTPServer | None = None
-    document: dict[str, Any] | None = None
+    #: The first apply with repositories: what was refused before it, what printed the links, and how it ended.
+    refused: subprocess.CompletedProcess[str] | None = None
+    document: dict[str, Any] = field(default_factory=dict)
+    outcome: dict[str, Any] = field(default_factory=dict)
+    restarted: str = ""
 
     def open(self) -> None:
         handler = functools.partial(_Files, directory=str(self.directory / "public"))
@@ -87,10 +91,25 @@ class Trial:
         if repository == "labs":
             self.git("update-server-info", where=self.directory / "public" / "labs.git")
 
-    def fetch(self) -> dict[str, Any]:
-        """What the timer does each minute, now; what came of it."""
-        self.hub.run("systemctl start coursehub-material.service")
-        status: dict[str, Any] = json.loads(self.hub.run("cat /var/lib/coursehub-material/status.json"))
+    def newest(self, repository: str) -> str:
+        """The commit that was published last."""
+        return self.git("rev-parse", "HEAD", where=self.directory / repository).strip()
+
+    def lab(self, repository: str) -> str:
+        """What the newest version has in ``lab1.py``."""
+        return (self.directory / repository / "lab1.py").read_text(encoding="utf-8")
+
+    def fetch(self, as_it_is: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """What the timer does each minute, now; what came of it.
+
+        A start joins a run that is under way and may have asked the git host before the test changed it: then it is
+        not ``as_it_is``, and asked once more.
+        """
+        for _ in range(3):
+            self.hub.run("systemctl start coursehub-material.service")
+            status: dict[str, Any] = json.loads(self.hub.run("cat /var/lib/coursehub-material/status.json"))
+            if as_it_is(status):
+                break
         return status
 
     def apply(self, exit_code: int = 0) -> dict[str, Any]:
@@ -98,7 +117,6 @@ class Trial:
 
     def link(self, repository: str) -> str:
         """The printed link, as a path at the hub."""
-        assert self.document is not None
         (one,) = [one for one in self.document["repositories"] if one["name"] == repository]
         parts = urlsplit(one["link"])
         assert f"{parts.scheme}://{parts.netloc}" == f"https://{self.hub.document['hostname']}"
@@ -120,6 +138,10 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
         made = Trial(hub, directory, name, stack.enter_context(named(hub, name)), Authority(directory))
         made.open()
         stack.callback(made.close)
+        stack.callback(
+            hub.run,
+            f"pkill -u git; userdel --remove git\nrm -rf /srv/git /home/{STUDENT}/labs /home/{STUDENT}/projects",
+        )
         hub.run("useradd --system --create-home --shell /bin/sh git && usermod -p '*' git && mkdir -m 0755 /srv/git")
         for repository, bare in (("labs", directory / "public" / "labs.git"), ("projects", private)):
             made.git("init", "-q", "--bare", "-b", "main", str(bare))
@@ -131,14 +153,31 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
             made.git("rm", "-q", "-rf", ".", where=directory / repository)
             made.publish(repository, lab1="a = 1\nb = 2\n", lab2="x = 1\n")
         hub.run("chown -R git: /srv/git/projects.git")
-        try:
-            yield made
-        finally:
-            for path, text in before.items():
-                path.write_text(text, encoding="utf-8")
-            shutil.rmtree(project.secrets, ignore_errors=True)
-            hub.sandbox.json("apply", "demo")
-            hub.run("pkill -u git; userdel --remove git; rm -rf /srv/git")
+        stack.callback(hub.sandbox.json, "apply", "demo")
+        stack.callback(shutil.rmtree, project.secrets, ignore_errors=True)
+        for path, text in before.items():
+            stack.callback(path.write_text, text, encoding="utf-8")
+        first_apply(made)
+        yield made
+
+
+def first_apply(trial: Trial) -> None:
+    """As a teacher does it: what lacks its deploy key is refused, one verb makes it, it is pasted at the git host."""
+    describe(trial)
+    trial.refused = trial.hub.sandbox.run("apply", "demo")
+    trial.document = trial.hub.sandbox.json("material", "demo")
+    (private,) = [one["deploy_key"] for one in trial.document["repositories"] if one["deploy_key"]]
+    only = 'restrict,command="git-shell -c \\"$SSH_ORIGINAL_COMMAND\\""'
+    trial.hub.run(
+        "install -d -m 0700 -o git ~git/.ssh\n"
+        f"cat > ~git/.ssh/authorized_keys <<'END'\n{only} {private['public']}\nEND\n"
+        "chown git: ~git/.ssh/authorized_keys"
+    )
+    running = "systemctl show -p MainPID,ExecMainStartTimestamp jupyterhub jupyterhub-proxy nginx"
+    before = trial.hub.run(running)
+    trial.outcome = trial.apply()
+    after = trial.hub.run(running)
+    trial.restarted = "" if after == before else f"{before}\n{after}"
 
 
 def describe(trial: Trial, **changes: Any) -> None:
@@ -163,9 +202,21 @@ def describe(trial: Trial, **changes: Any) -> None:
 @contextlib.contextmanager
 def at_work(hub: Hub, account: str = STUDENT) -> Iterator[HubClient]:
     with hub.sandbox.client(hub.document, account) as client:
-        client.start_server()
+        try:
+            client.start_server()
+            yield client
+        finally:
+            client.stop_server()
+
+
+@contextlib.contextmanager
+def with_copies(trial: Trial) -> Iterator[HubClient]:
+    """A student at work whose copies of both repositories are new."""
+    trial.hub.run(f"rm -rf /home/{STUDENT}/labs /home/{STUDENT}/projects")
+    with at_work(trial.hub) as client:
+        for repository in ("labs", "projects"):
+            assert click(client.get, trial.link(repository)).status_code == 302
         yield client
-        client.stop_server()
 
 
 def test_a_data_set_is_there_once_for_everybody(hub: Hub) -> None:
@@ -191,25 +242,13 @@ def test_a_data_set_is_there_once_for_everybody(hub: Hub) -> None:
 
 def test_the_deploy_key_comes_first(trial: Trial) -> None:
     """Without it no server is touched; one command makes it and says where to paste it."""
-    describe(trial)
-    refused = trial.hub.sandbox.run("apply", "demo")
-    assert refused.returncode == 2
-    assert "projects needs a deploy key; run 'coursehub material demo'" in refused.stderr
-    trial.document = trial.hub.sandbox.json("material", "demo")
-    (private,) = [one["deploy_key"] for one in trial.document["repositories"] if one["deploy_key"]]
-    assert private["new"]
-    only = 'restrict,command="git-shell -c \\"$SSH_ORIGINAL_COMMAND\\""'
-    trial.hub.run(
-        "install -d -m 0700 -o git ~git/.ssh\n"
-        f"cat > ~git/.ssh/authorized_keys <<'END'\n{only} {private['public']}\nEND\n"
-        "chown git: ~git/.ssh/authorized_keys"
-    )
-    running = "systemctl show -p MainPID,ExecMainStartTimestamp jupyterhub jupyterhub-proxy nginx"
-    before = trial.hub.run(running)
-    outcome = trial.apply()
-    assert outcome["failed"] == 0
-    assert "material.mirrored" in {change["state"] for change in outcome["changes"]}
-    assert trial.hub.run(running) == before, "material restarts nothing"
+    assert trial.refused is not None
+    assert trial.refused.returncode == 2
+    assert "projects needs a deploy key; run 'coursehub material demo'" in trial.refused.stderr
+    assert [one["deploy_key"]["new"] for one in trial.document["repositories"] if one["deploy_key"]] == [True]
+    assert trial.outcome["failed"] == 0
+    assert "material.mirrored" in {change["state"] for change in trial.outcome["changes"]}
+    assert trial.restarted == "", "material restarts nothing"
 
 
 def test_a_second_apply_changes_nothing(trial: Trial) -> None:
@@ -241,12 +280,13 @@ def test_students_may_read_the_mirror_and_neither_write_it_nor_see_the_key(trial
 
 
 def test_a_student_gets_it_by_the_printed_link(trial: Trial) -> None:
+    trial.hub.run(f"rm -rf /home/{STUDENT}/labs /home/{STUDENT}/projects")
     with at_work(trial.hub) as client:
         for repository, opens in (("labs", "labs/lab1.py"), ("projects", "projects")):
             arrived = click(client.get, trial.link(repository))
             assert arrived.status_code == 302, arrived.text
             assert arrived.headers["Location"] == f"/user/{STUDENT}/lab/tree/{opens}"
-        assert client.api("GET", "/api/contents/labs/lab1.py").json()["content"] == "a = 1\nb = 2\n"
+        assert client.api("GET", "/api/contents/labs/lab1.py").json()["content"] == trial.lab("labs")
     owners = trial.hub.run(f"find /home/{STUDENT}/labs /home/{STUDENT}/projects -printf '%u %g %m\\n' | sort -u")
     # A student's group has nobody else in it.
     assert {tuple(line.split()[:2]) for line in owners.splitlines()} == {(STUDENT, STUDENT)}, owners
@@ -264,18 +304,19 @@ def test_the_link_signs_a_student_in_and_starts_the_server(trial: Trial) -> None
 
 
 def test_new_versions_arrive_and_a_collision_keeps_the_students(trial: Trial) -> None:
-    for repository in ("labs", "projects"):
-        trial.publish(repository, lab1="a = 'course'\nb = 2\n", lab2="x = 2\n")
-    trial.hub.run(f"echo \"a = 'mine'\" > /home/{STUDENT}/labs/lab1.py")
-    before = trial.hub.run(
-        "git -C /srv/class/material/labs rev-parse main; systemctl is-active coursehub-material.timer"
-    )
-    status = trial.fetch()
-    assert [entry.get("problem") for entry in status.values()] == [None, None]
-    assert status["labs"]["commit"] not in before
-    assert "active" in before
-    beside = f"lab1_teacher-{trial.hub.run(f'date {TODAY}').strip()}.py"
-    with at_work(trial.hub) as client:
+    assert trial.hub.run("systemctl is-active coursehub-material.timer").strip() == "active"
+    with with_copies(trial) as client:
+        before = {repository: trial.newest(repository) for repository in ("labs", "projects")}
+        for repository in before:
+            trial.publish(repository, lab1="a = 'course'\nb = 2\n", lab2="x = 2\n")
+        trial.hub.run(f"echo \"a = 'mine'\" > /home/{STUDENT}/labs/lab1.py")
+        published = {repository: trial.newest(repository) for repository in before}
+        assert not set(published.values()) & set(before.values())
+        status = trial.fetch(lambda now: {name: one.get("commit") for name, one in now.items()} == published)
+        assert [(entry.get("problem"), entry["commit"]) for entry in status.values()] == [
+            (None, published[name]) for name in status
+        ]
+        beside = f"lab1_teacher-{trial.hub.run(f'date {TODAY}').strip()}.py"
         told = click(client.get, trial.link("labs"))
         assert told.status_code == 200, told.headers
         assert "Your files were kept" in told.text
@@ -293,8 +334,8 @@ def test_while_the_git_host_is_away_hub_and_apply_go_on(trial: Trial) -> None:
     trial.close()
     try:
         began = time.monotonic()
-        problem = trial.fetch()["labs"]["problem"]
-        assert problem["kind"] == "away"
+        status = trial.fetch(lambda now: "problem" in now["labs"])
+        assert status["labs"]["problem"]["kind"] == "away"
         assert time.monotonic() - began < 30
         outcome = trial.apply()
         assert (outcome["changed"], outcome["failed"]) == (0, 0)
@@ -302,19 +343,25 @@ def test_while_the_git_host_is_away_hub_and_apply_go_on(trial: Trial) -> None:
             assert click(client.get, trial.link("labs")).status_code == 302
     finally:
         trial.open()
-    assert "problem" not in trial.fetch()["labs"]
+    assert "problem" not in trial.fetch(lambda now: "problem" not in now["labs"])["labs"]
 
 
 def test_a_wrong_branch_is_one_line_and_students_keep_what_they_had(trial: Trial) -> None:
     describe(trial, branch="autumn")
-    failed = trial.hub.sandbox.run("apply", "demo")
-    assert failed.returncode == 1
-    assert "labs.git has no branch autumn; correct branch; students go on with" in failed.stderr
-    assert trial.hub.run("git -C /srv/class/material/labs rev-parse main").strip()
+    try:
+        failed = trial.hub.sandbox.run("apply", "demo")
+        assert failed.returncode == 1
+        assert "labs.git has no branch autumn; correct branch; students go on with" in failed.stderr
+        assert trial.hub.run("git -C /srv/class/material/labs rev-parse main").strip()
+    finally:
+        describe(trial)
+        assert trial.apply()["failed"] == 0
 
 
 def test_what_is_taken_out_goes_keys_first(trial: Trial) -> None:
-    """The students' own copies stay theirs."""
+    """The students' own copies stay theirs. The last test: the others need what is taken out here."""
+    with with_copies(trial):
+        trial.hub.run(f"echo \"a = 'mine'\" > /home/{STUDENT}/labs/lab1.py")
     path = trial.hub.sandbox.project.course_file("demo")
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     del document["course"]["material"]["repositories"]
