@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import re
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import websocket
 
 from runner.hubclient import HubClient
 from tests.machine.test_hub import STUDENT
 from tests.support.hub import Hub
 from tests.support.root import eventually
+from tests.support.visiting import is_closed, open_server
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
 
@@ -43,26 +43,6 @@ def status(client: HubClient, path: str) -> int:
     return client.get(path, allow_redirects=False).status_code
 
 
-def open_server(visitor: HubClient, account: str) -> None:
-    """Open somebody else's server as a browser does: the hub asks first whether one means it."""
-    asked = visitor.get(f"/user/{account}/lab")
-    if "/hub/api/oauth2/authorize" in asked.url:
-        fields = re.findall(r'name="(_xsrf|scopes)" value="([^"]*)"', asked.text)
-        asked = visitor.http.post(asked.url, data=fields, headers={"Referer": asked.url}, timeout=20)
-    assert (asked.status_code, asked.url) == (200, f"{visitor.base}/user/{account}/lab"), asked.text[-2000:]
-
-
-def was_closed(watching: websocket.WebSocket) -> bool:
-    """Whether the other end ends the connection, within its time-out after the last message."""
-    with contextlib.suppress(websocket.WebSocketConnectionClosedException):
-        for _ in range(1000):
-            opcode, _data = watching.recv_data(control_frame=True)
-            if opcode == websocket.ABNF.OPCODE_CLOSE:
-                return True
-        return False
-    return True
-
-
 def apply(hub: Hub, old: str, new: str) -> None:
     hub.sandbox.edit("demo", old, new)
     assert hub.sandbox.json("apply", "demo")["courses"]["demo"]["failed"] == 0
@@ -76,20 +56,24 @@ def test_who_is_taken_out_of_a_role_loses_it_with_the_apply(hub: Hub) -> None:
     try:
         with contextlib.ExitStack() as stack:
             student = stack.enter_context(hub.sandbox.client(hub.document, STUDENT))
+            stack.callback(student.stop_server)
             student.start_server()
             kernel = stack.enter_context(student.kernel())
             kernel.run("kept = 42")
             session = stack.enter_context(hub.sandbox.client(hub.document, ASSISTANT))
+            stack.callback(session.stop_server)
             session.start_server()
             bearer = stack.enter_context(token_of(session))
 
             for taken_out in ("demoted", "gone"):
                 assert [one["name"] for one in bearer.get("/hub/api/users").json()]
                 assert status(session, "/hub/admin") == 200
-                open_server(session, STUDENT)
+                opened = open_server(session, STUDENT)
+                assert (opened.status_code, opened.url) == (200, f"{session.base}/user/{STUDENT}/lab"), opened.text[
+                    -2000:
+                ]
                 assert status(session, f"/user/{STUDENT}/api/status") == 200
                 watching = session.websocket(f"/user/{STUDENT}/api/kernels/{kernel.id}/channels")
-                watching.settimeout(60)
                 stack.callback(watching.close)
                 if taken_out == "demoted":
                     assert hub.run(own).strip() == "active"
@@ -103,7 +87,7 @@ def test_who_is_taken_out_of_a_role_loses_it_with_the_apply(hub: Hub) -> None:
                 assert status(bearer, "/hub/api/users") == 403
                 assert status(session, "/hub/admin") != 200
                 eventually(lambda: status(session, f"/user/{STUDENT}/api/status") != 200, 45)
-                assert was_closed(watching)
+                eventually(functools.partial(is_closed, watching), 60)
                 if taken_out == "demoted":
                     apply(hub, f"{STUDENTS}{LINE}", f"{ROLE}{STUDENTS}")
             assert kernel.run("print(kept)") == "42"

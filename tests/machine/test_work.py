@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import requests
-import websocket
 
 from runner.hubclient import HubClient
 from tests.machine.test_hub import until
 from tests.support.hub import Hub
+from tests.support.visiting import is_closed, open_server
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 
@@ -67,22 +67,6 @@ def openings(hub: Hub, who: str) -> list[tuple[str, str]]:
     return [(one["whose"], one["what"]) for one in document["openings"] if one["who"] == who]
 
 
-def open_server_of(client: HubClient, owner: str) -> requests.Response:
-    """As a browser does: the hub asks a visitor once whether the server may know who they are."""
-    answer = client.get(f"/user/{owner}/lab")
-    if "/oauth2/authorize" in answer.url and answer.status_code == 200:
-        scopes = re.findall(r'name="scopes"[^>]*value="([^"]*)"|value="([^"]*)"[^>]*name="scopes"', answer.text)
-        xsrf = re.search(r'name="_xsrf" value="([^"]*)"', answer.text)
-        assert xsrf, answer.text[-2000:]
-        answer = client.http.post(
-            answer.url,
-            data={"_xsrf": xsrf[1], "scopes": [a or b for a, b in scopes]},
-            headers={"Referer": answer.url},
-            timeout=20,
-        )
-    return answer
-
-
 @pytest.fixture(scope="module")
 def staffed(hub: Hub) -> Iterator[Hub]:
     """The course with a guest and two teams, and a student's notebook; afterwards as it was."""
@@ -93,6 +77,9 @@ def staffed(hub: Hub) -> Iterator[Hub]:
         text = re.sub(rf"(account: {account}, name: [^}}]*)}}", rf"\1, groups: [{teams}]}}", text)
     path.write_text(text, encoding="utf-8")
     try:
+        # One that runs would go on without the rights of the team that its owner joins now.
+        with hub.sandbox.client(hub.document, STUDENT) as student:
+            student.stop_server()
         outcome = hub.sandbox.json("apply", hub.course)["courses"][hub.course]
         # Whoever is in the class changes accounts and directories, and restarts nothing.
         assert {change["name"] for change in outcome["changes"]} == {"accounts-class", "accounts-directories"}
@@ -155,7 +142,7 @@ def test_students_and_guests_see_only_themselves(staffed: Hub, account: str) -> 
         assert "students-work" not in client.get("/hub/home").text
         assert client.get("/hub/api/users").status_code == 403
         assert client.get(f"/hub/api/users/{STUDENT}").status_code == 404
-        answer = open_server_of(client, STUDENT)
+        answer = open_server(client, STUDENT)
         assert answer.status_code in (403, 404), answer.url
     assert openings(staffed, account) == []
     assert "Permission denied" in as_(staffed, account, f"ls /home/{STUDENT}")
@@ -182,7 +169,7 @@ def test_who_is_taken_out_loses_it_all_with_sessions_open_and_a_late_member_come
         with student.kernel() as kernel:
             kernel.run("open('groups/blue/plan.txt', 'w').write('ours'); kept = 41")
             for teacher, account in ((professor, PROFESSOR), (assistant, ASSISTANT)):
-                assert open_server_of(teacher, STUDENT).url.endswith(f"/user/{STUDENT}/lab")
+                assert open_server(teacher, STUDENT).url.endswith(f"/user/{STUDENT}/lab")
                 assert teacher.get(f"/user/{STUDENT}/api/contents/lab.ipynb").status_code == 200
                 assert openings(hub, account)[-1] == (STUDENT, "server opened")
             assert page(assistant, "team/blue/plan.txt?do=show").text == "ours"
@@ -212,7 +199,7 @@ def test_who_is_taken_out_loses_it_all_with_sessions_open_and_a_late_member_come
             )
             assert "Permission denied" in as_(hub, OTHER, "ls /srv/class/groups/red")
             assert hub.run("ls -d /srv/class/groups/red")
-            until("the open kernel's end", lambda: closed(terminal), 60)
+            until("the open kernel's end", lambda: is_closed(terminal), 60)
             until("the server's refusal", lambda: not may_use(assistant, STUDENT), 60)
             assert may_use(professor, STUDENT)
             assert kernel.run("print(kept + 1, open('groups/blue/plan.txt').read().split()[0])") == "42 ourstheirs"
@@ -221,14 +208,3 @@ def test_who_is_taken_out_loses_it_all_with_sessions_open_and_a_late_member_come
 
 def may_use(client: HubClient, owner: str) -> bool:
     return client.get(f"/user/{owner}/api/contents", allow_redirects=False).status_code == 200
-
-
-def closed(connection: websocket.WebSocket) -> bool:
-    """Whether the other side has ended a websocket."""
-    connection.settimeout(1)
-    try:
-        return connection.recv() == "" or not connection.connected
-    except websocket.WebSocketTimeoutException:
-        return False
-    except (websocket.WebSocketException, OSError):
-        return True
