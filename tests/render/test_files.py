@@ -185,3 +185,12 @@ def test_nginx(files: list[tuple[str, File]], tmp_path: Path) -> None:
         check([nginx, "-t", "-q", "-c", str(config), "-g", "daemon off;"], f"{name}:{file.path}")
         seen += 1
     assert seen
+
+
+def test_no_students_script_becomes_the_worker_of_the_whole_site(files: list[tuple[str, File]]) -> None:
+    """Students choose their servers' headers; nginx inherits no proxy_hide_header where a block has one of its own."""
+    for name, file in among(files, lambda file: file.path == "/etc/nginx/nginx.conf"):
+        proxied = [block for block in re.findall(r"\{([^{}]*)\}", file.text) if "proxy_pass " in block]
+        assert len(proxied) == file.text.count("proxy_pass "), name
+        for block in proxied:
+            assert "proxy_hide_header Service-Worker-Allowed;" in block, name
