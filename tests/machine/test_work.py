@@ -109,7 +109,7 @@ def test_an_assistant_looks_at_a_notebook_and_downloads_it(staffed: Hub) -> None
             assert json.loads(archive.read("lab.ipynb")) == NOTEBOOK
         link = page(client, f"of/{STUDENT}/passwd?do=show")
         assert (link.status_code, "not followed" in link.text) == (404, True)
-        # Without the header that no script can send, a script on a student's page would read all this.
+        # Without the header that no script of a page can send, one on a student's page would read all this.
         assert client.get(f"{PAGE}of/{STUDENT}/").status_code == 403
     looked = ["folder listed", "file opened", "file shown", "downloaded", "downloaded", "file shown"]
     assert openings(staffed, ASSISTANT)[-6:] == [(STUDENT, what) for what in looked]

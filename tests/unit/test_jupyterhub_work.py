@@ -350,6 +350,14 @@ def test_no_script_reads_a_page_in_a_teachers_name(site: Site, mode: str | None)
     assert site.openings() == before
 
 
+def test_no_page_is_open_to_the_page_that_opened_it(site: Site) -> None:
+    """Content has no origin, which protects it already, and would not be shown with this."""
+    header = "Cross-Origin-Opener-Policy"
+    for address in ("", "of/ada/", "of/ada/lab.py", "of/nobody/", "of/ada/pipe?do=show"):
+        assert site.get(address).headers[header] == "noopener-allow-popups", address
+    assert header not in site.get("of/ada/lab.py?do=show").headers
+
+
 def test_a_link_on_another_site_opens_the_list_and_nobodys_work(site: Site) -> None:
     before = site.openings()
     other = {"Sec-Fetch-Site": "cross-site"}

@@ -257,6 +257,9 @@ class Page(HubOAuthenticated, RequestHandler):
         names |= {"title": title, "style": STYLE, "prefix": self.settings_.prefix, "above": []}
         names |= {"shown": shown, "size": size, "address_of": address_of}
         self.set_header("Content-Type", "text/html; charset=utf-8")
+        # A student's page may open this one in a window, and would be let into it, being of the same origin. Not on
+        # content: that has no origin, and a browser refuses both at once.
+        self.set_header("Cross-Origin-Opener-Policy", "noopener-allow-popups")
         self.finish(TEMPLATE.generate(**{**names, **words}))
 
     def write_error(self, status_code: int, **_: Any) -> None:
