@@ -289,9 +289,11 @@ def _carry_out(step, facts, class_group, home_root, shell, stop_units):
         if missing:
             _run("usermod", "--append", "--groups", ",".join(missing), account)
     elif do == "leaves":
+        # Before, as the run after one that is cut short in between finds nothing to do; and after, as somebody may have
+        # started it anew. Not one after the other: a class whose teams change may have a hundred that end in seconds.
+        _stop(account, stop_units, "--no-block")
         for group in step["groups"]:
             _run("gpasswd", "--delete", account, group)
-        # Not one after the other: a class whose teams change may have a hundred servers that end within seconds.
         _stop(account, stop_units, "--no-block")
     elif do in {"home made", "home made private"}:
         _make_home(pwd.getpwnam(account))

@@ -245,8 +245,10 @@ def test_who_leaves_a_group_loses_the_server_that_still_has_it(tmp_path, monkeyp
     """And nobody else does: neither who stays nor who comes to a team."""
     programs = tmp_path / "programs"
     programs.mkdir()
-    (programs / "systemctl").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/stopped\n')
-    (programs / "systemctl").chmod(0o755)
+    (programs / "systemctl").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/done\n')
+    (programs / "gpasswd").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/done\nexec /usr/bin/gpasswd "$@"\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     before = {"ada": {"groups": ["students", "team-red"]}, "bob": {"groups": ["students", "team-red"]}, "eve": {}}
     after = {
@@ -260,7 +262,9 @@ def test_who_leaves_a_group_loses_the_server_that_still_has_it(tmp_path, monkeyp
     )
     assert changed["changes"] == {"ada": "leaves team-red", "eve": "joins team-red"}
     assert shown.splitlines() == ["ada class students", "eve class team-red"]
-    assert (tmp_path / "stopped").read_text() == "stop --no-block jupyter-ada.service\n"
+    # A run that is killed anywhere in between leaves either the group, which the next one finds, or no server with it.
+    stop = "stop --no-block jupyter-ada.service"
+    assert (tmp_path / "done").read_text().splitlines() == [stop, "--delete ada team-red", stop]
 
 
 @needs_root
