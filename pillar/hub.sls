@@ -65,7 +65,7 @@ course_env:
   extra_imports: {{ (course.get('imports', []) + (['octave_kernel'] if 'octave' in course.get('kernels', []) else [])) | json }}
   apt: {{ course.get('apt', []) | json }}
   languages: {{ course.get('kernels', []) | json }}
-  home_links: {{ ({'data': class_root ~ '/data'} if material.get('data') else {}) | json }}
+  class_links: {root: {{ class_root }}, team_prefix: {{ team_prefix }}}
 
 {%- if material.get('repositories') or material.get('data') %}
 {%-   set repositories, data = {}, {} %}

@@ -19,14 +19,13 @@ accounts-class:
     - require:
       - file: {{ accounts.home_root }}
 
-# By now the groups and homes are there.
+# By now the groups are there.
 accounts-directories:
   class_files.managed:
     - name: {{ accounts.directories.root }}
     - readers: {{ accounts.class_group }}
     - writers: {{ accounts.directories.writers | json }}
     - team_prefix: {{ accounts.team_prefix | json }}
-    - people: {{ accounts.groups | json }}
     - require:
       - class_accounts: accounts-class
 

@@ -26,7 +26,7 @@ include:
     - check_cmd: sh -n
     - context:
         link: {{ root }}/env
-        home_links: {{ course_env.home_links | json }}
+        class_links: {{ course_env.class_links | json }}
 
 # /etc/jupyter is on Jupyter's own search path, whichever environment runs.
 /etc/jupyter/jupyter_server_config.py:

@@ -1,8 +1,8 @@
 """Directories that a class shares: one that all read and its teachers write, and one for each team.
 
-Who is in a team is the Unix group's matter (``class_accounts``); this state only makes the group's directory, once, and
-a link to it in each member's home. Everything is compared in one pass and touched only where it differs. A directory of
-a team that nobody is in any more keeps its files, and nobody gets in.
+Who is in a team is the Unix group's matter (``class_accounts``); this state only makes the group's directory, once.
+Everything is compared in one pass and touched only where it differs. A directory of a team that nobody is in any more
+keeps its files, and nobody gets in. Homes are their owners' own: links are made when a person's server starts.
 
 POSIX ACLs are set as the kernel keeps them (linux/posix_acl_xattr.h): a dozen lines, where setfacl would be a package
 and a process for each directory.
@@ -11,7 +11,6 @@ and a process for each directory.
 # Salt puts __opts__ into a state module when it loads it.
 # ruff: noqa: F821
 
-import contextlib
 import grp
 import os
 import pwd
@@ -28,8 +27,8 @@ ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
 MODE = 0o2770
 
 
-def managed(name, readers="class", writers=(), team_prefix="", people=()):
-    """Have ``name``/shared and ``name``/groups/TEAM, and links to them in the homes of ``people``.
+def managed(name, readers="class", writers=(), team_prefix=""):
+    """Have ``name``/shared and ``name``/groups/TEAM.
 
     name
         Directory that holds both.
@@ -52,7 +51,7 @@ def managed(name, readers="class", writers=(), team_prefix="", people=()):
         return ret
     teams = _teams(known, team_prefix)
     root = Path(name)
-    steps = [*_directories(root, known, readers, writers, teams), *_links(root, known, people, teams)]
+    steps = list(_directories(root, known, readers, writers, teams))
     count = f"{len(teams)} teams' directories"
     if not steps:
         ret["comment"] = f"shared and {count} are as they should be"
@@ -133,80 +132,3 @@ def _make(path, gid, mode, access=None, default=None):
         elif _xattr(path, name) is not None:
             os.removexattr(path, name)
     path.chmod(mode)
-
-
-def _links(root, known, people, teams):
-    """Yield what to do in each home: links that are missing, and those of teams that its owner left."""
-    accounts = sorted({account for group in people if group in known for account in known[group].gr_mem})
-    for account in accounts:
-        try:
-            person = pwd.getpwnam(account)
-        except KeyError:
-            continue
-        if person.pw_uid < FIRST_ID or not Path(person.pw_dir).is_dir():
-            continue
-        mine = {team for team, entry in teams.items() if account in entry.gr_mem}
-        wanted = {("shared",): root / "shared", **{("groups", team): root / "groups" / team for team in sorted(mine)}}
-        home = Path(person.pw_dir)
-        new = [(parts, target) for parts, target in wanted.items() if _is_free(home, parts)]
-        old = [team for team in teams if team not in mine and _is_our_link(home, team, root)]
-        if new or old:
-            words = [f"link {'/'.join(parts)}" for parts, _ in new] + [f"no link groups/{team}" for team in old]
-            yield str(home), ", ".join(words), lambda p=person, n=new, o=old: _relink(p, n, o)
-
-
-def _is_free(home, parts):
-    """Whether nothing stands at the link's place, nor in its way."""
-    if len(parts) > 1:
-        try:
-            if not stat.S_ISDIR((home / parts[0]).lstat().st_mode):
-                return False
-        except OSError:
-            return True
-    return not os.path.lexists(home.joinpath(*parts))
-
-
-def _is_our_link(home, team, root):
-    try:
-        return (home / "groups" / team).readlink() == root / "groups" / team
-    except OSError:
-        return False
-
-
-def _relink(person, new, old):
-    """Make and remove links by the directories' own descriptors.
-
-    A student may swap a directory for a link at any moment; root must then not write wherever it leads to.
-    """
-    with _opened(person.pw_dir, person.pw_uid) as home:
-        for parts, target in new:
-            if len(parts) == 1:
-                _link(person, home, parts[0], target)
-                continue
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(parts[0], 0o700, dir_fd=home)
-                os.chown(parts[0], person.pw_uid, person.pw_gid, dir_fd=home, follow_symlinks=False)
-            with _opened(parts[0], person.pw_uid, home) as inner:
-                _link(person, inner, parts[1], target)
-        if old:
-            with _opened("groups", person.pw_uid, home) as inner:
-                for team in old:
-                    os.unlink(team, dir_fd=inner)
-
-
-@contextlib.contextmanager
-def _opened(path, uid, inside=None):
-    """Open a directory that is the person's own, and never by a link."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=inside)
-    try:
-        if os.fstat(descriptor).st_uid != uid:
-            raise PermissionError(1, "is not its owner's")
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _link(person, directory, name, target):
-    with contextlib.suppress(FileExistsError):
-        os.symlink(target, name, dir_fd=directory)
-        os.chown(name, person.pw_uid, person.pw_gid, dir_fd=directory, follow_symlinks=False)

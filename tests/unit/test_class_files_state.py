@@ -1,10 +1,14 @@
-"""The directories that a class shares, made in a mount namespace of the test's own: who gets in is tried as them."""
+"""What a class shares, made in a mount namespace of the test's own: who gets in is tried as them; and links to it."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
+import jinja2
 import pytest
 
 from tests.unit.test_accounts_state import ENTER, REPO, needs_root
@@ -30,7 +34,7 @@ for step in json.load(sys.stdin):
     made = accounts.managed("class", step["people"], groups=ROLES, team_prefix="team-")
     assert made["result"] is not False, made
     done = files.managed(
-        "/srv/class", readers="class", writers=["instructors", "assistants"], team_prefix="team-", people=ROLES)
+        "/srv/class", readers="class", writers=["instructors", "assistants"], team_prefix="team-")
     out.append([made["changes"], done, [subprocess.run(one, shell=True, capture_output=True, text=True).returncode
                                         for one in step.get("try", [])]])
 print(json.dumps(out))
@@ -68,19 +72,14 @@ def as_(account, command):
     return f"runuser -u {account} -- sh -c 'umask 0007; {command}'"
 
 
-def test_directories_and_links_are_made_once(tmp_path):
+def test_directories_are_made_once_and_homes_are_left_alone(tmp_path):
     steps = [{"people": PEOPLE}, {"people": PEOPLE, "test": True}, {"people": PEOPLE}]
-    shown = "readlink /home/ada/shared /home/ada/groups/blue; ls /home/ada/groups /home/eve"
-    shown += "; stat -c '%U %a' /home/ada/groups"
-    (first, plan, again), said = run(tmp_path, *steps, after=shown)
+    (first, plan, again), said = run(tmp_path, *steps, after="ls /home/ada /home/prof")
     assert first[1]["result"] is True, first[1]["comment"]
-    assert set(first[1]["changes"]) == {*DIRECTORIES, "/home/ada", "/home/bob", "/home/eve", "/home/prof"}
+    assert set(first[1]["changes"]) == set(DIRECTORIES)
     for later in (plan, again):
         assert (later[1]["result"], later[1]["changes"]) == (True, {}), later
-    assert said.split() == [
-        *("/srv/class/shared", "/srv/class/groups/blue"),
-        *("/home/ada/groups:", "blue", "/home/eve:", "shared", "ada", "700"),
-    ]
+    assert said.split() == ["/home/ada:", "/home/prof:"]
 
 
 def test_a_plan_touches_nothing(tmp_path):
@@ -91,13 +90,18 @@ def test_a_plan_touches_nothing(tmp_path):
 
 
 def test_what_one_of_a_team_writes_the_others_change_and_nobody_else_gets_in(tmp_path):
-    blue = "/home/ada/groups/blue"
+    blue = "/srv/class/groups/blue"
     tries = {
         as_("ada", f"echo one > {blue}/a && mkdir {blue}/d && echo x > ~/mine && cp ~/mine {blue}/d/copied"): 0,
-        as_("bob", "echo two >> ~/groups/blue/a && echo two >> ~/groups/blue/d/copied && rm ~/groups/blue/d/copied"): 0,
+        as_("bob", f"echo two >> {blue}/a && echo two >> {blue}/d/copied && rm {blue}/d/copied"): 0,
         # A program that takes its file's rights away by its umask.
         as_("ada", f"umask 0077; echo one > {blue}/closed"): 0,
-        as_("bob", "echo two >> ~/groups/blue/closed"): 0,
+        as_("bob", f"echo two >> {blue}/closed"): 0,
+        # As far as the program lets the group: what README.md says of copies.
+        as_("ada", f"touch ~/own && chmod 600 ~/own && cp ~/own {blue}/own"): 0,
+        as_("bob", f"echo two >> {blue}/own"): 2,
+        as_("ada", f"chmod g+rw {blue}/own"): 0,
+        as_("bob", f"echo three >> {blue}/own"): 0,
         as_("eve", "ls /srv/class/groups/blue"): 2,
         as_("prof", "ls /srv/class/groups/blue"): 2,
         as_("prof", "cat /srv/class/groups/blue/a"): 1,
@@ -108,13 +112,14 @@ def test_what_one_of_a_team_writes_the_others_change_and_nobody_else_gets_in(tmp
 
 
 def test_teachers_write_what_all_read(tmp_path):
+    shared = "/srv/class/shared"
     tries = {
-        as_("prof", "umask 0077; echo notes > ~/shared/notes && mkdir ~/shared/week1 && echo x > ~/shared/week1/x"): 0,
-        as_("ta", "echo more >> ~/shared/notes && cp ~/shared/week1/x ~/shared/week1/y"): 0,
-        as_("eve", "cat ~/shared/notes ~/shared/week1/y"): 0,
-        as_("eve", "echo mine >> ~/shared/notes"): 2,
-        as_("eve", "touch ~/shared/mine"): 1,
-        as_("eve", "touch ~/shared/week1/mine"): 1,
+        as_("prof", f"umask 0077; echo notes > {shared}/notes && mkdir {shared}/week1 && echo x > {shared}/week1/x"): 0,
+        as_("ta", f"echo more >> {shared}/notes && cp {shared}/week1/x {shared}/week1/y"): 0,
+        as_("eve", f"cat {shared}/notes {shared}/week1/y"): 0,
+        as_("eve", f"echo mine >> {shared}/notes"): 2,
+        as_("eve", f"touch {shared}/mine"): 1,
+        as_("eve", f"touch {shared}/week1/mine"): 1,
         "runuser -u nobody -- ls /srv/class/shared": 2,
     }
     people = {**PEOPLE, "ta": {"groups": ["assistants"]}}
@@ -124,54 +129,92 @@ def test_teachers_write_what_all_read(tmp_path):
 
 def test_who_leaves_a_team_loses_it_and_a_team_of_nobody_keeps_its_files(tmp_path):
     left = {**PEOPLE, "ada": {"groups": ["students"]}, "bob": {"groups": ["students"]}}
-    write = as_("ada", "echo work > ~/groups/blue/work")
+    write = as_("ada", "echo work > /srv/class/groups/blue/work")
     again = {
         as_("ada", "cat /srv/class/groups/blue/work"): 1,
         as_("bob", "ls /srv/class/groups/red"): 2,
         "cat /srv/class/groups/blue/work": 0,
-        "test -e /home/ada/groups/blue": 1,
-        "test -d /home/ada/groups": 0,
     }
     steps = [{"people": PEOPLE, "try": [write]}, {"people": left, "try": list(again)}]
     steps += [{"people": left}, {"people": PEOPLE}]
-    (_, gone, after, back), said = run(tmp_path, *steps, after=as_("ada", "cat ~/groups/blue/work"))
+    (_, gone, after, back), said = run(tmp_path, *steps, after=as_("ada", "cat /srv/class/groups/blue/work"))
     assert gone[0] == {"ada": "leaves team-blue", "bob": "leaves team-blue, team-red"}
-    assert gone[1]["changes"] == {
-        "/home/ada": "no link groups/blue",
-        "/home/bob": "no link groups/blue, no link groups/red",
-    }
     assert dict(zip(again, gone[2], strict=True)) == again
-    assert after[1]["changes"] == {}
-    assert back[1]["changes"] == {"/home/ada": "link groups/blue", "/home/bob": "link groups/blue, link groups/red"}
+    assert [step[1]["changes"] for step in (gone, after, back)] == [{}, {}, {}]
     assert said == "work"
 
 
-def test_what_a_student_has_of_that_name_stays(tmp_path):
-    own = [
-        "useradd -m ada; useradd -m bob; chmod 700 /home/ada /home/bob",
-        "runuser -u ada -- sh -c 'echo own > ~/shared; echo own > ~/groups'",
-        "runuser -u bob -- sh -c 'mkdir -p ~/shared ~/groups/blue; touch ~/groups/blue/own'",
+# -- links in homes: each by its owner's own server -------------------------------------------------------
+
+
+@pytest.fixture
+def start():
+    """The command by which a person's server starts; the server itself only says that it runs."""
+    place = Path(tempfile.mkdtemp(prefix="coursehub-start-"))
+    place.chmod(0o755)
+    (place / "env/bin").mkdir(parents=True)
+    (place / "env/bin/jupyterhub-singleuser").write_text("#!/bin/sh\necho runs\n")
+    links = {"root": "/srv/class", "names": ["shared", "data"], "team_prefix": "team-"}
+    text = (REPO / "formulas/course_env/files/start-server.sh").read_text()
+    (place / "start").write_text(jinja2.Template(text).render(link=place / "env", class_links=links))
+    for program in (place / "start", place / "env/bin/jupyterhub-singleuser"):
+        program.chmod(0o755)
+    yield lambda account: as_(account, f"export HOME=/home/{account}; {place}/start | grep -qx runs")
+    shutil.rmtree(place)
+
+
+LINKS = "cd /home/{}; find . -type l -printf '%P>%l\\n' | sort | tr '\\n' ' '; echo"
+
+
+def links_of(*accounts):
+    return "; ".join(LINKS.format(account) for account in accounts)
+
+
+def test_whose_server_starts_has_the_links(tmp_path, start):
+    tries = [start("ada"), start("prof"), start("eve"), start("eve"), as_("ada", "echo ours > ~/groups/blue/plan")]
+    steps = {"people": PEOPLE, "before": ["mkdir -p /srv/class/data"], "try": tries}
+    shown = f"{links_of('ada', 'eve', 'prof')}; stat -c '%U %a' /home/ada/groups; cat /srv/class/groups/blue/plan"
+    ((_, _, codes),), said = run(tmp_path, steps, after=shown)
+    assert codes == [0] * 5
+    both = "data>/srv/class/data shared>/srv/class/shared"
+    assert [line.strip() for line in said.splitlines()] == [
+        "data>/srv/class/data groups/blue>/srv/class/groups/blue shared>/srv/class/shared",
+        *(both, both, "ada 700", "ours"),
+    ]  # fmt: skip
+
+
+def test_links_to_what_was_left_or_is_gone_go_and_others_stay(tmp_path, start):
+    own = as_("bob", "cd ~/groups; ln -s /srv/class/groups/red/plan plan; ln -s /nowhere own; ln -s ~/shared shared")
+    left = {**PEOPLE, "bob": {"groups": ["students", "team-blue"]}}
+    steps = [
+        {"people": PEOPLE, "before": ["mkdir -p /srv/class/data"], "try": [start("bob"), own]},
+        {"people": left, "before": ["rmdir /srv/class/data"], "try": [start("bob")]},
     ]
-    steps = [{"people": PEOPLE, "before": own}, {"people": PEOPLE}]
-    shown = "cat /home/ada/shared /home/ada/groups; ls /home/bob/groups/blue"
-    (first, again), said = run(tmp_path, *steps, after=shown)
-    assert first[1]["result"] is True, first[1]["comment"]
-    assert "/home/ada" not in first[1]["changes"]
-    assert first[1]["changes"]["/home/bob"] == "link groups/red"
-    assert again[1]["changes"] == {}
-    assert said.split() == ["own", "own", "own"]
+    (first, second), said = run(tmp_path, *steps, after=links_of("bob"))
+    assert (first[2], second[2]) == ([0, 0], [0])
+    assert said.split() == [
+        *("groups/blue>/srv/class/groups/blue", "groups/own>/nowhere", "groups/plan>/srv/class/groups/red/plan"),
+        *("groups/shared>/home/bob/shared", "shared>/srv/class/shared"),
+    ]
 
 
-@pytest.mark.parametrize("trap", ["ln -s /etc ~/groups", "mkdir /tmp/$$.d; ln -s /tmp/$$.d ~/groups"])
-def test_root_writes_nowhere_that_a_students_link_leads_to(tmp_path, trap):
-    made = f"useradd -m ada; chmod 700 /home/ada; runuser -u ada -- sh -c '{trap}'"
-    steps = [{"people": PEOPLE, "before": [made]}, {"people": PEOPLE}]
-    shown = "ls /etc/blue $(readlink /home/ada/groups)/blue 2>&1 | grep -c 'No such'"
-    (first, again), said = run(tmp_path, *steps, after=shown)
-    assert first[1]["result"] is True, first[1]["comment"]
-    assert first[1]["changes"]["/home/ada"] == "link shared"
-    assert again[1]["changes"] == {}
-    assert said == "2"
+@pytest.mark.parametrize(
+    "own",
+    [
+        "echo own > shared; echo own > groups; ln -s /nowhere data",
+        "mkdir -p shared groups/blue data; touch groups/blue/own groups/red",
+        "ln -s /etc groups; ln -s /etc shared; ln -s shared data",
+        "mkdir mine; ln -s mine groups; mkfifo shared data",
+        "mkdir -m 0555 groups; ln -s groups shared; ln -s . data; chmod 0500 .",
+    ],
+)
+def test_what_else_has_such_a_name_stays_and_the_server_starts(tmp_path, start, own):
+    seen = "find /home/bob /etc -printf '%p %y %l %m\\n' | sort >"
+    made = ["mkdir -p /srv/class/data", "useradd -m bob; chmod 700 /home/bob", f"runuser -u bob -- sh -c 'cd; {own}'"]
+    tries = [f"{seen} /home/before", start("bob"), f"{seen} /home/after; cmp /home/before /home/after"]
+    ((_, done, codes),), _ = run(tmp_path, {"people": PEOPLE, "before": made, "try": tries})
+    assert done["result"] is True, done["comment"]
+    assert codes == [0, 0, 0]
 
 
 def test_a_directory_that_was_opened_is_closed_again(tmp_path):

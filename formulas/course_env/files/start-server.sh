@@ -8,10 +8,35 @@ export PATH="$env/bin:/usr/local/bin:/usr/bin:/bin"
 if [ -n "${RUNTIME_DIRECTORY:-}" ]; then
     export JUPYTER_RUNTIME_DIR="$RUNTIME_DIRECTORY"
 fi
-{%- for name, target in home_links | dictsort %}
-# Shared by all. What the student has of that name stays theirs.
-if [ -d {{ target }} ] && [ ! -e "$HOME/{{ name }}" ] && [ ! -L "$HOME/{{ name }}" ]; then
-    ln -s {{ target }} "$HOME/{{ name }}" || true
-fi
-{%- endfor %}
+{%- if class_links.root %}
+# Links to what the class shares, made and dropped as whoever's home it is: root has no business there, and what runs has the
+# groups with which it started anyway. What else has such a name stays, and nothing in a home keeps the server from starting.
+(
+    cd "$HOME" || exit
+    for name in {{ class_links.names | join(' ') }}; do
+        target={{ class_links.root }}/$name
+        if [ -d "$target" ] && [ ! -e "$name" ] && [ ! -L "$name" ]; then
+            ln -sT "$target" "$name"
+        elif [ ! -e "$target" ] && [ "$(readlink "$name")" = "$target" ]; then
+            rm "$name"
+        fi
+    done
+{%- if class_links.team_prefix %}
+    all={{ class_links.root }}/groups
+    set --
+    for group in $(id -Gn); do
+        team=${group#{{ class_links.team_prefix }}}
+        [ "$team" != "$group" ] && [ -d "$all/$team" ] || continue
+        set -- "$@" ! -lname "$all/$team"
+        [ -e groups ] || [ -L groups ] || mkdir -m 0700 groups
+        [ -d groups ] && [ ! -L groups ] || continue
+        [ -e "groups/$team" ] || [ -L "groups/$team" ] || ln -sT "$all/$team" "groups/$team"
+    done
+    # To teams that were left. A link to something in a team's directory is its owner's own.
+    if [ -d groups ] && [ ! -L groups ]; then
+        find groups -mindepth 1 -maxdepth 1 -type l -lname "$all/*" ! -lname "$all/*/*" "$@" -delete
+    fi
+{%- endif %}
+) || true
+{%- endif %}
 exec "$env/bin/jupyterhub-singleuser" "$@"

@@ -73,7 +73,7 @@ def test_a_session_that_may_not_gain_rights_changes_its_password(host: Host) -> 
 
 
 def test_a_teams_directory_is_the_teams_alone(host: Host) -> None:
-    assert as_student(host, "kstudent", "echo ours > ~/groups/red/plan.txt") == 0
+    assert as_student(host, "kstudent", "echo ours > /srv/class/groups/red/plan.txt") == 0
     for account in ("kother", "kprofessor"):
         for attempt in (
             "ls /srv/class/groups/red",
@@ -81,11 +81,12 @@ def test_a_teams_directory_is_the_teams_alone(host: Host) -> None:
             "touch /srv/class/groups/red/mine",
         ):
             assert as_student(host, account, attempt) != 0, attempt
-    assert as_student(host, "kother", "ls ~/groups/blue") == 0
+    assert as_student(host, "kother", "ls /srv/class/groups/blue") == 0
 
 
 def test_what_a_professor_shares_students_read(host: Host) -> None:
-    assert as_student(host, "kprofessor", "umask 0077; echo notes > ~/shared/notes.txt") == 0
-    assert as_student(host, "kstudent", "grep -q notes ~/shared/notes.txt") == 0
-    for attempt in ("echo mine >> ~/shared/notes.txt", "touch ~/shared/mine", "rm -f ~/shared/notes.txt"):
+    notes = "/srv/class/shared/notes.txt"
+    assert as_student(host, "kprofessor", f"umask 0077; echo notes > {notes}") == 0
+    assert as_student(host, "kstudent", f"grep -q notes {notes}") == 0
+    for attempt in (f"echo mine >> {notes}", "touch /srv/class/shared/mine", f"rm -f {notes}"):
         assert as_student(host, "kstudent", attempt) != 0, attempt
