@@ -11,6 +11,7 @@ import grp
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -101,6 +102,15 @@ write("long.bin"); os.truncate("long.bin", 300_000_000)
 """
 
 
+#: As ``python -m class_work.service``, but it waits for nobody long.
+SERVE = """
+import asyncio, sys
+from class_work import service
+service.SILENCE, service.TURN = 8, 2
+asyncio.run(service.main(sys.argv[1]))
+"""
+
+
 @dataclass
 class Site:
     """The running service."""
@@ -164,13 +174,13 @@ def site(hub_python: str) -> Iterator[Site]:
         "python": "/usr/bin/python3",
     }
     (scratch / "work.json").write_text(json.dumps(settings))
-    argv = ["unshare", "--mount", "sh", "-c", SETUP, "sh", str(scratch), hub_python, "-B", "-m", "class_work.service"]
+    argv = ["unshare", "--mount", "sh", "-c", SETUP, "sh", str(scratch), hub_python, "-B", "-c", SERVE]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(scratch / "lib"), "STUDENTS_WORK_TOKEN": "its-own"}
     process = subprocess.Popen([*argv, str(scratch / "work.json")], env={**environment, "HOMES": HOMES})
     made = Site(port, scratch / "log" / "openings.log", process)
     try:
         eventually(lambda: (scratch / "ready").exists() or process.poll() is not None, 60)
-        eventually(lambda: answers(made) or process.poll() is not None, 30)
+        eventually(lambda: answers(made) or process.poll() is not None, 90)
         assert process.poll() is None
         yield made
     finally:
@@ -396,15 +406,16 @@ def test_a_teams_directory_is_read_as_nobody_of_the_team(site: Site) -> None:
 
 
 def readers_of(account: str, site: Site) -> list[str]:
-    uid = next(
-        line.split(":")[2]
-        for line in (site.log.parents[1] / "etc/passwd").read_text().splitlines()
-        if line.startswith(account)
-    )
-    done = subprocess.run(
-        ["pgrep", "-u", uid, "-f", "class_work/reader.py"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.split()
+    """Not by `pgrep --uid`: what is closed to its own account belongs to root in /proc."""
+    passwd = (site.log.parents[1] / "etc/passwd").read_text().splitlines()
+    uid = next(line.split(":")[2] for line in passwd if line.startswith(account))
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            reads = b"class_work/reader.py" in (process / "cmdline").read_bytes()
+            if reads and f"Uid:\t{uid}\t" in (process / "status").read_text():
+                found.append(process.name)
+    return found
 
 
 def test_a_reader_has_the_students_rights_alone_and_ends_with_the_download(site: Site) -> None:
@@ -428,6 +439,20 @@ def test_a_reader_has_the_students_rights_alone_and_ends_with_the_download(site:
         answer.raw.read(1 << 20)
         time.sleep(0.5)
     eventually(lambda: not readers_of("ada", site))
+
+
+def test_who_takes_nothing_holds_nobody_up(site: Site) -> None:
+    eventually(lambda: not readers_of("ada", site))
+    with contextlib.ExitStack() as stalled:
+        for _ in range(4):
+            stalled.enter_context(site.get("of/ada/long.bin?do=fetch", stream=True))
+        refused = site.get("of/ada/data.bin?do=fetch")
+        assert refused.status_code == 404
+        assert "Others are looking or downloading; try again in a minute." in refused.text
+        assert site.get("of/ada/lab.py?do=show").status_code == 200
+        # The others are still connected, and no longer in the way.
+        eventually(lambda: not readers_of("ada", site), 30)
+        assert site.get("of/ada/data.bin?do=fetch").status_code == 200
 
 
 def test_half_a_file_is_never_taken_for_the_whole(site: Site) -> None:

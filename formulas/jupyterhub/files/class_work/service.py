@@ -50,6 +50,8 @@ NOBODY = 65534
 PATIENCE = {"look": 20, "show": 30, "render": 90, "fetch": 3600, "pack": 3600}
 # Seconds in which a reader begins, and in which it then says something more: its student may stop it.
 BEGINS, SILENCE = 90, 30
+# Seconds in which one of the others that are served may end.
+TURN = 15
 # Seconds. Unix groups are asked at each request; the hub is asked this often whether the session is still one.
 SESSION_KNOWN = 30
 CHUNK = 1 << 16
@@ -106,7 +108,7 @@ class Readers:
         """Give the answer's first line, and the process that says what follows. Raises Unavailable, TimeoutError."""
         python = self.settings.python if do == "render" else "/usr/bin/python3"
         asked = {"do": do, "root": place.root, "path": path, "most": self.settings.download}
-        async with self._one.get(do, self._few), asyncio.timeout(PATIENCE[do]):
+        async with in_turn(self._one.get(do, self._few)), asyncio.timeout(PATIENCE[do]):
             try:
                 process = await self._start(python, place)
             except OSError as problem:
@@ -138,6 +140,20 @@ class Readers:
         )
 
 
+@contextlib.asynccontextmanager
+async def in_turn(few: asyncio.Semaphore) -> AsyncIterator[None]:
+    """Be one of a few. Raises Unavailable when none of them ends soon: some may take an hour."""
+    try:
+        async with asyncio.timeout(TURN):
+            await few.acquire()
+    except TimeoutError:
+        raise Unavailable("Others are looking or downloading; try again in a minute.") from None
+    try:
+        yield
+    finally:
+        few.release()
+
+
 def first_line(line: bytes) -> dict[str, Any]:
     """Return what the reader's first line says. Raises Unavailable when there is nothing to see."""
     try:
@@ -152,7 +168,12 @@ def first_line(line: bytes) -> dict[str, Any]:
 async def end(process: Any) -> None:
     """End a reader, whatever its student did to it: it is a process of the student's too."""
     kill(process)
-    await process.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SILENCE):
+            # Python waits until all is taken that was sent, also of a process that is gone.
+            while await process.stdout.read(CHUNK):
+                pass
+            await process.wait()
 
 
 def kill(process: Any) -> None:
@@ -390,11 +411,12 @@ class WorkPage(Page):
             while chunk := await asyncio.wait_for(process.stdout.read(CHUNK), SILENCE):
                 done += len(chunk)
                 self.write(chunk)
-                await self.flush()
-            if await process.wait() or expected not in (None, done):
+                # Who takes nothing holds a place that others wait for.
+                await asyncio.wait_for(self.flush(), SILENCE)
+            if await asyncio.wait_for(process.wait(), SILENCE) or expected not in (None, done):
                 self.cut()
             else:
-                await self.finish()
+                await asyncio.wait_for(self.finish(), SILENCE)
 
 
 def shown(name: str) -> str:
