@@ -4,5 +4,6 @@ include:
   - base.install
   - base.system
   - base.swap
+  - base.ptrace
   - base.admins
   - base.sshd

@@ -1,7 +1,7 @@
-{% from 'base/map.jinja' import base with context %}
+{% from 'base/map.jinja' import base, own_kernel with context %}
 
-# A container shares its host's swap: the kernel refuses swapon there, and grains say so.
-{% if base.swap and grains.get('virtual_subtype', '') == '' and grains.get('virtual', '') not in ('container', 'LXC', 'systemd-nspawn') %}
+# In a container the kernel refuses swapon.
+{% if base.swap and own_kernel %}
 /swapfile:
   cmd.run:
     # To a temporary name first: a file that is there is a whole one.

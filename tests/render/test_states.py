@@ -132,3 +132,18 @@ def test_formula_calls_nothing_that_costs_a_round_trip(formula: str) -> None:
         if path.suffix in (".sls", ".jinja"):
             called = re.findall(r"""salt\[['"](\w+)\.""", path.read_text())
             assert set(called) <= cheap, path
+
+
+@pytest.mark.parametrize(
+    ("virtual", "sets_it"),
+    [({"virtual": "kvm"}, True), ({"virtual": "container"}, False), ({"virtual_subtype": "systemd-nspawn"}, False)],
+)
+def test_only_a_server_with_a_kernel_of_its_own_sets_something_of_it(
+    renderer: Renderer, virtual: dict[str, str], sets_it: bool
+) -> None:
+    """In a container it would fail at each apply, or change the host that carries it."""
+    grains = {**RELEASES["debian-12"], "virtual": "physical", "virtual_subtype": "", **virtual}
+    base = renderer.formula("base", grains, {})
+    assert base.errors == []
+    of_the_kernel = {"/etc/sysctl.d/60-coursehub-ptrace.conf", "base-ptrace", "base-swap"}
+    assert {c["__id__"] for c in base.chunks} & of_the_kernel == (of_the_kernel if sets_it else set())
