@@ -36,7 +36,7 @@ jupyterhub-work-files:
     - source: salt://jupyterhub/files/jupyterhub-work.service
     - template: jinja
     - mode: '0644'
-    - context: {{ {'root': root, 'state': jupyterhub.state} | json }}
+    - context: {{ {'root': root, 'state': jupyterhub.state, 'port': work.port} | json }}
 
 # Before the hub, which would wait for it; and apart from it: neither's restart is the other's.
 jupyterhub-work:

@@ -149,12 +149,13 @@ def test_students_and_guests_see_only_themselves(staffed: Hub, account: str) -> 
 
 
 def test_what_teachers_share_all_read_and_teachers_alone_write(staffed: Hub) -> None:
-    assert as_(staffed, PROFESSOR, "echo week 1 > ~/shared/notes.txt") == "0"
-    assert as_(staffed, ASSISTANT, "echo hint >> ~/shared/notes.txt") == "0"
+    shared = "/srv/class/shared"
+    assert as_(staffed, PROFESSOR, f"echo week 1 > {shared}/notes.txt") == "0"
+    assert as_(staffed, ASSISTANT, f"echo hint >> {shared}/notes.txt") == "0"
     for account in (STUDENT, GUEST):
-        assert as_(staffed, account, "cat ~/shared/notes.txt").splitlines() == ["week 1", "hint", "0"]
-        assert "Permission denied" in as_(staffed, account, "echo mine >> ~/shared/notes.txt")
-        assert "Permission denied" in as_(staffed, account, "touch ~/shared/mine")
+        assert as_(staffed, account, f"cat {shared}/notes.txt").splitlines() == ["week 1", "hint", "0"]
+        assert "Permission denied" in as_(staffed, account, f"echo mine >> {shared}/notes.txt")
+        assert "Permission denied" in as_(staffed, account, f"touch {shared}/mine")
 
 
 def test_who_is_taken_out_loses_it_all_with_sessions_open_and_a_late_member_comes_in(staffed: Hub) -> None:
@@ -167,6 +168,7 @@ def test_who_is_taken_out_loses_it_all_with_sessions_open_and_a_late_member_come
     ):
         student.start_server()
         with student.kernel() as kernel:
+            assert kernel.run("import os; print(os.readlink('shared'))") == "/srv/class/shared"
             kernel.run("open('groups/blue/plan.txt', 'w').write('ours'); kept = 41")
             for teacher, account in ((professor, PROFESSOR), (assistant, ASSISTANT)):
                 assert open_server(teacher, STUDENT).url.endswith(f"/user/{STUDENT}/lab")
@@ -194,9 +196,8 @@ def test_who_is_taken_out_loses_it_all_with_sessions_open_and_a_late_member_come
             assert looked.status_code == 403 or "/hub/login" in looked.url
             assert "lab.ipynb" not in looked.text
             assert hub.run(running) == before
-            assert (
-                as_(hub, OTHER, "echo theirs >> ~/groups/blue/plan.txt; cat ~/groups/blue/plan.txt") == "ourstheirs\n0"
-            )
+            plan = "/srv/class/groups/blue/plan.txt"
+            assert as_(hub, OTHER, f"echo theirs >> {plan}; cat {plan}") == "ourstheirs\n0"
             assert "Permission denied" in as_(hub, OTHER, "ls /srv/class/groups/red")
             assert hub.run("ls -d /srv/class/groups/red")
             until("the open kernel's end", lambda: is_closed(terminal), 60)

@@ -194,3 +194,10 @@ def test_no_students_script_becomes_the_worker_of_the_whole_site(files: list[tup
         assert len(proxied) == file.text.count("proxy_pass "), name
         for block in proxied:
             assert "proxy_hide_header Service-Worker-Allowed;" in block, name
+
+
+def test_the_page_that_reads_in_homes_listens_at_its_own_port_alone(files: list[tuple[str, File]]) -> None:
+    """Its readers are students' processes, outside of what the hub binds students' servers to."""
+    for _, file in among(files, lambda file: file.path == "/etc/systemd/system/jupyterhub-work.service"):
+        bound = [line for line in file.text.splitlines() if line.startswith("SocketBind")]
+        assert bound == ["SocketBindAllow=tcp:8002", "SocketBindDeny=any"]

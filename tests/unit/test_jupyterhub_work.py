@@ -441,6 +441,49 @@ def test_a_reader_has_the_students_rights_alone_and_ends_with_the_download(site:
     eventually(lambda: not readers_of("ada", site))
 
 
+def test_no_program_of_its_student_looks_into_a_reader(site: Site) -> None:
+    """What a server of theirs may not do, a reader may: it would be their way out."""
+    eventually(lambda: not readers_of("ada", site))
+    with site.get("of/ada/long.bin?do=fetch", stream=True) as answer:
+        assert answer.status_code == 200
+        (reader,) = eventually(lambda: readers_of("ada", site))
+        status = Path(f"/proc/{reader}/status").read_text()
+        uid, gid = (re.findall(rf"^{number}:\t(\d+)", status, re.MULTILINE)[0] for number in ("Uid", "Gid"))
+        for secret in ("environ", "mem", "maps"):
+            as_ada = ["setpriv", "--reuid", uid, "--regid", gid, "--clear-groups"]
+            asked = [*as_ada, "head", "-c1", f"/proc/{reader}/{secret}"]
+            done = subprocess.run(asked, capture_output=True, text=True, check=False)
+            assert "Permission denied" in done.stderr, secret
+
+
+def test_what_a_reader_was_made_to_start_ends_with_it(hub_python: str) -> None:
+    """Whether the reader still runs by then or has ended itself."""
+    script = """
+import asyncio, os
+from class_work import service
+async def main(ending):
+    reader = await asyncio.create_subprocess_exec(
+        "sh", "-c", "sleep 300 >&- & echo $!; " + ending, stdout=asyncio.subprocess.PIPE, start_new_session=True)
+    left = int(await reader.stdout.readline())
+    if ending == "true":
+        await reader.wait()
+    await service.end(reader)
+    for _ in range(50):
+        if not os.path.exists(f"/proc/{left}") or "Z" in open(f"/proc/{left}/stat").read().split()[2]:
+            return
+        await asyncio.sleep(0.1)
+    os.kill(left, 9)
+    raise SystemExit(f"it runs on after: {ending}")
+for ending in ("true", "sleep 300"):
+    asyncio.run(main(ending))
+"""
+    done = subprocess.run(
+        [hub_python, "-B", "-c", script], env={"PATH": os.environ["PATH"], "PYTHONPATH": str(FILES)},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_who_takes_nothing_holds_nobody_up(site: Site) -> None:
     eventually(lambda: not readers_of("ada", site))
     with contextlib.ExitStack() as stalled:

@@ -177,10 +177,9 @@ async def end(process: Any) -> None:
 
 
 def kill(process: Any) -> None:
-    """End a reader that has not ended."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGKILL)
+    """End a reader, and what it may have been made to start, also when it has ended itself."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class People:
