@@ -155,6 +155,29 @@ def test_the_professor_sees_who_is_there(hub: Hub, browse: Callable[[], webdrive
     shoot(driver, "admin")
 
 
+#: What a page of a student's may try, whose server has the same origin as what it opens.
+OPEN_AND_LOOK = """
+const [address, done] = arguments, opened = window.open(address), began = Date.now();
+const look = setInterval(() => {
+    const shut = opened.closed, waited = Date.now() - began > 15000;
+    if (shut || waited) { clearInterval(look); done(shut ? "shut" : opened.document.title); }
+}, 200);
+"""
+
+
+def test_a_page_that_opens_students_work_does_not_see_it(hub: Hub, browse: Callable[[], webdriver.Chrome]) -> None:
+    driver = browse()
+    sign_in(driver, hub, PROFESSOR)
+    driver.get(f"{hub.document['url']}hub/home")
+    page = driver.current_window_handle
+    address = f"{hub.document['url']}services/students-work/"
+    assert driver.execute_async_script(OPEN_AND_LOOK, address) == "shut"
+    (opened,) = set(driver.window_handles) - {page}
+    driver.switch_to.window(opened)
+    # The professor sees it.
+    assert wait(driver, f'a[href$="/of/{STUDENT}/"]')
+
+
 def test_a_student_has_no_admin_page(hub: Hub, browse: Callable[[], webdriver.Chrome]) -> None:
     driver = browse()
     sign_in(driver, hub, STUDENT)
