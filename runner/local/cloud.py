@@ -208,8 +208,10 @@ class Cloud:
                 return
             self._log(f"machine {spec.droplet_id} is down; booting it again")
             self.backend.start(spec)
-        except CoursehubError as error:
-            self._log(f"machine {spec.droplet_id} does not boot: {error}")
+        except Exception as error:
+            # Whatever it is, the watch must go on, or no machine that dies would ever boot again.
+            detail = error if isinstance(error, CoursehubError) else repr(error)
+            self._log(f"machine {spec.droplet_id} does not boot: {detail}")
         finally:
             lock.release()
 

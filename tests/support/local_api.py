@@ -38,13 +38,13 @@ class MemoryMachines:
     stops: list[tuple[int, bool]] = field(default_factory=list)
     specs: dict[int, MachineSpec] = field(default_factory=dict)
     hold: threading.Event = field(default_factory=threading.Event)
-    broken: str | None = None
+    refused: int = 0
+    broken: Exception | None = None
 
     def start(self, spec: MachineSpec) -> None:
         if self.broken:
-            from runner.errors import CoursehubError
-
-            raise CoursehubError(self.broken)
+            self.refused += 1
+            raise self.broken
         self.specs[spec.droplet_id] = spec
         self.boots[spec.droplet_id] = self.boots.get(spec.droplet_id, 0) + 1
         self.on.add(spec.droplet_id)

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from openapi_core.exceptions import OpenAPIError
 
+from runner.errors import CoursehubError
 from tests.support.local_api import TOKEN, Api, check_contract, described_keys, served
 from tests.support.root import eventually
 
@@ -261,7 +262,7 @@ def test_a_droplet_deleted_while_it_boots_is_gone(api: Api) -> None:
 
 
 def test_a_boot_that_fails_ends_as_errored(api: Api) -> None:
-    api.machines.broken = "no space; make room"
+    api.machines.broken = CoursehubError("no space; make room")
     answer = api.ok("POST", "droplets", ORDER)
     assert api.wait_action(answer["links"]["actions"][0]["id"])["status"] == "errored"
     assert status(api, answer["droplet"]) == "new"
@@ -340,6 +341,16 @@ def test_rename_and_the_list_of_actions(api: Api) -> None:
 def test_a_machine_that_dies_boots_again(api: Api) -> None:
     droplet = create(api)
     api.machines.on.clear()
+    eventually(lambda: api.machines.on)
+    assert api.machines.boots[droplet["id"]] == 2
+
+
+def test_a_boot_that_fails_in_a_way_that_nobody_foresaw_is_tried_again(api: Api) -> None:
+    droplet = create(api)
+    api.machines.broken = OSError("too many open files")
+    api.machines.on.clear()
+    eventually(lambda: api.machines.refused)
+    api.machines.broken = None
     eventually(lambda: api.machines.on)
     assert api.machines.boots[droplet["id"]] == 2
 
