@@ -459,7 +459,9 @@ def _argument(droplet: Droplet, kind: str, body: Document) -> Document:
         if size.disk < droplet.disk:
             raise unprocessable("This size is not available because it has a smaller disk.")
         # python-digitalocean sends the text "true".
-        return {"size": size.slug, "disk": body.get("disk") in (True, "true")}
+        if body.get("disk") in (True, "true"):
+            raise unprocessable("The local cloud cannot resize a disk. Resize with disk: false: memory and CPUs only.")
+        return {"size": size.slug}
     return {}
 
 

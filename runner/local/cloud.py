@@ -163,9 +163,7 @@ class Cloud:
             )
             droplet.on = wanted_on
             if action.type == "resize":
-                size = SIZES[str(action.argument["size"])]
-                droplet.size = size.slug
-                droplet.disk = size.disk if action.argument.get("disk") else droplet.disk
+                droplet.size = SIZES[str(action.argument["size"])].slug
             if action.type == "rename":
                 droplet.name = str(action.argument["name"])
                 return

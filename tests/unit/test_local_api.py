@@ -299,7 +299,7 @@ def test_shutdown_is_graceful(api: Api) -> None:
     assert status(api, droplet) == "off"
 
 
-def test_resize_needs_off_and_never_shrinks_a_disk(api: Api) -> None:
+def test_resize_needs_off_and_leaves_the_disk(api: Api) -> None:
     droplet = create(api)
     path = f"droplets/{droplet['id']}/actions"
     assert_error(
@@ -309,9 +309,11 @@ def test_resize_needs_off_and_never_shrinks_a_disk(api: Api) -> None:
     act(api, droplet, "resize", size="s-4vcpu-8gb")
     shown = api.ok("GET", f"droplets/{droplet['id']}")["droplet"]
     assert (shown["size_slug"], shown["memory"], shown["disk"]) == ("s-4vcpu-8gb", 8192, 80)
-    act(api, droplet, "resize", size="s-4vcpu-8gb", disk=True)
-    assert api.ok("GET", f"droplets/{droplet['id']}")["droplet"]["disk"] == 160
-    smaller = api.call("POST", path, {"type": "resize", "size": "s-2vcpu-4gb"})
+    for disk in (True, "true"):
+        grown = api.call("POST", path, {"type": "resize", "size": "s-4vcpu-8gb", "disk": disk})
+        assert_error(grown, 422, "unprocessable_entity", "cannot resize a disk")
+    assert api.ok("GET", f"droplets/{droplet['id']}")["droplet"]["disk"] == 80
+    smaller = api.call("POST", path, {"type": "resize", "size": "s-1vcpu-1gb"})
     assert_error(smaller, 422, "unprocessable_entity", "smaller disk")
     act(api, droplet, "power_on")
     assert api.machines.specs[droplet["id"]].limits.memory == 8 * 1024**3
