@@ -177,8 +177,14 @@ class NspawnBackend:
     def _mount(self, spec: MachineSpec) -> None:
         home = self._home(spec)
         root = home / "root"
-        if root.is_mount():
-            return
+        if not root.is_mount():
+            self._mount_root(home, root, spec)
+        # The first boot makes the number. From then on the tree is the machine's own, which may have emptied its seed
+        # or put a link in a directory's place; until then a start that was killed half-way is repeated.
+        if not (home / "machine-id").exists():
+            _first_files(root, spec, self._subnet.gateway)
+
+    def _mount_root(self, home: Path, root: Path, spec: MachineSpec) -> None:
         base = _base_of(home, spec, self._log)
         home.chmod(0o700)
         files = disk.ensure(home, spec.disk)
@@ -191,12 +197,10 @@ class NspawnBackend:
         if not (home / "copied").exists():
             options = f"lowerdir={base},upperdir={files / 'upper'},workdir={files / 'work'}"
             if _mount_overlay(options, root):
-                _first_files(root, spec, self._subnet.gateway)
                 return
             # No overlay on this file system (an overlay itself, in a container): a copy, shared where it can be.
             run(["cp", "-a", "--reflink=auto", f"{base}/.", str(root)])
             root.chmod(0o755)
-            _first_files(root, spec, self._subnet.gateway)
             (home / "copied").touch()
 
     def _boot(self, spec: MachineSpec) -> None:
@@ -283,8 +287,6 @@ def _mount_overlay(options: str, root: Path) -> bool:
 def _first_files(root: Path, spec: MachineSpec, name_server: str) -> None:
     """What the provider gives a new machine: its name server and the seed for cloud-init."""
     seed = root / "var/lib/cloud/seed/nocloud"
-    if (seed / "meta-data").exists():
-        return
     seed.mkdir(parents=True, exist_ok=True)
     # cloud-init logs in before it has written anything else; the seed may carry the host's private key.
     seed.chmod(0o700)

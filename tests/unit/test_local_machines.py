@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -114,10 +115,10 @@ def test_a_machine_from_its_first_boot_to_its_end(there: Host) -> None:
     assert not backend.running(SPEC)
     assert there.story() == ["booted as hub", "ordered down"]
     # The disk stays, and what was given once is not given again.
-    (seed / "user-data").write_text("emptied")
+    shutil.rmtree(seed)
     there.another_server().start(SPEC)
     eventually(lambda: len(there.story()) == 3)
-    assert (seed / "user-data").read_text() == "emptied"
+    assert not seed.exists()
     # The plug: no word to the machine.
     backend.stop(SPEC, graceful=False)
     assert not there.another_server().running(SPEC)
@@ -127,6 +128,26 @@ def test_a_machine_from_its_first_boot_to_its_end(there: Host) -> None:
     assert not there.home.exists()
     assert there.identity.netns(7) not in ip("netns", "list")
     backend.destroy(SPEC)
+
+
+def test_a_create_that_was_killed_half_way_is_finished_by_the_next_start(
+    there: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the mount of its root and the files that let somebody in."""
+    with monkeypatch.context() as patched:
+        patched.setattr(machine, "_first_files", _killed)
+        with pytest.raises(InterruptedError):
+            there.backend.start(SPEC)
+    assert (there.home / "root").is_mount()
+    there.another_server().start(SPEC)
+    assert eventually(there.story) == ["booted as hub"]
+    root = there.home / "root"
+    assert (root / "var/lib/cloud/seed/nocloud/user-data").read_text() == SPEC.user_data
+    assert (root / "etc/resolv.conf").read_text() == f"nameserver {there.subnet.gateway}\n"
+
+
+def _killed(*_: object) -> None:
+    raise InterruptedError
 
 
 def test_a_machine_is_ready_when_its_ssh_server_greets(there: Host) -> None:
