@@ -28,29 +28,29 @@ def ensure(home: Path, gigabytes: int) -> Path:
     That is ``home`` itself, on the host's own file system, where the host has no loop devices (some containers have
     none). Raises CoursehubError when a disk that is there cannot be mounted.
     """
-    image, mounted = home / "disk.img", home / "disk"
-    if mounted.is_mount():
-        return mounted
-    if (home / "upper").exists():
-        return home
-    fresh = not image.exists()
-    if fresh:
-        _make(image, gigabytes)
-    mounted.mkdir(exist_ok=True)
-    done = subprocess.run([*_MOUNT, str(image), str(mounted)], capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return mounted
-    if not fresh:
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise CoursehubError(f"the machine's disk {image} cannot be mounted: {said}")
-    image.unlink()
-    return home
+    image, new, mounted = home / "disk.img", home / "disk.new", home / "disk"
+    if not mounted.is_mount():
+        if (home / "upper").exists():
+            return home
+        fresh = not image.exists()
+        if fresh:
+            _make(new, gigabytes)
+        mounted.mkdir(exist_ok=True)
+        source = new if fresh else image
+        done = subprocess.run([*_MOUNT, str(source), str(mounted)], capture_output=True, text=True, check=False)
+        if done.returncode != 0 and fresh:
+            new.unlink()
+            return home
+        if done.returncode != 0:
+            said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise CoursehubError(f"the machine's disk {image} cannot be mounted: {said}")
+    # Only one that this host has mounted has its name, so that a start that was killed before begins anew.
+    if new.exists():
+        new.rename(image)
+    return mounted
 
 
 def _make(image: Path, gigabytes: int) -> None:
-    """Only a whole one has its name."""
-    making = image.with_suffix(".new")
-    with making.open("wb") as file:
+    with image.open("wb") as file:
         file.truncate(gigabytes * 1024**3)
-    run([*_MKFS, str(making)])
-    making.rename(image)
+    run([*_MKFS, str(image)])

@@ -23,11 +23,12 @@ from starlette.applications import Starlette
 
 from runner import local
 from runner.errors import CoursehubError
-from runner.local import cgroups, dns, host, identity, images, machine, metadata, network, pebble
+from runner.local import cgroups, disk, dns, host, identity, images, machine, metadata, network, pebble
 from runner.local.identity import Identity, Subnet
 from runner.local.machine import MachineSpec, NspawnBackend, meta_data, nspawn_argv
 from runner.local.store import Account, Domain, Record, Store
 from tests.support.local_api import served
+from tests.support.programs import Programs
 
 pytestmark = pytest.mark.unit
 
@@ -427,6 +428,65 @@ def test_a_deleted_machines_files_go_in_the_background(backend: NspawnBackend, t
         assert time.monotonic() < deadline
         time.sleep(0.01)
     backend.destroy(SPEC)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    made = Programs.install(tmp_path / "bin", monkeypatch)
+    made.add("mkfs.ext4")
+    made.add("mount")
+    return made
+
+
+NO_LOOP = "echo 'mount: failed to setup loop device' >&2; exit 32"
+
+
+def test_a_host_without_loop_devices_has_its_machines_on_its_own_file_system(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs.add("mount", NO_LOOP)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", _killed)
+        with pytest.raises(InterruptedError):
+            disk.ensure(tmp_path, 1)
+    # A start that was killed in between has decided nothing.
+    assert disk.ensure(tmp_path, 1) == tmp_path
+    assert not list(tmp_path.glob("disk.*"))
+    (tmp_path / "upper").mkdir()
+    tried = len(programs.calls("mount"))
+    assert disk.ensure(tmp_path, 1) == tmp_path
+    assert len(programs.calls("mount")) == tried == 2
+
+
+def test_a_used_disk_that_cannot_be_mounted_is_an_error_and_stays(programs: Programs, tmp_path: Path) -> None:
+    programs.add("mount", NO_LOOP)
+    (tmp_path / "disk.img").write_text("work of a term")
+    with pytest.raises(CoursehubError, match=r"disk\.img cannot be mounted: mount: failed to setup loop device"):
+        disk.ensure(tmp_path, 1)
+    assert (tmp_path / "disk.img").read_text() == "work of a term"
+
+
+def test_a_disk_has_its_name_once_it_was_mounted(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", _killed)
+        with pytest.raises(InterruptedError):
+            disk.ensure(tmp_path, 1)
+        # The mount stays when its maker dies.
+        patched.undo()
+        patched.setattr(Path, "is_mount", lambda _path: True)
+        assert disk.ensure(tmp_path, 1) == tmp_path / "disk"
+    assert (tmp_path / "disk.img").stat().st_size == 1024**3
+    assert disk.ensure(tmp_path, 1) == tmp_path / "disk"
+    assert [call[-2:] for call in programs.calls("mount")] == [
+        [str(tmp_path / name), str(tmp_path / "disk")] for name in ("disk.new", "disk.img")
+    ]
+    assert len(programs.calls("mkfs.ext4")) == 1
+
+
+def _killed(*_: object) -> None:
+    raise InterruptedError
 
 
 def test_meta_data_is_what_cloud_init_reads() -> None:
