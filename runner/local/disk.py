@@ -1,16 +1,24 @@
-"""A machine's disk: a file system of its own in one sparse file, as big as the droplet's.
+"""A machine's disk: a file system of its own in one sparse file, as big as the droplet's if the host has that much.
 
-It fills up without the host's filling up, and goes with one unlink: to delete the hundred thousand files of a server
-one by one takes many seconds, and ext4 without a journal is slow to make new files for minutes after that.
+It goes with one unlink: to delete the hundred thousand files of a server one by one takes many seconds, and ext4
+without a journal is slow to make new files for minutes after that. It is never bigger than what the host had free when
+it was made, so that one machine that fills its disk is told so and leaves the host some room. Several machines share
+that room, with each other and with the host, and what a machine deletes is free for itself alone until it goes: where
+the host runs full all the same, a machine's writes fail as errors of its disk and nothing says why.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
 from runner.errors import CoursehubError
 from runner.local.host import run
+
+#: What a machine that fills its disk leaves free on the host.
+RESERVE_BYTES = 1024**3
+MIN_BYTES = 1024**3
 
 _MKFS = (
     *("mkfs.ext4", "-q", "-F", "-m", "0"),
@@ -26,7 +34,7 @@ def ensure(home: Path, gigabytes: int) -> Path:
     """Mount the disk of the machine whose directory is ``home``, made at its first start; the directory to write to.
 
     That is ``home`` itself, on the host's own file system, where the host has no loop devices (some containers have
-    none). Raises CoursehubError when a disk that is there cannot be mounted.
+    none). Raises CoursehubError when a disk that is there cannot be mounted, and when there is no room for a new one.
     """
     image, new, mounted = home / "disk.img", home / "disk.new", home / "disk"
     if not mounted.is_mount():
@@ -51,6 +59,12 @@ def ensure(home: Path, gigabytes: int) -> Path:
 
 
 def _make(image: Path, gigabytes: int) -> None:
+    room = shutil.disk_usage(image.parent).free - RESERVE_BYTES
+    if room < MIN_BYTES:
+        raise CoursehubError(
+            f"no space for a machine's disk: {image.parent} has {(room + RESERVE_BYTES) / 1024**3:.1f} GiB free of the "
+            f"{(MIN_BYTES + RESERVE_BYTES) / 1024**3:.0f} that one needs; make room and run this again"
+        )
     with image.open("wb") as file:
-        file.truncate(gigabytes * 1024**3)
+        file.truncate(min(gigabytes * 1024**3, room))
     run([*_MKFS, str(image)])

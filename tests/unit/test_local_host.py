@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -487,6 +488,21 @@ def test_a_disk_has_its_name_once_it_was_mounted(
 
 def _killed(*_: object) -> None:
     raise InterruptedError
+
+
+@pytest.mark.usefixtures("programs")
+def test_a_disk_is_no_bigger_than_what_the_host_can_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is would fail in the middle of a write, and nothing on the machine would say that a disk is full."""
+    gib = 1024**3
+    for free, wanted, size in ((100, 25, 25), (5, 25, 4)):
+        monkeypatch.setattr(disk.shutil, "disk_usage", lambda _path, free=free: SimpleNamespace(free=free * gib))
+        home = tmp_path / str(free)
+        home.mkdir()
+        disk.ensure(home, wanted)
+        assert (home / "disk.img").stat().st_size == size * gib
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _path: SimpleNamespace(free=1.5 * gib))
+    with pytest.raises(CoursehubError, match=r"no space for a machine's disk: .* 1\.5 GiB free of the 2 .*make room"):
+        disk.ensure(tmp_path, 25)
 
 
 def test_meta_data_is_what_cloud_init_reads() -> None:
