@@ -6,6 +6,7 @@ import datetime
 import ipaddress
 import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -20,11 +21,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from runner.errors import CoursehubError
 from runner.local.host import ProcessId, write_atomic
 from runner.local.identity import ACME_PORT, DNS_PORT
 
 START_SECONDS = 60.0
 WATCH_SECONDS = 0.5
+# One that does not come up is not started again and again without a pause.
+MAX_PAUSE_SECONDS = 30.0
 CERTIFICATE_DAYS = 90
 CA_YEARS = 10
 
@@ -37,7 +41,9 @@ class Pebble:
         self._gateway = gateway
         self._log = log
         self._stop = threading.Event()
+        self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
+        self._process: ProcessId | None = None
 
     @property
     def ca(self) -> Path:
@@ -60,21 +66,43 @@ class Pebble:
         """Stop watching; pebble goes on."""
         self._stop.set()
 
+    def end(self) -> None:
+        """Stop watching, and pebble, which is found even when its record was deleted."""
+        self._stop.set()
+        with self._lock:
+            if self._process:
+                self._process.signal(signal.SIGKILL)
+
     def _watch(self) -> None:
-        while not self._stop.wait(WATCH_SECONDS):
+        pause = WATCH_SECONDS
+        while not self._stop.wait(pause):
             try:
                 self._ensure()
+                pause = WATCH_SECONDS
             except Exception as error:
                 # A watch that died would leave the cloud without certificates until somebody notices.
-                self._log(f"pebble: {error!r}")
+                pause = min(2 * pause, MAX_PAUSE_SECONDS)
+                self._log(f"pebble: {error!r}; looking again in {pause:.0f} s")
 
     def _ensure(self) -> None:
         if self._child is not None:
             self._child.poll()
-        process = self.process(self._directory)
+        process = self.process(self._directory) or self._process
         if process and process.alive():
+            self._process = process
             return
+        if not (self._directory / "https.pem").exists():
+            # Writing on would make the directory anew that somebody has deleted, for a pebble that cannot serve.
+            raise CoursehubError(f"its certificate {self._directory / 'https.pem'} is gone; stop the local cloud")
         port = _free_port()
+        with self._lock:
+            if self._stop.is_set():
+                return
+            child = self._launch(port)
+        self._remember_root(port, child)
+        self._log(f"pebble started, process {child.pid}")
+
+    def _launch(self, port: int) -> subprocess.Popen[bytes]:
         config = self._directory / "config.json"
         write_atomic(config, json.dumps(self._config(port)), 0o600)
         environment = {
@@ -93,11 +121,10 @@ class Pebble:
                 env=environment,
             )
         self._child = child
-        process = ProcessId.of(child.pid)
-        if process:
-            write_atomic(self._directory / "process.json", json.dumps(process.__dict__))
-        self._remember_root(port)
-        self._log(f"pebble started, process {child.pid}")
+        self._process = ProcessId.of(child.pid)
+        if self._process:
+            write_atomic(self._directory / "process.json", json.dumps(self._process.__dict__))
+        return child
 
     @staticmethod
     def process(directory: Path) -> ProcessId | None:
@@ -123,7 +150,7 @@ class Pebble:
             }
         }
 
-    def _remember_root(self, port: int) -> None:
+    def _remember_root(self, port: int, child: subprocess.Popen[bytes]) -> None:
         context = ssl.create_default_context(cafile=str(self.ca))
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -132,7 +159,8 @@ class Pebble:
                     root = answer.read().decode()
                 break
             except OSError:
-                if time.monotonic() > deadline:
+                # Dead, it will not answer however long we wait.
+                if time.monotonic() > deadline or child.poll() is not None:
                     raise
                 time.sleep(0.05)
         known = self.bundle.read_text() if self.bundle.exists() else ""

@@ -556,6 +556,32 @@ def test_pebbles_https_certificate_is_verified_strictly(tmp_path: Path) -> None:
     assert (tmp_path / "https.pem").read_bytes() == kept
 
 
+def test_pebble_without_its_certificate_is_not_started_and_the_pauses_grow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does its directory, which somebody has deleted, come back."""
+    monkeypatch.setattr(pebble, "WATCH_SECONDS", 0.01)
+    said: list[str] = []
+    keeper = pebble.Pebble(tmp_path / "pebble", "127.0.0.1", said.append)
+    watch = threading.Thread(target=keeper._watch)
+    watch.start()
+    time.sleep(0.5)
+    keeper.close()
+    watch.join()
+    assert 1 <= len(said) <= 6
+    assert "https.pem is gone" in said[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_pebble_that_ends_at_once_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Programs.install(tmp_path / "bin", monkeypatch).add("pebble", "exit 1")
+    pebble.make_https_certificate(tmp_path, "127.0.0.1")
+    began = time.monotonic()
+    with pytest.raises(OSError, match="refused"):
+        pebble.Pebble(tmp_path, "127.0.0.1", print)._ensure()
+    assert time.monotonic() - began < pebble.START_SECONDS / 2
+
+
 # --- metadata
 
 
