@@ -6,6 +6,7 @@ a name derived from that directory, so that several clouds do not touch each oth
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -48,6 +49,7 @@ __all__ = [
     "find",
     "holder_of",
     "prepare_image",
+    "remove_forgotten",
     "status",
     "stop",
     "why_unavailable",
@@ -110,8 +112,8 @@ def ensure_running(state: Path, report: Report) -> LocalCloud:
         raise CoursehubError(reason)
     identity = Identity.of(state)
     identity.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    identity.directory.mkdir(exist_ok=True, mode=0o700)
-    with locked(identity.directory / "lock"):
+    with locked(identity.lock):
+        identity.directory.mkdir(exist_ok=True, mode=0o700)
         install_packages(report)
         facts = _facts(identity)
         server = _server(facts)
@@ -197,17 +199,38 @@ def stop(state: Path, report: Report) -> None:
     if os.geteuid() != 0:
         raise CoursehubError("only root can stop a local cloud; run this again with sudo")
     report("stopping the local cloud")
-    identity.directory.mkdir(parents=True, exist_ok=True)
-    with locked(identity.directory / "lock"):
+    with locked(identity.lock):
         for process in (_server(_facts(identity)), Pebble.process(identity.directory / "pebble")):
             if process is not None:
                 _end(process)
-        _remove_machines(identity)
-        network.remove(identity)
-        set_hosts_lines(identity.hosts_mark, {})
-        remove_files(identity.data)
-        forwarding_restore()
+        _remove(identity)
+
+
+def remove_forgotten(identity: Identity, pebble: Pebble) -> None:
+    """What `stop` does, for the server itself when its cloud's directory was deleted: nobody else could find it.
+
+    Nothing happens to the machines when another server has begun in this one's place. The caller ends afterwards.
+    """
+    had_state = identity.state.exists()
+    pebble.end()
+    with locked(identity.lock):
+        server = _server(_facts(identity))
+        if server is None or server.pid == os.getpid():
+            _remove(identity)
+    if not had_state:
+        with contextlib.suppress(OSError):
+            identity.state.rmdir()
+
+
+def _remove(identity: Identity) -> None:
+    """Everything of a cloud, under its lock, which goes last."""
+    _remove_machines(identity)
+    network.remove(identity)
+    set_hosts_lines(identity.hosts_mark, {})
+    remove_files(identity.data)
+    forwarding_restore()
     shutil.rmtree(identity.directory, ignore_errors=True)
+    identity.lock.unlink(missing_ok=True)
 
 
 def _remove_machines(identity: Identity) -> None:
@@ -252,9 +275,8 @@ def _endpoint(facts: dict[str, object]) -> str:
 
 
 def _start(identity: Identity) -> dict[str, object]:
-    path = identity.directory / LOG
     root = Path(__file__).resolve().parents[2]
-    with path.open("ab") as output:
+    with (identity.directory / LOG).open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "runner.local.server", "--state", str(identity.state)],
             stdin=subprocess.DEVNULL,
@@ -264,17 +286,25 @@ def _start(identity: Identity) -> dict[str, object]:
             cwd="/",
             env={**os.environ, "PYTHONPATH": str(root)},
         )
+    try:
+        return _wait_for(child, identity)
+    except BaseException:
+        # Interrupted, too: until the server has written its record, nobody else can find it to stop it.
+        child.kill()
+        child.wait()
+        raise
+
+
+def _wait_for(child: subprocess.Popen[bytes], identity: Identity) -> dict[str, object]:
+    """What a new server writes when it is ready."""
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if child.poll() is not None:
-            break
+    while time.monotonic() < deadline and child.poll() is None:
         facts = _facts(identity)
         if facts.get("pid") == child.pid:
             return facts
         time.sleep(0.05)
+    path = identity.directory / LOG
     lines = path.read_text(errors="replace").strip().splitlines() or ["no message"]
-    if child.poll() is None:
-        child.kill()
     raise CoursehubError(f"the local cloud did not start: {lines[-1]}; its log is {path}")
 
 

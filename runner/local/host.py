@@ -73,11 +73,22 @@ def run(
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file; the kernel lets go of it when its holder dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    """Hold an exclusive lock on a file, which its holder may delete; the kernel lets go of it when its holder dies."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            # Deleted while we waited, it excludes nobody: whoever comes now locks a new file of this name.
+            if _is_at(handle.fileno(), path):
+                yield
+                return
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def write_atomic(path: Path, text: str, mode: int = 0o644) -> None:

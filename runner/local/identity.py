@@ -39,6 +39,11 @@ class Identity:
         return self.state / "cloud"
 
     @property
+    def lock(self) -> Path:
+        """Held while the cloud starts or stops; beside the directory, which goes while it is held."""
+        return self.state / "cloud.lock"
+
+    @property
     def data(self) -> Path:
         """The machines' disks."""
         return DATA_ROOT / self.key

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -85,6 +85,12 @@ class NspawnBackend:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         # What a server that was killed had set aside and not removed yet.
         self._remove_later(*(self._trash.iterdir() if self._trash.is_dir() else ()))
+
+    @contextlib.contextmanager
+    def still(self) -> Iterator[None]:
+        """No machine is started, stopped or destroyed meanwhile."""
+        with self._lock:
+            yield
 
     def address(self, slot: int) -> str:
         """The machine's address on the cloud's bridge."""

@@ -17,12 +17,14 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from runner import local
 from runner.errors import CoursehubError
 from runner.local import api, dns, metadata, network
 from runner.local.cloud import Cloud
@@ -84,6 +86,8 @@ def log(line: str) -> None:
 
 async def _serve(identity: Identity) -> None:
     directory = identity.directory
+    # It stays this one whatever its path leads to later.
+    home = Path(f"/proc/self/fd/{os.open(directory, os.O_PATH | os.O_DIRECTORY)}")
     subnet = network.ensure(identity)
     store = Store(directory / "account.json")
     backend = NspawnBackend(identity, subnet, log)
@@ -100,7 +104,6 @@ async def _serve(identity: Identity) -> None:
     pebble = Pebble(directory / "pebble", subnet.gateway, log)
     pebble.start()
     cloud.resume()
-    threading.Thread(target=_keep_hosts, args=(identity, domains), name="hosts", daemon=True).start()
 
     token = _token(directory)
     app = api.make_app(
@@ -128,6 +131,12 @@ async def _serve(identity: Identity) -> None:
         "ca_bundle": str(pebble.bundle),
     }
     write_atomic(directory / "server.json", json.dumps(facts))
+
+    def keep_hosts() -> None:
+        _keep_hosts(identity, home, domains)
+        _end_unrecorded(identity, home, cloud, backend, pebble)
+
+    threading.Thread(target=keep_hosts, name="hosts", daemon=True).start()
     log(f"serving on port {port}, machines on {subnet.network}")
     await asyncio.gather(main_server.serve(sockets=[listener]), metadata_server.serve(sockets=[metadata_listener]))
     cloud.close()
@@ -171,11 +180,13 @@ def _bind(address: str, port: int) -> socket.socket:
     return listener
 
 
-def _keep_hosts(identity: Identity, domains: Callable[[], list[Domain]]) -> None:
-    """Keep /etc/hosts in step with the address records, so that a browser on this host finds the machines."""
+def _keep_hosts(identity: Identity, home: Path, domains: Callable[[], list[Domain]]) -> None:
+    """Keep /etc/hosts in step with the address records, so that a browser on this host finds the machines.
+
+    Returns when the cloud's directory does not name this process as its server any more.
+    """
     shown: dict[str, str] | None = None
-    pause = threading.Event()
-    while True:
+    while _is_recorded(home):
         names = {
             dns.full_name(record, domain): record.data
             for domain in domains()
@@ -188,7 +199,39 @@ def _keep_hosts(identity: Identity, domains: Callable[[], list[Domain]]) -> None
                 shown = set_hosts_lines(identity.hosts_mark, names)
             except OSError as error:
                 log(f"/etc/hosts: {error}")
-        pause.wait(HOSTS_SECONDS)
+        time.sleep(HOSTS_SECONDS)
+
+
+def _is_recorded(home: Path) -> bool:
+    """False once it is certain: a record that cannot be read just now may be half-written, or its disk in trouble."""
+    try:
+        return bool(json.loads((home / "server.json").read_text())["pid"] == os.getpid())
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError):
+        return True
+
+
+def _end_unrecorded(identity: Identity, home: Path, cloud: Cloud, backend: NspawnBackend, pebble: Pebble) -> None:
+    """End this process, which `stop` could not find and which would run for ever.
+
+    Machines and pebble stay, as after a kill, for the next server, which knows them from the account. If that was
+    deleted too, there is no next one for them: then they go.
+    """
+    # Whoever deletes the directory by hand may be in the middle of it.
+    time.sleep(HOSTS_SECONDS)
+    try:
+        # No other thread makes or saves anything from here to the end of the process.
+        with cloud.reading(), backend.still():
+            if not (home / "account.json").exists():
+                log("the cloud's directory was deleted; removing its machines and ending")
+                local.remove_forgotten(identity, pebble)
+            else:
+                log("server.json was deleted or names another server; ending")
+            os._exit(0)
+    except Exception as error:
+        log(f"not everything could be removed: {error!r}")
+        os._exit(1)
 
 
 if __name__ == "__main__":

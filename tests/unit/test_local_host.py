@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import ipaddress
 import json
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -280,6 +282,33 @@ def test_two_clouds_write_hosts_at_once(private_host: Path) -> None:
         thread.join()
     lines = (private_host / "hosts").read_text().splitlines()
     assert len(lines) == 2 + 3 * 19
+
+
+def test_who_waited_for_a_lock_that_was_deleted_holds_the_one_that_others_see(tmp_path: Path) -> None:
+    """As who starts a cloud while another stops it, which deletes its lock at the end."""
+    lock = tmp_path / "state" / "lock"
+    inside = threading.Event()
+    leave = threading.Event()
+
+    def wait() -> None:
+        with host.locked(lock):
+            inside.set()
+            leave.wait(20)
+
+    waiter = threading.Thread(target=wait)
+    with host.locked(lock):
+        waiter.start()
+        # Until it waits; were it slower, it would find no lock, and the test would prove less.
+        time.sleep(0.2)
+        assert not inside.is_set()
+        shutil.rmtree(lock.parent)
+    assert inside.wait(20)
+    try:
+        with lock.open() as handle, pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        leave.set()
+        waiter.join()
 
 
 def test_a_process_is_not_its_successor() -> None:

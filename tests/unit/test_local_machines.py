@@ -22,6 +22,7 @@ from runner.local import cgroups, host, identity, images, machine, network
 from runner.local.cgroups import Limits
 from runner.local.identity import Identity, Subnet
 from runner.local.machine import MachineSpec, NspawnBackend
+from runner.local.pebble import Pebble
 from tests.support import tiny_os
 from tests.support.root import eventually, need_root
 from tests.support.traces import traces_of
@@ -248,6 +249,28 @@ def test_stop_takes_machines_away_that_no_server_knows_of(there: Host) -> None:
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
     # As before, for what the fixture looks at.
     network.ensure(there.identity)
+
+
+def test_a_server_that_nobody_can_find_takes_its_machines_with_it(there: Host) -> None:
+    there.backend.start(SPEC)
+    process = json.loads((there.home / "process.json").read_text())
+    shutil.rmtree(there.state)
+    local.remove_forgotten(there.identity, Pebble(there.identity.directory / "pebble", there.subnet.gateway, print))
+    assert traces_of(there.state) == {}
+    there.backend._children[SPEC.droplet_id].wait(timeout=10)
+    assert not Path(f"/proc/{process['pid']}").exists()
+    assert not there.state.exists()
+
+
+def test_machines_of_a_server_that_took_the_place_of_a_forgotten_one_stay(there: Host) -> None:
+    there.backend.start(SPEC)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            (there.identity.directory / "server.json").write_text(json.dumps(host.ProcessId.of(other.pid).__dict__))
+            local.remove_forgotten(there.identity, Pebble(there.identity.directory, there.subnet.gateway, print))
+        finally:
+            other.kill()
+    assert there.backend.running(SPEC)
 
 
 # --- limits

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -23,7 +26,8 @@ from dnslib import DNSRecord
 
 from runner import local
 from runner.errors import CoursehubError
-from runner.local import cli
+from runner.local import cli, server
+from runner.local.host import ProcessId
 from runner.local.identity import METADATA_PORT, Identity
 from tests.support.root import eventually, need_root
 from tests.support.traces import traces_of
@@ -87,7 +91,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         local.stop(state, said.append)
     assert said[-1] == "stopping the local cloud"
     assert traces_of(state) == {}
-    assert not (state / "cloud").exists()
+    assert list(state.iterdir()) == []
 
 
 def test_api_names_certificates_and_metadata_are_there(running: Running) -> None:
@@ -183,6 +187,85 @@ def test_a_second_server_of_the_same_cloud_gives_way(running: Running) -> None:
     assert "cannot serve: " in done.stderr
     assert "Traceback" not in done.stderr
     assert running.call("GET", "account")
+
+
+def test_a_server_without_a_record_ends_and_the_next_one_adopts_what_went_on(running: Running) -> None:
+    pebble, pid = running.pebble, running.facts["pid"]
+    (running.state / "cloud" / "server.json").unlink()
+    eventually(lambda: _ended(pid))
+    running.cloud = running.again()
+    assert running.said == ["starting the local cloud"]
+    assert running.pebble == pebble
+    assert running.call("GET", "account")
+
+
+def test_a_server_whose_directory_was_deleted_takes_its_cloud_with_it(tmp_path: Path) -> None:
+    """By hand, or by a stop that did not see a server that was just starting: nobody could find it any more."""
+    state = tmp_path / "state"
+    cloud = Running(state, local.ensure_running(state, print), [])
+    processes = [process for pid in (cloud.facts["pid"], cloud.pebble) if (process := ProcessId.of(pid))]
+    try:
+        shutil.rmtree(state)
+        eventually(lambda: not any(process.alive() for process in processes))
+        eventually(lambda: traces_of(state) == {})
+        assert not state.exists()
+    finally:
+        for process in processes:
+            process.signal(signal.SIGKILL)
+        local.stop(state, print)
+
+
+def test_a_server_knows_its_directory_by_itself_not_by_its_path(tmp_path: Path) -> None:
+    directory = tmp_path / "cloud"
+    directory.mkdir()
+    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    home = Path(f"/proc/self/fd/{descriptor}")
+    try:
+        assert not server._is_recorded(home)
+        (directory / "server.json").write_text(json.dumps({"pid": os.getpid()}))
+        assert server._is_recorded(home)
+        # Moved, it is still the one that a server must not delete anything of.
+        directory.rename(tmp_path / "moved")
+        assert server._is_recorded(home)
+        (tmp_path / "moved" / "server.json").write_text("{")
+        assert server._is_recorded(home)
+        (tmp_path / "moved" / "server.json").write_text(json.dumps({"pid": 1}))
+        assert not server._is_recorded(home)
+        # What a server that was starting wrote at the path after a stop is nobody's.
+        shutil.rmtree(tmp_path / "moved")
+        directory.mkdir()
+        (directory / "server.json").write_text(json.dumps({"pid": os.getpid()}))
+        assert not server._is_recorded(home)
+    finally:
+        os.close(descriptor)
+
+
+def _ended(pid: int) -> bool:
+    process = ProcessId.of(pid)
+    return process is None or not process.alive()
+
+
+def test_an_interrupted_start_leaves_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    children: list[subprocess.Popen[bytes]] = []
+
+    def popen(_argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        children.append(subprocess.Popen(["sleep", "60"], **options))
+        return children[0]
+
+    identity = Identity.of(tmp_path)
+    identity.directory.mkdir()
+    monkeypatch.setattr(local, "subprocess", SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL))
+    monkeypatch.setattr(local, "time", SimpleNamespace(sleep=interrupt, monotonic=time.monotonic))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            local._start(identity)
+        assert children[0].returncode == -signal.SIGKILL
+    finally:
+        children[0].kill()
+        children[0].wait()
 
 
 def test_status_and_start_by_hand(running: Running) -> None:
