@@ -127,16 +127,19 @@ def runs(
     try:
         yield futures
     finally:
-        run.stop()
-        pool.shutdown(wait=True, cancel_futures=True)
-        reaper.shutdown(wait=True, cancel_futures=True)
-        if keep and local.status(project.state).machines:
-            print(f"\nkept: {sys.executable} -m tests.kitchen.wrapper --state {state} list")
-            for config_file in sorted((project.state / "instances").glob("*.ssh")):
-                print(f"ssh -F {config_file} {config_file.stem}")
-            print(f"at the end: {sys.executable} -m tests.kitchen.wrapper --state {state} destroy")
-        else:
-            local.stop(project.state, print)
+        try:
+            run.stop()
+            pool.shutdown(wait=True, cancel_futures=True)
+            reaper.shutdown(wait=True, cancel_futures=True)
+        finally:
+            # Also when another Ctrl-C ends the waiting: nobody would find these machines in a test's directory.
+            if keep and local.status(project.state).machines:
+                print(f"\nkept: {sys.executable} -m tests.kitchen.wrapper --state {state} list")
+                for config_file in sorted((project.state / "instances").glob("*.ssh")):
+                    print(f"ssh -F {config_file} {config_file.stem}")
+                print(f"at the end: {sys.executable} -m tests.kitchen.wrapper --state {state} destroy")
+            else:
+                local.stop(project.state, print)
 
 
 def _long_first(instance: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ import yaml
 
 from runner import lock
 from runner.errors import CoursehubError
+from runner.project import Project
+from tests.kitchen import side_by_side
 from tests.kitchen.wrapper import actions, config, sandbox
 from tests.kitchen.wrapper.__main__ import ROOT, main
 
@@ -313,3 +316,36 @@ def test_list_shows_every_instance(tmp_path: Path, capsys: pytest.CaptureFixture
     assert [line.split()[0] for line in lines[1:]] == [
         "hub-debian-12", "hub-debian-13", "jupyterhub-debian-12", "jupyterhub-debian-13",
     ]  # fmt: skip
+
+
+def test_an_impatient_end_of_side_by_side_still_stops_the_local_cloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second Ctrl-C, while the pools are waited for."""
+    case = side_by_side.CASES[0]
+    item = SimpleNamespace(originalname="test_suite", callspec=SimpleNamespace(params={"case": case}))
+    request = SimpleNamespace(
+        session=SimpleNamespace(items=[item]), config=SimpleNamespace(getoption=lambda _name: False)
+    )
+    stopped: list[Path] = []
+    monkeypatch.setattr(side_by_side.local, "ensure_running", lambda *_: None)
+    monkeypatch.setattr(side_by_side.local, "stop", lambda state, _report: stopped.append(state))
+    monkeypatch.setattr(side_by_side, "ThreadPoolExecutor", _Impatient)
+    run = side_by_side.runs.__wrapped__(SimpleNamespace(mktemp=lambda _name: tmp_path), request)
+    assert list(next(run)) == [case]
+    with pytest.raises(KeyboardInterrupt):
+        run.close()
+    assert stopped == [Project(tmp_path).state]
+
+
+class _Impatient:
+    """A pool whose user will not wait for its end."""
+
+    def __init__(self, _workers: int) -> None:
+        pass
+
+    def submit(self, *_: object) -> None:
+        pass
+
+    def shutdown(self, **_: object) -> None:
+        raise KeyboardInterrupt
