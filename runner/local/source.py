@@ -9,6 +9,6 @@ from pathlib import Path
 def source_key() -> str:
     """A digest of this package: a server that was started from other code is started anew."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -26,7 +26,7 @@ from starlette.applications import Starlette
 
 from runner import local
 from runner.errors import CoursehubError
-from runner.local import cgroups, disk, dns, host, identity, images, machine, metadata, network, pebble
+from runner.local import cgroups, disk, dns, host, identity, images, machine, metadata, network, pebble, source
 from runner.local.identity import Identity, Subnet
 from runner.local.machine import MachineSpec, NspawnBackend, meta_data, nspawn_argv
 from runner.local.store import Account, Domain, Record, Store
@@ -191,7 +191,7 @@ def test_slots_are_used_once_and_run_out() -> None:
     for _ in range(241):
         slot = store.free_slot()
         assert slot is not None
-        from runner.local.api import _new_droplet
+        from runner.local.api.droplets import _new_droplet
 
         order = {"size": "s-1vcpu-1gb", "disk": 25, "image": "debian-13-x64", "region": "nyc3"}
         slots.add(_new_droplet(store, "x", {**order, "tags": [], "public_keys": [], "user_data": ""}).slot)
@@ -372,6 +372,16 @@ def test_no_space_is_said_before_a_machine_is_made(tmp_path: Path, monkeypatch: 
 def test_status_of_nothing(tmp_path: Path) -> None:
     assert local.status(tmp_path) == local.LocalCloudStatus(False, None, ())
     local.stop(tmp_path / "never", print)
+
+
+def test_each_file_of_the_package_makes_other_code_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "__file__", str(tmp_path / "source.py"))
+    (tmp_path / "api").mkdir()
+    keys = [source.source_key()]
+    for path in ("server.py", "api/tags.py"):
+        (tmp_path / path).write_text("x = 1\n")
+        keys.append(source.source_key())
+    assert len(set(keys)) == 3
 
 
 # --- machines
