@@ -18,12 +18,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 #: Files by the beginning of their path, and the costly thing that their tests share. The first that fits counts.
+#: "hub" and "sign-in" are a hub of the same course each, so that two processes share what there is to ask of one.
 TOGETHER = {
     "tests/kitchen/": "kitchen",
     # One story goes on beside all of them.
     "tests/machine/test_faults": "faults",
     "tests/machine/test_local_cloud": "local cloud",
     "tests/machine/test_signin": "sign-in",
+    "tests/machine/test_material": "sign-in",
+    "tests/machine/test_page": "sign-in",
     "tests/machine/": "hub",
     "tests/browser/": "hub",
     # These read files and render nothing.

@@ -19,9 +19,9 @@ SUITES = ("lint", "render", "unit", "kitchen", "machine", "browser")
 #: Lines of runner/ that the unit suite must reach, in per cent. Not measured where its tests that need root are
 #: skipped; CI is root.
 COVERAGE = 90
-#: Two processes take half the time of one on two cores (80 s for 169, unit); tests/conftest.py keeps together what
-#: is made once.
-_SIDE_BY_SIDE = ("-n", "2")
+#: One process more than there are cores, as tests wait a sixth of their time: for a boot, a timer, a network.
+#: tests/conftest.py keeps together what is made once.
+_SIDE_BY_SIDE = ("-n", str((os.cpu_count() or 1) + 1))
 #: Programs that suites call, by the Debian package that carries them.
 _PACKAGES = {
     "lint": {"shellcheck": "shellcheck"},
