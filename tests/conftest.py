@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 #: Files by the beginning of their path, and the costly thing that their tests share. The first that fits counts.
-#: "hub" and "sign-in" are a hub of the same course each, so that two processes share what there is to ask of one.
+#: "hub" and "sign-in" are a hub of the same course each: two processes share what there is to ask of one.
 TOGETHER = {
     "tests/kitchen/": "kitchen",
     # One story goes on beside all of them.

@@ -64,7 +64,7 @@ def test(project: Project, arguments: list[str]) -> int:
 
 
 def _company(suite: str, measured: bool) -> str:
-    """Suites of one name run in one pytest: those with machines share them, all others fill two processes."""
+    """Suites of one name run in one pytest: those with machines share them, the others fill the processes."""
     if suite == "unit" and measured:
         # By itself: what other suites reach of the runner on their way proves little.
         return "measured"
