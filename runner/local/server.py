@@ -170,10 +170,12 @@ def _listener(directory: Path) -> socket.socket:
 
 
 def _bind(address: str, port: int) -> socket.socket:
+    """A socket that listens already: who comes before the server is ready waits, and is not refused."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, port))
+        listener.listen()
     except OSError:
         listener.close()
         raise

@@ -219,9 +219,9 @@ def test_it_comes_back(cloud: Cloud, droplet: digitalocean.Droplet, way: str) ->
     elif way == "kill -9":
         os.kill(cloud.nspawn(droplet), signal.SIGKILL)
     elif way == "reboot by the API":
-        assert droplet.reboot(return_dict=False).wait(update_every_seconds=0.2)
+        assert droplet.reboot(return_dict=False).wait(update_every_seconds=0.2, repeat=600)
     else:
-        assert droplet.power_cycle(return_dict=False).wait(update_every_seconds=0.2)
+        assert droplet.power_cycle(return_dict=False).wait(update_every_seconds=0.2, repeat=600)
     after = eventually(lambda: (now := cloud.boot_id(droplet)) != before and now, 120)
     assert after
     assert cloud.ssh(droplet, "cat /root/kept; systemctl is-system-running --wait").split() == ["kept", "running"]
@@ -232,15 +232,15 @@ def test_it_comes_back(cloud: Cloud, droplet: digitalocean.Droplet, way: str) ->
 
 def test_off_is_off_and_a_resize_counts(cloud: Cloud) -> None:
     made = cloud.active(cloud.create("grows"))
-    assert made.shutdown(return_dict=False).wait(update_every_seconds=0.2)
+    assert made.shutdown(return_dict=False).wait(update_every_seconds=0.2, repeat=600)
     made.load()
     assert made.status == "off"
     time.sleep(1)
     assert not [
         machine for machine in local.status(cloud.state).machines if machine.name == "grows" and machine.running
     ]
-    assert made.resize("s-2vcpu-4gb", return_dict=False, disk=False).wait(update_every_seconds=0.2)
-    assert made.power_on(return_dict=False).wait(update_every_seconds=0.2)
+    assert made.resize("s-2vcpu-4gb", return_dict=False, disk=False).wait(update_every_seconds=0.2, repeat=600)
+    assert made.power_on(return_dict=False).wait(update_every_seconds=0.2, repeat=600)
     assert cloud.ssh(made, "python3 -c 'x = bytearray(1500 << 20); print(len(x))'").strip() == str(1500 << 20)
     assert made.destroy()
     assert made.id not in [machine.id for machine in local.status(cloud.state).machines]

@@ -94,6 +94,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     assert list(state.iterdir()) == []
 
 
+def test_who_comes_before_the_server_is_ready_is_not_refused() -> None:
+    with server._bind("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname(), timeout=5):
+        pass
+
+
 def test_api_names_certificates_and_metadata_are_there(running: Running) -> None:
     assert "starting the local cloud" in running.said
     assert running.call("GET", "account")["account"]["status"] == "active"
