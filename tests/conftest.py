@@ -27,6 +27,8 @@ TOGETHER = {
     "tests/machine/test_signin": "sign-in",
     "tests/machine/test_material": "sign-in",
     "tests/machine/test_page": "sign-in",
+    "tests/machine/test_people": "sign-in",
+    "tests/machine/test_work": "sign-in",
     "tests/machine/": "hub",
     "tests/browser/": "hub",
     # These read files and render nothing.
