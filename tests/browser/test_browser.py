@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import TimeoutException
+from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -73,12 +72,34 @@ def sign_in(driver: webdriver.Chrome, hub: Hub, account: str) -> None:
     field.send_keys(Keys.ENTER)
 
 
+#: What lies over a button, or has just been drawn anew.
+COVERED = (ElementClickInterceptedException, StaleElementReferenceException)
+
+
+def answer(driver: webdriver.Chrome) -> None:
+    """Lab asks which kernel when a notebook opens before the list of kernels has come: late, on a busy computer."""
+    for accept in driver.find_elements(By.CSS_SELECTOR, ".jp-Dialog .jp-mod-accept"):
+        accept.click()
+
+
+def wait_for_kernel(driver: webdriver.Chrome) -> None:
+    def idle(_: webdriver.Chrome) -> bool:
+        answer(driver)
+        return bool(driver.find_elements(By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator[data-status='idle']"))
+
+    WebDriverWait(driver, 120, ignored_exceptions=COVERED).until(idle)
+
+
 def menu(driver: webdriver.Chrome, title: str, entry: str) -> None:
-    """Click an entry of JupyterLab's menu bar as a person does."""
-    for bar in driver.find_elements(By.CSS_SELECTOR, ".lm-MenuBar-itemLabel"):
-        if bar.text == title:
-            bar.click()
-            break
+    """Click an entry of JupyterLab's menu bar as a person does, who first answers what Lab asks."""
+
+    def opened(_: webdriver.Chrome) -> bool:
+        answer(driver)
+        (bar,) = [bar for bar in driver.find_elements(By.CSS_SELECTOR, ".lm-MenuBar-itemLabel") if bar.text == title]
+        bar.click()
+        return True
+
+    WebDriverWait(driver, 60, ignored_exceptions=COVERED).until(opened)
     for item in WebDriverWait(driver, 20).until(
         seen.presence_of_all_elements_located((By.CSS_SELECTOR, ".lm-Menu-itemLabel"))
     ):
@@ -86,12 +107,6 @@ def menu(driver: webdriver.Chrome, title: str, entry: str) -> None:
             item.click()
             return
     pytest.fail(f"no {title} > {entry}")
-
-
-def choose_kernel_if_asked(driver: webdriver.Chrome) -> None:
-    """Lab asks which kernel when the notebook opens before the list of kernels has come."""
-    with contextlib.suppress(TimeoutException):
-        wait(driver, ".jp-Dialog .jp-mod-accept", 5).click()
 
 
 def test_a_students_hour(hub: Hub, browse: Callable[[], webdriver.Chrome], tmp_path: Path) -> None:
@@ -106,8 +121,7 @@ def test_a_students_hour(hub: Hub, browse: Callable[[], webdriver.Chrome], tmp_p
     wait(driver, ".jp-Launcher, .jp-DirListing", 120)
     driver.get(f"{hub.document['url']}user/{STUDENT}/lab/tree/lab1.ipynb")
     wait(driver, ".jp-Notebook .jp-CodeCell", 120)
-    choose_kernel_if_asked(driver)
-    wait(driver, ".jp-Notebook-ExecutionIndicator[data-status='idle']", 120)
+    wait_for_kernel(driver)
     menu(driver, "Run", "Run All Cells")
     plot = wait(driver, ".jp-OutputArea-output img", 120)
     WebDriverWait(driver, 60).until(lambda d: d.execute_script("return arguments[0].naturalWidth", plot) > 200)
