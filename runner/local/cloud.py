@@ -17,7 +17,7 @@ from runner.local.store import Action, Droplet, Store, now
 BOOT_SECONDS = 120.0
 WATCH_SECONDS = 0.25
 # A machine that dies again and again is not booted again and again without a pause.
-MAX_PAUSE_SECONDS = 30.0
+MAX_PAUSE_SECONDS = 10.0
 # Far more than there are droplets, so that none that is in progress is ever forgotten.
 MAX_ACTIONS = 2000
 
@@ -49,6 +49,7 @@ class Cloud:
         self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="action")
         self._stop = threading.Event()
         self._failures: dict[int, tuple[int, float]] = {}
+        self._swept: set[int] = set()
 
     @contextmanager
     def changing(self) -> Iterator[Store]:
@@ -202,9 +203,18 @@ class Cloud:
         if not lock.acquire(blocking=False):
             return
         try:
-            if self.backend.running(spec) or not self._may_retry(spec.droplet_id) or not self._wanted(spec):
+            if self.backend.running(spec) or not self._wanted(spec):
+                self._swept.discard(spec.droplet_id)
+                return
+            if spec.droplet_id not in self._swept:
+                # At once, not with the next boot, which may have to wait: a machine outlives a container manager that
+                # was killed, and would go on working although it counts as down.
+                self.backend.stop(spec, graceful=False)
+                self._swept.add(spec.droplet_id)
+            if not self._may_retry(spec.droplet_id):
                 return
             self._log(f"machine {spec.droplet_id} is down; booting it again")
+            self._swept.discard(spec.droplet_id)
             self.backend.start(spec)
         except Exception as error:
             # Whatever it is, the watch must go on, or no machine that dies would ever boot again.

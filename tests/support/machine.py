@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -129,7 +128,12 @@ class Machine:
     def kill(self) -> None:
         """Every process of the machine dies at once; the cloud boots it again."""
         record = json.loads((self.home / "process.json").read_text(encoding="utf-8"))
-        os.kill(record["pid"], signal.SIGKILL)
+        nspawn = psutil.Process(record["pid"])
+        # The machine's PID 1, with which the kernel ends all others; it would outlive nspawn.
+        for init in nspawn.children():
+            init.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            nspawn.kill()
 
     @contextlib.contextmanager
     def packets(self, *rules: str) -> Iterator[None]:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from openapi_core.exceptions import OpenAPIError
 
 from runner.errors import CoursehubError
+from runner.local.cloud import WATCH_SECONDS
 from tests.support.local_api import TOKEN, Api, check_contract, described_keys, served
 from tests.support.root import eventually
 
@@ -365,6 +366,17 @@ def test_a_machine_that_keeps_dying_is_not_booted_without_pause(api: Api) -> Non
         api.machines.on.clear()
         time.sleep(0.01)
     assert 2 <= api.machines.boots[droplet["id"]] <= 4
+
+
+def test_what_a_dead_machine_left_running_ends_before_the_pause_does(api: Api) -> None:
+    droplet = create(api)
+    # It died often and a moment ago: the next boot is a long way off.
+    api.cloud._failures[droplet["id"]] = (9, time.monotonic())
+    api.machines.on.clear()
+    eventually(lambda: api.machines.stops)
+    time.sleep(4 * WATCH_SECONDS)
+    assert api.machines.stops == [(droplet["id"], False)]
+    assert api.machines.boots[droplet["id"]] == 1
 
 
 def test_a_new_server_goes_on_where_the_old_one_died(tmp_path: Path) -> None:
