@@ -24,12 +24,13 @@ COVERAGE = 90
 _SIDE_BY_SIDE = ("-n", str((os.cpu_count() or 1) + 1))
 #: Machines are busy by themselves: with three of these, two cores had a load of 14 and boots came late.
 _WITH_MACHINES = ("-n", "2")
+_BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver", "certutil": "libnss3-tools"}
 #: Programs that suites call, by the Debian package that carries them.
 _PACKAGES = {
     "lint": {"shellcheck": "shellcheck"},
     "render": {"nft": "nftables"},
-    "machine": {"ssh": "openssh-client", "nft": "nftables"},
-    "browser": {"chromium": "chromium", "chromedriver": "chromium-driver", "certutil": "libnss3-tools"},
+    "machine": {"ssh": "openssh-client", "nft": "nftables", **_BROWSER},
+    "browser": _BROWSER,
 }
 #: Servers whose own parsers read what we render. Installed they would start on this computer, so they are unpacked.
 _PARSERS = {"nginx": "nginx", "sshd": "openssh-server", "visudo": "sudo"}
@@ -50,8 +51,6 @@ def test(project: Project, arguments: list[str]) -> int:
     # salt-factories starts daemons by this environment's scripts; a teacher's own Salt must not be found.
     places = [str(Path(sys.executable).parent), os.environ["PATH"], *parsers, "/usr/sbin", "/sbin"]
     environment = {**os.environ, "PATH": ":".join(places)}
-    # Tests start the runner some hundred times: without its bytecode each takes a tenth of a second more.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if options:
         # In one process: -k, -x, --keep and --pdb mean what pytest's manual says.
         return _pytest(project, environment, suites, *options)

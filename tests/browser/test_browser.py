@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,11 @@ from selenium import webdriver
 from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as seen
 from selenium.webdriver.support.ui import WebDriverWait
 
 from runner.passwords import Passwords
-from tests.browser.conftest import shoot
+from tests.support.browser import Browsers, shoot, wait
 from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -58,13 +56,12 @@ NOTEBOOK = {
 }
 
 
-def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:
-    return WebDriverWait(driver, seconds).until(seen.presence_of_element_located((By.CSS_SELECTOR, css)))
-
-
 def sign_in(driver: webdriver.Chrome, hub: Hub, account: str) -> None:
     driver.get(hub.document["url"])
     wait(driver, "#username_input").send_keys(account)
+    # Who cannot get in sees whom to ask, without scrolling.
+    help_line = driver.find_element(By.ID, "course-help")
+    assert driver.execute_script("return arguments[0].getBoundingClientRect().bottom < innerHeight", help_line)
     password = Passwords(hub.sandbox.project, hub.course).read()[account].clear
     field = wait(driver, "#password_input")
     field.send_keys(password)
@@ -109,7 +106,7 @@ def menu(driver: webdriver.Chrome, title: str, entry: str) -> None:
     pytest.fail(f"no {title} > {entry}")
 
 
-def test_a_students_hour(hub: Hub, browse: Callable[[], webdriver.Chrome], tmp_path: Path) -> None:
+def test_a_students_hour(hub: Hub, browse: Browsers, tmp_path: Path) -> None:
     with hub.sandbox.client(hub.document, STUDENT) as material:
         material.start_server()
         material.api(
@@ -161,7 +158,7 @@ def test_a_students_hour(hub: Hub, browse: Callable[[], webdriver.Chrome], tmp_p
     wait(driver, "#username_input")
 
 
-def test_the_professor_sees_who_is_there(hub: Hub, browse: Callable[[], webdriver.Chrome]) -> None:
+def test_the_professor_sees_who_is_there(hub: Hub, browse: Browsers) -> None:
     driver = browse()
     sign_in(driver, hub, PROFESSOR)
     driver.get(f"{hub.document['url']}hub/admin")
@@ -179,7 +176,7 @@ const look = setInterval(() => {
 """
 
 
-def test_a_page_that_opens_students_work_does_not_see_it(hub: Hub, browse: Callable[[], webdriver.Chrome]) -> None:
+def test_a_page_that_opens_students_work_does_not_see_it(hub: Hub, browse: Browsers) -> None:
     driver = browse()
     sign_in(driver, hub, PROFESSOR)
     driver.get(f"{hub.document['url']}hub/home")
@@ -190,9 +187,10 @@ def test_a_page_that_opens_students_work_does_not_see_it(hub: Hub, browse: Calla
     driver.switch_to.window(opened)
     # The professor sees it.
     assert wait(driver, f'a[href$="/of/{STUDENT}/"]')
+    shoot(driver, "students-work")
 
 
-def test_a_student_has_no_admin_page(hub: Hub, browse: Callable[[], webdriver.Chrome]) -> None:
+def test_a_student_has_no_admin_page(hub: Hub, browse: Browsers) -> None:
     driver = browse()
     sign_in(driver, hub, STUDENT)
     wait(driver, "body")

@@ -26,7 +26,6 @@ import yaml
 
 from runner.hubclient import HubClient
 from tests.machine.test_hub import OTHER, STUDENT
-from tests.machine.test_signin import named
 from tests.support.authority import Authority
 from tests.support.hub import Hub
 from tests.support.machine import Machine
@@ -130,12 +129,12 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
     before = {path: path.read_text(encoding="utf-8") for path in files}
     directory = tmp_path_factory.mktemp("material")
     (directory / "gitconfig").write_text("[safe]\n\tdirectory = *\n")
-    name = f"git-{hub.document['hostname']}"
+    name = f"git-{hub.document['hostname'].partition('.')[0]}.test"
     private = Machine.of(hub.sandbox, "demo").root / "srv/git/projects.git"
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("COURSEHUB_KEYS", str(directory / "keys"))
-        made = Trial(hub, directory, name, stack.enter_context(named(hub, name)), Authority(directory))
+        made = Trial(hub, directory, name, stack.enter_context(hub.elsewhere(name)), Authority(directory))
         made.open()
         stack.callback(made.close)
         stack.callback(

@@ -1,7 +1,7 @@
 """Every kind of sign-in on one real server: whom the provider vouches for and the roster knows gets in, nobody else.
 
 The provider is panva's oidc-provider, the LMS a small platform that signs; both stand on the local cloud's own network
-under names of its zone, with certificates that the server is told to trust.
+under a name of a college's own (browsers tell another site by its domain), with certificates that the server trusts.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from urllib.parse import urljoin
 import pytest
 import requests
 import yaml
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
-from runner import local
-from runner.cloud import Cloud
 from runner.hubclient import HubClient
-from runner.local.identity import Identity
-from runner.local.network import recorded_subnet
 from runner.passwords import Passwords
 from tests.machine.test_hub import OTHER, PROFESSOR, STUDENT, hub_answers, until
 from tests.support.authority import Authority
+from tests.support.browser import Browsers, shoot, trust, wait
 from tests.support.hub import Hub
 from tests.support.lti import Platform, new_key, submit
 from tests.support.oidc import Provider
@@ -151,23 +151,6 @@ def people_known(text: str) -> str:
     return "#!yaml\n" + yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
 
 
-@contextlib.contextmanager
-def named(hub: Hub, name: str) -> Iterator[str]:
-    """The gateway of the local cloud, under a name of its zone; the address."""
-    state = hub.sandbox.project.state
-    here, subnet = local.find(state), recorded_subnet(Identity.of(state))
-    assert here is not None
-    assert subnet is not None
-    cloud = Cloud("the local cloud", here.endpoint, here.token)
-    zone = cloud.zone_of(name)
-    assert zone is not None
-    cloud.ensure_record(zone, name, subnet.gateway)
-    try:
-        yield subnet.gateway
-    finally:
-        cloud.remove_record(zone, name, subnet.gateway)
-
-
 @pytest.fixture(scope="module")
 def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     project = hub.sandbox.project
@@ -175,7 +158,7 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
     before = {path: path.read_text(encoding="utf-8") for path in (course, site)}
     directory = tmp_path_factory.mktemp("signin")
     authority = Authority(directory)
-    name = f"login-{hub.document['hostname']}"
+    name = f"college-{hub.document['hostname'].partition('.')[0]}.test"
     context = authority.server_context(name)
     (certificate,) = directory.glob(f"{name}-*.pem")
     bundle = directory / "bundle.pem"
@@ -183,7 +166,7 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("COURSEHUB_KEYS", str(directory / "keys"))
-        address = stack.enter_context(named(hub, name))
+        address = stack.enter_context(hub.elsewhere(name))
         redirect = f"https://{hub.document['hostname']}/hub/oauth_callback"
         provider = Provider(directory, name, address, 9443, certificate, redirect, {})
         provider.people = {
@@ -208,6 +191,16 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
                 path.write_text(text, encoding="utf-8")
             shutil.rmtree(project.secrets, ignore_errors=True)
             hub.sandbox.json("apply", "demo")
+
+
+@pytest.fixture
+def driver(trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[webdriver.Chrome]:
+    """A browser on a computer that trusts the hub's authority and the college's."""
+    trust(tmp_path, [Path(trial.hub.document["ca_bundle"]), trial.authority.bundle])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    browsers = Browsers(tmp_path)
+    yield browsers()
+    browsers.end()
 
 
 @pytest.fixture(scope="module", params=OAUTH)
@@ -384,6 +377,29 @@ def test_a_wrong_client_secret_is_said_to_be_no_fault_of_the_student(trial: Tria
         trial.provider.start()
 
 
+def signed_in(driver: webdriver.Chrome, trial: Trial, account: str) -> None:
+    """The browser ends at a page of the hub that knows who it is."""
+    wait(driver, "#logout")
+    assert driver.current_url.startswith(trial.hub.document["url"])
+    assert account in driver.find_element(By.CSS_SELECTOR, "#login_widget").text
+
+
+def test_a_browser_goes_to_the_college_and_comes_back_signed_in(trial: Trial, driver: webdriver.Chrome) -> None:
+    """What requests do not know: which cookies a browser gives back on its way from another site."""
+    if trial.kind != "oidc":
+        assert trial.switch("oidc")["failed"] == 0
+    driver.get(f"{trial.hub.document['url']}hub/home")
+    button = wait(driver, "a[href*='oauth_login']")
+    assert "The College" in button.text
+    shoot(driver, "sign-in-oidc")
+    button.click()
+    wait(driver, "input[name='person']").send_keys("student", Keys.ENTER)
+    signed_in(driver, trial, STUDENT)
+    driver.get(f"{trial.hub.document['url']}hub/logout")
+    driver.get(f"{trial.hub.document['url']}hub/home")
+    assert wait(driver, "a[href*='oauth_login']")
+
+
 def test_a_launch_from_the_lms_signs_a_student_in(lti: Trial) -> None:
     with lti.client() as client:
         assert "Brightspace" in client.get("/hub/login").text
@@ -401,6 +417,14 @@ def test_a_launch_from_the_lms_signs_a_student_in(lti: Trial) -> None:
         page = submit(client, lti.platform.click(client, "student", "/hub/user-redirect/lab/tree/kept.txt"))
         assert page.url == f"{client.base}/user/{STUDENT}/lab/tree/kept.txt"
         client.stop_server()
+
+
+def test_a_browser_that_comes_from_the_lms_is_signed_in(lti: Trial, driver: webdriver.Chrome) -> None:
+    """Another site's form begins the visit, and another one's ends it."""
+    hub = lti.hub.document["url"].rstrip("/")
+    driver.get(lti.platform.course_page("student", hub))
+    wait(driver, "button").click()
+    signed_in(driver, lti, STUDENT)
 
 
 def test_a_launch_of_a_stranger_is_refused(lti: Trial) -> None:

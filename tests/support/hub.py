@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import digitalocean
+
+from runner import local
+from runner.local.identity import Identity
+from runner.local.network import recorded_subnet
 from tests.support.sandbox import Sandbox
 
 #: What makes up a server, besides what a class does on it.
@@ -36,3 +43,20 @@ class Hub:
     def made_of(self) -> dict[str, list[str]]:
         """Lines for each part: packages with their versions, unit files, units, environments, programs."""
         return {part: self.run(script).splitlines() for part, script in _PARTS.items()}
+
+    @contextlib.contextmanager
+    def elsewhere(self, domain: str) -> Iterator[str]:
+        """While the block runs the local cloud's gateway has a domain of somebody else's; its address.
+
+        Another domain than the hub's: to a browser that makes it another site.
+        """
+        state = self.sandbox.project.state
+        here, subnet = local.find(state), recorded_subnet(Identity.of(state))
+        assert here is not None
+        assert subnet is not None
+        theirs = digitalocean.Domain(token=here.token, end_point=here.endpoint, name=domain, ip_address=subnet.gateway)
+        theirs.create()
+        try:
+            yield subnet.gateway
+        finally:
+            theirs.destroy()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import jwt
 import requests
@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from runner.hubclient import HubClient
 
 _CLAIM = "https://purl.imsglobal.org/spec/lti/claim"
+#: Where the hub wants a visit to begin.
+_VISIT = "/hub/lti13/oauth_login"
 Twist = Callable[[dict[str, Any]], None]
 
 
@@ -60,6 +62,7 @@ class Platform:
                 address = urlsplit(self.path)
                 text = platform._answer(address.path, dict(parse_qsl(address.query)))
                 self.send_response(200 if text else 404)
+                self.send_header("Content-Type", "application/json" if address.path == "/jwks" else "text/html")
                 self.end_headers()
                 self.wfile.write((text or "").encode())
 
@@ -79,12 +82,13 @@ class Platform:
         if path == "/jwks":
             public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
             return json.dumps({"keys": [{**public, "kid": "one", "alg": "RS256", "use": "sig"}]})
+        if path == "/course":
+            return _form(asked.pop("at"), asked, "<button>Open the hub</button>")
         if path != "/authorize":
             return None
         assert asked["response_mode"] == "form_post"
         fields = {"state": asked["state"], "id_token": self.launch(asked)}
-        inputs = "".join(f'<input name="{name}" value="{html.escape(value)}">' for name, value in fields.items())
-        return f'<form method="post" action="{html.escape(asked["redirect_uri"])}">{inputs}</form>'
+        return _form(asked["redirect_uri"], fields, "<script>document.forms[0].submit()</script>")
 
     def claims(self, asked: dict[str, str]) -> dict[str, Any]:
         """What a launch says about whom the hub asked."""
@@ -115,16 +119,26 @@ class Platform:
 
     def click(self, client: HubClient, person: str, target: str = "/hub/home") -> requests.Response:
         """The link in the LMS, up to the form that would bring the student back to the hub."""
-        return client.get(
-            "/hub/lti13/oauth_login",
-            params={
-                "iss": self.issuer,
-                "login_hint": person,
-                "client_id": self.client_id,
-                "lti_message_hint": "lab-1",
-                "target_link_uri": client.base + target,
-            },
-        )
+        return client.get(_VISIT, params=self.visit(person, client.base + target))
+
+    def course_page(self, person: str, hub: str) -> str:
+        """The page of the LMS whose button opens the hub (``https://NAME``), by a form as Canvas and Moodle have it."""
+        return f"{self.issuer}/course?{urlencode({'at': hub + _VISIT, **self.visit(person, hub + '/hub/home')})}"
+
+    def visit(self, person: str, target: str) -> dict[str, str]:
+        """What the LMS tells the hub of a visit before either knows the other."""
+        return {
+            "iss": self.issuer,
+            "login_hint": person,
+            "client_id": self.client_id,
+            "lti_message_hint": "lab-1",
+            "target_link_uri": target,
+        }
+
+
+def _form(action: str, fields: dict[str, str], then: str) -> str:
+    inputs = "".join(f'<input name="{name}" value="{html.escape(value)}">' for name, value in fields.items())
+    return f'<form method="post" action="{html.escape(action)}">{inputs}{then}</form>'
 
 
 def submit(client: HubClient, page: requests.Response) -> requests.Response:

@@ -1,0 +1,77 @@
+"""A real Chromium, without a screen, and what it trusts."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support import expected_conditions as seen
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.support.sandbox import REPO
+
+ARTEFACTS = REPO / "artefacts"
+
+
+def trust(home: Path, authorities: Iterable[Path]) -> None:
+    """Make a person's home whose certificate store has these authorities (PEM files) and no other."""
+    store = home / ".pki" / "nssdb"
+    store.mkdir(parents=True)
+    database = f"sql:{store}"
+    subprocess.run(["certutil", "-N", "-d", database, "--empty-password"], check=True)
+    for authority in authorities:
+        subprocess.run(
+            ["certutil", "-A", "-d", database, "-n", authority.name, "-t", "C,,", "-i", str(authority)], check=True
+        )
+
+
+@dataclass
+class Browsers:
+    """Starts browsers, each with an empty profile below ``directory``; Chromium finds ``trust``'s store by $HOME."""
+
+    directory: Path
+    running: list[webdriver.Chrome] = field(default_factory=list)
+
+    def __call__(self) -> webdriver.Chrome:
+        options = webdriver.ChromeOptions()
+        options.binary_location = "/usr/bin/chromium"
+        for argument in (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--window-size=1280,800",
+            f"--user-data-dir={self.directory / f'profile{len(self.running)}'}",
+        ):
+            options.add_argument(argument)
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+        driver.set_page_load_timeout(60)
+        self.running.append(driver)
+        return driver
+
+    def end(self) -> None:
+        """Close them all, and keep a picture of what each showed last."""
+        for number, driver in enumerate(self.running):
+            shoot(driver, f"last-seen-{number}")
+            driver.quit()
+
+
+def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:
+    """The first element of the page that fits, once there is one."""
+    return WebDriverWait(driver, seconds).until(seen.presence_of_element_located((By.CSS_SELECTOR, css)))
+
+
+def shoot(driver: webdriver.Chrome, name: str) -> None:
+    """Keep a picture of what a person sees now."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    driver.save_screenshot(str(ARTEFACTS / f"{name}.png"))
