@@ -4,6 +4,13 @@
 include:
   - uv
 
+# First: environments are made in the background, beside files whose states would make it at the same moment.
+{{ root }}:
+  file.directory:
+    - user: root
+    - group: root
+    - mode: '0755'
+
 {{ root }}/envs:
   uv_env.installed:
     - requirements: {{ course_env.lock }}
@@ -16,6 +23,7 @@ include:
     - parallel: True
     - require:
       - sls: uv
+      - file: {{ root }}
 
 {{ root }}/bin/start-server:
   file.managed:

@@ -4,6 +4,13 @@
 include:
   - uv
 
+# First: environments are made in the background, beside files whose states would make it at the same moment.
+{{ root }}:
+  file.directory:
+    - user: root
+    - group: root
+    - mode: '0755'
+
 {%- for name, imports, npm in [
     ('hub', ['jupyterhub.app', 'systemdspawner', 'jupyterhub_idle_culler', 'pamela', 'sqlalchemy.dialects.sqlite',
              'oauthenticator.google', 'oauthenticator.azuread', 'ltiauthenticator.lti13.auth'], []),
@@ -23,6 +30,7 @@ include:
     - parallel: True
     - require:
       - sls: uv
+      - file: {{ root }}
 {%- endfor %}
 
 # Served by the proxy while hub or server is away; the hub's own page for that would be away with it.

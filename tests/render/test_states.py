@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,17 @@ def test_every_requisite_resolves(rendering: Rendering) -> None:
     known |= {("sls", chunk["__sls__"]) for chunk in rendering.chunks}
     missing = [(c["__id__"], pair) for c in rendering.chunks for pair in wanted(c) if pair not in known]
     assert missing == []
+
+
+def test_a_state_in_the_background_makes_no_directory_that_a_file_beside_it_makes_too(rendering: Rendering) -> None:
+    """Whoever comes second to a directory that both found missing fails: one that both need is required before."""
+    beside = [Path(c["name"]).parents for c in rendering.chunks if c["state"] == "file" and c.get("makedirs")]
+    for chunk in rendering.chunks:
+        if chunk.get("parallel"):
+            path = Path(chunk["name"])
+            shared = {place for place in (path, *path.parents) if any(place in parents for parents in beside)}
+            required = {Path(name) for state, name in wanted(chunk) if state == "file"}
+            assert shared - {Path("/"), Path("/opt")} <= required, chunk["__id__"]
 
 
 def test_every_source_exists(rendering: Rendering) -> None:
