@@ -63,7 +63,8 @@ def run(
             env=None if env is None else dict(env),
             umask=umask,
         )
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
+        # The second one too, where $PATH has a directory that may not be read.
         raise CoursehubError(f"{argv[0]} is not installed; run `coursehub local start` as root") from error
     if check and done.returncode != 0:
         lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()

@@ -17,7 +17,7 @@ from runner.project import Project
 from runner.secrets import Secrets
 from runner.vault import Vault
 from tests.render import courses
-from tests.render.rendering import ROOT, Renderer, Rendering
+from tests.render.rendering import ROOT, Renderer, Rendering, compiled_once
 
 # Salt keeps log records back and writes them at exit, to a stream that pytest has closed by then.
 logging.raiseExceptions = False
@@ -118,15 +118,16 @@ def renderer(salt_factories: FactoriesManager, pillar_root: Path, keys: Path) ->
 def renderings(renderer: Renderer) -> dict[str, Rendering]:
     """All that there is to render, by a name such as `nginx-example-debian-13`."""
     done = {}
-    for release, grains in RELEASES.items():
-        for course in COURSES:
-            done[f"course-{course}-{release}"] = renderer.course(course, grains)
-        for formula in FORMULAS:
-            done[f"{formula}-defaults-{release}"] = renderer.formula(formula, grains, {})
-            example = ROOT / "formulas" / formula / "pillar.example"
-            if example.exists():
-                pillar = yaml.safe_load(example.read_text())
-                done[f"{formula}-example-{release}"] = renderer.formula(formula, grains, pillar)
+    with compiled_once():
+        for release, grains in RELEASES.items():
+            for course in COURSES:
+                done[f"course-{course}-{release}"] = renderer.course(course, grains)
+            for formula in FORMULAS:
+                done[f"{formula}-defaults-{release}"] = renderer.formula(formula, grains, {})
+                example = ROOT / "formulas" / formula / "pillar.example"
+                if example.exists():
+                    pillar = yaml.safe_load(example.read_text())
+                    done[f"{formula}-example-{release}"] = renderer.formula(formula, grains, pillar)
     return done
 
 

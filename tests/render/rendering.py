@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jinja2
+import pytest
 import salt.loader
 import salt.state
 import salt.utils.templates
@@ -69,6 +71,27 @@ class Rendering:
         )
         assert done["result"], f"{chunk['source']}: {done['data']}"
         return str(done["data"])
+
+
+@contextlib.contextmanager
+def compiled_once() -> Iterator[None]:
+    """Meanwhile a template is compiled once: Salt makes an environment for each rendering, which knows none before it.
+
+    A quarter of the time that it takes to render everything.
+    """
+    compiled: dict[tuple[object, ...], Any] = {}
+    usual = jinja2.Environment.compile
+
+    def compile_once(self: jinja2.Environment, source: str, *given: Any, **named: Any) -> Any:
+        settings = (*sorted(self.extensions), self.trim_blocks, self.lstrip_blocks, self.keep_trailing_newline)
+        key = (type(self), *settings, source, *given, *named.items())
+        if key not in compiled:
+            compiled[key] = usual(self, source, *given, **named)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jinja2.Environment, "compile", compile_once)
+        yield
 
 
 class Renderer:

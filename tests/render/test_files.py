@@ -119,7 +119,7 @@ def test_sudoers(files: list[tuple[str, File]], tmp_path: Path) -> None:
         rules = tmp_path / "rules"
         rules.write_text(file.text)
         rules.chmod(0o440)
-        check([visudo, "-c", "-q", "-O", "-f", str(rules)], f"{name}:{file.path}")
+        check([visudo, "-c", "-f", str(rules)], f"{name}:{file.path}")
 
 
 @pytest.fixture

@@ -443,7 +443,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
     }
     (tmp_path / "sent").mkdir()
     if os.geteuid():
+        # Only root can give the directory to root.
         monkeypatch.setattr(module.os, "chown", lambda *_: None)
+        monkeypatch.setattr(module, "_closed", lambda root, _gid: not root.exists())
 
     def apply(test: bool = False, **sets: dict[str, Any]) -> dict[str, Any]:
         module.__opts__ = {"test": test}
