@@ -16,7 +16,8 @@ from runner.local.store import Action, Droplet, Store, now
 
 BOOT_SECONDS = 120.0
 WATCH_SECONDS = 0.25
-# A machine that dies again and again is not booted again and again without a pause.
+# A machine that dies again and again is not booted again and again without a pause; one that lived as long as this is
+# no such machine.
 MAX_PAUSE_SECONDS = 10.0
 # Far more than there are droplets, so that none that is in progress is ever forgotten.
 MAX_ACTIONS = 2000
@@ -49,6 +50,7 @@ class Cloud:
         self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="action")
         self._stop = threading.Event()
         self._failures: dict[int, tuple[int, float]] = {}
+        # Droplets that are down and whose leftover processes were ended.
         self._swept: set[int] = set()
 
     @contextmanager
@@ -209,8 +211,8 @@ class Cloud:
             if spec.droplet_id not in self._swept:
                 # At once, not with the next boot, which may have to wait: a machine outlives a container manager that
                 # was killed, and would go on working although it counts as down.
-                self.backend.stop(spec, graceful=False)
                 self._swept.add(spec.droplet_id)
+                self.backend.stop(spec, graceful=False)
             if not self._may_retry(spec.droplet_id):
                 return
             self._log(f"machine {spec.droplet_id} is down; booting it again")

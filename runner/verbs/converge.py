@@ -45,7 +45,8 @@ class StatesFailed(CoursehubError):
     """States failed on the server; the report is in ``report``."""
 
     def __init__(self, course_id: str, report: Report) -> None:
-        first = report.failed[0]
+        # What one of them says of the world explains the others: on a full disk Salt loses a state's own words.
+        first = next((state for state in report.failed if state.cause), report.failed[0])
         more = f" and {len(report.failed) - 1} more" if len(report.failed) > 1 else ""
         if known := first.cause:
             what, remedy = f"{known.what} (at {first.name}{more})", known.remedy

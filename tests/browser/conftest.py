@@ -20,9 +20,8 @@ def browser_home(tmp_path_factory: pytest.TempPathFactory, hub: Hub) -> Path:
 
 
 @pytest.fixture
-def browse(browser_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browsers]:
+def browse(browser_home: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Browsers]:
     """Called, it starts one."""
-    monkeypatch.setenv("HOME", str(browser_home))
-    browsers = Browsers(tmp_path)
+    browsers = Browsers(tmp_path, browser_home, request.node.name)
     yield browsers
     browsers.end()

@@ -59,9 +59,6 @@ NOTEBOOK = {
 def sign_in(driver: webdriver.Chrome, hub: Hub, account: str) -> None:
     driver.get(hub.document["url"])
     wait(driver, "#username_input").send_keys(account)
-    # Who cannot get in sees whom to ask, without scrolling.
-    help_line = driver.find_element(By.ID, "course-help")
-    assert driver.execute_script("return arguments[0].getBoundingClientRect().bottom < innerHeight", help_line)
     password = Passwords(hub.sandbox.project, hub.course).read()[account].clear
     field = wait(driver, "#password_input")
     field.send_keys(password)
@@ -104,6 +101,13 @@ def menu(driver: webdriver.Chrome, title: str, entry: str) -> None:
             item.click()
             return
     pytest.fail(f"no {title} > {entry}")
+
+
+def test_who_cannot_get_in_sees_whom_to_ask_without_scrolling(hub: Hub, browse: Browsers) -> None:
+    driver = browse()
+    driver.get(hub.document["url"])
+    line = wait(driver, "#course-help")
+    assert driver.execute_script("return arguments[0].getBoundingClientRect().bottom < innerHeight", line)
 
 
 def test_a_students_hour(hub: Hub, browse: Browsers, tmp_path: Path) -> None:

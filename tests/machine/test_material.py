@@ -129,12 +129,11 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
     before = {path: path.read_text(encoding="utf-8") for path in files}
     directory = tmp_path_factory.mktemp("material")
     (directory / "gitconfig").write_text("[safe]\n\tdirectory = *\n")
-    name = f"git-{hub.document['hostname'].partition('.')[0]}.test"
     private = Machine.of(hub.sandbox, "demo").root / "srv/git/projects.git"
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("COURSEHUB_KEYS", str(directory / "keys"))
-        made = Trial(hub, directory, name, stack.enter_context(hub.elsewhere(name)), Authority(directory))
+        made = Trial(hub, directory, *stack.enter_context(hub.elsewhere("git")), Authority(directory))
         made.open()
         stack.callback(made.close)
         stack.callback(

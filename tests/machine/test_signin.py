@@ -158,15 +158,14 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
     before = {path: path.read_text(encoding="utf-8") for path in (course, site)}
     directory = tmp_path_factory.mktemp("signin")
     authority = Authority(directory)
-    name = f"college-{hub.document['hostname'].partition('.')[0]}.test"
-    context = authority.server_context(name)
-    (certificate,) = directory.glob(f"{name}-*.pem")
     bundle = directory / "bundle.pem"
     bundle.write_bytes(Path(hub.document["ca_bundle"]).read_bytes() + authority.bundle.read_bytes())
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("COURSEHUB_KEYS", str(directory / "keys"))
-        address = stack.enter_context(hub.elsewhere(name))
+        name, address = stack.enter_context(hub.elsewhere("college"))
+        context = authority.server_context(name)
+        (certificate,) = directory.glob(f"{name}-*.pem")
         redirect = f"https://{hub.document['hostname']}/hub/oauth_callback"
         provider = Provider(directory, name, address, 9443, certificate, redirect, {})
         provider.people = {
@@ -194,11 +193,10 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
 
 
 @pytest.fixture
-def driver(trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[webdriver.Chrome]:
+def driver(trial: Trial, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
     """A browser on a computer that trusts the hub's authority and the college's."""
     trust(tmp_path, [Path(trial.hub.document["ca_bundle"]), trial.authority.bundle])
-    monkeypatch.setenv("HOME", str(tmp_path))
-    browsers = Browsers(tmp_path)
+    browsers = Browsers(tmp_path, tmp_path, request.node.name)
     yield browsers()
     browsers.end()
 
@@ -420,7 +418,7 @@ def test_a_launch_from_the_lms_signs_a_student_in(lti: Trial) -> None:
 
 
 def test_a_browser_that_comes_from_the_lms_is_signed_in(lti: Trial, driver: webdriver.Chrome) -> None:
-    """Another site's form begins the visit, and another one's ends it."""
+    """A form of another site begins the visit, and one ends it."""
     hub = lti.hub.document["url"].rstrip("/")
     driver.get(lti.platform.course_page("student", hub))
     wait(driver, "button").click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -32,9 +33,14 @@ def trust(home: Path, authorities: Iterable[Path]) -> None:
 
 @dataclass
 class Browsers:
-    """Starts browsers, each with an empty profile below ``directory``; Chromium finds ``trust``'s store by $HOME."""
+    """Starts browsers that trust what ``home`` does (see `trust`), each with an empty profile below ``directory``.
+
+    ``name`` is that of the pictures of what they showed last.
+    """
 
     directory: Path
+    home: Path
+    name: str
     running: list[webdriver.Chrome] = field(default_factory=list)
 
     def __call__(self) -> webdriver.Chrome:
@@ -54,7 +60,8 @@ class Browsers:
             f"--user-data-dir={self.directory / f'profile{len(self.running)}'}",
         ):
             options.add_argument(argument)
-        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+        service = webdriver.ChromeService("/usr/bin/chromedriver", env={**os.environ, "HOME": str(self.home)})
+        driver = webdriver.Chrome(options=options, service=service)
         driver.set_page_load_timeout(60)
         self.running.append(driver)
         return driver
@@ -62,8 +69,10 @@ class Browsers:
     def end(self) -> None:
         """Close them all, and keep a picture of what each showed last."""
         for number, driver in enumerate(self.running):
-            shoot(driver, f"last-seen-{number}")
-            driver.quit()
+            try:
+                shoot(driver, f"last-seen-{self.name}-{number}")
+            finally:
+                driver.quit()
 
 
 def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:

@@ -45,11 +45,13 @@ class Hub:
         return {part: self.run(script).splitlines() for part, script in _PARTS.items()}
 
     @contextlib.contextmanager
-    def elsewhere(self, domain: str) -> Iterator[str]:
-        """While the block runs the local cloud's gateway has a domain of somebody else's; its address.
+    def elsewhere(self, whose: str) -> Iterator[tuple[str, str]]:
+        """While the block runs the local cloud's gateway has a domain of somebody else's; its name and address.
 
         Another domain than the hub's: to a browser that makes it another site.
         """
+        # No two hubs of this host have the same, as names in /etc/hosts are all tests'.
+        domain = f"{whose}-{self.document['hostname'].partition('.')[0]}.test"
         state = self.sandbox.project.state
         here, subnet = local.find(state), recorded_subnet(Identity.of(state))
         assert here is not None
@@ -57,6 +59,6 @@ class Hub:
         theirs = digitalocean.Domain(token=here.token, end_point=here.endpoint, name=domain, ip_address=subnet.gateway)
         theirs.create()
         try:
-            yield subnet.gateway
+            yield domain, subnet.gateway
         finally:
             theirs.destroy()

@@ -68,3 +68,9 @@ def test_a_teacher_reads_the_cause_before_the_state() -> None:
         "demo: state uv-packages (uv) failed: odd; what works already goes on; correct it, then run "
         "'coursehub apply demo'"
     )
+
+
+def test_one_state_that_knows_the_cause_speaks_for_those_that_do_not() -> None:
+    states = ("Parallel cache failure", "Unable to manage file: [Errno 28] No space left on device")
+    told = str(StatesFailed("demo", Report("demo", tuple(failed(comment) for comment in states))))
+    assert told.startswith("demo: the server's disk is full (at uv-packages and 1 more); ")

@@ -58,7 +58,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr(testing, "_PARSERS", {"sh": "dash"})
     monkeypatch.setattr(testing, "_PACKAGES", {})
     monkeypatch.setenv("PYTHONPATH", str(root))
-    # Half a second for each of its runs of pytest instead of three.
+    # One process does for one test, and its runs of pytest take half a second each instead of three.
+    monkeypatch.setattr(testing, "_SIDE_BY_SIDE", ("-n", "1"))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_PLUGINS", "xdist.plugin,pytest_cov.plugin")
     # When this test is measured itself: the small repository's tests are nobody's business.
