@@ -15,7 +15,7 @@ from tests.support.hub import Hub
 from tests.support.root import eventually
 from tests.support.visiting import is_closed, open_server
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200)]
 
 ASSISTANT = "okafor"
 LINE = "      - {account: okafor, name: Chidi Okafor}\n"

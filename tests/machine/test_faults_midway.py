@@ -25,7 +25,7 @@ from tests.support.sandbox import Sandbox
 
 pytestmark = [
     pytest.mark.machine,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
     pytest.mark.usefixtures("held_in_background"),
 ]
 

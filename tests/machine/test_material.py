@@ -31,7 +31,7 @@ from tests.support.hub import Hub
 from tests.support.machine import Machine
 from tests.support.pulled import click
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200)]
 
 PORT = 9445
 TODAY = "+%Y-%m-%d"
