@@ -1,4 +1,4 @@
-"""Browsers for the hub of the machine tests."""
+"""A browser for the hub of the machine tests."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium import webdriver
 
-from tests.support.browser import Browsers, trust
+from tests.support.browser import browser, trust
 from tests.support.hub import Hub
 
 
@@ -20,8 +21,7 @@ def browser_home(tmp_path_factory: pytest.TempPathFactory, hub: Hub) -> Path:
 
 
 @pytest.fixture
-def browse(browser_home: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Browsers]:
-    """Called, it starts one."""
-    browsers = Browsers(tmp_path, browser_home, request.node.name)
-    yield browsers
-    browsers.end()
+def driver(browser_home: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
+    """A browser of a person who is nowhere signed in."""
+    with browser(tmp_path / "profile", browser_home, request.node.name) as driver:
+        yield driver

@@ -14,7 +14,7 @@ from selenium.webdriver.support import expected_conditions as seen
 from selenium.webdriver.support.ui import WebDriverWait
 
 from runner.passwords import Passwords
-from tests.support.browser import Browsers, shoot, wait
+from tests.support.browser import shoot, wait
 from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -103,21 +103,19 @@ def menu(driver: webdriver.Chrome, title: str, entry: str) -> None:
     pytest.fail(f"no {title} > {entry}")
 
 
-def test_who_cannot_get_in_sees_whom_to_ask_without_scrolling(hub: Hub, browse: Browsers) -> None:
-    driver = browse()
+def test_who_cannot_get_in_sees_whom_to_ask_without_scrolling(hub: Hub, driver: webdriver.Chrome) -> None:
     driver.get(hub.document["url"])
     line = wait(driver, "#course-help")
     assert driver.execute_script("return arguments[0].getBoundingClientRect().bottom < innerHeight", line)
 
 
-def test_a_students_hour(hub: Hub, browse: Browsers, tmp_path: Path) -> None:
+def test_a_students_hour(hub: Hub, driver: webdriver.Chrome, tmp_path: Path) -> None:
     with hub.sandbox.client(hub.document, STUDENT) as material:
         material.start_server()
         material.api(
             "PUT", "/api/contents/lab1.ipynb", json={"type": "notebook", "format": "json", "content": NOTEBOOK}
         )
 
-    driver = browse()
     sign_in(driver, hub, STUDENT)
     wait(driver, ".jp-Launcher, .jp-DirListing", 120)
     driver.get(f"{hub.document['url']}user/{STUDENT}/lab/tree/lab1.ipynb")
@@ -162,8 +160,7 @@ def test_a_students_hour(hub: Hub, browse: Browsers, tmp_path: Path) -> None:
     wait(driver, "#username_input")
 
 
-def test_the_professor_sees_who_is_there(hub: Hub, browse: Browsers) -> None:
-    driver = browse()
+def test_the_professor_sees_who_is_there(hub: Hub, driver: webdriver.Chrome) -> None:
     sign_in(driver, hub, PROFESSOR)
     driver.get(f"{hub.document['url']}hub/admin")
     WebDriverWait(driver, 60).until(lambda d: STUDENT in d.page_source or PROFESSOR in d.page_source)
@@ -180,8 +177,7 @@ const look = setInterval(() => {
 """
 
 
-def test_a_page_that_opens_students_work_does_not_see_it(hub: Hub, browse: Browsers) -> None:
-    driver = browse()
+def test_a_page_that_opens_students_work_does_not_see_it(hub: Hub, driver: webdriver.Chrome) -> None:
     sign_in(driver, hub, PROFESSOR)
     driver.get(f"{hub.document['url']}hub/home")
     page = driver.current_window_handle
@@ -194,8 +190,7 @@ def test_a_page_that_opens_students_work_does_not_see_it(hub: Hub, browse: Brows
     shoot(driver, "students-work")
 
 
-def test_a_student_has_no_admin_page(hub: Hub, browse: Browsers) -> None:
-    driver = browse()
+def test_a_student_has_no_admin_page(hub: Hub, driver: webdriver.Chrome) -> None:
     sign_in(driver, hub, STUDENT)
     wait(driver, "body")
     driver.get(f"{hub.document['url']}hub/admin")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from selenium import webdriver
@@ -31,48 +31,36 @@ def trust(home: Path, authorities: Iterable[Path]) -> None:
         )
 
 
-@dataclass
-class Browsers:
-    """Starts browsers that trust what ``home`` does (see `trust`), each with an empty profile below ``directory``.
+@contextlib.contextmanager
+def browser(profile: Path, home: Path, name: str) -> Iterator[webdriver.Chrome]:
+    """One with a new ``profile`` that trusts what ``home`` does (see `trust`).
 
-    ``name`` is that of the pictures of what they showed last.
+    A picture of what it showed last is kept under ``name``.
     """
-
-    directory: Path
-    home: Path
-    name: str
-    running: list[webdriver.Chrome] = field(default_factory=list)
-
-    def __call__(self) -> webdriver.Chrome:
-        options = webdriver.ChromeOptions()
-        options.binary_location = "/usr/bin/chromium"
-        for argument in (
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--disable-dev-shm-usage",
-            "--window-size=1280,800",
-            f"--user-data-dir={self.directory / f'profile{len(self.running)}'}",
-        ):
-            options.add_argument(argument)
-        service = webdriver.ChromeService("/usr/bin/chromedriver", env={**os.environ, "HOME": str(self.home)})
-        driver = webdriver.Chrome(options=options, service=service)
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,800",
+        f"--user-data-dir={profile}",
+    ):
+        options.add_argument(argument)
+    service = webdriver.ChromeService("/usr/bin/chromedriver", env={**os.environ, "HOME": str(home)})
+    driver = webdriver.Chrome(options=options, service=service)
+    try:
         driver.set_page_load_timeout(60)
-        self.running.append(driver)
-        return driver
-
-    def end(self) -> None:
-        """Close them all, and keep a picture of what each showed last."""
-        for number, driver in enumerate(self.running):
-            try:
-                shoot(driver, f"last-seen-{self.name}-{number}")
-            finally:
-                driver.quit()
+        yield driver
+        shoot(driver, f"last-seen-{name}")
+    finally:
+        driver.quit()
 
 
 def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:

@@ -73,8 +73,7 @@ class Machine:
     def processes(self) -> list[psutil.Process]:
         """All processes of the machine; empty when it is off."""
         try:
-            record = json.loads((self.home / "process.json").read_text(encoding="utf-8"))
-            return psutil.Process(record["pid"]).children(recursive=True)
+            return self._nspawn().children(recursive=True)
         except (OSError, ValueError, psutil.NoSuchProcess):
             return []
 
@@ -127,8 +126,7 @@ class Machine:
 
     def kill(self) -> None:
         """Every process of the machine dies at once; the cloud boots it again."""
-        record = json.loads((self.home / "process.json").read_text(encoding="utf-8"))
-        nspawn = psutil.Process(record["pid"])
+        nspawn = self._nspawn()
         # The machine's PID 1, with which the kernel ends all others; it would outlive nspawn.
         for init in nspawn.children():
             init.kill()
@@ -155,6 +153,10 @@ class Machine:
     def index_down(self) -> contextlib.AbstractContextManager[None]:
         """Whoever is asked by HTTPS hangs up, in the middle of a download too; Debian's mirror goes on by HTTP."""
         return self.packets("output ip daddr != 127.0.0.0/8 tcp dport 443 reject with tcp reset")
+
+    def _nspawn(self) -> psutil.Process:
+        record = json.loads((self.home / "process.json").read_text(encoding="utf-8"))
+        return psutil.Process(record["pid"])
 
     def _nft(self, command: str) -> None:
         subprocess.run(["ip", "netns", "exec", self.netns, "nft", command], check=True, capture_output=True)
