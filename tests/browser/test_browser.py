@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support import expected_conditions as seen
@@ -77,11 +81,13 @@ def answer(driver: webdriver.Chrome) -> None:
 
 
 def wait_for_kernel(driver: webdriver.Chrome) -> None:
+    """The status bar says so; the notebook's own circle is "idle" before there is a kernel, and runs nothing then."""
+
     def idle(_: webdriver.Chrome) -> bool:
         answer(driver)
-        return bool(driver.find_elements(By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator[data-status='idle']"))
+        return "Python 3 (ipykernel) | Idle" in driver.find_element(By.ID, "jp-main-statusbar").text
 
-    WebDriverWait(driver, 120, ignored_exceptions=COVERED).until(idle)
+    WebDriverWait(driver, 120, ignored_exceptions=(*COVERED, NoSuchElementException)).until(idle)
 
 
 def menu(driver: webdriver.Chrome, title: str, entry: str) -> None:

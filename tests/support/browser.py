@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as seen
@@ -65,7 +66,12 @@ def browser(profile: Path, home: Path, name: str) -> Iterator[webdriver.Chrome]:
 
 def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:
     """The first element of the page that fits, once there is one."""
-    return WebDriverWait(driver, seconds).until(seen.presence_of_element_located((By.CSS_SELECTOR, css)))
+    try:
+        return WebDriverWait(driver, seconds).until(seen.presence_of_element_located((By.CSS_SELECTOR, css)))
+    except TimeoutException as exc:
+        # Selenium's own words are a stack of addresses.
+        text = driver.find_element(By.TAG_NAME, "body").text
+        raise AssertionError(f"no {css} in {seconds} s at {driver.current_url}, which shows: {text[:600]!r}") from exc
 
 
 def shoot(driver: webdriver.Chrome, name: str) -> None:
