@@ -16,6 +16,7 @@ from runner.access import THIN_DIR, Access, is_host_key_refusal, is_silence, ssh
 from runner.errors import CoursehubError
 from runner.progress import SHIPPED_STATES, Story
 from runner.project import Project
+from runner.scratch import scratch
 from runner.secrets import unlocked
 
 #: Seconds that a highstate may take before it is given up; a fresh server needs about a minute.
@@ -78,12 +79,13 @@ def highstate(
     function = "state.apply" if sls else "state.highstate"
     command = argv(course_id, function, *([",".join(sls)] if sls else []), *arguments)
     access = Access(project, course_id)
-    with unlocked(project, course_id), _watched(access, ip, watch) as tail:
+    with unlocked(project, course_id), _watched(access, ip, watch) as tail, scratch(project) as packing:
         try:
             done = subprocess.run(
                 command,
                 cwd=project.root,
-                env=_environment(),
+                env={**_environment(), "TMPDIR": str(packing.directory)},
+                pass_fds=[packing.descriptor],
                 capture_output=True,
                 text=True,
                 timeout=HIGHSTATE_SECONDS,

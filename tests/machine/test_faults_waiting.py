@@ -8,6 +8,7 @@ import pytest
 
 from tests.machine.conftest import Held
 from tests.support.machine import one_line
+from tests.support.sandbox import Sandbox
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200)]
 
@@ -23,12 +24,14 @@ def test_fault_12_the_server_goes_on_without_its_runner(held: Held) -> None:
     one_line(held.cut, "SSH to")
 
 
-def test_an_interrupted_up_goes_on(held: Held) -> None:
+def test_an_interrupted_up_goes_on(held: Held, sandbox: Sandbox) -> None:
     assert held.third.returncode == 0, held.third.stderr
     document = json.loads(held.third.stdout)
     assert document["highstate"]["failed"] == 0
     assert all(check["ok"] for check in document["checks"]), document["checks"]
     assert held.again["changed"] == 0, held.again["changes"]
+    # The pillar in clear, which the killed one had packed.
+    assert list((sandbox.project.state / "scratch").iterdir()) == []
 
 
 def test_fault_15_a_held_dpkg_lock_is_waited_for(held: Held) -> None:

@@ -1,0 +1,75 @@
+"""What salt-ssh packs has the pillar in clear: it goes with the run, or with the next one when the run was killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.project import Project
+from runner.scratch import scratch
+from tests.support.root import eventually
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def test_it_is_ours_alone_and_goes_with_the_run(project: Project) -> None:
+    with scratch(project) as packing:
+        (packing.directory / "salt_state.tgz").write_text("pillar")
+        assert packing.directory.stat().st_mode & 0o777 == 0o700
+        assert packing.directory.parent.stat().st_mode & 0o777 == 0o700
+    assert not packing.directory.exists()
+
+
+def test_it_goes_when_the_run_fails(project: Project) -> None:
+    with pytest.raises(ValueError, match="failed"), scratch(project) as packing:
+        raise ValueError("failed")
+    assert not packing.directory.exists()
+
+
+def test_two_runs_leave_each_other_alone(project: Project) -> None:
+    with scratch(project) as one:
+        (one.directory / "salt_state.tgz").write_text("pillar")
+        with scratch(project) as other:
+            assert one.directory != other.directory
+        assert (one.directory / "salt_state.tgz").exists()
+
+
+KILLED = """
+import os, signal, subprocess, sys
+from pathlib import Path
+from runner.project import Project
+from runner.scratch import scratch
+with scratch(Project(Path(sys.argv[1]))) as packing:
+    (packing.directory / "salt_state.tgz").write_text("pillar")
+    # What works there and outlives the runner ends with its own standard input.
+    subprocess.Popen(["cat"], stdin=0, stdout=subprocess.DEVNULL, pass_fds=[packing.descriptor])
+    print(packing.directory, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_run_left_goes_with_the_next_but_not_while_somebody_works_there(project: Project) -> None:
+    runner = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(project.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert runner.stdin is not None
+    assert runner.stdout is not None
+    packed = Path(runner.stdout.readline().strip()) / "salt_state.tgz"
+    assert runner.wait(20) != 0
+    with scratch(project):
+        assert packed.exists()
+    runner.stdin.close()
+
+    def swept() -> bool:
+        with scratch(project):
+            return not packed.parent.exists()
+
+    eventually(swept)
