@@ -13,12 +13,10 @@ from selenium.common.exceptions import (
     StaleElementReferenceException,
 )
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support import expected_conditions as seen
 from selenium.webdriver.support.ui import WebDriverWait
 
-from runner.passwords import Passwords
-from tests.support.browser import shoot, wait
+from tests.support.browser import shoot, sign_in, wait
 from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -58,16 +56,6 @@ NOTEBOOK = {
         },
     ],
 }
-
-
-def sign_in(driver: webdriver.Chrome, hub: Hub, account: str) -> None:
-    driver.get(hub.document["url"])
-    wait(driver, "#username_input").send_keys(account)
-    password = Passwords(hub.sandbox.project, hub.course).read()[account].clear
-    field = wait(driver, "#password_input")
-    field.send_keys(password)
-    shoot(driver, f"sign-in-{account}")
-    field.send_keys(Keys.ENTER)
 
 
 #: What lies over a button, or has just been drawn anew.

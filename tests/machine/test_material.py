@@ -23,10 +23,13 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
 
 from runner.hubclient import HubClient
 from tests.machine.test_hub import OTHER, STUDENT
 from tests.support.authority import Authority
+from tests.support.browser import browser, shoot, sign_in, trust, wait
 from tests.support.hub import Hub
 from tests.support.machine import Machine
 from tests.support.pulled import click
@@ -326,6 +329,29 @@ def test_new_versions_arrive_and_a_collision_keeps_the_students(trial: Trial) ->
         # Nothing of the student's there: straight on.
         assert click(client.get, trial.link("projects")).status_code == 302
         assert client.api("GET", "/api/contents/projects/lab1.py").json()["content"] == "a = 'course'\nb = 2\n"
+
+
+@pytest.fixture
+def driver(hub: Hub, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
+    """A browser of a person who is nowhere signed in."""
+    trust(tmp_path, [Path(hub.document["ca_bundle"])])
+    with browser(tmp_path / "profile", tmp_path, request.node.name) as driver:
+        yield driver
+
+
+def test_a_browser_goes_from_the_link_to_what_was_kept_and_on_to_lab(trial: Trial, driver: webdriver.Chrome) -> None:
+    with with_copies(trial):
+        trial.publish("labs", lab1="a = 'newer'\nb = 2\n")
+        published = trial.newest("labs")
+        assert trial.fetch(lambda now: now["labs"].get("commit") == published)["labs"]["commit"] == published
+        trial.hub.run(f"echo \"a = 'my own'\" > /home/{STUDENT}/labs/lab1.py")
+        host = f"https://{trial.hub.document['hostname']}"
+        sign_in(driver, trial.hub, STUDENT, host + trial.link("labs"))
+        assert wait(driver, "#told", 120).text == "Your files were kept"
+        shoot(driver, "kept")
+        wait(driver, "#on").click()
+        WebDriverWait(driver, 60).until(lambda _: "my own" in wait(driver, ".jp-FileEditor .cm-content").text)
+        assert driver.current_url == f"{host}/user/{STUDENT}/lab/tree/labs/lab1.py"
 
 
 def test_while_the_git_host_is_away_hub_and_apply_go_on(trial: Trial) -> None:

@@ -11,10 +11,13 @@ from pathlib import Path
 from selenium import webdriver
 from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as seen
 from selenium.webdriver.support.ui import WebDriverWait
 
+from runner.passwords import Passwords
+from tests.support.hub import Hub
 from tests.support.sandbox import REPO
 
 ARTEFACTS = REPO / "artefacts"
@@ -78,3 +81,14 @@ def shoot(driver: webdriver.Chrome, name: str) -> None:
     """Keep a picture of what a person sees now."""
     ARTEFACTS.mkdir(exist_ok=True)
     driver.save_screenshot(str(ARTEFACTS / f"{name}.png"))
+
+
+def sign_in(driver: webdriver.Chrome, hub: Hub, account: str, page: str = "") -> None:
+    """Open the hub, or another ``page`` that sends a stranger there, and fill in its form."""
+    driver.get(page or hub.document["url"])
+    wait(driver, "#username_input").send_keys(account)
+    password = Passwords(hub.sandbox.project, hub.course).read()[account].clear
+    field = wait(driver, "#password_input")
+    field.send_keys(password)
+    shoot(driver, f"sign-in-{account}")
+    field.send_keys(Keys.ENTER)
