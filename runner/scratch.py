@@ -1,6 +1,6 @@
 """Where salt-ssh packs what it ships: the pillar is in there in clear, and nothing of that may stay on this computer.
 
-salt-ssh itself takes its files away when it ends. One that is killed leaves them, below /tmp where nobody looks.
+salt-ssh itself takes its files away when it ends. One that is killed would leave them below /tmp, where nobody looks.
 """
 
 from __future__ import annotations
@@ -30,19 +30,39 @@ class Scratch:
 
 @contextlib.contextmanager
 def scratch(project: Project) -> Iterator[Scratch]:
-    """A new scratch directory while the block runs; those whose last user died go first."""
-    root = project.state / "scratch"
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """A new scratch directory while the block runs; what killed runs left goes first.
+
+    Raises OSError where none can be made.
+    """
+    root = _root(project)
+    root.mkdir(mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as stack:
         # Held, so that nobody takes a directory for left behind that is made but not locked yet.
         with _locked(root):
-            for left in root.iterdir():
-                with contextlib.suppress(BlockingIOError), _locked(left, fcntl.LOCK_NB):
-                    shutil.rmtree(left, ignore_errors=True)
+            _sweep(root)
             directory = Path(tempfile.mkdtemp(dir=root))
             descriptor = stack.enter_context(_locked(directory))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         yield Scratch(directory, descriptor)
+
+
+def sweep(project: Project) -> None:
+    """Take away what killed runs left, of all courses, but not where something still works."""
+    root = _root(project)
+    if root.is_dir():
+        with _locked(root):
+            _sweep(root)
+
+
+def _root(project: Project) -> Path:
+    return project.state / "scratch"
+
+
+def _sweep(root: Path) -> None:
+    for left in root.iterdir():
+        # In use, or its run just ended and took it away.
+        with contextlib.suppress(BlockingIOError, FileNotFoundError, NotADirectoryError), _locked(left, fcntl.LOCK_NB):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from runner.passwords import Passwords
 from runner.pillar import runtime_file
 from runner.project import Project
 from runner.results import Report
+from runner.scratch import sweep
 from runner.verbs.converge import StatesFailed, converge, summary
 from runner.verbs.session import (
     Session,
@@ -195,6 +196,7 @@ def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
         )
         Access(project, course_id).forget_server()
         runtime_file(project, course_id).unlink(missing_ok=True)
+        sweep(project)
         if course.cloud == "local" and not local.status(project.state).machines:
             progress("stopping the local cloud")
             local.stop(project.state, progress)

@@ -69,7 +69,7 @@ def answer(driver: webdriver.Chrome) -> None:
 
 
 def wait_for_kernel(driver: webdriver.Chrome) -> None:
-    """The status bar says so; the notebook's own circle is "idle" before there is a kernel, and runs nothing then."""
+    """Until the status bar has one: the notebook's own circle is "idle" without, and "Run" does nothing then."""
 
     def idle(_: webdriver.Chrome) -> bool:
         answer(driver)

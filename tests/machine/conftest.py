@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,8 @@ class Held:
 
     first: subprocess.Popen[str]
     second: subprocess.CompletedProcess[str]
+    packed: list[Path]
+    """What the first had packed and nobody took away when it was killed."""
     went_on: bool
     cut: subprocess.CompletedProcess[str]
     waited: bool
@@ -77,6 +80,7 @@ while time.monotonic() < end and not pathlib.Path("{LET_GO}").exists():
         machine.wait_in_highstate(first, lambda states: "uv-packages" in states)
         second = self.run("apply", "locked")
         kill_with_children(first)
+        packed = list((self.sandbox.project.state / "scratch").glob("*/__salt.tmp.*"))
         time.sleep(3)
         went_on = machine.salt_runs()
 
@@ -95,7 +99,7 @@ while time.monotonic() < end and not pathlib.Path("{LET_GO}").exists():
         again = self.sandbox.json("apply", "locked")["courses"]["locked"]
         journal = machine.run("journalctl -u somebody-elses-apt --no-pager")
         self.sandbox.json("down", "locked")
-        return Held(first, second, went_on, cut, waited, third, again, lock_ends, third_ended, journal)
+        return Held(first, second, packed, went_on, cut, waited, third, again, lock_ends, third_ended, journal)
 
 
 @pytest.fixture(scope="session")

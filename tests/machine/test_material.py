@@ -24,6 +24,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions as seen
 from selenium.webdriver.support.ui import WebDriverWait
 
 from runner.hubclient import HubClient
@@ -350,7 +352,8 @@ def test_a_browser_goes_from_the_link_to_what_was_kept_and_on_to_lab(trial: Tria
         assert wait(driver, "#told", 120).text == "Your files were kept"
         shoot(driver, "kept")
         wait(driver, "#on").click()
-        WebDriverWait(driver, 60).until(lambda _: "my own" in wait(driver, ".jp-FileEditor .cm-content").text)
+        shown = (By.CSS_SELECTOR, ".jp-FileEditor .cm-content")
+        WebDriverWait(driver, 120).until(seen.text_to_be_present_in_element(shown, "my own"))
         assert driver.current_url == f"{host}/user/{STUDENT}/lab/tree/labs/lab1.py"
 
 

@@ -73,7 +73,7 @@ def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:
         return WebDriverWait(driver, seconds).until(seen.presence_of_element_located((By.CSS_SELECTOR, css)))
     except TimeoutException as exc:
         # Selenium's own words are a stack of addresses.
-        text = driver.find_element(By.TAG_NAME, "body").text
+        text = driver.execute_script("return document.body ? document.body.innerText : ''")
         raise AssertionError(f"no {css} in {seconds} s at {driver.current_url}, which shows: {text[:600]!r}") from exc
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from runner.project import Project
-from runner.scratch import scratch
+from runner.scratch import scratch, sweep
 from tests.support.root import eventually
 
 pytestmark = pytest.mark.unit
@@ -42,6 +44,26 @@ def test_two_runs_leave_each_other_alone(project: Project) -> None:
         assert (one.directory / "salt_state.tgz").exists()
 
 
+def test_many_runs_that_begin_and_end_at_once(project: Project) -> None:
+    """As ``apply --all`` does: a directory that its own run takes away, while another looks at it, is no error."""
+
+    def run(_: int) -> None:
+        with scratch(project) as packing:
+            assert packing.directory.is_dir()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(pool.map(run, range(400)))) == 400
+
+
+def test_what_is_not_ours_stays(project: Project) -> None:
+    sweep(project)
+    with scratch(project) as packing:
+        other = packing.directory.parent / "note"
+        other.write_text("")
+    sweep(project)
+    assert other.exists()
+
+
 KILLED = """
 import os, signal, subprocess, sys
 from pathlib import Path
@@ -63,13 +85,13 @@ def test_what_a_killed_run_left_goes_with_the_next_but_not_while_somebody_works_
     assert runner.stdin is not None
     assert runner.stdout is not None
     packed = Path(runner.stdout.readline().strip()) / "salt_state.tgz"
-    assert runner.wait(20) != 0
+    assert runner.wait(20) == -signal.SIGKILL
     with scratch(project):
         assert packed.exists()
     runner.stdin.close()
 
     def swept() -> bool:
-        with scratch(project):
-            return not packed.parent.exists()
+        sweep(project)
+        return not packed.parent.exists()
 
     eventually(swept)

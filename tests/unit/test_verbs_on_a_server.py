@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests.adapters
@@ -268,11 +269,20 @@ def test_only_some_states_and_an_earlier_run_is_waited_for(up: School) -> None:
     # Long enough for the news of it to come: the log is followed, and the follower ends with the highstate.
     up.states(STATES + "\nunit-nap:\n  cmd.run:\n    - name: sleep 2\n")
     heard: list[tuple[int, int, str]] = []
-    report = saltssh.highstate(up.project, "phys", ip=up.ip, sls=["unit"], watch=lambda *event: heard.append(event))
+    packed: set[Path] = set()
+
+    def watch(*event: Any) -> None:
+        heard.append(event)
+        packed.update((up.project.state / "scratch").glob("*/__salt.tmp.*"))
+
+    report = saltssh.highstate(up.project, "phys", ip=up.ip, sls=["unit"], watch=watch)
     assert [state.name for state in report.states] == ["/srv/title", "unit-note", "unit-nap"]
     assert heard[0] == (0, 0, "waiting for an earlier run to end on the server")
     assert [event[:2] for event in heard[-3:]] == [(1, 3), (2, 3), (3, 3)]
     assert "nap" in heard[-1][2]
+    # What was shipped has the pillar in clear, and lay where the next run would find it.
+    assert packed
+    assert not any(path.parent.exists() for path in packed)
 
 
 @pytest.mark.usefixtures("up")
