@@ -209,7 +209,10 @@ def _last_words(output, returncode):
 
 
 def _environment(cache, ca_bundle):
-    """Return what the tools may know: not Salt's own Python paths, but the proxy of the school."""
+    """Return what the tools may know: not Salt's own Python paths, but the proxy and the index of the school.
+
+    Never another cache: what an interrupted run left in it would be used again.
+    """
     env = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/root",
@@ -222,7 +225,7 @@ def _environment(cache, ca_bundle):
         "npm_config_cache": f"{cache}/npm",
         "npm_config_update_notifier": "false",
     }
-    passed = {key for key in os.environ if key.lower().endswith("_proxy") or key.startswith("UV_")}
+    passed = {key for key in os.environ if key.lower().endswith("_proxy") or key.startswith("UV_")} - {"UV_CACHE_DIR"}
     return env | {key: os.environ[key] for key in passed}
 
 

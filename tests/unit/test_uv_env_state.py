@@ -198,6 +198,7 @@ def test_what_an_interrupted_run_left_is_made_anew(state, tmp_path):
 def test_a_cache_that_a_killed_run_was_removing_is_not_used(state, tmp_path, monkeypatch):
     """A machine that died in a rebuild: no environment any more, and a part of what uv had unpacked."""
     monkeypatch.setattr(state, "_compile_in_background", lambda *_: None)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "somebody's"))
     write_lock(state, "1.0")
     assert apply(state, tmp_path)["result"]
     shutil.rmtree((tmp_path / "env").readlink())
