@@ -8,20 +8,12 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 
-from tests.support.browser import browser, trust
+from tests.support.browser import browser
 from tests.support.hub import Hub
 
 
-@pytest.fixture(scope="session")
-def browser_home(tmp_path_factory: pytest.TempPathFactory, hub: Hub) -> Path:
-    """A home whose certificate store trusts what a person is told to trust, and nothing else."""
-    home = tmp_path_factory.mktemp("browser")
-    trust(home, [Path(hub.document["ca_bundle"])])
-    return home
-
-
 @pytest.fixture
-def driver(browser_home: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
-    """A browser of a person who is nowhere signed in."""
-    with browser(tmp_path / "profile", browser_home, request.node.name) as driver:
+def driver(hub: Hub, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
+    """A browser that trusts what a person is told to trust, and nothing else."""
+    with browser(tmp_path, [Path(hub.document["ca_bundle"])], request.node.name) as driver:
         yield driver

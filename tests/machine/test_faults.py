@@ -8,6 +8,7 @@ import pytest
 
 from runner.access import Access
 from runner.errors import CoursehubError
+from runner.local.host import write_atomic
 from tests.support.machine import Machine, course, fresh_server, one_line
 from tests.support.sandbox import Sandbox
 from tests.support.traces import traces_of
@@ -63,18 +64,11 @@ def test_a_template_that_does_not_render_is_one_line(bare: Machine) -> None:
     formula = bare.sandbox.root / "formulas" / "accounts" / "init.sls"
     good = formula.read_text(encoding="utf-8")
     # For this server alone, and never half a file: the story in the background renders the same formula.
-    broken = good + "\n{% if grains['id'] == 'bare' %}{{ nothing.at.all }}{% endif %}\n"
-
-    def replace(text: str) -> None:
-        beside = formula.with_name("beside")
-        beside.write_text(text, encoding="utf-8")
-        beside.rename(formula)
-
-    replace(broken)
+    write_atomic(formula, good + "\n{% if grains['id'] == 'bare' %}{{ nothing.at.all }}{% endif %}\n")
     try:
         one_line(bare.sandbox.run("apply", "bare"), "do not render")
     finally:
-        replace(good)
+        write_atomic(formula, good)
 
 
 def test_an_ssh_that_does_not_answer_ends_in_a_line(bare: Machine) -> None:

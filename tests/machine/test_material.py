@@ -23,7 +23,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as seen
 from selenium.webdriver.support.ui import WebDriverWait
@@ -31,7 +30,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from runner.hubclient import HubClient
 from tests.machine.test_hub import OTHER, STUDENT
 from tests.support.authority import Authority
-from tests.support.browser import browser, shoot, sign_in, trust, wait
+from tests.support.browser import browser, shoot, sign_in, wait
 from tests.support.hub import Hub
 from tests.support.machine import Machine
 from tests.support.pulled import click
@@ -333,16 +332,9 @@ def test_new_versions_arrive_and_a_collision_keeps_the_students(trial: Trial) ->
         assert client.api("GET", "/api/contents/projects/lab1.py").json()["content"] == "a = 'course'\nb = 2\n"
 
 
-@pytest.fixture
-def driver(hub: Hub, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
-    """A browser of a person who is nowhere signed in."""
-    trust(tmp_path, [Path(hub.document["ca_bundle"])])
-    with browser(tmp_path / "profile", tmp_path, request.node.name) as driver:
-        yield driver
-
-
-def test_a_browser_goes_from_the_link_to_what_was_kept_and_on_to_lab(trial: Trial, driver: webdriver.Chrome) -> None:
-    with with_copies(trial):
+def test_a_browser_goes_from_the_link_to_what_was_kept_and_on_to_lab(trial: Trial, tmp_path: Path) -> None:
+    bundle = Path(trial.hub.document["ca_bundle"])
+    with with_copies(trial), browser(tmp_path, [bundle], "kept") as driver:
         trial.publish("labs", lab1="a = 'newer'\nb = 2\n")
         published = trial.newest("labs")
         assert trial.fetch(lambda now: now["labs"].get("commit") == published)["labs"]["commit"] == published

@@ -31,7 +31,7 @@ from runner.hubclient import HubClient
 from runner.passwords import Passwords
 from tests.machine.test_hub import OTHER, PROFESSOR, STUDENT, hub_answers, until
 from tests.support.authority import Authority
-from tests.support.browser import browser, shoot, trust, wait
+from tests.support.browser import browser, shoot, wait
 from tests.support.hub import Hub
 from tests.support.lti import Platform, new_key, submit
 from tests.support.oidc import Provider
@@ -195,8 +195,8 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
 @pytest.fixture
 def driver(trial: Trial, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
     """A browser on a computer that trusts the hub's authority and the college's."""
-    trust(tmp_path, [Path(trial.hub.document["ca_bundle"]), trial.authority.bundle])
-    with browser(tmp_path / "profile", tmp_path, request.node.name) as driver:
+    authorities = [Path(trial.hub.document["ca_bundle"]), trial.authority.bundle]
+    with browser(tmp_path, authorities, request.node.name) as driver:
         yield driver
 
 

@@ -23,7 +23,7 @@ from tests.support.sandbox import REPO
 ARTEFACTS = REPO / "artefacts"
 
 
-def trust(home: Path, authorities: Iterable[Path]) -> None:
+def _trust(home: Path, authorities: Iterable[Path]) -> None:
     """Make a person's home whose certificate store has these authorities (PEM files) and no other."""
     store = home / ".pki" / "nssdb"
     store.mkdir(parents=True)
@@ -36,11 +36,12 @@ def trust(home: Path, authorities: Iterable[Path]) -> None:
 
 
 @contextlib.contextmanager
-def browser(profile: Path, home: Path, name: str) -> Iterator[webdriver.Chrome]:
-    """One with a new ``profile`` that trusts what ``home`` does (see `trust`).
+def browser(home: Path, authorities: Iterable[Path], name: str) -> Iterator[webdriver.Chrome]:
+    """One of a person who is nowhere signed in, in a ``home`` that has no browser yet.
 
-    A picture of what it showed last is kept under ``name``.
+    It trusts these ``authorities`` (PEM files) and no other. A picture of what it showed last is kept under ``name``.
     """
+    _trust(home, authorities)
     options = webdriver.ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
     for argument in (
@@ -54,17 +55,16 @@ def browser(profile: Path, home: Path, name: str) -> Iterator[webdriver.Chrome]:
         "--disable-sync",
         "--disable-dev-shm-usage",
         "--window-size=1280,800",
-        f"--user-data-dir={profile}",
+        f"--user-data-dir={home / 'profile'}",
     ):
         options.add_argument(argument)
     service = webdriver.ChromeService("/usr/bin/chromedriver", env={**os.environ, "HOME": str(home)})
-    driver = webdriver.Chrome(options=options, service=service)
-    try:
+    with webdriver.Chrome(options=options, service=service) as driver:
         driver.set_page_load_timeout(60)
-        yield driver
-        shoot(driver, f"last-seen-{name}")
-    finally:
-        driver.quit()
+        try:
+            yield driver
+        finally:
+            shoot(driver, f"last-seen-{name}")
 
 
 def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:
