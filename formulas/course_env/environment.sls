@@ -52,7 +52,7 @@ include:
 course_env-pull:
   file.managed:
     - names:
-{%- for module in ['__init__', 'pages', 'puller'] %}
+{%- for module in ['__init__', 'notes', 'pages', 'puller'] %}
       - {{ root }}/lib/class_pull/{{ module }}.py:
         - source: salt://course_env/files/class_pull/{{ module }}.py
         - check_cmd: python3 -m py_compile

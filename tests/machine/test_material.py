@@ -23,10 +23,14 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions as seen
+from selenium.webdriver.support.ui import WebDriverWait
 
 from runner.hubclient import HubClient
 from tests.machine.test_hub import OTHER, STUDENT
 from tests.support.authority import Authority
+from tests.support.browser import browser, shoot, sign_in, wait
 from tests.support.hub import Hub
 from tests.support.machine import Machine
 from tests.support.pulled import click
@@ -326,6 +330,23 @@ def test_new_versions_arrive_and_a_collision_keeps_the_students(trial: Trial) ->
         # Nothing of the student's there: straight on.
         assert click(client.get, trial.link("projects")).status_code == 302
         assert client.api("GET", "/api/contents/projects/lab1.py").json()["content"] == "a = 'course'\nb = 2\n"
+
+
+def test_a_browser_goes_from_the_link_to_what_was_kept_and_on_to_lab(trial: Trial, tmp_path: Path) -> None:
+    bundle = Path(trial.hub.document["ca_bundle"])
+    with with_copies(trial), browser(tmp_path, [bundle], "kept") as driver:
+        trial.publish("labs", lab1="a = 'newer'\nb = 2\n")
+        published = trial.newest("labs")
+        assert trial.fetch(lambda now: now["labs"].get("commit") == published)["labs"]["commit"] == published
+        trial.hub.run(f"echo \"a = 'my own'\" > /home/{STUDENT}/labs/lab1.py")
+        host = f"https://{trial.hub.document['hostname']}"
+        sign_in(driver, trial.hub, STUDENT, host + trial.link("labs"))
+        assert wait(driver, "#told", 120).text == "Your files were kept"
+        shoot(driver, "kept")
+        wait(driver, "#on").click()
+        shown = (By.CSS_SELECTOR, ".jp-FileEditor .cm-content")
+        WebDriverWait(driver, 120).until(seen.text_to_be_present_in_element(shown, "my own"))
+        assert driver.current_url == f"{host}/user/{STUDENT}/lab/tree/labs/lab1.py"
 
 
 def test_while_the_git_host_is_away_hub_and_apply_go_on(trial: Trial) -> None:

@@ -83,9 +83,9 @@ def shoot(driver: webdriver.Chrome, name: str) -> None:
     driver.save_screenshot(str(ARTEFACTS / f"{name}.png"))
 
 
-def sign_in(driver: webdriver.Chrome, hub: Hub, account: str) -> None:
-    """Open the hub and fill in its form."""
-    driver.get(hub.document["url"])
+def sign_in(driver: webdriver.Chrome, hub: Hub, account: str, page: str = "") -> None:
+    """Open the hub, or another ``page`` that sends a stranger there, and fill in its form."""
+    driver.get(page or hub.document["url"])
     wait(driver, "#username_input").send_keys(account)
     password = Passwords(hub.sandbox.project, hub.course).read()[account].clear
     field = wait(driver, "#password_input")

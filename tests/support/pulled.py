@@ -15,6 +15,11 @@ def click(get: Callable[..., requests.Response], path: str) -> requests.Response
 
     ``get`` takes a path on the server, as ``HubClient.get`` does.
     """
+    return get(pull(get, path), allow_redirects=False, timeout=60)
+
+
+def pull(get: Callable[..., requests.Response], path: str) -> str:
+    """The same without going there; where the page would send."""
     page = get(path, timeout=60)
     assert page.status_code == 200, (page.status_code, page.url, page.text[-1000:])
     data = {key: unquote(value) for key, value in re.findall(r'data-(\S+?)="([^"]*)"', page.text)}
@@ -27,4 +32,4 @@ def click(get: Callable[..., requests.Response], path: str) -> requests.Response
     said = [json.loads(line[6:]) for line in events.text.splitlines() if line.startswith("data: ")]
     assert said, (events.status_code, events.text[-1000:])
     assert said[-1]["phase"] == "finished", said
-    return get(data["base-url"] + data["path"], allow_redirects=False, timeout=60)
+    return data["base-url"] + data["path"]

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode, urljoin
 import pytest
 import requests
 
-from tests.support.pulled import click
+from tests.support.pulled import click, pull
 
 pytestmark = pytest.mark.unit
 FILES = Path(__file__).parents[2] / "formulas/course_env/files"
@@ -27,8 +27,9 @@ TODAY = time.strftime("%Y-%m-%d")
 # Pulls once for each line that it reads, as nbgitpuller's handler does, and answers with what came of it.
 DRIVER = """
 import json, logging, sys
+from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from class_pull import TOLD
+from class_pull.notes import notes_of
 from class_pull.puller import ClassPuller
 class Server:
     pass
@@ -46,9 +47,36 @@ for line in sys.stdin:
             answer["log"].append(said)
     except Exception as problem:
         answer["error"] = f"{type(problem).__name__}: {problem}"
-    answer["told"] = [told for told in App.web_app.settings[TOLD].values()][-1]
-    App.web_app.settings.clear()
+    answer["told"] = notes_of(App.web_app.settings).show(Path(asked["home"]))
     print(json.dumps(answer), flush=True)
+"""
+
+
+# Holds one pull in its middle, tries a second into the same directory without and with patience, and ends the first.
+TWICE = """
+import logging, sys, threading
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from class_pull import puller
+from traitlets.config import Configurable
+class App(Configurable):
+    web_app = type("Server", (), {"settings": {}})
+logging.disable()
+def pull():
+    return puller.ClassPuller(sys.argv[2], sys.argv[3], branch="main", parent=App()).pull()
+first = pull()
+next(first)
+puller.PATIENCE = 0
+try:
+    next(pull())
+except TimeoutError as problem:
+    print(problem)
+puller.PATIENCE = 60
+second = threading.Thread(target=lambda: print(*pull(), "second"))
+second.start()
+list(first)
+print("first", flush=True)
+second.join()
 """
 
 
@@ -588,6 +616,27 @@ def test_the_page_tells_and_then_goes_on(server: tuple[str, Path], lesson: Class
     # Read again it says the same; after the next pull nothing.
     assert get("/user/s/git-pull/then/origin/lab").text.count("<li") == 2
     assert click(get, link).status_code == 302
+
+
+def test_a_pull_that_nobody_saw_the_page_of_is_told_at_the_next(server: tuple[str, Path], lesson: Class) -> None:
+    base, home = server
+    get = student(base)
+    asked = {"repo": lesson.origin.as_uri(), "branch": "main", "targetpath": "unseen"}
+    link = f"/user/s/git-pull?{urlencode(asked, quote_via=quote)}"
+    pull(get, link)
+    (home / "unseen" / "lab1.py").write_text("mine\n")
+    lesson.publish({"lab1.py": "course\n"})
+    pull(get, link)
+    assert click(get, link).text.count('<li class="kept"') == 1
+    assert click(get, link).status_code == 302
+
+
+def test_a_second_pull_waits_for_one_that_runs(course_python: str, lesson: Class) -> None:
+    argv = [course_python, "-c", TWICE, str(FILES), lesson.origin.as_uri(), str(lesson.student)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120)
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["Another pull into labs is still running: click the link again in a minute", "first"], done
+    assert lines[-1].endswith("second")
 
 
 def test_a_link_without_a_path_leads_into_lab(server: tuple[str, Path], lesson: Class) -> None:

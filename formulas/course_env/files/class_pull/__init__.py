@@ -5,9 +5,6 @@ A Jupyter Server extension that puts its own puller and page in the place of nbg
 
 from typing import Any
 
-#: Where the notes of each directory's last pull are in the server's settings.
-TOLD = "class_pull_told"
-
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": "class_pull"}]

@@ -10,13 +10,14 @@ import datetime
 import os
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nbgitpuller.pull import GitPuller, execute_cmd
 
-from class_pull import TOLD
+from class_pull.notes import Note, notes_of
 
 #: The version of the course that was brought last. A teacher who rewrites the repository's history (a forced push) then
 #: still changes only what differs between the two versions.
@@ -26,7 +27,12 @@ _FILES = ("100644", "100755")
 #: Jupyter's own copies: nobody wants to hear of them.
 _CHECKPOINTS = ".ipynb_checkpoints"
 
-Note = dict[str, str]
+#: Seconds that a pull waits for another into the same directory.
+PATIENCE = 60
+#: One for each directory. Who closes the page in the middle of a pull leaves it running, and nbgitpuller's own lock is
+#: free from then on: the next click would find half a repository.
+_running: dict[Path, threading.Lock] = {}
+
 #: A file's mode and object, as git has them.
 Entry = tuple[str, str]
 Tree = dict[str, Entry]
@@ -42,8 +48,22 @@ class ClassPuller(GitPuller):
         super().__init__(git_url, repo_dir, **options)
 
     def pull(self) -> Iterator[str]:
-        """Bring the newest version; lines of a log."""
-        self._tell()
+        """Bring the newest version, once nobody else does; lines of a log.
+
+        Raises:
+            TimeoutError: another pull into the same directory does not end.
+        """
+        running = _running.setdefault(self.home, threading.Lock())
+        if not running.acquire(timeout=PATIENCE):
+            raise TimeoutError(f"Another pull into {self.home.name} is still running: click the link again in a minute")
+        try:
+            yield from self._pull()
+        finally:
+            running.release()
+
+    def _pull(self) -> Iterator[str]:
+        notes = notes_of(self.parent.web_app.settings)
+        notes.begin(self.home)
         if self.home.is_dir() and not any(self.home.iterdir()):
             yield from self.initialize_repo()
         elif os.path.lexists(self.home) and not (self.home / ".git").exists():
@@ -51,11 +71,7 @@ class ClassPuller(GitPuller):
             yield f"{self.repo_dir} is not the course's: nothing was brought\n"
         else:
             yield from super().pull()
-        self._tell()
-
-    def _tell(self) -> None:
-        if self.parent is not None:
-            self.parent.web_app.settings.setdefault(TOLD, {})[self.home] = list(self.told)
+        notes.add(self.home, self.told)
 
     # -- nbgitpuller's steps -----------------------------------------------------------------------------
 
