@@ -17,7 +17,7 @@ from runner.project import Project
 from runner.secrets import Secrets
 from runner.vault import Vault
 from tests.render import courses
-from tests.render.rendering import ROOT, Renderer, Rendering, compiled_once
+from tests.render.rendering import ROOT, Renderer, Rendering, all_once
 
 # Salt keeps log records back and writes them at exit, to a stream that pytest has closed by then.
 logging.raiseExceptions = False
@@ -118,7 +118,7 @@ def renderer(salt_factories: FactoriesManager, pillar_root: Path, keys: Path) ->
 def renderings(renderer: Renderer) -> dict[str, Rendering]:
     """All that there is to render, by a name such as `nginx-example-debian-13`."""
     done = {}
-    with compiled_once():
+    with all_once():
         for release, grains in RELEASES.items():
             for course in COURSES:
                 done[f"course-{course}-{release}"] = renderer.course(course, grains)

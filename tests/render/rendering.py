@@ -16,6 +16,7 @@ import pytest
 import salt.loader
 import salt.state
 import salt.utils.templates
+from salt.loader.lazy import LazyLoader
 from saltfactories.daemons.minion import SaltMinion
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,10 +75,11 @@ class Rendering:
 
 
 @contextlib.contextmanager
-def compiled_once() -> Iterator[None]:
-    """Meanwhile a template is compiled once, which saves half of the time to render everything.
+def all_once() -> Iterator[None]:
+    """Meanwhile a template is compiled once and Salt's modules are looked for once.
 
-    Salt makes a new environment for each rendering and so compiles every template again.
+    Salt makes a new environment and new loaders for each rendering: each compiles every template again and lists the
+    directories of all modules, which together is two thirds of the time to render everything.
     """
     compiled: dict[tuple[object, ...], Any] = {}
     usual = jinja2.Environment.compile
@@ -89,8 +91,20 @@ def compiled_once() -> Iterator[None]:
             compiled[key] = usual(self, source, *given, **named)
         return compiled[key]
 
+    listed: dict[tuple[object, ...], dict[str, Any]] = {}
+    look = LazyLoader._refresh_file_mapping
+
+    def look_once(self: LazyLoader) -> None:
+        key = (*self.module_dirs, None, *self.disabled, None, *self.static_modules)
+        if key not in listed:
+            look(self)
+            listed[key] = {name: getattr(self, name) for name in ("file_mapping", "suffix_map", "suffix_order")}
+        for name, value in listed[key].items():
+            setattr(self, name, copy.copy(value))
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jinja2.Environment, "compile", compile_once)
+        patch.setattr(LazyLoader, "_refresh_file_mapping", look_once)
         yield
 
 
