@@ -67,7 +67,7 @@ class Trial:
         self.website = http.server.ThreadingHTTPServer((self.address, PORT), handler)
         context = self.authority.server_context(self.name)
         self.website.socket = context.wrap_socket(self.website.socket, server_side=True)
-        threading.Thread(target=self.website.serve_forever, daemon=True).start()
+        threading.Thread(target=self.website.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
         if self.website:

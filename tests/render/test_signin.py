@@ -15,7 +15,7 @@ from runner.secrets import Secrets
 from runner.signin import STORED_AS, identity, redirect_uri
 from tests.render.conftest import RELEASES
 from tests.render.courses import MADE_UP, SECRET, runtime
-from tests.render.rendering import Renderer, Rendering
+from tests.render.rendering import Renderer, Rendering, all_once
 from tests.unit.test_signin import PEOPLE, WHOLE
 
 pytestmark = pytest.mark.render
@@ -35,7 +35,7 @@ def course_of(name: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def rendered(renderer: Renderer, pillar_root: Path, keys: Path) -> dict[str, Rendering]:
     done = {}
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, all_once():
         patch.setenv("COURSEHUB_KEYS", str(keys))
         for name in KINDS:
             course = course_of(name)

@@ -71,7 +71,7 @@ class Platform:
 
         self._server = ThreadingHTTPServer((self.address, self.port), Handler)
         self._server.socket = self.context.wrap_socket(self._server.socket, server_side=True)
-        Thread(target=self._server.serve_forever, daemon=True).start()
+        Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
         if self._server:

@@ -31,7 +31,7 @@ def broken_mirror(gateway: str, fault: Fault) -> Iterator[Mirror]:
     server = ThreadingHTTPServer((gateway, 0), _Relay)
     mirror = Mirror(f"{gateway}:{server.server_port}", fault)
     server.mirror = mirror  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield mirror

@@ -249,7 +249,7 @@ def test_port_80_is_tried_here_before_the_ca_is_asked(
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Webroot)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     real = cert.http.client.HTTPConnection
     monkeypatch.setattr(
         cert.http.client, "HTTPConnection", lambda host, _, timeout: real(host, server.server_port, timeout=timeout)

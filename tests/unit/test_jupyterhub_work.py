@@ -157,7 +157,7 @@ def site(hub_python: str) -> Iterator[Site]:
         (scratch / name).mkdir()
     (scratch / "lib" / "class_work").symlink_to(FILES / "class_work")
     hub = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    Thread(target=hub.serve_forever, daemon=True).start()
+    Thread(target=hub.serve_forever, args=(0.02,), daemon=True).start()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

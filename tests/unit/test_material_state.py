@@ -425,7 +425,7 @@ def website(tmp_path: Path, authority: Authority) -> Iterator[str]:
     handler = functools.partial(Quiet, directory=str(tmp_path / "web"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         running.socket = authority.server_context("127.0.0.1").wrap_socket(running.socket, server_side=True)
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
         yield f"https://127.0.0.1:{running.server_address[1]}"
         running.shutdown()
 
@@ -527,7 +527,7 @@ def test_a_transfer_that_is_cut_off_is_no_wrong_checksum(
 
     with socketserver.TCPServer(("127.0.0.1", 0), Cut) as running:
         running.socket = authority.server_context("127.0.0.1").wrap_socket(running.socket, server_side=True)
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
         source = f"https://127.0.0.1:{running.server_address[1]}/r.csv"
         done = store(rain={"source": source, "sha256": digest(b"1\n"), "unpack": False})
         running.shutdown()
