@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,15 +24,15 @@ import pytest
 import yaml
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as seen
-from selenium.webdriver.support.ui import WebDriverWait
 
 from runner.hubclient import HubClient
 from tests.machine.test_hub import OTHER, STUDENT
 from tests.support.authority import Authority
-from tests.support.browser import browser, shoot, sign_in, wait
+from tests.support.browser import browser, shoot, sign_in, until, wait
 from tests.support.hub import Hub
 from tests.support.machine import Machine
 from tests.support.pulled import click
+from tests.support.serving import in_background
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200)]
 
@@ -67,7 +66,7 @@ class Trial:
         self.website = http.server.ThreadingHTTPServer((self.address, PORT), handler)
         context = self.authority.server_context(self.name)
         self.website.socket = context.wrap_socket(self.website.socket, server_side=True)
-        threading.Thread(target=self.website.serve_forever, args=(0.02,), daemon=True).start()
+        in_background(self.website)
 
     def close(self) -> None:
         if self.website:
@@ -345,8 +344,9 @@ def test_a_browser_goes_from_the_link_to_what_was_kept_and_on_to_lab(trial: Tria
         shoot(driver, "kept")
         wait(driver, "#on").click()
         shown = (By.CSS_SELECTOR, ".jp-FileEditor .cm-content")
-        WebDriverWait(driver, 120).until(seen.text_to_be_present_in_element(shown, "my own"))
-        assert driver.current_url == f"{host}/user/{STUDENT}/lab/tree/labs/lab1.py"
+        until(driver, seen.text_to_be_present_in_element(shown, "my own"), "the student's own is not open", 120)
+        # Lab writes its address by itself.
+        until(driver, seen.url_to_be(f"{host}/user/{STUDENT}/lab/tree/labs/lab1.py"), "no address of the file")
 
 
 def test_while_the_git_host_is_away_hub_and_apply_go_on(trial: Trial) -> None:

@@ -95,6 +95,7 @@ def all_once() -> Iterator[None]:
     look = LazyLoader._refresh_file_mapping
 
     def look_once(self: LazyLoader) -> None:
+        # One minion's options are everybody's here.
         key = (*self.module_dirs, None, *self.disabled, None, *self.static_modules)
         if key not in listed:
             look(self)

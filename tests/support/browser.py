@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 from selenium import webdriver
 from selenium.common.exceptions import TimeoutException
@@ -21,6 +22,7 @@ from tests.support.hub import Hub
 from tests.support.sandbox import REPO
 
 ARTEFACTS = REPO / "artefacts"
+T = TypeVar("T")
 
 
 def _trust(home: Path, authorities: Iterable[Path]) -> None:
@@ -69,12 +71,19 @@ def browser(home: Path, authorities: Iterable[Path], name: str) -> Iterator[webd
 
 def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:
     """The first element of the page that fits, once there is one."""
+    return until(driver, seen.presence_of_element_located((By.CSS_SELECTOR, css)), f"no {css}", seconds)
+
+
+def until(driver: webdriver.Chrome, condition: Callable[[Any], T], otherwise: str, seconds: int = 60) -> T:
+    """What ``condition`` says once it is something; ``otherwise`` says what was not."""
     try:
-        return WebDriverWait(driver, seconds).until(seen.presence_of_element_located((By.CSS_SELECTOR, css)))
+        return WebDriverWait(driver, seconds).until(condition)
     except TimeoutException as exc:
         # Selenium's own words are a stack of addresses.
         text = driver.execute_script("return document.body ? document.body.innerText : ''")
-        raise AssertionError(f"no {css} in {seconds} s at {driver.current_url}, which shows: {text[:600]!r}") from exc
+        raise AssertionError(
+            f"{otherwise} in {seconds} s at {driver.current_url}, which shows: {text[:600]!r}"
+        ) from exc
 
 
 def shoot(driver: webdriver.Chrome, name: str) -> None:

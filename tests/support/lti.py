@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -20,6 +19,7 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from runner.hubclient import HubClient
+from tests.support.serving import in_background
 
 _CLAIM = "https://purl.imsglobal.org/spec/lti/claim"
 #: Where the hub wants a visit to begin.
@@ -71,7 +71,7 @@ class Platform:
 
         self._server = ThreadingHTTPServer((self.address, self.port), Handler)
         self._server.socket = self.context.wrap_socket(self._server.socket, server_side=True)
-        Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        in_background(self._server)
 
     def stop(self) -> None:
         if self._server:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -11,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
+
+from tests.support.serving import in_background
 
 #: ``gone``: the index is there, its packages are 404. ``truncated``: each package ends half-way.
 Fault = Literal["gone", "truncated"]
@@ -31,8 +32,7 @@ def broken_mirror(gateway: str, fault: Fault) -> Iterator[Mirror]:
     server = ThreadingHTTPServer((gateway, 0), _Relay)
     mirror = Mirror(f"{gateway}:{server.server_port}", fault)
     server.mirror = mirror  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
+    thread = in_background(server)
     try:
         yield mirror
     finally:

@@ -11,15 +11,15 @@ import requests
 
 
 def click(get: Callable[..., requests.Response], path: str) -> requests.Response:
-    """Open the page at ``path``, follow the pull to its end, and go where the page sends; no redirect from there on.
-
-    ``get`` takes a path on the server, as ``HubClient.get`` does.
-    """
+    """Pull, and go where the page sends a browser then; no redirect from there on."""
     return get(pull(get, path), allow_redirects=False, timeout=60)
 
 
 def pull(get: Callable[..., requests.Response], path: str) -> str:
-    """The same without going there; where the page would send."""
+    """Open the page at ``path`` and follow the pull to its end; where the page sends a browser then.
+
+    ``get`` takes a path on the server, as ``HubClient.get`` does.
+    """
     page = get(path, timeout=60)
     assert page.status_code == 200, (page.status_code, page.url, page.text[-1000:])
     data = {key: unquote(value) for key, value in re.findall(r'data-(\S+?)="([^"]*)"', page.text)}
@@ -27,6 +27,7 @@ def pull(get: Callable[..., requests.Response], path: str) -> str:
     events = get(
         f"{data['base-url']}git-pull/api?{urlencode({**asked, '_xsrf': data['xsrf']}, quote_via=quote)}",
         headers={"Accept": "text/event-stream", "Referer": page.url},
+        # A pull that waits for another says so each second.
         timeout=60,
     )
     said = [json.loads(line[6:]) for line in events.text.splitlines() if line.startswith("data: ")]

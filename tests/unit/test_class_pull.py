@@ -29,54 +29,46 @@ DRIVER = """
 import json, logging, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from class_pull.notes import notes_of
+from class_pull import notes
 from class_pull.puller import ClassPuller
-class Server:
-    pass
-from traitlets.config import Configurable
-class App(Configurable):
-    web_app = Server()
-App.web_app.settings = {}
 logging.disable()
 for line in sys.stdin:
     asked = json.loads(line)
     answer = {"error": None, "log": []}
     try:
-        puller = ClassPuller(asked["url"], asked["home"], branch=asked["branch"], parent=App())
+        puller = ClassPuller(asked["url"], asked["home"], branch=asked["branch"], backup=asked["backup"])
         for said in puller.pull():
             answer["log"].append(said)
     except Exception as problem:
         answer["error"] = f"{type(problem).__name__}: {problem}"
-    answer["told"] = notes_of(App.web_app.settings).show(Path(asked["home"]))
+    answer["told"] = notes.show(Path(asked["home"]))
     print(json.dumps(answer), flush=True)
 """
 
-
-# Holds one pull in its middle, tries a second into the same directory without and with patience, and ends the first.
+# Holds one pull in its middle and tries a second into the same directory, by another path.
 TWICE = """
 import logging, sys, threading
-from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from class_pull import puller
-from traitlets.config import Configurable
-class App(Configurable):
-    web_app = type("Server", (), {"settings": {}})
 logging.disable()
-def pull():
-    return puller.ClassPuller(sys.argv[2], sys.argv[3], branch="main", parent=App()).pull()
-first = pull()
+def pull(home, **options):
+    return puller.ClassPuller(sys.argv[2], home, branch="main", **options).pull()
+first = pull(sys.argv[3])
 next(first)
 puller.PATIENCE = 0
 try:
-    next(pull())
+    next(pull(sys.argv[3]))
 except TimeoutError as problem:
     print(problem)
 puller.PATIENCE = 60
-second = threading.Thread(target=lambda: print(*pull(), "second"))
+said = []
+second = threading.Thread(target=lambda: said.extend(pull(sys.argv[4], backup=True)))
 second.start()
+second.join(3)
+print(len(said) > 0, second.is_alive())
 list(first)
-print("first", flush=True)
 second.join()
+print("".join(said))
 """
 
 
@@ -93,10 +85,10 @@ def course_python(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def driver(course_python: str) -> Iterator[subprocess.Popen[str]]:
+def driver(course_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [course_python, "-c", DRIVER, str(FILES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "LC_ALL": "C.UTF-8"},
+        env={**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(tmp_path_factory.mktemp("driver"))},
     ) as process:  # fmt: skip
         yield process
         assert process.stdin is not None
@@ -141,10 +133,10 @@ class Class:
         git(self.teacher, "commit", "-q", "-m", "x", *(["--amend"] if forced else []))
         git(self.teacher, "push", "-q", *(["--force"] if forced else []), "origin", "main")
 
-    def ask(self) -> dict[str, Any]:
+    def ask(self, *, backup: bool = False) -> dict[str, Any]:
         assert self.driver.stdin is not None
         assert self.driver.stdout is not None
-        asked = {"url": self.origin.as_uri(), "home": str(self.student), "branch": "main"}
+        asked = {"url": self.origin.as_uri(), "home": str(self.student), "branch": "main", "backup": backup}
         self.driver.stdin.write(json.dumps(asked) + "\n")
         self.driver.stdin.flush()
         answer: dict[str, Any] = json.loads(self.driver.stdout.readline())
@@ -449,6 +441,16 @@ def test_a_folder_of_the_students_own_is_left_alone(lesson: Class) -> None:
     assert "lab1.py" in lesson.files()
 
 
+def test_what_was_to_be_told_of_a_folder_that_is_gone_is_not(lesson: Class) -> None:
+    lesson.write("lab1.py", "mine\n")
+    lesson.publish({"lab1.py": "course\n"})
+    answer = lesson.ask(backup=True)
+    assert (answer["error"], answer["told"]) == (None, [])
+    (aside,) = lesson.student.parent.glob("labs_backup_*")
+    assert (aside / "lab1.py").read_text() == "mine\n"
+    assert lesson.read("lab1.py") == "course\n"
+
+
 def test_a_repository_of_something_else_is_left_alone(lesson: Class) -> None:
     lesson.student.rename(lesson.student.with_name("old"))
     lesson.student.mkdir()
@@ -498,10 +500,24 @@ def test_when_the_last_step_fails_nothing_is_left_beside(lesson: Class) -> None:
     hook.chmod(0o755)
     answer = lesson.ask()
     assert "CalledProcessError" in answer["error"], answer
+    assert answer["told"] == []
     assert lesson.files() == {"lab1.py", "lab2.py", "data/points.csv"}
     assert (lesson.read("lab1.py"), lesson.read("lab2.py")) == ("mine\n", "saved\n")
     hook.unlink()
     assert {note["path"] for note in lesson.pull()} == {"lab1.py", "lab2.py"}
+
+
+def test_what_was_renamed_before_the_last_step_failed_is_told(lesson: Class) -> None:
+    lesson.write("new.py", "mine\n")
+    lesson.publish({"new.py": "course\n", "lab2.py": "x = 2\n"})
+    hook = lesson.student / ".git/hooks/post-commit"
+    hook.write_text(f"#!/bin/sh\necho saved > {lesson.student}/lab2.py\n")
+    hook.chmod(0o755)
+    lesson.write("lab1.py", "mine\n")
+    answer = lesson.ask()
+    assert "CalledProcessError" in answer["error"], answer
+    assert answer["told"] == [{"kind": "moved", "path": "new.py", "beside": f"new_mine-{TODAY}.py"}]
+    assert lesson.read(f"new_mine-{TODAY}.py") == "mine\n"
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -632,11 +648,18 @@ def test_a_pull_that_nobody_saw_the_page_of_is_told_at_the_next(server: tuple[st
 
 
 def test_a_second_pull_waits_for_one_that_runs(course_python: str, lesson: Class) -> None:
-    argv = [course_python, "-c", TWICE, str(FILES), lesson.origin.as_uri(), str(lesson.student)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120)
-    lines = done.stdout.splitlines()
-    assert lines[:2] == ["Another pull into labs is still running: click the link again in a minute", "first"], done
-    assert lines[-1].endswith("second")
+    """Even one that puts the directory aside, as nbgitpuller's page of errors offers."""
+    link = lesson.root / "link"
+    link.symlink_to(lesson.root / "home")
+    argv = [course_python, "-c", TWICE, str(FILES), lesson.origin.as_uri(), str(lesson.student), str(link / "labs")]
+    env = {**os.environ, "HOME": str(lesson.root / "home")}
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120, env=env)
+    refused, waited, said = done.stdout.split("\n", 2)
+    assert refused == "Another pull into labs is still running; restart your server if it hangs"
+    assert waited == "True True", "the second says that it waits, and does"
+    assert said.startswith("Another pull into labs is still running\n")
+    assert "Traceback" not in done.stderr
+    assert len([path for path in lesson.student.parent.iterdir() if (path / "lab1.py").exists()]) == 2
 
 
 def test_a_link_without_a_path_leads_into_lab(server: tuple[str, Path], lesson: Class) -> None:

@@ -8,7 +8,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.machinery import SourceFileLoader
@@ -17,6 +16,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from tests.support.serving import in_background
 
 pytestmark = pytest.mark.unit
 SCRIPT = Path(__file__).resolve().parents[2] / "formulas" / "letsencrypt" / "files" / "coursehub-cert"
@@ -249,7 +250,7 @@ def test_port_80_is_tried_here_before_the_ca_is_asked(
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Webroot)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    in_background(server)
     real = cert.http.client.HTTPConnection
     monkeypatch.setattr(
         cert.http.client, "HTTPConnection", lambda host, _, timeout: real(host, server.server_port, timeout=timeout)

@@ -22,13 +22,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 import requests
 
 from tests.support.root import eventually
+from tests.support.serving import in_background
 from tests.unit.test_accounts_state import needs_root
 from tests.unit.test_jupyterhub_config import DEFAULTS, FILES
 
@@ -157,7 +157,7 @@ def site(hub_python: str) -> Iterator[Site]:
         (scratch / name).mkdir()
     (scratch / "lib" / "class_work").symlink_to(FILES / "class_work")
     hub = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    Thread(target=hub.serve_forever, args=(0.02,), daemon=True).start()
+    in_background(hub)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -14,7 +14,6 @@ import os
 import socketserver
 import subprocess
 import tarfile
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ import pytest
 from salt.exceptions import CommandExecutionError
 
 from tests.support.authority import Authority
+from tests.support.serving import in_background
 
 pytestmark = pytest.mark.unit
 REPO = Path(__file__).parents[2]
@@ -425,7 +425,7 @@ def website(tmp_path: Path, authority: Authority) -> Iterator[str]:
     handler = functools.partial(Quiet, directory=str(tmp_path / "web"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         running.socket = authority.server_context("127.0.0.1").wrap_socket(running.socket, server_side=True)
-        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+        in_background(running)
         yield f"https://127.0.0.1:{running.server_address[1]}"
         running.shutdown()
 
@@ -527,7 +527,7 @@ def test_a_transfer_that_is_cut_off_is_no_wrong_checksum(
 
     with socketserver.TCPServer(("127.0.0.1", 0), Cut) as running:
         running.socket = authority.server_context("127.0.0.1").wrap_socket(running.socket, server_side=True)
-        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+        in_background(running)
         source = f"https://127.0.0.1:{running.server_address[1]}/r.csv"
         done = store(rain={"source": source, "sha256": digest(b"1\n"), "unpack": False})
         running.shutdown()

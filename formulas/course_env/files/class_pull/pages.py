@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 from nbgitpuller import handlers
 from tornado import web
 
-from class_pull.notes import notes_of
+from class_pull.notes import show
 
 
 class PullPage(handlers.UIHandler):
@@ -31,7 +31,7 @@ class PullPage(handlers.UIHandler):
 
 
 class ToldPage(handlers.JupyterHandler):
-    """Which of the student's files were kept; straight on to Lab when there is nothing to say, or all was shown."""
+    """Which of the student's files were kept; straight on to Lab when there is nothing to say."""
 
     @web.authenticated
     async def get(self, _folder: str, _address: str) -> None:
@@ -39,7 +39,7 @@ class ToldPage(handlers.JupyterHandler):
         # As the browser sent it: the address may hold a query and quoted letters of its own.
         folder, _, address = self.request.uri.partition("/git-pull/then/")[2].partition("/")
         inside = _parent() / unquote(folder)
-        told = notes_of(self.settings).show(Path(self.settings["server_root_dir"]).expanduser() / inside)
+        told = show(Path(self.settings["server_root_dir"]).expanduser() / inside)
         if not told:
             self.redirect(self.base_url + address)
             return

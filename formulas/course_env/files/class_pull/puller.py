@@ -17,7 +17,8 @@ from typing import Any
 
 from nbgitpuller.pull import GitPuller, execute_cmd
 
-from class_pull.notes import Note, notes_of
+from class_pull import notes
+from class_pull.notes import Note
 
 #: The version of the course that was brought last. A teacher who rewrites the repository's history (a forced push) then
 #: still changes only what differs between the two versions.
@@ -30,8 +31,8 @@ _CHECKPOINTS = ".ipynb_checkpoints"
 #: Seconds that a pull waits for another into the same directory.
 PATIENCE = 60
 #: One for each directory. Who closes the page in the middle of a pull leaves it running, and nbgitpuller's own lock is
-#: free from then on: the next click would find half a repository.
-_running: dict[Path, threading.Lock] = {}
+#: free when that pull has its next line to say: the next click would find half a repository.
+_running: dict[str, threading.Lock] = {}
 
 #: A file's mode and object, as git has them.
 Entry = tuple[str, str]
@@ -45,6 +46,10 @@ class ClassPuller(GitPuller):
         self.told: list[Note] = []
         self.home = Path(repo_dir)
         self._given: set[Path] = set()
+        #: What is true once the last step of merging is done.
+        self._planned: list[Note] = []
+        # nbgitpuller would rename the directory here and now, below a pull that runs.
+        self._anew = options.pop("backup", False)
         super().__init__(git_url, repo_dir, **options)
 
     def pull(self) -> Iterator[str]:
@@ -53,30 +58,40 @@ class ClassPuller(GitPuller):
         Raises:
             TimeoutError: another pull into the same directory does not end.
         """
-        running = _running.setdefault(self.home, threading.Lock())
-        if not running.acquire(timeout=PATIENCE):
-            raise TimeoutError(f"Another pull into {self.home.name} is still running: click the link again in a minute")
+        running = _running.setdefault(os.path.realpath(self.home), threading.Lock())
+        for _ in range(PATIENCE):
+            if running.acquire(timeout=1):
+                break
+            # Each line shows that the page is still open: nbgitpuller frees its lock when it is not.
+            yield f"Another pull into {self.home.name} is still running\n"
+        else:
+            raise TimeoutError(f"Another pull into {self.home.name} is still running; restart your server if it hangs")
         try:
             yield from self._pull()
         finally:
             running.release()
 
     def _pull(self) -> Iterator[str]:
-        notes = notes_of(self.parent.web_app.settings)
-        notes.begin(self.home)
-        if self.home.is_dir() and not any(self.home.iterdir()):
-            yield from self.initialize_repo()
-        elif os.path.lexists(self.home) and not (self.home / ".git").exists():
-            self.told.append({"kind": "own", "path": self.home.name})
-            yield f"{self.repo_dir} is not the course's: nothing was brought\n"
-        else:
-            yield from super().pull()
-        notes.add(self.home, self.told)
+        notes.forget_shown(self.home)
+        try:
+            if self._anew and self.home.exists():
+                self.backup_repo_dir()
+            if self.home.is_dir() and not any(self.home.iterdir()):
+                yield from self.initialize_repo()
+            elif os.path.lexists(self.home) and not (self.home / ".git").exists():
+                self.told.append({"kind": "own", "path": self.home.name})
+                yield f"{self.repo_dir} is not the course's: nothing was brought\n"
+            else:
+                yield from super().pull()
+        finally:
+            # What was renamed before something failed is renamed.
+            notes.add(self.home, self.told)
 
     # -- nbgitpuller's steps -----------------------------------------------------------------------------
 
     def initialize_repo(self) -> Iterator[str]:
         """Clone, and remember the version."""
+        notes.forget(self.home)
         yield from super().initialize_repo()
         self._git("update-ref", BROUGHT, "HEAD")
 
@@ -123,6 +138,7 @@ class ClassPuller(GitPuller):
                 path.unlink()
             raise
         self._git("update-ref", BROUGHT, target)
+        self.told += self._planned
 
     # -- merging -----------------------------------------------------------------------------------------
 
@@ -151,7 +167,7 @@ class ClassPuller(GitPuller):
                 room = self._room(name, theirs)
                 merged[room] = entry
                 if old is not None and room == name:
-                    self._note("removed", name)
+                    self._planned.append({"kind": "removed", "path": name})
             elif new == old:
                 merged[name] = entry
             else:
@@ -187,7 +203,7 @@ class ClassPuller(GitPuller):
             return name
         blocked = next((one for one in above if one in theirs), name)
         new = str(self._free(blocked, "mine").relative_to(self.home)) + name.removeprefix(blocked)
-        self.told.append({"kind": "moved", "path": name, "beside": new})
+        self._planned.append({"kind": "moved", "path": name, "beside": new})
         return new
 
     def _stored(self, tree: Tree) -> str:
@@ -209,7 +225,7 @@ class ClassPuller(GitPuller):
             with path.open("xb") as handle:
                 handle.write(content)
             written.append(path)
-            self._note("kept", name, path)
+            self._planned.append({"kind": "kept", "path": name, "beside": self._inside(path)})
         return written
 
     def _make_way(self, names: list[str], tracked: Tree) -> Iterator[str]:
@@ -227,7 +243,7 @@ class ClassPuller(GitPuller):
                 old, new = self.home / one, self._free(one, "mine")
                 old.rename(new)
                 if _CHECKPOINTS not in parts:
-                    self._note("moved", one, new)
+                    self.told.append({"kind": "moved", "path": one, "beside": self._inside(new)})
                 yield f"{old} is now {new}\n"
 
     def _has_own(self, name: str, tracked: Tree) -> bool:
@@ -251,9 +267,8 @@ class ClassPuller(GitPuller):
                 return found
             number += 1
 
-    def _note(self, kind: str, name: str, beside: Path | None = None) -> None:
-        there = {"beside": os.path.relpath(beside, self.repo_dir)} if beside else {}
-        self.told.append({"kind": kind, "path": name, **there})
+    def _inside(self, path: Path) -> str:
+        return os.path.relpath(path, self.repo_dir)
 
     def _exists(self, name: str) -> bool:
         return os.path.lexists(self.home / name)
