@@ -358,7 +358,7 @@ def test_while_the_git_host_is_away_hub_and_apply_go_on(trial: Trial) -> None:
         assert time.monotonic() - began < 30
         outcome = trial.apply()
         assert (outcome["changed"], outcome["failed"]) == (0, 0)
-        with at_work(trial.hub) as client:
+        with with_copies(trial) as client:
             assert click(client.get, trial.link("labs")).status_code == 302
     finally:
         trial.open()

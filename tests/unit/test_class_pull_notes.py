@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -27,24 +28,24 @@ def test_shown_until_the_next_pull(notes: ModuleType) -> None:
     notes.add(LABS, [ONE])
     assert notes.show(LABS) == notes.show(LABS) == [ONE]
     assert notes.show(OTHER) == []
-    notes.forget_shown(LABS)
+    notes.begin(LABS)
     assert notes.show(LABS) == []
 
 
 def test_what_no_page_has_shown_waits(notes: ModuleType) -> None:
     notes.add(LABS, [ONE])
-    for more in ([], [TWO], [ONE]):
-        notes.forget_shown(LABS)
+    for more in ([], [TWO]):
+        notes.begin(LABS)
         notes.add(LABS, more)
     assert notes.show(LABS) == [ONE, TWO]
 
 
 def test_a_page_that_is_shown_while_a_pull_runs_takes_nothing_of_it(notes: ModuleType) -> None:
     notes.add(LABS, [ONE])
-    notes.forget_shown(LABS)
+    notes.begin(LABS)
     assert notes.show(LABS) == [ONE]
     notes.add(LABS, [TWO])
-    notes.forget_shown(LABS)
+    notes.begin(LABS)
     assert notes.show(LABS) == [TWO]
 
 
@@ -62,13 +63,45 @@ def test_a_server_that_ended_takes_nothing_with_it(notes: ModuleType, monkeypatc
     odd = {"kind": "kept", "path": "caf\udce9.py", "beside": "Zoë.py"}
     notes.add(LABS, [odd])
     monkeypatch.delitem(sys.modules, "class_pull.notes")
-    from class_pull import notes as again
-
+    again = importlib.import_module("class_pull.notes")
+    assert again is not notes
     assert again.show(LABS) == [odd]
 
 
-def test_a_file_that_is_damaged_holds_nobody_up(notes: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ['{"/home', "null", "[]", '{"/h": []}', '{"/h": {"waiting": [1]}}', "\xff"])
+def test_a_file_that_is_damaged_holds_nobody_up(notes: ModuleType, tmp_path: Path, text: str) -> None:
     notes.add(LABS, [ONE])
-    (tmp_path / ".local/share/class_pull.json").write_text('{"/home')
+    (tmp_path / ".local/share/class_pull.json").write_text(text, encoding="latin-1")
+    notes.begin(LABS)
     notes.add(LABS, [TWO])
     assert notes.show(LABS) == [TWO]
+
+
+def test_where_nothing_can_be_written_all_is_told_while_the_server_runs(notes: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / ".local").write_text("a student's own\n")
+    notes.begin(LABS)
+    notes.add(LABS, [ONE])
+    notes.add(OTHER, [TWO])
+    assert notes.show(LABS) == [ONE]
+    notes.begin(LABS)
+    assert notes.show(LABS) == []
+    (tmp_path / ".local").unlink()
+    assert notes.show(OTHER) == [TWO]
+    assert "2" in (tmp_path / ".local/share/class_pull.json").read_text()
+
+
+def test_a_directory_has_one_name(notes: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "labs").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "labs")
+    notes.add(tmp_path / "link", [ONE])
+    assert notes.show(tmp_path / "labs") == [ONE]
+
+
+def test_whether_a_folder_is_the_students_own_is_found_out_anew(notes: ModuleType) -> None:
+    own = {"kind": "own", "path": "labs"}
+    for _ in range(2):
+        notes.begin(LABS)
+        notes.add(LABS, [own])
+    notes.add(LABS, [ONE])
+    notes.begin(LABS)
+    assert notes.show(LABS) == [ONE]

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 from nbgitpuller import handlers
 from tornado import web
 
-from class_pull.notes import show
+from class_pull.notes import Note, show
 
 
 class PullPage(handlers.UIHandler):
@@ -44,13 +44,20 @@ class ToldPage(handlers.JupyterHandler):
             self.redirect(self.base_url + address)
             return
         lab = f"{self.base_url}lab/tree/{quote(str(inside))}/"
-        notes = [{**note, "link": lab + quote(note.get("beside", note["path"]))} for note in told]
+        notes = [
+            {**_readable(note), "link": lab + quote(os.fsencode(note.get("beside", note["path"])))} for note in told
+        ]
         from jinja2 import Environment, FileSystemLoader
 
         pages = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
         self.finish(pages.get_template("told.html").render(notes=notes, on=self.base_url + address))
+
+
+def _readable(note: Note) -> Note:
+    """Without what is no letter: a file's name may be any bytes."""
+    return {key: os.fsencode(text).decode(errors="replace") for key, text in note.items()}
 
 
 def _parent() -> Path:

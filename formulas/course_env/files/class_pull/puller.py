@@ -72,13 +72,14 @@ class ClassPuller(GitPuller):
             running.release()
 
     def _pull(self) -> Iterator[str]:
-        notes.forget_shown(self.home)
+        notes.begin(self.home)
         try:
             if self._anew and self.home.exists():
                 self.backup_repo_dir()
             if self.home.is_dir() and not any(self.home.iterdir()):
                 yield from self.initialize_repo()
             elif os.path.lexists(self.home) and not (self.home / ".git").exists():
+                notes.forget(self.home)
                 self.told.append({"kind": "own", "path": self.home.name})
                 yield f"{self.repo_dir} is not the course's: nothing was brought\n"
             else:
@@ -130,15 +131,16 @@ class ClassPuller(GitPuller):
         else:
             parents = [student] if self._is_ancestor(target, student) else [student, target]
             commit = self._new_commit(self._stored(merged), *parents)
-        written = self._write_beside(beside)
+        written: list[Path] = []
         try:
+            self._write_beside(beside, written)
             yield from execute_cmd(["git", *_NOBODY, "merge", "--ff-only", commit], cwd=self.repo_dir)
-        except subprocess.CalledProcessError:
+        except Exception:
             for path in written:
-                path.unlink()
+                path.unlink(missing_ok=True)
             raise
-        self._git("update-ref", BROUGHT, target)
         self.told += self._planned
+        self._git("update-ref", BROUGHT, target)
 
     # -- merging -----------------------------------------------------------------------------------------
 
@@ -216,17 +218,15 @@ class ClassPuller(GitPuller):
 
     # -- the student's files -----------------------------------------------------------------------------
 
-    def _write_beside(self, things: dict[str, str]) -> list[Path]:
-        """The course's versions as new files, each noted; never over one that is there."""
-        written = []
+    def _write_beside(self, things: dict[str, str], written: list[Path]) -> None:
+        """The course's versions as new files, each in ``written`` and noted; never over one that is there."""
         for name, thing in things.items():
             content = self._git("cat-file", "--filters", f"--path={name}", thing)
             path = self._free(name, "teacher")
             with path.open("xb") as handle:
+                written.append(path)
                 handle.write(content)
-            written.append(path)
             self._planned.append({"kind": "kept", "path": name, "beside": self._inside(path)})
-        return written
 
     def _make_way(self, names: list[str], tracked: Tree) -> Iterator[str]:
         """Rename what of the student's own stands where new files go, or where their directories go.
@@ -256,8 +256,8 @@ class ClassPuller(GitPuller):
     def _free(self, name: str, whose: str) -> Path:
         """A name beside ``name`` that nothing has: ``lab1_teacher-2026-11-25.ipynb``."""
         path = self.home / name
-        # A file's name has at most 255 bytes.
-        stem = os.fsdecode(os.fsencode(path.stem)[:200])
+        # A file's name has at most 255 bytes; half a letter is none.
+        stem = os.fsencode(path.stem)[:200].decode(errors="ignore")
         today = f"{stem}_{whose}-{datetime.date.today():%Y-%m-%d}"
         number = 1
         while True:
