@@ -685,14 +685,16 @@ def test_a_name_that_is_no_text_is_told_too(server: tuple[str, Path], lesson: Cl
     base, home = server
     get = student(base)
     link = f"/user/s/git-pull?{urlencode({'repo': lesson.origin.as_uri(), 'branch': 'main', 'targetpath': 'odd'})}"
+    gone = os.fsdecode(b"g\xe9.py")
+    lesson.publish({gone: "course\n"})
     pull(get, link)
     names = [os.fsdecode(b"caf\xe9.py"), "数" * 80 + ".py"]
-    for name in names:
+    for name in [gone, *names]:
         (home / "odd" / name).write_text("mine\n")
-    lesson.publish(dict.fromkeys(names, "course\n"))
+    lesson.publish({gone: None, **dict.fromkeys(names, "course\n")})
     told = click(get, link)
     assert told.status_code == 200, told.text
-    assert told.text.count("<li class=") == 2
+    assert told.text.count("<li class=") == 3
     assert "caf\N{REPLACEMENT CHARACTER}.py" in told.text
 
 
