@@ -153,6 +153,13 @@ class Class:
         assert answer["error"] is None, answer
         return answer["told"]
 
+    def hook(self, name: str, script: str) -> Path:
+        """Have git run ``script`` in the student's copy; the hook, to be removed again."""
+        path = self.student / ".git/hooks" / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return path
+
     def read(self, name: str) -> str:
         return (self.student / name).read_text(encoding="utf-8")
 
@@ -499,11 +506,8 @@ def test_a_save_in_the_middle_of_a_pull_is_not_lost(lesson: Class, monkeypatch: 
     """git itself refuses the last step; the next click brings both."""
     del monkeypatch
     lesson.publish({"lab1.py": "course\n"})
-    hook = lesson.student / ".git/hooks/reference-transaction"
-    hook.write_text(
-        f'#!/bin/sh\n[ "$1" = committed ] && grep -q remotes/origin && echo saved > {lesson.student}/lab1.py\nexit 0\n'
-    )
-    hook.chmod(0o755)
+    saved = f'[ "$1" = committed ] && grep -q remotes/origin && echo saved > {lesson.student}/lab1.py\nexit 0'
+    hook = lesson.hook("reference-transaction", saved)
     answer = lesson.ask()
     hook.unlink()
     assert lesson.read("lab1.py") == "saved\n", answer
@@ -514,9 +518,7 @@ def test_a_save_in_the_middle_of_a_pull_is_not_lost(lesson: Class, monkeypatch: 
 def test_when_the_last_step_fails_nothing_is_left_beside(lesson: Class) -> None:
     lesson.write("lab1.py", "mine\n")
     lesson.publish({"lab1.py": "course\n", "lab2.py": "x = 2\n"})
-    hook = lesson.student / ".git/hooks/post-commit"
-    hook.write_text(f"#!/bin/sh\necho saved > {lesson.student}/lab2.py\n")
-    hook.chmod(0o755)
+    hook = lesson.hook("post-commit", f"echo saved > {lesson.student}/lab2.py")
     answer = lesson.ask()
     assert "CalledProcessError" in answer["error"], answer
     assert answer["told"] == []
@@ -529,9 +531,7 @@ def test_when_the_last_step_fails_nothing_is_left_beside(lesson: Class) -> None:
 def test_what_was_renamed_before_the_last_step_failed_is_told(lesson: Class) -> None:
     lesson.write("new.py", "mine\n")
     lesson.publish({"new.py": "course\n", "lab2.py": "x = 2\n"})
-    hook = lesson.student / ".git/hooks/post-commit"
-    hook.write_text(f"#!/bin/sh\necho saved > {lesson.student}/lab2.py\n")
-    hook.chmod(0o755)
+    lesson.hook("post-commit", f"echo saved > {lesson.student}/lab2.py")
     lesson.write("lab1.py", "mine\n")
     answer = lesson.ask()
     assert "CalledProcessError" in answer["error"], answer
