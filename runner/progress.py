@@ -21,9 +21,7 @@ _WORDS = {
     "pkg": "Debian packages",
     "uv_env": "Python environment",
     "class_accounts": "accounts",
-    "group": "group",
     "user": "account",
-    "ssh_auth": "SSH keys of",
 }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import salt.states
 import yaml
 
 from tests.render.rendering import ROOT
@@ -76,3 +78,14 @@ def test_python_of_formulas_is_linted() -> None:
         argv = [sys.executable, "-m", "ruff", "check", "--no-cache", "--stdin-filename", name, "-"]
         done = subprocess.run(argv, check=False, cwd=ROOT, input=path.read_text(), capture_output=True, text=True)
         assert done.returncode == 0, f"{path.relative_to(ROOT)}: {done.stdout}{done.stderr}"
+
+
+def test_salt_looks_at_no_state_module_that_no_state_uses() -> None:
+    """A state that is switched off fails on the server; one too many slows each apply down."""
+    here = Path(salt.states.__file__).parent
+    modules = {path.stem for path in here.glob("*.py")} | {path.parent.name for path in here.glob("*/__init__.py")}
+    ours = {path.stem for path in tracked("salt/_states/*.py")}
+    text = "\n".join(path.read_text() for path in tracked("formulas/**/*.sls", "salt/**/*.sls"))
+    used = set(re.findall(r"^ +(\w+)\.\w+:?(?: \[\])?$", text, flags=re.MULTILINE)) - ours
+    settings = yaml.safe_load((ROOT / "salt" / "config" / "master").read_text())["ssh_minion_opts"]
+    assert sorted(modules - set(settings["disable_states"]) - {"__init__"}) == sorted(used)
