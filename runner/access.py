@@ -94,6 +94,8 @@ class Access:
         self.old_key_file = self.directory / "client_key.old"
         self.known_hosts = self.directory / "known_hosts"
         self._host_key = self.directory / "first_host_key"
+        #: What salt-ssh shipped last, see runner/shipped.py.
+        self.shipped = self.directory / "shipped.json"
         self._record = self.directory / "server.json"
         self._names = self.directory / "names.json"
         self._shared = self.directory / "ssh"
@@ -154,7 +156,7 @@ class Access:
 
     def forget_server(self) -> None:
         """Drop everything that belongs to a server that is gone; the next one gets keys of its own."""
-        for path in (self._record, self._names, self.known_hosts, self._host_key):
+        for path in (self._record, self._names, self.shipped, self.known_hosts, self._host_key):
             path.unlink(missing_ok=True)
             path.with_name(f"{path.name}.pub").unlink(missing_ok=True)
         # With what a killed rotation left: the next server's would take it for its own half-done work.

@@ -10,8 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from runner import results
+from runner import results, shipped
 from runner.access import THIN_DIR, Access, is_host_key_refusal, is_silence, ssh_error
 from runner.errors import CoursehubError
 from runner.progress import SHIPPED_STATES, Story
@@ -26,24 +27,27 @@ FULL_MEGABYTES = 50
 #: salt.state's own log on the server, switched on in salt/config/master: one line when a state starts.
 _PROGRESS_LOG = f"{THIN_DIR}/running_data/highstate.log"
 #: First waits for a highstate that a broken connection left running (two at once would fight over apt) and says
-#: "ready"; then prints each line of that log as it comes and, before the first, which states salt-ssh shipped.
-#: It ends when the runner's end of the connection does, however that comes.
+#: "ready"; then prints each line of that log as it comes and, before the first, which states salt-ssh shipped and the
+#: sum of their package, of which the running call itself tells. It ends when the runner's end of the connection does,
+#: however that comes.
 _WATCH = f"""
 umask 077
-runs() {{
+calls() {{
     # Of root only: a student could give a process of theirs the same name.
-    find /proc -maxdepth 1 -name "[0-9]*" -user root -printf "%p/cmdline\\n" | xargs grep -lqs "{THIN_DIR}/salt-cal[l]"
+    find /proc -maxdepth 1 -name "[0-9]*" -user root -printf "%p/cmdline\\n" | xargs grep -ls "{THIN_DIR}/salt-cal[l]"
 }}
-while runs; do echo busy; sleep 1; done
+while calls | grep -q .; do echo busy; sleep 1; done
 rm -f {_PROGRESS_LOG}
 echo ready
 {{
-    tail -n +1 -F {_PROGRESS_LOG} 2>/dev/null & tail=$!
+    # Where the kernel gives it no news of a file it looks: once a second is too late for a highstate of two.
+    tail -n +1 -s 0.2 -F {_PROGRESS_LOG} 2>/dev/null & tail=$!
     cat >/dev/null
     kill $tail
     rm -f {_PROGRESS_LOG}
 }} | grep --line-buffered "^Running state" | while read -r line; do
     if [ -z "$told" ]; then
+        echo package $(calls | xargs cat 2>/dev/null | tr "\\000" "\\n" | sed -n "s/^pkg_sum=//p" | sort -u)
         tar -xzOf {THIN_DIR}/salt_state.tgz lowstate.json 2>/dev/null | {SHIPPED_STATES} 2>/dev/null
         told=yes
     fi
@@ -75,38 +79,54 @@ def highstate(
     ``watch`` hears of each state as it starts. Raises CoursehubError when Salt gave no usable report; a
     state that failed is in the report.
     """
-    arguments = [f"test={test}", "concurrent=True"] if test else []
-    function = "state.apply" if sls else "state.highstate"
-    command = argv(course_id, function, *([",".join(sls)] if sls else []), *arguments)
     access = Access(project, course_id)
-    with unlocked(project, course_id), _watched(access, ip, watch) as tail, scratch(project) as packing:
-        try:
-            done = subprocess.run(
-                command,
-                cwd=project.root,
-                env={**_environment(), "TMPDIR": str(packing.directory)},
-                pass_fds=[packing.descriptor],
-                capture_output=True,
-                text=True,
-                timeout=HIGHSTATE_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise CoursehubError(
-                f"{course_id}: the highstate took more than {HIGHSTATE_SECONDS // 60} minutes; "
-                "run the same command again: it goes on where it was"
-            ) from error
+    with unlocked(project, course_id), _watched(access, ip, watch) as tail:
+        rendered_from = shipped.inputs(project)
+        script = None if sls else shipped.again(access, rendered_from, test=test)
+        if script and (report := _again(access, ip, script, tail)):
+            return report
+        arguments = [f"test={test}", "concurrent=True"] if test else []
+        function = "state.apply" if sls else "state.highstate"
+        command = argv(course_id, function, *([",".join(sls)] if sls else []), *arguments)
+        with scratch(project) as packing:
+            environment = {**_environment(), "TMPDIR": str(packing.directory)}
+            done = _in_time(course_id, command, cwd=project.root, env=environment, pass_fds=[packing.descriptor])
         broke = done.returncode != 0 and tail.broke()
     output = done.stdout + done.stderr
     if is_host_key_refusal(output):
         raise ssh_error(course_id, ip, output)
     try:
-        return results.parse(course_id, done.stdout, done.stderr)
+        report = results.parse(course_id, done.stdout, done.stderr)
     except CoursehubError as error:
         known = _broken_off(course_id, ip) if broke else _full(access, ip)
         if known is None:
             raise
         raise known from error
+    # A file that was saved while Salt read them may be in the package or not.
+    if not sls and not report.failed and shipped.inputs(project) == rendered_from:
+        shipped.keep(access, rendered_from, tail.package)
+    return report
+
+
+def _again(access: Access, ip: str, script: str, tail: _Tail) -> results.Report | None:
+    """Run what salt-ssh shipped last; None where that cannot be, for salt-ssh to do, and to say why not."""
+    done = _in_time(access.course_id, access.argv(ip, "/bin/sh", "-s"), input=script)
+    try:
+        return results.parse(access.course_id, done.stdout, done.stderr, minion="local")
+    except CoursehubError as error:
+        if done.returncode != shipped.STALE and tail.broke():
+            raise _broken_off(access.course_id, ip) from error
+        return None
+
+
+def _in_time(course_id: str, command: list[str], **how: Any) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=HIGHSTATE_SECONDS, check=False, **how)
+    except subprocess.TimeoutExpired as error:
+        raise CoursehubError(
+            f"{course_id}: the highstate took more than {HIGHSTATE_SECONDS // 60} minutes; "
+            "run the same command again: it goes on where it was"
+        ) from error
 
 
 def _broken_off(course_id: str, ip: str) -> CoursehubError:
@@ -158,6 +178,8 @@ class _Tail:
     def __init__(self, access: Access, ip: str, watch: Watcher) -> None:
         self._access, self._ip, self._watch = access, ip, watch
         self._said = ""
+        #: The sum of the package of states that ran; empty when it was not told.
+        self.package = ""
         self._heard = threading.Event()
         self._ready = threading.Event()
         self._process = subprocess.Popen(
@@ -209,6 +231,8 @@ class _Tail:
             self._heard.set()
             if line == "ready\n":
                 self._ready.set()
+            elif line.startswith("package "):
+                self.package = line.removeprefix("package ").strip()
             elif line == "busy\n":
                 self._watch(0, 0, "waiting for an earlier run to end on the server")
             elif started := story.read(line):

@@ -26,6 +26,7 @@ from runner.access import Access, KeyPair
 from runner.errors import CoursehubError
 from runner.passwords import Passwords
 from runner.project import Project
+from runner.saltssh import argv
 from runner.verbs.session import CHECK_ACCOUNT
 from tests.support.authority import Authority
 from tests.support.computer import Computers, enter_network
@@ -51,6 +52,7 @@ unit-note:
     - result: True
     - warnings: remember the class at nine
 """
+LONGER = f"{STATES}\nunit-nap:\n  cmd.run:\n    - name: 'true'\n    - unless: sleep 1\n"
 FAILING = """
 unit-broken:
   cmd.run:
@@ -93,6 +95,9 @@ def _working_copy(root: Path) -> Project:
     for part in ("pillar", "formulas", "salt/config", "salt/_returners"):
         shutil.copytree(REPO / part, root / part)
     shutil.copy(REPO / "Saltfile", root)
+    config = root / "salt/config/master"
+    # Of Salt's state modules none is looked at but what our states use; these here use one more.
+    config.write_text(config.read_text(encoding="utf-8").replace(" test,", ""), encoding="utf-8")
     demo = root / "pillar/courses/demo.sls"
     text = demo.read_text(encoding="utf-8").replace("cloud: local ", "cloud: digitalocean ")
     demo.unlink()
@@ -224,6 +229,63 @@ def test_plan_shows_the_difference_and_apply_makes_it_once(up: School, coursehub
     assert access.run(up.ip, "cat /srv/title").strip() == "second"
     again = coursehub("apply", "phys", "--json").document["courses"]["phys"]
     assert (again["changed"], again["changes"]) == (0, [])
+
+
+@pytest.fixture
+def shipped(up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch) -> Access:
+    """The states were shipped, and from here on salt-ssh is not there to ship them again."""
+    # Long enough for the news of their package to come, as above.
+    up.states(LONGER)
+    assert coursehub("apply", "phys").code == 0
+    monkeypatch.setattr(saltssh, "argv", lambda *_: ["sh", "-c", "echo there is no salt-ssh; exit 1"])
+    return Access(up.project, "phys")
+
+
+def test_an_apply_without_a_change_runs_what_was_shipped(up: School, shipped: Access, coursehub: Coursehub) -> None:
+    """All of it: what somebody changed on the server is mended, and watched meanwhile as ever."""
+    again = coursehub("apply", "phys", "--json").document["courses"]["phys"]
+    assert (again["total"], again["changed"]) == (3, 0)
+    shipped.run(up.ip, "echo by hand > /srv/title")
+    planned = coursehub("plan", "phys", "--json").document["courses"]["phys"]
+    assert (planned["total"], planned["would_change"]) == (3, 1)
+    heard: list[tuple[int, int, str]] = []
+    report = saltssh.highstate(up.project, "phys", ip=up.ip, watch=lambda *now: heard.append(now))
+    assert [state.name for state in report.changed] == ["/srv/title"]
+    assert report.warnings == ("remember the class at nine",)
+    assert [now[:2] for now in heard] == [(1, 3), (2, 3), (3, 3)]
+    assert shipped.run(up.ip, "cat /srv/title").strip() == "first"
+
+
+@pytest.mark.usefixtures("shipped")
+def test_what_was_shipped_is_not_run_where_something_else_would_be(up: School, coursehub: Coursehub) -> None:
+    for text in (LONGER.replace("first", "second"), LONGER + "# a comment\n"):
+        up.states(text)
+        assert "there is no salt-ssh" in coursehub("apply", "phys").line
+    up.states(LONGER)
+    assert coursehub("apply", "phys").code == 0
+
+
+def test_what_the_server_no_longer_has_is_shipped_again(
+    up: School, shipped: Access, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = f"{runner.access.THIN_DIR}/salt_state.tgz"
+    shipped.run(up.ip, f"cp -p {package} /root/package")
+    for happened, undo in {
+        # salt-ssh typed by hand for a part of the states leaves another package.
+        f"echo another >> {package}": f"cp -p /root/package {package}",
+        f"rm {package}": f"cp -p /root/package {package}",
+        # An upgrade to the next release; states differ by release.
+        "cp /etc/os-release /etc/new && mv /etc/new /etc/os-release": f"touch {package}",
+    }.items():
+        shipped.run(up.ip, happened)
+        assert "there is no salt-ssh" in coursehub("apply", "phys").line, happened
+        shipped.run(up.ip, undo)
+        assert coursehub("apply", "phys").code == 0, undo
+    shipped.run(up.ip, f"rm -r {runner.access.THIN_DIR}")
+    monkeypatch.setattr(saltssh, "argv", argv)
+    ended = coursehub("apply", "phys", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.document["courses"]["phys"]["total"] == 3
 
 
 def test_no_job_cache_keeps_what_a_server_answered(up: School, monkeypatch: pytest.MonkeyPatch) -> None:
