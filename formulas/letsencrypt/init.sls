@@ -63,6 +63,8 @@ letsencrypt-renewal-timer:
 letsencrypt-certificate:
   acme.certificate:
     - name: {{ first }}
+    # It waits for the authority and for DNS; what comes next waits for neither.
+    - parallel: True
     - require:
         - pkg: letsencrypt-packages
         - file: /usr/local/sbin/coursehub-cert
@@ -74,6 +76,8 @@ letsencrypt-retry-timer:
   service.running:
     - name: coursehub-cert.timer
     - enable: True
+    # What it requires is still on its way: asked for earlier, it would hold up all that stands after it.
+    - order: last
     - require:
         - acme: letsencrypt-certificate
     - watch:

@@ -89,3 +89,12 @@ def test_salt_looks_at_no_state_module_that_no_state_uses() -> None:
     used = set(re.findall(r"^ +(\w+)\.\w+:?(?: \[\])?$", text, flags=re.MULTILINE)) - ours
     settings = yaml.safe_load((ROOT / "salt" / "config" / "master").read_text())["ssh_minion_opts"]
     assert sorted(modules - set(settings["disable_states"]) - {"__init__"}) == sorted(used)
+
+
+def test_states_ask_a_server_for_no_more_than_makes_its_shipped_states_old() -> None:
+    """runner/shipped.py runs them again while the server's release is the same; its kind of machine never changes."""
+    text = "\n".join(path.read_text() for path in tracked("formulas/**/*.sls", "formulas/*/*.jinja", "salt/**/*.sls"))
+    text += "\n".join(path.read_text() for path in tracked("pillar/**/*.sls"))
+    asked = set(re.findall(r"grains(?:\[|\.get\(|:)'?(\w+)", text))
+    assert asked == {"osfinger", "virtual", "virtual_subtype"}
+    assert set(re.findall(r"salt\['([\w.]+)'\]", text)) <= {"pillar.get", "slsutil.merge", "slsutil.renderer"}
