@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import zoneinfo
 from collections.abc import Callable
@@ -51,8 +52,12 @@ def none_of(reserved: frozenset[str], message: str) -> Callable[[str], str]:
     return check
 
 
+#: Once: it looks through all files of the system's zones.
+_zones = functools.cache(zoneinfo.available_timezones)
+
+
 def _timezone(value: str) -> str:
-    known = zoneinfo.available_timezones()
+    known = _zones()
     if value not in known:
         # To an abbreviation such as PST any other is near.
         near = difflib.get_close_matches(value, known, n=1) if len(value) > 4 else []

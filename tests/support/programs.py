@@ -16,6 +16,12 @@ printf '\\n' >>{calls}
 """
 
 
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of programs that start from here on nobody measures which lines they reach."""
+    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+        monkeypatch.delenv(name)
+
+
 @dataclass
 class Programs:
     """A directory of programs in front of (or, with ``alone``, instead of) the host's own on PATH."""

@@ -13,7 +13,7 @@ import pytest
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.verbs import testing
-from tests.support.programs import Programs
+from tests.support.programs import Programs, unmeasured
 
 pytestmark = pytest.mark.unit
 
@@ -63,8 +63,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_PLUGINS", "xdist.plugin,pytest_cov.plugin")
     # When this test is measured itself: the small repository's tests are nobody's business.
-    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
-        monkeypatch.delenv(name)
+    unmeasured(monkeypatch)
     return Project(root)
 
 
