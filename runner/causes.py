@@ -42,6 +42,13 @@ _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
         Cause("the server has no list of Debian's packages, the mirror or its name server does not answer", _LATER),
     ),
     (
+        re.compile(r"State '(?P<name>\w+)\.\w+' was not found in SLS"),
+        Cause(
+            "there is no such state, or salt/config/master switches the module {name} off",
+            "correct the state, or take the module off disable_states there",
+        ),
+    ),
+    (
         re.compile(r"Could not get lock \S+ It is held by process (?P<pid>\d+ \(\S+\))"),
         Cause("another program installs packages on the server and does not end (process {pid})", _LATER),
     ),

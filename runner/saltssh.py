@@ -22,14 +22,16 @@ from runner.secrets import unlocked
 
 #: Seconds that a highstate may take before it is given up; a fresh server needs about a minute.
 HIGHSTATE_SECONDS = 1800
+#: The exit code of OpenSSH when it is not the remote command that failed.
+_SSH_FAILED = 255
 #: Room that salt-ssh itself needs on the server: its own code, the states and what they bring.
 FULL_MEGABYTES = 50
 #: salt.state's own log on the server, switched on in salt/config/master: one line when a state starts.
 _PROGRESS_LOG = f"{THIN_DIR}/running_data/highstate.log"
 #: First waits for a highstate that a broken connection left running (two at once would fight over apt) and says
 #: "ready"; then prints each line of that log as it comes and, before the first, which states salt-ssh shipped and the
-#: sum of their package, of which the running call itself tells. It ends when the runner's end of the connection does,
-#: however that comes.
+#: sums of what it shipped, the package's as the running call itself was told it. It ends when the runner's end of the
+#: connection does, however that comes.
 _WATCH = f"""
 umask 077
 calls() {{
@@ -47,7 +49,8 @@ echo ready
     rm -f {_PROGRESS_LOG}
 }} | grep --line-buffered "^Running state" | while read -r line; do
     if [ -z "$told" ]; then
-        echo package $(calls | xargs cat 2>/dev/null | tr "\\000" "\\n" | sed -n "s/^pkg_sum=//p" | sort -u)
+        sum=$(calls | xargs cat 2>/dev/null | tr "\\000" "\\n" | sed -n "s/^pkg_sum=//p" | sort -u)
+        echo sums $sum $({shipped.BESIDE})
         tar -xzOf {THIN_DIR}/salt_state.tgz lowstate.json 2>/dev/null | {SHIPPED_STATES} 2>/dev/null
         told=yes
     fi
@@ -81,9 +84,9 @@ def highstate(
     """
     access = Access(project, course_id)
     with unlocked(project, course_id), _watched(access, ip, watch) as tail:
-        rendered_from = shipped.inputs(project)
-        script = None if sls else shipped.again(access, rendered_from, test=test)
-        if script and (report := _again(access, ip, script, tail)):
+        rendered_from = None if sls else shipped.inputs(project, course_id)
+        script = shipped.script(access, rendered_from, test=test)
+        if script and (report := _run_shipped(access, ip, script, tail)):
             return report
         arguments = [f"test={test}", "concurrent=True"] if test else []
         function = "state.apply" if sls else "state.highstate"
@@ -103,19 +106,22 @@ def highstate(
             raise
         raise known from error
     # A file that was saved while Salt read them may be in the package or not.
-    if not sls and not report.failed and shipped.inputs(project) == rendered_from:
-        shipped.keep(access, rendered_from, tail.package)
+    if not report.failed and shipped.inputs(project, course_id) == rendered_from:
+        shipped.keep(access, rendered_from, tail.shipped)
     return report
 
 
-def _again(access: Access, ip: str, script: str, tail: _Tail) -> results.Report | None:
+def _run_shipped(access: Access, ip: str, script: str, tail: _Tail) -> results.Report | None:
     """Run what salt-ssh shipped last; None where that cannot be, for salt-ssh to do, and to say why not."""
     done = _in_time(access.course_id, access.argv(ip, "/bin/sh", "-s"), input=script)
     try:
         return results.parse(access.course_id, done.stdout, done.stderr, minion="local")
     except CoursehubError as error:
-        if done.returncode != shipped.STALE and tail.broke():
+        if done.returncode == _SSH_FAILED or done.returncode < 0:
+            # What the server began may still run there: nothing else may begin beside it.
             raise _broken_off(access.course_id, ip) from error
+        # States may have run of which the tail has told.
+        tail.shipped = None
         return None
 
 
@@ -178,8 +184,8 @@ class _Tail:
     def __init__(self, access: Access, ip: str, watch: Watcher) -> None:
         self._access, self._ip, self._watch = access, ip, watch
         self._said = ""
-        #: The sum of the package of states that ran; empty when it was not told.
-        self.package = ""
+        #: What salt-ssh shipped; None while, or when, it was not told.
+        self.shipped: shipped.Sums | None = None
         self._heard = threading.Event()
         self._ready = threading.Event()
         self._process = subprocess.Popen(
@@ -231,8 +237,10 @@ class _Tail:
             self._heard.set()
             if line == "ready\n":
                 self._ready.set()
-            elif line.startswith("package "):
-                self.package = line.removeprefix("package ").strip()
+            elif line.startswith("sums "):
+                # More or fewer when something else runs on the server at the same time.
+                sums = line.split()[1:]
+                self.shipped = shipped.Sums(*sums) if len(sums) == 2 else None
             elif line == "busy\n":
                 self._watch(0, 0, "waiting for an earlier run to end on the server")
             elif started := story.read(line):

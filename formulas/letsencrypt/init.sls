@@ -76,10 +76,10 @@ letsencrypt-retry-timer:
   service.running:
     - name: coursehub-cert.timer
     - enable: True
-    # What it requires is still on its way: asked for earlier, it would hold up all that stands after it.
-    - order: last
+    # Not the certificate, which is still on its way: what tries again must be there however this ends.
     - require:
-        - acme: letsencrypt-certificate
+        - file: /usr/local/sbin/coursehub-cert
+        - file: /etc/coursehub/cert.json
     - watch:
         - file: /etc/systemd/system/coursehub-cert.service
         - file: /etc/systemd/system/coursehub-cert.timer

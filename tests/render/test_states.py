@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.render.conftest import COURSES, FORMULAS, RELEASES
 from tests.render.courses import SECRET
@@ -18,6 +19,11 @@ pytestmark = pytest.mark.render
 def test_compiles(rendering: Rendering) -> None:
     assert rendering.errors == []
     assert rendering.chunks
+
+
+def test_no_state_is_of_a_module_that_is_switched_off(rendering: Rendering) -> None:
+    settings = yaml.safe_load((ROOT / "salt" / "config" / "master").read_text())["ssh_minion_opts"]
+    assert {chunk["state"] for chunk in rendering.chunks} & set(settings["disable_states"]) == set()
 
 
 def test_no_state_stands_twice(rendering: Rendering) -> None:

@@ -36,6 +36,9 @@ SAID = {
     "matching distribution found for uv==0.13.9": (
         "the index that Python's packages come from does not answer or lacks one"
     ),
+    "State 'timezone.system' was not found in SLS 'school'\nReason: 'timezone.system' is not available.\n": (
+        "there is no such state, or salt/config/master switches the module timezone off"
+    ),
     "installing demo.txt: error: Request failed after 3 retries; error trying to connect: Connection refused": (
         "the index that Python's packages come from does not answer or lacks one"
     ),

@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests.adapters
 
 import runner.access
 from runner import saltssh
+from runner import shipped as shipped_states
 from runner.access import Access, KeyPair
 from runner.errors import CoursehubError
 from runner.passwords import Passwords
@@ -53,7 +55,12 @@ unit-note:
     - result: True
     - warnings: remember the class at nine
 """
-LONGER = f"{STATES}\nunit-nap:\n  cmd.run:\n    - name: 'true'\n    - unless: sleep 1\n"
+LONGER = f"""{STATES}
+unit-nap:
+  cmd.run:
+    - name: 'true'
+    - unless: sleep 1; for i in $(seq 300); do test -e /srv/nap || break; sleep 0.2; done
+"""
 FAILING = """
 unit-broken:
   cmd.run:
@@ -234,13 +241,17 @@ def test_plan_shows_the_difference_and_apply_makes_it_once(up: School, coursehub
     assert (again["changed"], again["changes"]) == (0, [])
 
 
+def no_salt_ssh(*_: str) -> list[str]:
+    return ["sh", "-c", "echo there is no salt-ssh; exit 1"]
+
+
 @pytest.fixture
 def shipped(up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch) -> Access:
     """The states were shipped, and from here on salt-ssh is not there to ship them again."""
     # Long enough for the news of their package to come, as above.
     up.states(LONGER)
     assert coursehub("apply", "phys").code == 0
-    monkeypatch.setattr(saltssh, "argv", lambda *_: ["sh", "-c", "echo there is no salt-ssh; exit 1"])
+    monkeypatch.setattr(saltssh, "argv", no_salt_ssh)
     return Access(up.project, "phys")
 
 
@@ -266,29 +277,67 @@ def test_what_was_shipped_is_not_run_where_something_else_would_be(up: School, c
         assert "there is no salt-ssh" in coursehub("apply", "phys").line
     up.states(LONGER)
     assert coursehub("apply", "phys").code == 0
+    # A part of the states is another matter.
+    with pytest.raises(CoursehubError, match="there is no salt-ssh"):
+        saltssh.highstate(up.project, "phys", ip=up.ip, sls=["unit"])
 
 
 def test_what_the_server_no_longer_has_is_shipped_again(
     up: School, shipped: Access, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = f"{runner.access.THIN_DIR}/salt_state.tgz"
-    shipped.run(up.ip, f"cp -p {package} /root/package")
-    for happened, undo in {
-        # salt-ssh typed by hand for a part of the states leaves another package.
-        f"echo another >> {package}": f"cp -p /root/package {package}",
-        f"rm {package}": f"cp -p /root/package {package}",
+    thin = runner.access.THIN_DIR
+    package = f"{thin}/salt_state.tgz"
+    files = f"{package} {thin}/minion {thin}/ext_version"
+    script = shipped_states.script(shipped, shipped_states.inputs(up.project, "phys"), test=False)
+    shipped.run(up.ip, f"mkdir /root/before && cp -p {files} /root/before")
+    for happened in (
+        # salt-ssh typed by hand for a part of the states leaves another package, on another branch other modules.
+        f"echo another >> {package}",
+        f"rm {package}",
+        f"echo >> {thin}/minion",
+        f"echo 0 > {thin}/ext_version",
         # An upgrade to the next release; states differ by release.
-        "cp /etc/os-release /etc/new && mv /etc/new /etc/os-release": f"touch {package}",
-    }.items():
+        "cp /etc/os-release /etc/new && mv /etc/new /etc/os-release",
+    ):
         shipped.run(up.ip, happened)
-        assert "there is no salt-ssh" in coursehub("apply", "phys").line, happened
-        shipped.run(up.ip, undo)
-        assert coursehub("apply", "phys").code == 0, undo
+        done = subprocess.run(shipped.argv(up.ip, "/bin/sh", "-s"), input=script, text=True, check=False)
+        assert done.returncode == shipped_states.STALE, happened
+        shipped.run(up.ip, f"cp -p /root/before/* {thin}; touch {package}")
+    assert coursehub("apply", "phys").code == 0
     shipped.run(up.ip, f"rm -r {runner.access.THIN_DIR}")
     monkeypatch.setattr(saltssh, "argv", argv)
-    ended = coursehub("apply", "phys", "--json")
-    assert ended.code == 0, ended.err
-    assert ended.document["courses"]["phys"]["total"] == 3
+    planned = coursehub("plan", "phys", "--json")
+    assert planned.code == 0, planned.err
+    assert planned.document["courses"]["phys"]["total"] == 3
+    # What plan shipped is what apply would: it is run from there.
+    monkeypatch.setattr(saltssh, "argv", no_salt_ssh)
+    assert coursehub("apply", "phys").code == 0
+
+
+def test_beside_shipped_states_that_may_still_run_nothing_is_begun(up: School, shipped: Access) -> None:
+    """Their connection alone ends, in the middle of them."""
+
+    def cut(count: int, *_: object) -> None:
+        if count == 3:
+            (ssh,) = (one for one in psutil.Process().children() if one.cmdline()[-2:] == ["/bin/sh", "-s"])
+            ssh.terminate()
+
+    shipped.run(up.ip, "touch /srv/nap")
+    with pytest.raises(CoursehubError, match=rf"the connection to {up.ip} broke in the middle of the highstate"):
+        saltssh.highstate(up.project, "phys", ip=up.ip, watch=cut)
+    shipped.run(up.ip, "rm /srv/nap")
+    heard: list[str] = []
+    report = saltssh.highstate(up.project, "phys", ip=up.ip, watch=lambda *now: heard.append(now[2]))
+    assert len(report.states) == 3
+    assert heard
+
+
+def test_a_file_that_was_saved_meanwhile_is_not_taken_for_shipped(up: School) -> None:
+    up.states(LONGER + "# one\n")
+    saltssh.highstate(up.project, "phys", ip=up.ip, watch=lambda *_: up.states(LONGER + "# two\n"))
+    access = Access(up.project, "phys")
+    up.states(LONGER + "# one\n")
+    assert shipped_states.script(access, shipped_states.inputs(up.project, "phys"), test=False) is None
 
 
 def test_no_job_cache_keeps_what_a_server_answered(up: School, monkeypatch: pytest.MonkeyPatch) -> None:
