@@ -150,7 +150,8 @@ def test_a_damaged_record_is_none(project: Project, record: str | bytes) -> None
     access = Access(project, "demo")
     access.directory.mkdir(parents=True)
     access.shipped.write_bytes(record if isinstance(record, bytes) else record.encode())
-    assert shipped.script(access, "inputs", test=False) is None
+    for rendered_from in ("inputs", None):
+        assert shipped.script(access, rendered_from, test=False) is None
 
 
 def test_a_server_that_is_gone_takes_it_along(project: Project) -> None:
