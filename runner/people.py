@@ -22,6 +22,7 @@ from runner.classlist import Entry, clean
 from runner.course.facts import Facts
 from runner.course.model import Course
 from runner.course.people import RESERVED, TEAM_PREFIX, People, Person
+from runner.course.source import LOADER
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
 from runner.vault import Vault
@@ -35,7 +36,6 @@ ACCOUNT_LENGTH = 32
 _DIGEST = 5
 
 _MESSAGE_HEAD = "#!gpg|yaml\n"
-_YAML: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _YAML_OUT: type = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -99,7 +99,7 @@ def read(project: Project, course_id: str) -> ClassList:
     shown = project.shown(path)
     text = Vault(project).decrypt(path.read_text(encoding="utf-8", errors="replace"), shown)
     try:
-        document = yaml.load(text, Loader=_YAML)  # noqa: S506  # a safe loader, in C where there is one
+        document = yaml.load(text, Loader=LOADER)  # noqa: S506  # a safe one
         return ClassList.model_validate({**document["people"], "left": document.get("left") or []})
     except (yaml.YAMLError, ValidationError, TypeError, KeyError) as error:
         # What stands there must not be shown: it is people's names.

@@ -51,7 +51,7 @@ echo ready
     if [ -z "$told" ]; then
         sum=$(calls | xargs cat 2>/dev/null | tr "\\000" "\\n" | sed -n "s/^pkg_sum=//p" | sort -u)
         echo sums $sum $({shipped.BESIDE})
-        tar -xzOf {THIN_DIR}/salt_state.tgz lowstate.json 2>/dev/null | {SHIPPED_STATES} 2>/dev/null
+        tar -xzOf {shipped.PACKAGE} lowstate.json 2>/dev/null | {SHIPPED_STATES} 2>/dev/null
         told=yes
     fi
     echo "$line"
@@ -106,7 +106,7 @@ def highstate(
             raise
         raise known from error
     # A file that was saved while Salt read them may be in the package or not.
-    if not report.failed and shipped.inputs(project, course_id) == rendered_from:
+    if rendered_from and not report.failed and shipped.inputs(project, course_id) == rendered_from:
         shipped.keep(access, rendered_from, tail.shipped)
     return report
 

@@ -22,7 +22,8 @@ from runner.access import THIN_DIR, Access
 from runner.pillar import runtime_file
 from runner.project import Project, write_private
 
-_PACKAGE = f"{THIN_DIR}/salt_state.tgz"
+#: Where salt-ssh puts the package on the server.
+PACKAGE = f"{THIN_DIR}/salt_state.tgz"
 _SUM = re.compile(r"[0-9a-f]{64}")
 #: Shell for the server: the sum of what else decides how the package is run, and comes with each salt-ssh, another
 #: teacher's too: our state modules (by Salt's sum of them), Salt itself, and its settings there.
@@ -31,11 +32,11 @@ BESIDE = f"cat {THIN_DIR}/ext_version {THIN_DIR}/code-checksum {THIN_DIR}/minion
 #: upgraded since they were rendered: states differ by release.
 STALE = 75
 _AGAIN = f"""
-echo "%(package)s  {_PACKAGE}" | sha256sum --check --status 2>/dev/null || exit {STALE}
+echo "%(package)s  {PACKAGE}" | sha256sum --check --status 2>/dev/null || exit {STALE}
 [ "$({BESIDE})" = %(beside)s ] || exit {STALE}
-find -L /etc/os-release -cnewer {_PACKAGE} | grep -q . && exit {STALE}
+find -L /etc/os-release -cnewer {PACKAGE} | grep -q . && exit {STALE}
 exec python3 {THIN_DIR}/salt-call --retcode-passthrough --local --out json -l quiet -c {THIN_DIR} -- \\
-    state.pkg {_PACKAGE} test=%(test)s pkg_sum=%(package)s hash_type=sha256 </dev/null
+    state.pkg {PACKAGE} test=%(test)s pkg_sum=%(package)s hash_type=sha256 </dev/null
 """
 
 

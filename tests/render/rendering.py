@@ -16,12 +16,20 @@ import pytest
 import salt.loader
 import salt.state
 import salt.utils.templates
+import yaml
 from salt.loader.lazy import LazyLoader
 from saltfactories.daemons.minion import SaltMinion
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUISITES = ("require", "watch", "onchanges", "onfail", "prereq", "listen", "use")
 Chunk = dict[str, Any]
+
+
+@functools.cache
+def switched_off() -> frozenset[str]:
+    """Salt's state modules that a server does not look at."""
+    settings = yaml.safe_load((ROOT / "salt" / "config" / "master").read_text())
+    return frozenset(settings["ssh_minion_opts"]["disable_states"])
 
 
 @dataclass(frozen=True)

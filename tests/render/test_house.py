@@ -11,7 +11,7 @@ import pytest
 import salt.states
 import yaml
 
-from tests.render.rendering import ROOT
+from tests.render.rendering import ROOT, switched_off
 
 pytestmark = pytest.mark.render
 
@@ -87,8 +87,7 @@ def test_salt_looks_at_no_state_module_that_no_state_uses() -> None:
     ours = {path.stem for path in tracked("salt/_states/*.py")}
     text = "\n".join(path.read_text() for path in tracked("formulas/**/*.sls", "salt/**/*.sls"))
     used = set(re.findall(r"^ +(\w+)\.\w+:?(?: \[\])?$", text, flags=re.MULTILINE)) - ours
-    settings = yaml.safe_load((ROOT / "salt" / "config" / "master").read_text())["ssh_minion_opts"]
-    assert sorted(modules - set(settings["disable_states"]) - {"__init__"}) == sorted(used)
+    assert sorted(modules - switched_off() - {"__init__"}) == sorted(used)
 
 
 def test_states_ask_a_server_for_no_more_than_makes_its_shipped_states_old() -> None:

@@ -285,8 +285,7 @@ def test_what_was_shipped_is_not_run_where_something_else_would_be(up: School, c
 def test_what_the_server_no_longer_has_is_shipped_again(
     up: School, shipped: Access, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    thin = runner.access.THIN_DIR
-    package = f"{thin}/salt_state.tgz"
+    thin, package = runner.access.THIN_DIR, shipped_states.PACKAGE
     files = f"{package} {thin}/minion {thin}/ext_version"
     script = shipped_states.script(shipped, shipped_states.inputs(up.project, "phys"), test=False)
     shipped.run(up.ip, f"mkdir /root/before && cp -p {files} /root/before")
@@ -304,7 +303,7 @@ def test_what_the_server_no_longer_has_is_shipped_again(
         assert done.returncode == shipped_states.STALE, happened
         shipped.run(up.ip, f"cp -p /root/before/* {thin}; touch {package}")
     assert coursehub("apply", "phys").code == 0
-    shipped.run(up.ip, f"rm -r {runner.access.THIN_DIR}")
+    shipped.run(up.ip, f"rm -r {thin}")
     monkeypatch.setattr(saltssh, "argv", argv)
     planned = coursehub("plan", "phys", "--json")
     assert planned.code == 0, planned.err
