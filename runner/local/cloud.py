@@ -38,6 +38,10 @@ def unprocessable(message: str) -> ApiError:
     return ApiError(422, "unprocessable_entity", message)
 
 
+class _ClosingError(Exception):
+    """The server closes while a machine boots."""
+
+
 class Cloud:
     """Droplets and their actions. Thread-safe; whoever reads the account does so inside ``changing()``."""
 
@@ -77,7 +81,7 @@ class Cloud:
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def close(self) -> None:
-        """Stop watching; machines stay as they are."""
+        """Stop watching and waiting; machines stay as they are, and what is under way stays so for the next server."""
         self._stop.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -147,6 +151,9 @@ class Cloud:
             with self._machine_lock(action.droplet_id):
                 self._do(action)
             outcome = True
+        except _ClosingError:
+            # It stays in progress, for the server that comes next (``resume``).
+            return
         except Exception as error:
             # Whatever it is, the action must end, or its droplet would be locked for ever.
             detail = error if isinstance(error, CoursehubError) else repr(error)
@@ -190,7 +197,8 @@ class Cloud:
                     return
             if not self.backend.running(spec):
                 self.backend.start(spec)
-            self._stop.wait(0.1)
+            if self._stop.wait(0.1):
+                raise _ClosingError
         raise CoursehubError(f"machine {spec.name} did not answer on port 22 within {BOOT_SECONDS:.0f} s")
 
     def _watch(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -392,6 +393,17 @@ def test_a_new_server_goes_on_where_the_old_one_died(tmp_path: Path) -> None:
         second.wait_action(answer["links"]["actions"][0]["id"])
         assert status(second, answer["droplet"]) == "active"
         assert second.ok("GET", "domains/coursehub.test/records?name=hub.coursehub.test&type=A")["meta"]["total"] == 1
+
+
+def test_a_server_that_closes_waits_for_no_machine_and_leaves_it_to_the_next(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    with served(tmp_path) as first:
+        first.machines.hold.set()
+        answer = first.ok("POST", "droplets", ORDER)
+        eventually(lambda: answer["droplet"]["id"] in first.machines.on)
+    eventually(lambda: set(threading.enumerate()) <= before)
+    with served(tmp_path) as second:
+        assert second.wait_action(answer["links"]["actions"][0]["id"])["status"] == "completed"
 
 
 def test_the_account_file_is_private(api: Api) -> None:
