@@ -18,9 +18,9 @@ class Facts(BaseModel):
     An error quotes no value: it may be somebody's name.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, hide_input_in_errors=True
-    )
+    # No use_attribute_docstrings: it reads the sources of all models whenever any verb begins, and the schema alone
+    # wants the texts (runner/course/schema.py).
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 def text_like(pattern: str, wanted: str) -> tuple[AfterValidator, WithJsonSchema]:
