@@ -13,14 +13,18 @@ uv-packages:
     - mode: '0644'
     - makedirs: True
 
-# Built under another name and renamed, so that a killed run leaves no half-made uv that looks whole.
+# Built under another name and renamed, so that a killed run leaves no half-made uv that looks whole. Three times, as
+# pip's own retries are no help against a download that breaks off in its middle.
 {{ home }}:
   cmd.run:
     - name: >-
-        rm -rf {{ home }}.new {{ home }} &&
+        rm -rf {{ home }} &&
+        for wait in 0 5 15; do
+        sleep $wait; rm -rf {{ home }}.new;
         {{ uv.python }} "$(echo /usr/share/python-wheels/pip-*.whl)/pip" install --quiet --disable-pip-version-check
         --no-cache-dir --require-hashes --no-deps --only-binary :all: --retries 5
-        --target {{ home }}.new --requirement {{ uv.root }}/uv.txt &&
+        --target {{ home }}.new --requirement {{ uv.root }}/uv.txt && break;
+        done &&
         mv {{ home }}.new {{ home }} && ln -sfn {{ home }}/bin/uv {{ uv.root }}/uv
     - creates:
       - {{ home }}/bin/uv
