@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment
 from passlib.hash import sha512_crypt
 
 from runner.project import Project, write_private
@@ -99,6 +98,9 @@ def _harmless(cell: str) -> str:
 
 def as_page(cards: Sequence[Card], *, title: str, url: str) -> str:
     """The cards as one page of HTML to print and cut: nothing is fetched, no card is cut by the end of a sheet."""
+    # Here, as every verb reads passwords and this one makes a page: Jinja takes a tenth of a second to load.
+    from jinja2 import Environment
+
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_PAGE)
     return page.render(cards=cards, title=title, url=url)
 

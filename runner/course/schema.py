@@ -48,8 +48,7 @@ def _course_schema() -> Schema:
 
 def _describe(model: type[Facts], node: Schema) -> None:
     """Put the text below each key of a model's source into its node."""
-    (source,) = ast.parse(inspect.getsource(model)).body
-    assert isinstance(source, ast.ClassDef)
+    source = next(node for node in ast.walk(ast.parse(inspect.getsource(model))) if isinstance(node, ast.ClassDef))
     for key, text in itertools.pairwise(source.body):
         match key, text:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import json
 import os
 import signal
@@ -16,11 +14,6 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
 from runner.errors import CoursehubError
 from runner.local.host import ProcessId, write_atomic
 from runner.local.identity import ACME_PORT, DNS_PORT
@@ -30,7 +23,6 @@ WATCH_SECONDS = 0.5
 # One that does not come up is not started again and again without a pause.
 MAX_PAUSE_SECONDS = 30.0
 CERTIFICATE_DAYS = 90
-CA_YEARS = 10
 
 
 class Pebble:
@@ -58,6 +50,9 @@ class Pebble:
     def start(self) -> None:
         """Start, or adopt, pebble and keep it running."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Here, as every verb loads this room and the server alone starts pebble.
+        from runner.local.authority import make_https_certificate
+
         make_https_certificate(self._directory, self._gateway)
         self._ensure()
         threading.Thread(target=self._watch, name="pebble", daemon=True).start()
@@ -172,70 +167,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def make_https_certificate(directory: Path, gateway: str) -> None:
-    """A small authority and the certificate that it signs for pebble's HTTPS; made once, kept over restarts."""
-    if (directory / "https.pem").exists():
-        return
-    ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca_name = x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, f"coursehub local cloud, HTTPS of pebble at {gateway}")]
-    )
-    ca = (
-        _builder(ca_name, ca_name, ca_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(ca=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    key = ec.generate_private_key(ec.SECP256R1())
-    names: list[x509.GeneralName] = [
-        x509.IPAddress(ipaddress.ip_address(gateway)),
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-        x509.DNSName("localhost"),
-    ]
-    leaf = (
-        _builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pebble")]), ca_name, key.public_key())
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(ca=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        # Python 3.13 and later verify strictly and want to see which key signed.
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    write_atomic(directory / "https.key", private.decode(), 0o600)
-    write_atomic(directory / "acme-ca.pem", ca.public_bytes(serialization.Encoding.PEM).decode())
-    write_atomic(directory / "https.pem", leaf.public_bytes(serialization.Encoding.PEM).decode())
-
-
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=365 * CA_YEARS))
-    )
-
-
-def _key_usage(*, ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )

@@ -27,6 +27,7 @@ from starlette.applications import Starlette
 from runner import local
 from runner.errors import CoursehubError
 from runner.local import cgroups, disk, dns, host, identity, images, machine, metadata, network, pebble, source
+from runner.local.authority import make_https_certificate
 from runner.local.identity import Identity, Subnet
 from runner.local.machine import MachineSpec, NspawnBackend, meta_data, nspawn_argv
 from runner.local.store import Account, Domain, Record, Store
@@ -581,7 +582,7 @@ def test_v2_group_gets_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_pebbles_https_certificate_is_verified_strictly(tmp_path: Path) -> None:
-    pebble.make_https_certificate(tmp_path, "10.101.7.1")
+    make_https_certificate(tmp_path, "10.101.7.1")
     ca = x509.load_pem_x509_certificate((tmp_path / "acme-ca.pem").read_bytes())
     leaf = x509.load_pem_x509_certificate((tmp_path / "https.pem").read_bytes())
     leaf.verify_directly_issued_by(ca)
@@ -591,7 +592,7 @@ def test_pebbles_https_certificate_is_verified_strictly(tmp_path: Path) -> None:
     context = ssl.create_default_context(cafile=str(tmp_path / "acme-ca.pem"))
     assert int(context.get_ca_certs()[0]["serialNumber"], 16) == ca.serial_number
     kept = (tmp_path / "https.pem").read_bytes()
-    pebble.make_https_certificate(tmp_path, "10.101.7.1")
+    make_https_certificate(tmp_path, "10.101.7.1")
     assert (tmp_path / "https.pem").read_bytes() == kept
 
 
@@ -614,7 +615,7 @@ def test_pebble_without_its_certificate_is_not_started_and_the_pauses_grow(
 
 def test_pebble_that_ends_at_once_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Programs.install(tmp_path / "bin", monkeypatch).add("pebble", "exit 1")
-    pebble.make_https_certificate(tmp_path, "127.0.0.1")
+    make_https_certificate(tmp_path, "127.0.0.1")
     began = time.monotonic()
     with pytest.raises(OSError, match="refused"):
         pebble.Pebble(tmp_path, "127.0.0.1", print)._ensure()
