@@ -245,6 +245,9 @@ def test_the_sandbox_is_laid_out_as_kitchen_salt_lays_it_out(tmp_path: Path) -> 
     minion = yaml.safe_load((etc / "minion").read_text())
     assert minion["file_roots"] == {"base": ["/tmp/kitchen/srv/salt"]}
     assert yaml.safe_load((etc / "minion.d/99-minion.conf").read_text()) == {"state_aggregate": ["pkg"]}
+    # What a class's server does not look at either.
+    ours = yaml.safe_load((ROOT / "salt/config/master").read_text())["ssh_minion_opts"]
+    assert yaml.safe_load((etc / "minion.d/10-salt.conf").read_text())["disable_states"] == ours["disable_states"]
 
 
 @pytest.mark.parametrize(("aggregate", "wanted"), [(True, ["pkg"]), (False, False)])
