@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.machine import fresh_server, kill_with_children
+from tests.support.machine import course, fresh_server, kill_with_children
 from tests.support.sandbox import Sandbox
 
 #: Seconds that another program holds dpkg's lock (fault 15), and how many more if this host is slow to tell the story.
@@ -62,6 +62,7 @@ class Story:
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     def tell(self) -> Held:
+        self.sandbox.lighten(course(self.sandbox, "locked"))
         machine = fresh_server(self.sandbox, "locked")
         machine.run(
             f"""

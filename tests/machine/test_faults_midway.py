@@ -43,6 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         # Two tries, not five at growing distances: the tests would do nothing but wait.
         with (sandbox.root / "pillar" / "site.sls").open("a", encoding="utf-8") as site:
             site.write("base:\n  apt:\n    retries: 2\n")
+        sandbox.lighten("demo")
         yield fresh_server(sandbox, "demo")
     finally:
         done = sandbox.run("local", "stop")
