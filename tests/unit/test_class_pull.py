@@ -8,7 +8,6 @@ import random
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from urllib.parse import quote, urlencode, urljoin
 import pytest
 import requests
 
+from tests.support.environments import python_of
 from tests.support.pulled import click, pull
 
 pytestmark = pytest.mark.unit
@@ -76,15 +76,9 @@ print("".join(said))
 
 
 @pytest.fixture(scope="session")
-def course_python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An environment with exactly what every course has."""
-    home = tmp_path_factory.mktemp("course")
-    uv = str(Path(sys.executable).parent / "uv")
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(home)], check=True)
-    argv = [uv, "pip", "install", "--quiet", "--python", str(home / "bin/python"), "--require-hashes", "--no-deps"]
-    done = subprocess.run([*argv, "-r", str(FILES / "base.txt")], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"the course's lock could not be installed: {done.stderr.strip()[-300:]}"
-    return str(home / "bin/python")
+def course_python() -> str:
+    """The Python of an environment with exactly what every course has."""
+    return python_of(FILES / "base.txt")
 
 
 @pytest.fixture(scope="session")
@@ -173,15 +167,28 @@ class Class:
         return {str(path.relative_to(self.student)) for path in found if ".git" not in path.parts}
 
 
-@pytest.fixture
-def lesson(tmp_path: Path, driver: subprocess.Popen[str]) -> Class:
-    made = Class(tmp_path, driver)
-    (tmp_path / "home").mkdir()
+@pytest.fixture(scope="session")
+def first_lesson(driver: subprocess.Popen[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every lesson begins as; made by dozens of programs, so once."""
+    made = Class(tmp_path_factory.mktemp("lesson"), driver)
+    (made.root / "home").mkdir()
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(made.origin)], check=True)
     subprocess.run(["git", "clone", "-q", str(made.origin), str(made.teacher)], check=True, capture_output=True)
     git(made.teacher, "checkout", "-q", "-b", "main")
     made.publish({"lab1.py": "a = 1\nb = 2\nc = 3\nd = 4\n", "lab2.py": "x = 1\n", "data/points.csv": "1,2\n"})
     assert made.pull() == []
+    return made.root
+
+
+@pytest.fixture
+def lesson(tmp_path: Path, driver: subprocess.Popen[str], first_lesson: Path) -> Class:
+    made = Class(tmp_path, driver)
+    shutil.copytree(first_lesson, tmp_path, symlinks=True, dirs_exist_ok=True)
+    for copy in (made.teacher, made.student):
+        config = copy / ".git/config"
+        config.write_text(config.read_text().replace(str(first_lesson), str(tmp_path)))
+        # Git knows a file that it has seen by its inode, too.
+        git(copy, "update-index", "--refresh")
     return made
 
 
