@@ -12,14 +12,14 @@ pytestmark = pytest.mark.unit
 FILES = Path(__file__).parents[2] / "formulas/jupyterhub/files"
 DEFAULTS = yaml.safe_load((FILES.parent / "defaults.yaml").read_text())["jupyterhub"]
 
-# Loads a configuration as the hub would and says what came of it.
+# Loads configurations as the hub would and says what came of each.
 LOAD = """
 import json, sys
 from pathlib import Path
 from traitlets.config import PyFileConfigLoader
-path = Path(sys.argv[1])
-config = PyFileConfigLoader(path.name, path=str(path.parent)).load_config()
-print(json.dumps(config, default=repr))
+paths = map(Path, sys.argv[1:])
+loaded = [PyFileConfigLoader(path.name, path=str(path.parent)).load_config() for path in paths]
+print(json.dumps(loaded, default=repr))
 """
 CHECK_ALL = """
 import contextlib, io, json, sys
@@ -53,15 +53,28 @@ def render(folder, **changes):
     return path
 
 
-def load(hub_python, path):
-    return json.loads(
-        subprocess.run([hub_python, "-c", LOAD, str(path)], capture_output=True, text=True, check=True).stdout
-    )
+#: Changes to the formula's defaults, by what is asked of the configuration then.
+CHANGES = {
+    "defaults": {},
+    "limits": {
+        "spawner": {**DEFAULTS["spawner"], "mem_limit": "700M", "tasks_max": 99, "unit_properties": {"IOWeight": 5}}
+    },
+    "no culler": {"culler": {**DEFAULTS["culler"], "timeout": 0}},
+}
 
 
 @pytest.fixture(scope="session")
-def defaults(hub_python, tmp_path_factory):
-    return load(hub_python, render(tmp_path_factory.mktemp("config") / "defaults"))
+def loaded(hub_python, tmp_path_factory):
+    """The configuration after each of ``CHANGES``, in one process: to import the hub takes longest."""
+    folder = tmp_path_factory.mktemp("config")
+    paths = [str(render(folder / name, **changes)) for name, changes in CHANGES.items()]
+    done = subprocess.run([hub_python, "-c", LOAD, *paths], capture_output=True, text=True, check=True)
+    return dict(zip(CHANGES, json.loads(done.stdout), strict=True))
+
+
+@pytest.fixture
+def defaults(loaded):
+    return loaded["defaults"]
 
 
 def test_hub_proxy_and_api_listen_on_loopback_alone(defaults):
@@ -162,9 +175,8 @@ def test_students_cannot_configure_their_way_out(defaults):
     assert spawner["slice"] == "class.slice"
 
 
-def test_limits_come_from_pillar_as_systemd_wants_them(hub_python, tmp_path):
-    limits = {**DEFAULTS["spawner"], "mem_limit": "700M", "tasks_max": 99, "unit_properties": {"IOWeight": 5}}
-    spawner = load(hub_python, render(tmp_path / "c", spawner=limits))["SystemdSpawner"]
+def test_limits_come_from_pillar_as_systemd_wants_them(loaded):
+    spawner = loaded["limits"]["SystemdSpawner"]
     assert spawner["mem_limit"] == "700M"
     properties = spawner["unit_extra_properties"]
     assert properties["TasksMax"] == "99"
@@ -180,8 +192,8 @@ def test_a_sockets_path_fits_for_the_longest_account(defaults):
     assert len(path) <= 107
 
 
-def test_no_culler_when_it_is_off(hub_python, tmp_path):
-    hub = load(hub_python, render(tmp_path / "c", culler={**DEFAULTS["culler"], "timeout": 0}))["JupyterHub"]
+def test_no_culler_when_it_is_off(loaded):
+    hub = loaded["no culler"]["JupyterHub"]
     assert [service["name"] for service in hub["services"]] == ["route-sync", "students-work"]
     assert "idle-culler" not in {role["name"] for role in hub["load_roles"]}
 
