@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import functools
+import inspect
+import itertools
 import re
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 
 class Facts(BaseModel):
@@ -18,9 +23,32 @@ class Facts(BaseModel):
     An error quotes no value: it may be somebody's name.
     """
 
-    # No use_attribute_docstrings: it reads the sources of all models whenever any verb begins, and the schema alone
-    # wants the texts (runner/course/schema.py).
+    # Not pydantic's use_attribute_docstrings: it reads the sources of all models whenever any verb begins, and the
+    # schema alone wants the texts.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        made = handler(core_schema)
+        properties = handler.resolve_ref_schema(made).get("properties", {})
+        for model in reversed(cls.__mro__):
+            if issubclass(model, Facts):
+                for key, text in _texts_below_keys(model):
+                    properties[key]["description"] = text
+        return made
+
+
+def _texts_below_keys(model: type[Facts]) -> Iterator[tuple[str, str]]:
+    """Each key of a model with the text below it in the source; nothing where there is no source."""
+    try:
+        source = ast.parse(inspect.getsource(model))
+    except OSError:
+        return
+    (body,) = (node.body for node in source.body if isinstance(node, ast.ClassDef))
+    for key, text in itertools.pairwise(body):
+        match key, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
+                yield name, said
 
 
 def text_like(pattern: str, wanted: str) -> tuple[AfterValidator, WithJsonSchema]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import functools
-import inspect
-import itertools
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from runner.course.facts import Facts
 from runner.course.model import CourseFile
 from runner.course.source import Location
 
@@ -32,10 +28,6 @@ def text() -> str:
 @functools.cache
 def _course_schema() -> Schema:
     made = CourseFile.model_json_schema()
-    _describe(CourseFile, made)
-    for model in Facts.__subclasses__():
-        if model.__name__ in made["$defs"]:
-            _describe(model, made["$defs"][model.__name__])
     inlined: Schema = _inline(made, made.get("$defs", {}))
     inlined.pop("$defs", None)
     return {
@@ -44,15 +36,6 @@ def _course_schema() -> Schema:
         "title": "The course file of coursehub",
         **inlined,
     }
-
-
-def _describe(model: type[Facts], node: Schema) -> None:
-    """Put the text below each key of a model's source into its node."""
-    source = next(node for node in ast.walk(ast.parse(inspect.getsource(model))) if isinstance(node, ast.ClassDef))
-    for key, text in itertools.pairwise(source.body):
-        match key, text:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
-                node["properties"][name] = dict(sorted({**node["properties"][name], "description": said}.items()))
 
 
 def _inline(node: Any, definitions: Schema) -> Any:
