@@ -54,7 +54,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
     ),
     (
         re.compile(
-            r"Failed to (?:fetch|download)|error sending request|after connection broken|"
+            r"Failed to (?:fetch|download)|error sending request|connection broken|not enough bytes were received|"
             r"No matching distribution found|Request failed after \d+ retr|"
             r"npm (?:error|ERR!) (?:code|errno) E?(?:CONN|TIMEDOUT|NOTFOUND|404|5\d\d)",
             re.IGNORECASE,

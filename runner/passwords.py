@@ -98,7 +98,7 @@ def _harmless(cell: str) -> str:
 
 def as_page(cards: Sequence[Card], *, title: str, url: str) -> str:
     """The cards as one page of HTML to print and cut: nothing is fetched, no card is cut by the end of a sheet."""
-    # Here, as every verb reads passwords and this one makes a page: Jinja takes a tenth of a second to load.
+    # Not above: what a verb loads at its start it pays for, and Jinja is a tenth of a second that a page alone needs.
     from jinja2 import Environment
 
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_PAGE)

@@ -81,7 +81,7 @@ class Cloud:
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def close(self) -> None:
-        """Stop watching and waiting; machines stay as they are, and what is under way stays so for the next server."""
+        """Stop watching, and wait for no boot; machines stay as they are, and a boot under way is the next server's."""
         self._stop.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 

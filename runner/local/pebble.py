@@ -50,8 +50,8 @@ class Pebble:
     def start(self) -> None:
         """Start, or adopt, pebble and keep it running."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Here, as every verb loads this room and the server alone starts pebble.
-        from runner.local.authority import make_https_certificate
+        # Not above: every verb loads this module, and only the local cloud's server starts pebble.
+        from runner.local.https import make_https_certificate
 
         make_https_certificate(self._directory, self._gateway)
         self._ensure()

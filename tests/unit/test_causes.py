@@ -36,6 +36,13 @@ SAID = {
     "matching distribution found for uv==0.13.9": (
         "the index that Python's packages come from does not answer or lacks one"
     ),
+    "ERROR: Download failed after 1 attempts because not enough bytes were received (3 MB/21 MB)\nhint: Consider using "
+    "--resume-retries to enable download resumption.": (
+        "the index that Python's packages come from does not answer or lacks one"
+    ),
+    "urllib3.exceptions.ProtocolError: ('Connection broken: IncompleteRead(3 bytes read, 9 more expected)'": (
+        "the index that Python's packages come from does not answer or lacks one"
+    ),
     "State 'timezone.system' was not found in SLS 'school'\nReason: 'timezone.system' is not available.\n": (
         "there is no such state, or salt/config/master switches the module timezone off"
     ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +122,15 @@ def test_without_a_course_there_is_a_way_to_one(coursehub: Any, project: Project
     project.course_file("phys").unlink()
     for verb in (("status",), ("apply", "--all"), ("plan", "--all")):
         assert coursehub(*verb).out == "there is no course yet; 'coursehub new' writes a course file\n"
+
+
+def test_what_few_verbs_need_is_loaded_by_those() -> None:
+    """What is loaded here, the verbs that a teacher types most wait for each time."""
+    asked = "import sys, runner.cli, runner.verbs.up, runner.verbs.converge, runner.verbs.look; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=REPO, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "pydantic" in loaded
+    assert loaded & {"jinja2", "cryptography.x509", "salt", "starlette", "uvicorn"} == set()
 
 
 def test_help_names_every_verb(coursehub: Any) -> None:

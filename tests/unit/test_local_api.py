@@ -395,7 +395,7 @@ def test_a_new_server_goes_on_where_the_old_one_died(tmp_path: Path) -> None:
         assert second.ok("GET", "domains/coursehub.test/records?name=hub.coursehub.test&type=A")["meta"]["total"] == 1
 
 
-def test_a_server_that_closes_waits_for_no_machine_and_leaves_it_to_the_next(tmp_path: Path) -> None:
+def test_a_server_that_closes_waits_for_no_boot_and_leaves_it_to_the_next(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     with served(tmp_path) as first:
         first.machines.hold.set()

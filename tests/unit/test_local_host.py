@@ -27,7 +27,7 @@ from starlette.applications import Starlette
 from runner import local
 from runner.errors import CoursehubError
 from runner.local import cgroups, disk, dns, host, identity, images, machine, metadata, network, pebble, source
-from runner.local.authority import make_https_certificate
+from runner.local.https import make_https_certificate
 from runner.local.identity import Identity, Subnet
 from runner.local.machine import MachineSpec, NspawnBackend, meta_data, nspawn_argv
 from runner.local.store import Account, Domain, Record, Store
