@@ -244,10 +244,24 @@ def test_the_sandbox_is_laid_out_as_kitchen_salt_lays_it_out(tmp_path: Path) -> 
     assert "&" not in (pillar / "people.sls").read_text()
     minion = yaml.safe_load((etc / "minion").read_text())
     assert minion["file_roots"] == {"base": ["/tmp/kitchen/srv/salt"]}
-    assert yaml.safe_load((etc / "minion.d/99-minion.conf").read_text()) == {"state_aggregate": ["pkg"]}
     # What a class's server does not look at either.
     ours = yaml.safe_load((ROOT / "salt/config/master").read_text())["ssh_minion_opts"]
-    assert yaml.safe_load((etc / "minion.d/10-salt.conf").read_text())["disable_states"] == ours["disable_states"]
+    off = {key: ours[key] for key in ("disable_states", "disable_modules")}
+    assert yaml.safe_load((etc / "minion.d/99-minion.conf").read_text()) == {"state_aggregate": ["pkg"], **off}
+
+
+@pytest.mark.parametrize(
+    ("said", "off"),
+    [({"salt_minion_extra_config": {"disable_states": []}}, []), ({"salt_install": False}, None)],
+)
+def test_modules_of_salt_are_switched_on_by_a_file_that_says_so(
+    tmp_path: Path, read: Read, said: dict[str, object], off: object
+) -> None:
+    (tmp_path / "mine").mkdir()
+    one = read(lambda document: document["provisioner"].update(formula="mine", **said))[0]
+    sandbox.build(one, tmp_path, tmp_path / "target", {}, None)
+    written = yaml.safe_load((tmp_path / "target/etc/salt/minion.d/99-minion.conf").read_text())
+    assert written.get("disable_states") == off
 
 
 @pytest.mark.parametrize(("aggregate", "wanted"), [(True, ["pkg"]), (False, False)])
