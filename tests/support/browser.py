@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from selenium import webdriver
-from selenium.common.exceptions import TimeoutException
+from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -76,8 +76,18 @@ def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:
 
 def until(driver: webdriver.Chrome, condition: Callable[[Any], T], otherwise: str, seconds: int = 60) -> T:
     """What ``condition`` says once it is something; ``otherwise`` says what was not."""
+
+    def settled(driver: webdriver.Chrome) -> Any:
+        try:
+            return condition(driver)
+        except WebDriverException as error:
+            # The page left while the driver looked at it; the next one may be what is waited for.
+            if "aborted by navigation" not in (error.msg or ""):
+                raise
+            return None
+
     try:
-        return WebDriverWait(driver, seconds).until(condition)
+        return WebDriverWait(driver, seconds).until(settled)
     except TimeoutException as exc:
         # Selenium's own words are a stack of addresses.
         text = driver.execute_script("return document.body ? document.body.innerText : ''")
