@@ -85,7 +85,7 @@ class Rendering:
 
 @contextlib.contextmanager
 def all_once() -> Iterator[None]:
-    """Meanwhile a template is compiled once and Salt's modules are looked for once.
+    """Meanwhile a template is compiled once, Salt's modules are looked for once, and Salt logs no more than errors.
 
     Salt makes a new environment and new loaders for each rendering: each compiles every template again and lists the
     directories of all modules, which together is two thirds of the time to render everything.
@@ -159,7 +159,8 @@ class Renderer:
         opts = copy.deepcopy(self._opts)
         opts["id"] = minion_id
         opts["grains"] = {**self._grains, "id": minion_id, **grains}
-        # No file client looks whether a file of the roots is another one by now.
+        # As if Salt's file server had looked through its roots already: each rendering would list them again, and they
+        # do not change.
         opts["__fs_update"] = True
         return opts
 

@@ -17,9 +17,9 @@ PIP = """
 left=$(cat "$0.fails")
 echo $((left - 1)) > "$0.fails"
 while [ "$1" != --target ]; do shift; done
-mkdir -p "$2/bin"; touch "$2/half"
-[ "$left" -gt 0 ] && exit 2
-[ ! -e "$2/bin/uv" ] && rm "$2/half" && touch "$2/bin/uv"
+mkdir -p "$2/bin"
+[ "$left" -gt 0 ] && { touch "$2/half"; exit 2; }
+touch "$2/bin/uv"
 """
 
 
@@ -41,6 +41,7 @@ def test_a_download_that_breaks_off_is_begun_again_from_nothing(
     (tmp_path / "uv").mkdir()
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, len(programs.calls("pip"))) == (code, calls), done.stderr
+    assert programs.calls("sleep") == [["0"], ["5"], ["15"]][:calls]
     assert (tmp_path / "uv/uv").exists() == (code == 0)
     if not code:
         (home,) = (path for path in (tmp_path / "uv").iterdir() if path.is_dir())

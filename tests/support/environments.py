@@ -4,39 +4,62 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
-from runner.project import Project
+#: Environments that this process uses, each locked as long as it lives.
+_IN_USE: list[IO[str]] = []
+_MADE = "made"
 
-REPO = Path(__file__).resolve().parents[2]
 
+def python_of(lock: Path, elsewhere: Path) -> str:
+    """The Python of an environment with exactly what ``lock`` holds, all of it compiled. Tests change nothing in it.
 
-def python_of(lock: Path) -> str:
-    """The Python of an environment with exactly what ``lock`` holds.
-
-    Made once for what the lock says and kept in .coursehub, as .venv is: nearly a thousand modules are compiled at
-    their first import. Tests change nothing in it. One whose lock is now another goes.
+    Made once for what the lock says and kept in .venv, with which it goes; made in ``elsewhere`` by a user who may not
+    write there. One that is of another lock by now, and that no process uses, is removed.
     """
-    kept = Project(REPO).state / "test-environments"
-    kept.mkdir(exist_ok=True)
-    digest = hashlib.sha256(lock.read_bytes() + sys.version.encode() + sys.executable.encode()).hexdigest()[:12]
+    kept = Path(sys.prefix) / "test-environments"
+    digest = hashlib.sha256(lock.read_bytes() + f"{sys.version} {sys.prefix}".encode()).hexdigest()[:12]
     home = kept / f"{lock.stem}-{digest}"
+    if not os.access(sys.prefix, os.W_OK):
+        if not (home / _MADE).exists():
+            home = elsewhere / home.name
+            _make(home, lock)
+        return str(home / "bin/python")
+    kept.mkdir(exist_ok=True)
     with (kept / f"{lock.stem}.lock").open("w") as alone:
         fcntl.flock(alone, fcntl.LOCK_EX)
-        if not (home / "complete").exists():
-            for old in kept.glob(f"{lock.stem}-*"):
-                shutil.rmtree(old)
+        if not (home / _MADE).exists():
+            for old in kept.glob(f"{lock.stem}-{'[0-9a-f]' * 12}"):
+                _remove_unused(old)
             _make(home, lock)
-            (home / "complete").touch()
+        used = (home / _MADE).open()
+        fcntl.flock(used, fcntl.LOCK_SH)
+        _IN_USE.append(used)
     return str(home / "bin/python")
+
+
+def _remove_unused(home: Path) -> None:
+    made = home / _MADE
+    if made.exists():
+        with made.open() as used:
+            try:
+                fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+    shutil.rmtree(home)
 
 
 def _make(home: Path, lock: Path) -> None:
     uv = str(Path(sys.executable).parent / "uv")
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(home)], check=True)
-    argv = [uv, "pip", "install", "--quiet", "--python", str(home / "bin/python"), "--require-hashes", "--no-deps"]
-    done = subprocess.run([*argv, "-r", str(lock)], capture_output=True, text=True, check=False)
+    # Compiled, as most of the programs here are started so that they leave no bytecode behind.
+    argv = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(home / "bin/python")]
+    argv += ["--require-hashes", "--no-deps", "-r", str(lock)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{lock.name} could not be installed: {done.stderr.strip()[-300:]}"
+    (home / _MADE).touch()

@@ -144,7 +144,7 @@ class Sandbox:
         return client
 
     def lighten(self, course_id: str) -> None:
-        """Leave it two packages: for servers whose environment is made again and again, whatever is in it."""
+        """Leave the course two packages: for servers whose environment is made again and again, whatever is in it."""
         path = self.project.course_file(course_id)
         packages = re.compile(r"^  (packages|imports): \[.*\]$", re.MULTILINE)
         text, lines = packages.subn(r"  \1: [numpy, pint]", path.read_text(encoding="utf-8"))

@@ -10,6 +10,6 @@ HUB_LOCK = Path(__file__).parents[2] / "formulas/jupyterhub/files/hub.txt"
 
 
 @pytest.fixture(scope="session")
-def hub_python():
+def hub_python(tmp_path_factory):
     """The Python of an environment with exactly what the hub runs."""
-    return python_of(HUB_LOCK)
+    return python_of(HUB_LOCK, tmp_path_factory.mktemp("hub"))

@@ -76,9 +76,9 @@ print("".join(said))
 
 
 @pytest.fixture(scope="session")
-def course_python() -> str:
+def course_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The Python of an environment with exactly what every course has."""
-    return python_of(FILES / "base.txt")
+    return python_of(FILES / "base.txt", tmp_path_factory.mktemp("course"))
 
 
 @pytest.fixture(scope="session")
@@ -185,8 +185,9 @@ def lesson(tmp_path: Path, driver: subprocess.Popen[str], first_lesson: Path) ->
     made = Class(tmp_path, driver)
     shutil.copytree(first_lesson, tmp_path, symlinks=True, dirs_exist_ok=True)
     for copy in (made.teacher, made.student):
-        config = copy / ".git/config"
-        config.write_text(config.read_text().replace(str(first_lesson), str(tmp_path)))
+        at = git(copy, "remote", "get-url", "origin")
+        assert str(first_lesson) in at
+        git(copy, "remote", "set-url", "origin", at.replace(str(first_lesson), str(tmp_path)))
         # Git knows a file that it has seen by its inode, too.
         git(copy, "update-index", "--refresh")
     return made

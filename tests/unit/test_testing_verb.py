@@ -62,7 +62,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr(testing, "_SIDE_BY_SIDE", ("-n", "1"))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_PLUGINS", "xdist.plugin,pytest_cov.plugin")
-    # What pytest keeps of the last runs is counted by itself: it would take away those of the run that this is part of.
+    # Pytest keeps the directories of a user's last three runs: those in here would push out the ones before this run.
     monkeypatch.setenv("PYTEST_DEBUG_TEMPROOT", str(tmp_path))
     # When this test is measured itself: the small repository's tests are nobody's business.
     unmeasured(monkeypatch)
