@@ -35,7 +35,7 @@ REPO = Path(__file__).resolve().parents[2]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A working copy whose only course goes to DigitalOcean."""
     root = tmp_path / "root"
-    for part in ("pillar", "formulas"):
+    for part in ("pillar", "formulas/course_env"):
         shutil.copytree(REPO / part, root / part)
     text = (REPO / "pillar/courses/demo.sls").read_text(encoding="utf-8")
     (root / "pillar/courses/demo.sls").unlink()

@@ -305,12 +305,12 @@ def test_a_wrong_value_is_this_line(project: Project, key: str, value: Any, says
     project.course_file("phys1").write_text(text, encoding="utf-8")
     last = key.rsplit(".", maxsplit=1)[-1]
     # As the writer types it: alone, within braces, or as an entry of a list.
-    within = flow({last: value})[1:-1]
+    typed, within = flow(value), flow({last: value})[1:-1]
     entry = f"- {flow(value[-1])}" if isinstance(value, list) else None
     lines = [
         number
         for number, line in enumerate(text.splitlines(), 1)
-        if line.strip() in (f"{last}: {flow(value)}", f"- {last}: {flow(value)}", entry)
+        if line.strip() in (f"{last}: {typed}", f"- {last}: {typed}", entry)
         or re.search(re.escape(within) + r"[,}]", line)
     ]
     assert len(lines) == 1, (within, text)
