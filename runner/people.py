@@ -99,7 +99,7 @@ def read(project: Project, course_id: str) -> ClassList:
     shown = project.shown(path)
     text = Vault(project).decrypt(path.read_text(encoding="utf-8", errors="replace"), shown)
     try:
-        document = yaml.load(text, Loader=LOADER)  # noqa: S506  # a safe one
+        document = yaml.load(text, Loader=LOADER)  # noqa: S506  # LOADER is PyYAML's safe one
         return ClassList.model_validate({**document["people"], "left": document.get("left") or []})
     except (yaml.YAMLError, ValidationError, TypeError, KeyError) as error:
         # What stands there must not be shown: it is people's names.

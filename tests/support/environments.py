@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import IO
 
+from runner.local.host import locked
+
 #: Environments that this process uses, each locked as long as it lives.
 _IN_USE: list[IO[str]] = []
 _MADE = "made"
@@ -30,9 +32,7 @@ def python_of(lock: Path, elsewhere: Path) -> str:
             home = elsewhere / home.name
             _make(home, lock)
         return str(home / "bin/python")
-    kept.mkdir(exist_ok=True)
-    with (kept / f"{lock.stem}.lock").open("w") as alone:
-        fcntl.flock(alone, fcntl.LOCK_EX)
+    with locked(kept / f"{lock.stem}.lock"):
         if not (home / _MADE).exists():
             for old in kept.glob(f"{lock.stem}-{'[0-9a-f]' * 12}"):
                 _remove_unused(old)
