@@ -19,11 +19,9 @@ SUITES = ("lint", "render", "unit", "kitchen", "machine", "browser")
 #: Lines of runner/ that the unit suite must reach, in per cent. Not measured where its tests that need root are
 #: skipped; CI is root.
 COVERAGE = 90
-#: One process more than there are cores, as tests wait a sixth of their time. tests/conftest.py keeps together what is
-#: made once.
+#: One process more than there are cores, as tests wait a sixth of their time, and those with machines a fifth.
+#: tests/conftest.py keeps together what is made once.
 _SIDE_BY_SIDE = ("-n", str((os.cpu_count() or 1) + 1))
-#: Machines are busy by themselves: with three of these, two cores had a load of 14 and boots came late.
-_WITH_MACHINES = ("-n", "2")
 _BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver", "certutil": "libnss3-tools"}
 #: Programs that suites call, by the Debian package that carries them.
 _PACKAGES = {
@@ -60,8 +58,7 @@ def test(project: Project, arguments: list[str]) -> int:
         if group == "measured":
             codes.append(_measured_units(project, environment))
         else:
-            side_by_side = _WITH_MACHINES if group == "machines" else _SIDE_BY_SIDE
-            codes.append(_pytest(project, environment, together, *side_by_side))
+            codes.append(_pytest(project, environment, together, *_SIDE_BY_SIDE))
     return next((code for code in codes if code), 0)
 
 

@@ -1,7 +1,7 @@
 """Every suite on every platform, by the wrapper, as a person would call it.
 
-Order is not left to luck: the hub converges with ``state_aggregate`` (all packages in one transaction) and without;
-of the formulas alone, one platform has it on and the other off.
+Order is not left to luck: one platform has ``state_aggregate`` (all packages in one transaction) on and the other off.
+With it on the other the hub comes up in tests/machine, as a class's server does.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import shutil
 import subprocess
@@ -22,6 +23,9 @@ pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
 #: A secret that no formula asks for: it never leaves the teacher's computer.
 UNUSED = "an-unused-value-for-4711"
 FORGETFUL = "vhansen"
+#: Seconds in which a new process may still become another program, and after how many looks at the new ones all are
+#: looked at.
+NEW, AGAIN = 1.0, 50
 
 
 class CommandLines:
@@ -41,10 +45,18 @@ class CommandLines:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._end.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
+        # Those that are not new are looked at now and then: to read all of them again costs a core.
+        met: dict[Path, float] = {}
+        for round_ in itertools.count():
+            if self._end.is_set():
+                return
+            now = time.monotonic()
+            met = {path: met.get(path, now) for path in Path("/proc").glob("[0-9]*")}
+            for path, since in met.items():
+                if round_ % AGAIN and now - since > NEW:
+                    continue
                 try:
-                    self.seen.add(path.read_bytes())
+                    self.seen.add((path / "cmdline").read_bytes())
                 except OSError:
                     continue
             time.sleep(0.01)
@@ -130,9 +142,9 @@ def test_no_secret_is_where_somebody_else_could_read_it(
     for look in (files, processes):
         as_student = f"runuser -u {STUDENT} -- sh -c {shlex.quote(look)} < $patterns || true"
         assert on_server(hub, secrets, as_student) == "", look
-        # It does find what a student may read.
+        # It does find what a student may read; once is enough.
         public = {"a path": "/usr/bin" if look == processes else hub.sandbox.domain("demo")}
-        assert on_server(hub, public, as_student) != "", look
+        assert on_server(hub, public, f"({as_student}) | head -n 1") != "", look
 
     # On this computer: Salt's caches, and whatever of the working copy git could take.
     values = [value.encode() for value in secrets.values()]
