@@ -36,11 +36,14 @@ from runner.local.pebble import Pebble
 from runner.local.source import source_key
 from runner.local.store import Store
 
+#: Names of the images that droplets can have.
+IMAGES = tuple(images.SUITES)
 # A second on most hosts; an emulated processor took over half a minute.
 START_SECONDS = 120.0
 LOG = "server.log"
 
 __all__ = [
+    "IMAGES",
     "LocalCloud",
     "LocalCloudStatus",
     "Machine",
@@ -48,6 +51,7 @@ __all__ = [
     "ensure_running",
     "find",
     "holder_of",
+    "install_packages",
     "prepare_image",
     "remove_forgotten",
     "status",

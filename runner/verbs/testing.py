@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from runner import local
@@ -16,6 +18,8 @@ from runner.project import Project
 
 #: In the order of a run: the cheap ones find most, the machines come last.
 SUITES = ("lint", "render", "unit", "kitchen", "machine", "browser")
+#: Those that want machines of the local cloud.
+_ON_MACHINES = ("kitchen", "machine", "browser")
 #: Lines of runner/ that the unit suite must reach, in per cent. Not measured where its tests that need root are
 #: skipped; CI is root.
 COVERAGE = 90
@@ -54,11 +58,12 @@ def test(project: Project, arguments: list[str]) -> int:
         return _pytest(project, environment, suites, *options)
     measured = bool(os.environ.get("CI")) or local.why_unavailable() is None
     codes = []
-    for group, together in itertools.groupby(suites, key=lambda suite: _company(suite, measured)):
-        if group == "measured":
-            codes.append(_measured_units(project, environment))
-        else:
-            codes.append(_pytest(project, environment, together, *_SIDE_BY_SIDE))
+    with _images_meanwhile(project, suites):
+        for group, together in itertools.groupby(suites, key=lambda suite: _company(suite, measured)):
+            if group == "measured":
+                codes.append(_measured_units(project, environment))
+            else:
+                codes.append(_pytest(project, environment, together, *_SIDE_BY_SIDE))
     return next((code for code in codes if code), 0)
 
 
@@ -67,7 +72,27 @@ def _company(suite: str, measured: bool) -> str:
     if suite == "unit" and measured:
         # By itself: what other suites reach of the runner on their way proves little.
         return "measured"
-    return "repository" if suite in ("lint", "render", "unit") else "machines"
+    return "machines" if suite in _ON_MACHINES else "repository"
+
+
+@contextlib.contextmanager
+def _images_meanwhile(project: Project, suites: Iterable[str]) -> Iterator[None]:
+    """Build the machines' base images beside the suites that need few; who needs one that is not there yet waits."""
+    wanted = any((project.root / "tests" / suite).is_dir() for suite in suites if suite in _ON_MACHINES)
+    if not wanted or local.why_unavailable() is not None:
+        yield
+        return
+    # Before any test looks for them: apt lets nobody else in.
+    local.install_packages(_say)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        # One after the other, the oldest first: the unit suite wants it. What fails here is told where it is needed.
+        for slug in local.IMAGES:
+            pool.submit(local.prepare_image, slug, _say)
+        yield
+
+
+def _say(text: str) -> None:
+    print(f"coursehub: {text}", file=sys.stderr)
 
 
 def _pytest(project: Project, environment: dict[str, str], suites: Iterable[str], *options: str) -> int:
@@ -95,7 +120,7 @@ def _install_python(project: Project) -> None:
     stamp = Path(sys.prefix) / "test.lock"
     if stamp.is_file() and stamp.read_bytes() == lock.read_bytes():
         return
-    print("coursehub: installing the test packages into .venv", file=sys.stderr)
+    _say("installing the test packages into .venv")
     done = subprocess.run(
         [
             str(Path(sys.executable).parent / "uv"),
@@ -124,7 +149,7 @@ def _install_debian(suites: list[str]) -> None:
     }
     if not packages or os.geteuid() != 0 or not shutil.which("apt-get"):
         return
-    print(f"coursehub: installing the Debian packages {' '.join(sorted(packages))}", file=sys.stderr)
+    _say(f"installing the Debian packages {' '.join(sorted(packages))}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (
         ["apt-get", "-qq", "update"],
@@ -146,7 +171,7 @@ def _unpack_parsers(project: Project) -> list[str]:
     if not missing or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         return []
     if not all((programs / program).exists() for program in missing):
-        print(f"coursehub: unpacking {' '.join(sorted(missing.values()))} for their parsers", file=sys.stderr)
+        _say(f"unpacking {' '.join(sorted(missing.values()))} for their parsers")
         shutil.rmtree(directory, ignore_errors=True)
         programs.mkdir(parents=True)
         # Where they cannot be had (no network, no package lists) the tests that want them are skipped and say so.

@@ -132,6 +132,34 @@ def test_a_suite_that_there_is_not_names_those_that_there_are(project: Project) 
 # --- what is installed first
 
 
+def test_base_images_are_built_beside_the_first_suites_of_a_run_with_machines(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[str] = []
+    monkeypatch.setattr(testing.local, "why_unavailable", lambda: None)
+    monkeypatch.setattr(testing.local, "install_packages", lambda _: prepared.append("packages"))
+
+    def prepare(slug: str, _: object) -> None:
+        # Before the last suite ends: it asks for this.
+        (project.root.parent / slug).touch()
+        prepared.append(slug)
+
+    monkeypatch.setattr(testing.local, "prepare_image", prepare)
+    assert testing.test(project, ["render"]) == 0
+    assert prepared == []
+    (project.root / "tests/machine").mkdir()
+    (project.root / "tests/machine/test_machine.py").write_text(
+        "import time\nfrom pathlib import Path\n\ndef test_machine():\n"
+        f"    images = [Path({str(project.root.parent)!r}, slug) for slug in {list(testing.local.IMAGES)}]\n"
+        "    end = time.monotonic() + 20\n"
+        "    while not all(image.exists() for image in images):\n"
+        "        assert time.monotonic() < end\n"
+        "        time.sleep(0.01)\n"
+    )
+    assert testing.test(project, ["render", "machine"]) == 0
+    assert prepared == ["packages", "debian-12-x64", "debian-13-x64"]
+
+
 def test_packages_of_the_lock_are_installed_once(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         # A suite that the repository does not have: nothing is left to run.
