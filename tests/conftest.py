@@ -18,8 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 #: Files by the beginning of their path, and the costly thing that their tests share. The first that fits counts.
-#: "hub" and "sign-in" are a hub of the same course each: two processes share what there is to ask of one, so that
-#: neither ends long after the other.
+#: "hub" and "sign-in" are a hub of the same course each: two processes share what there is to ask of one.
 TOGETHER = {
     "tests/kitchen/": "kitchen",
     # One story goes on beside all of them.
@@ -40,8 +39,8 @@ TOGETHER = {
     "tests/unit/test_testing_verb": "pytest in pytest",
     "tests/unit/test_uv_env": "environments",
 }
-#: Side by side, what takes minutes begins first, so that no process has it left at the end: on two cores, and so with
-#: three processes, "hub", "kitchen" and "sign-in", "faults" and "local cloud" take about the same.
+#: Side by side, what takes minutes begins first, so that no process has it left at the end. Of three processes one has
+#: "hub" until the end, one "kitchen" and then mostly "sign-in", one "faults" and "local cloud".
 FIRST = (
     *("hub", "kitchen", "faults", "sign-in", "local cloud"),
     *(

@@ -23,9 +23,12 @@ _ON_MACHINES = ("kitchen", "machine", "browser")
 #: Lines of runner/ that the unit suite must reach, in per cent. Not measured where its tests that need root are
 #: skipped; CI is root.
 COVERAGE = 90
-#: One process more than there are cores, as tests wait a sixth of their time, and those with machines a fifth.
-#: tests/conftest.py keeps together what is made once.
+#: One process more than there are cores, as tests wait a sixth of their time. tests/conftest.py keeps together what is
+#: made once.
 _SIDE_BY_SIDE = ("-n", str((os.cpu_count() or 1) + 1))
+#: With two of these, two cores had a fifth of their time left; with three, nothing, and a load of 22 at the worst. Not
+#: tried on more cores.
+_WITH_MACHINES = ("-n", "3")
 _BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver", "certutil": "libnss3-tools"}
 #: Programs that suites call, by the Debian package that carries them.
 _PACKAGES = {
@@ -56,14 +59,16 @@ def test(project: Project, arguments: list[str]) -> int:
     if options:
         # In one process: -k, -x, --keep and --pdb mean what pytest's manual says.
         return _pytest(project, environment, suites, *options)
-    measured = bool(os.environ.get("CI")) or local.why_unavailable() is None
+    machines = local.why_unavailable() is None
+    measured = bool(os.environ.get("CI")) or machines
     codes = []
-    with _images_meanwhile(project, suites):
+    with _images_meanwhile(project, suites) if machines else contextlib.nullcontext():
         for group, together in itertools.groupby(suites, key=lambda suite: _company(suite, measured)):
             if group == "measured":
                 codes.append(_measured_units(project, environment))
             else:
-                codes.append(_pytest(project, environment, together, *_SIDE_BY_SIDE))
+                side_by_side = _WITH_MACHINES if group == "machines" else _SIDE_BY_SIDE
+                codes.append(_pytest(project, environment, together, *side_by_side))
     return next((code for code in codes if code), 0)
 
 
@@ -78,17 +83,19 @@ def _company(suite: str, measured: bool) -> str:
 @contextlib.contextmanager
 def _images_meanwhile(project: Project, suites: Iterable[str]) -> Iterator[None]:
     """Build the machines' base images beside the suites that need few; who needs one that is not there yet waits."""
-    wanted = any((project.root / "tests" / suite).is_dir() for suite in suites if suite in _ON_MACHINES)
-    if not wanted or local.why_unavailable() is not None:
+    if not any((project.root / "tests" / suite).is_dir() for suite in suites if suite in _ON_MACHINES):
         yield
         return
     # Before any test looks for them: apt lets nobody else in.
     local.install_packages(_say)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        # One after the other, the oldest first: the unit suite wants it. What fails here is told where it is needed.
-        for slug in local.IMAGES:
-            pool.submit(local.prepare_image, slug, _say)
+    pool = ThreadPoolExecutor(max_workers=1)
+    # One after the other, the oldest first: the unit suite wants it. What fails here is told where it is needed.
+    for slug in local.IMAGES:
+        pool.submit(local.prepare_image, slug, _say)
+    try:
         yield
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _say(text: str) -> None:

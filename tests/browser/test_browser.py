@@ -147,7 +147,7 @@ def test_a_students_hour(hub: Hub, driver: webdriver.Chrome, tmp_path: Path) -> 
     wait(driver, ".jp-Dialog .jp-mod-accept")
     asked: list[str] = []
 
-    def arrived(driver: webdriver.Chrome) -> bool:
+    def arrived(_: webdriver.Chrome) -> bool:
         # Lab may have asked something else first, and asks then.
         asked.extend(dialog.text for dialog in driver.find_elements(By.CSS_SELECTOR, ".jp-Dialog"))
         answer(driver)
@@ -157,6 +157,7 @@ def test_a_students_hour(hub: Hub, driver: webdriver.Chrome, tmp_path: Path) -> 
         WebDriverWait(driver, 120, ignored_exceptions=COVERED).until(arrived)
     except TimeoutException:
         pytest.fail(f"the upload did not arrive; there is {hub.run(f'ls -l /home/{STUDENT}')}; Lab asked {asked}")
+    assert any("file size" in text for text in asked), asked
 
     driver.get(f"{hub.document['url']}hub/logout")
     wait(driver, "#username_input, .btn-jupyter, a[href*='login']")

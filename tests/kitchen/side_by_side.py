@@ -18,26 +18,20 @@ from tests.kitchen.wrapper import config
 from tests.kitchen.wrapper.__main__ import ROOT
 
 INSTANCES = config.load(ROOT / "tests" / "kitchen" / "kitchen.yml", ROOT)
-WITHOUT_AGGREGATE = "debian-13"
-#: Instances at work at once. Two other processes make machines meanwhile: with these two, a host of two cores has
-#: nothing left, and a load of 22 at the worst.
+#: Instances at work at once, beside the other processes of the machine suites.
 AT_ONCE = 2
 #: Seconds for one instance from nothing to nothing, on a machine that has other work too.
 SECONDS = 1200
 
 
-@dataclass(frozen=True)
-class Case:
-    """One instance, and whether its highstate joins package installations."""
-
-    instance: str
-    aggregate: bool
-
-    def __str__(self) -> str:
-        return self.instance if self.aggregate else f"{self.instance}-without-aggregate"
+def aggregates(instance: config.Instance) -> bool:
+    """Whether its highstate joins package installations: on one platform, and never the hub's (test_suites.py)."""
+    return instance.platform == "debian-12" and instance.suite != "hub"
 
 
-CASES = [Case(one.name, one.platform != WITHOUT_AGGREGATE) for one in INSTANCES]
+def case_id(instance: config.Instance) -> str:
+    """What pytest calls it."""
+    return instance.name if aggregates(instance) else f"{instance.name}-without-aggregate"
 
 
 @dataclass
@@ -46,14 +40,14 @@ class Run:
 
     state: Path
     keep: bool
-    """Whether machines of failed cases stay."""
+    """Whether machines of failed instances stay."""
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def test(self, case: Case) -> tuple[int, str]:
+    def test(self, instance: config.Instance) -> tuple[int, str]:
         """Destroy, create, converge, verify: the exit code and everything that was said."""
-        options = ["--aggregate" if case.aggregate else "--no-aggregate"]
-        return self._wrapper(*options, "test", case.instance, "--destroy", "never")
+        aggregate = "--aggregate" if aggregates(instance) else "--no-aggregate"
+        return self._wrapper(aggregate, "test", instance.name, "--destroy", "never")
 
     def destroy(self, instance: str) -> None:
         """Make room for the next; no verdict, as the end of the run removes whatever is left."""
@@ -85,10 +79,10 @@ class Run:
 @pytest.fixture(scope="session")
 def runs(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[dict[Case, Future[tuple[int, str]]]]:
-    """All selected cases, at work side by side, the longest first."""
+) -> Iterator[dict[str, Future[tuple[int, str]]]]:
+    """All selected instances by name, at work side by side, the longest first."""
     chosen = [
-        item.callspec.params["case"]
+        item.callspec.params["instance"]
         for item in request.session.items
         if getattr(item, "originalname", "") == "test_suite"
     ]
@@ -103,13 +97,13 @@ def runs(
     # Deleting a machine is the disk's work and takes long beside others, so that nobody waits for it.
     pool, reaper = ThreadPoolExecutor(AT_ONCE), ThreadPoolExecutor(1)
 
-    def work(case: Case) -> tuple[int, str]:
-        outcome = run.test(case)
+    def work(instance: config.Instance) -> tuple[int, str]:
+        outcome = run.test(instance)
         if outcome[0] == 0 or not run.keep:
-            reaper.submit(run.destroy, case.instance)
+            reaper.submit(run.destroy, instance.name)
         return outcome
 
-    futures = {case: pool.submit(work, case) for case in sorted(chosen, key=_long_first)}
+    futures = {instance.name: pool.submit(work, instance) for instance in sorted(chosen, key=_long_first)}
     try:
         yield futures
     finally:
@@ -128,6 +122,6 @@ def runs(
                 local.stop(project.state, print)
 
 
-def _long_first(case: Case) -> int:
-    order = ("hub", "jupyterhub", "course-env", "letsencrypt", "nginx")
-    return next((place for place, name in enumerate(order) if case.instance.startswith(name)), len(order))
+def _long_first(instance: config.Instance) -> int:
+    order = ("hub", "jupyterhub", "course_env", "letsencrypt", "nginx")
+    return order.index(instance.suite) if instance.suite in order else len(order)

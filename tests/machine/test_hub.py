@@ -67,6 +67,10 @@ def test_up_prints_the_whole_document(each: Hub) -> None:
     assert Path(document["ca_bundle"]).read_text(encoding="ascii").startswith("-----BEGIN CERTIFICATE-----")
 
 
+def test_no_unit_has_failed(each: Hub) -> None:
+    assert each.run("systemctl --failed --no-legend --plain") == ""
+
+
 def test_a_second_apply_changes_nothing_and_asks_no_certificate_authority(each: Hub) -> None:
     asked = "stat -c %Y /etc/letsencrypt/live/*/cert.pem; ls /var/log/letsencrypt | wc -l"
     before = each.run(asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import shlex
 import shutil
 import subprocess
@@ -23,9 +23,9 @@ pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
 #: A secret that no formula asks for: it never leaves the teacher's computer.
 UNUSED = "an-unused-value-for-4711"
 FORGETFUL = "vhansen"
-#: Seconds in which a new process may still become another program, and after how many looks at the new ones all are
-#: looked at.
-NEW, AGAIN = 1.0, 50
+#: Seconds for which a process is looked at all the time, and after how many of them all others are looked at again: to
+#: read every process's line without a pause costs a core.
+NEW, AGAIN = 10.0, 0.5
 
 
 class CommandLines:
@@ -45,21 +45,17 @@ class CommandLines:
         self._thread.join()
 
     def _look(self) -> None:
-        # Those that are not new are looked at now and then: to read all of them again costs a core.
         met: dict[Path, float] = {}
-        for round_ in itertools.count():
-            if self._end.is_set():
-                return
+        all_looked_at = 0.0
+        while not self._end.wait(0.01):
             now = time.monotonic()
             met = {path: met.get(path, now) for path in Path("/proc").glob("[0-9]*")}
+            everybody = now - all_looked_at > AGAIN
+            all_looked_at = now if everybody else all_looked_at
             for path, since in met.items():
-                if round_ % AGAIN and now - since > NEW:
-                    continue
-                try:
-                    self.seen.add((path / "cmdline").read_bytes())
-                except OSError:
-                    continue
-            time.sleep(0.01)
+                if everybody or now - since < NEW:
+                    with contextlib.suppress(OSError):
+                        self.seen.add((path / "cmdline").read_bytes())
 
 
 def body(pem: str) -> str:
@@ -137,8 +133,8 @@ def test_no_secret_is_where_somebody_else_could_read_it(
     assert on_server(hub, {"unused": UNUSED}, f"{sent} $patterns || true").split() == ["0"]
 
     # A student looks everywhere. Standard input has what to look for: no command line does.
-    files = "grep -rlsaF -f - --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev /"
-    processes = "grep -lsaF -f - /proc/[0-9]*/cmdline /proc/[0-9]*/environ"
+    files = "grep -rlsaF --line-buffered -f - --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev /"
+    processes = "grep -lsaF --line-buffered -f - /proc/[0-9]*/cmdline /proc/[0-9]*/environ"
     for look in (files, processes):
         as_student = f"runuser -u {STUDENT} -- sh -c {shlex.quote(look)} < $patterns || true"
         assert on_server(hub, secrets, as_student) == "", look

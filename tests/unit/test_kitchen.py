@@ -339,8 +339,8 @@ def test_an_impatient_end_of_side_by_side_still_stops_the_local_cloud(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second Ctrl-C, while the pools are waited for."""
-    case = side_by_side.CASES[0]
-    item = SimpleNamespace(originalname="test_suite", callspec=SimpleNamespace(params={"case": case}))
+    instance = side_by_side.INSTANCES[0]
+    item = SimpleNamespace(originalname="test_suite", callspec=SimpleNamespace(params={"instance": instance}))
     request = SimpleNamespace(
         session=SimpleNamespace(items=[item]), config=SimpleNamespace(getoption=lambda _name: False)
     )
@@ -349,7 +349,7 @@ def test_an_impatient_end_of_side_by_side_still_stops_the_local_cloud(
     monkeypatch.setattr(side_by_side.local, "stop", lambda state, _report: stopped.append(state))
     monkeypatch.setattr(side_by_side, "ThreadPoolExecutor", _Impatient)
     run = side_by_side.runs.__wrapped__(SimpleNamespace(mktemp=lambda _name: tmp_path), request)
-    assert list(next(run)) == [case]
+    assert list(next(run)) == [instance.name]
     with pytest.raises(KeyboardInterrupt):
         run.close()
     assert stopped == [Project(tmp_path).state]
