@@ -26,8 +26,8 @@ COVERAGE = 90
 #: One process more than there are cores, as tests wait a sixth of their time. tests/conftest.py keeps together what is
 #: made once.
 _SIDE_BY_SIDE = ("-n", str((os.cpu_count() or 1) + 1))
-#: With two of these, two cores had a fifth of their time left; with three, nothing, and a load of 22 at the worst. Not
-#: tried on more cores.
+#: With two of these, two cores had a fifth of their time left; with three, hardly any before the last minutes, and a
+#: load of 22 at the worst. Not tried on more cores.
 _WITH_MACHINES = ("-n", "3")
 _BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver", "certutil": "libnss3-tools"}
 #: Programs that suites call, by the Debian package that carries them.
@@ -61,8 +61,9 @@ def test(project: Project, arguments: list[str]) -> int:
         return _pytest(project, environment, suites, *options)
     machines = local.why_unavailable() is None
     measured = bool(os.environ.get("CI")) or machines
+    wanted = machines and _directories(project, (suite for suite in suites if suite in _ON_MACHINES))
     codes = []
-    with _images_meanwhile(project, suites) if machines else contextlib.nullcontext():
+    with _images_meanwhile() if wanted else contextlib.nullcontext():
         for group, together in itertools.groupby(suites, key=lambda suite: _company(suite, measured)):
             if group == "measured":
                 codes.append(_measured_units(project, environment))
@@ -81,11 +82,8 @@ def _company(suite: str, measured: bool) -> str:
 
 
 @contextlib.contextmanager
-def _images_meanwhile(project: Project, suites: Iterable[str]) -> Iterator[None]:
+def _images_meanwhile() -> Iterator[None]:
     """Build the machines' base images beside the suites that need few; who needs one that is not there yet waits."""
-    if not any((project.root / "tests" / suite).is_dir() for suite in suites if suite in _ON_MACHINES):
-        yield
-        return
     # Before any test looks for them: apt lets nobody else in.
     local.install_packages(_say)
     pool = ThreadPoolExecutor(max_workers=1)
@@ -102,8 +100,13 @@ def _say(text: str) -> None:
     print(f"coursehub: {text}", file=sys.stderr)
 
 
+def _directories(project: Project, suites: Iterable[str]) -> list[str]:
+    """Those of the suites that the repository has."""
+    return [str(path) for suite in suites if (path := project.root / "tests" / suite).is_dir()]
+
+
 def _pytest(project: Project, environment: dict[str, str], suites: Iterable[str], *options: str) -> int:
-    directories = [str(path) for suite in suites if (path := project.root / "tests" / suite).is_dir()]
+    directories = _directories(project, suites)
     # Without one pytest would run all that it finds.
     if not directories:
         return 0
