@@ -15,5 +15,5 @@ from tests.support.hub import Hub
 @pytest.fixture
 def driver(hub: Hub, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
     """A browser that trusts what a person is told to trust, and nothing else."""
-    with browser(tmp_path, [Path(hub.document["ca_bundle"])], request.node.name) as driver:
+    with browser(hub, tmp_path, request.node.name) as driver:
         yield driver

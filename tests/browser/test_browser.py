@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,26 @@ def test_who_cannot_get_in_sees_whom_to_ask_without_scrolling(hub: Hub, driver: 
     driver.get(hub.document["url"])
     line = wait(driver, "#course-help")
     assert driver.execute_script("return arguments[0].getBoundingClientRect().bottom < innerHeight", line)
+
+
+#: Asks the hub something all the time, and counts the answers and what did not come.
+ASK_ALL_THE_TIME = """
+window.answers = 0; window.lost = [];
+const answered = () => { answers++; }, was_lost = why => { lost.push(String(why)); };
+const ask = () => fetch('/hub/api/').then(got => got.text()).then(answered, was_lost).then(ask);
+for (let beside = 0; beside < 4; beside++) { ask(); }
+"""
+
+
+def test_what_begins_on_this_computer_is_none_of_the_browsers_business(hub: Hub, driver: webdriver.Chrome) -> None:
+    driver.get(hub.document["url"])
+    driver.execute_script(ASK_ALL_THE_TIME)
+    for _ in range(5):
+        with hub.new_address():
+            time.sleep(0.3)
+    answers, lost = driver.execute_script("return [answers, lost]")
+    assert lost == []
+    assert answers > 20
 
 
 def test_a_students_hour(hub: Hub, driver: webdriver.Chrome, tmp_path: Path) -> None:

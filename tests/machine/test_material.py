@@ -332,8 +332,7 @@ def test_new_versions_arrive_and_a_collision_keeps_the_students(trial: Trial) ->
 
 
 def test_a_browser_goes_from_the_link_to_what_was_kept_and_on_to_lab(trial: Trial, tmp_path: Path) -> None:
-    bundle = Path(trial.hub.document["ca_bundle"])
-    with with_copies(trial), browser(tmp_path, [bundle], "kept") as driver:
+    with with_copies(trial), browser(trial.hub, tmp_path, "kept") as driver:
         trial.publish("labs", lab1="a = 'newer'\nb = 2\n")
         published = trial.newest("labs")
         assert trial.fetch(lambda now: now["labs"].get("commit") == published)["labs"]["commit"] == published

@@ -195,8 +195,7 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
 @pytest.fixture
 def driver(trial: Trial, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
     """A browser on a computer that trusts the hub's authority and the college's."""
-    authorities = [Path(trial.hub.document["ca_bundle"]), trial.authority.bundle]
-    with browser(tmp_path, authorities, request.node.name) as driver:
+    with browser(trial.hub, tmp_path, request.node.name, trial.authority.bundle) as driver:
         yield driver
 
 

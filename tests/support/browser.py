@@ -38,16 +38,35 @@ def _trust(home: Path, authorities: Iterable[Path]) -> None:
 
 
 @contextlib.contextmanager
-def browser(home: Path, authorities: Iterable[Path], name: str) -> Iterator[webdriver.Chrome]:
+def browser(hub: Hub, home: Path, name: str, *others: Path) -> Iterator[webdriver.Chrome]:
     """One of a person who is nowhere signed in, in a ``home`` that has no browser yet.
 
-    It trusts these ``authorities`` (PEM files) and no other. A picture of what it showed last is kept under ``name``.
+    It trusts what a person is told to trust, ``others`` (PEM files) and no other authority. It runs on a computer of
+    its own, because Chromium ends all its requests (net::ERR_NETWORK_CHANGED) when an address of its computer comes or
+    goes, as one of this host does when another test's local cloud begins. A picture of what it showed last is kept
+    under ``name``.
     """
+    with hub.computer() as namespace, _chromium(namespace, home, [Path(hub.document["ca_bundle"]), *others]) as driver:
+        driver.set_page_load_timeout(60)
+        try:
+            yield driver
+        finally:
+            shoot(driver, f"last-seen-{name}")
+
+
+def _chromium(namespace: str, home: Path, authorities: Iterable[Path]) -> webdriver.Chrome:
+    """A started one whose network is a namespace's."""
     _trust(home, authorities)
+    program = home / "chromium"
+    program.write_text(f'#!/bin/sh\nexec nsenter --net=/run/netns/{namespace} /usr/bin/chromium "$@"\n')
+    program.chmod(0o755)
     options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
+    options.binary_location = str(program)
+    options.set_capability("goog:loggingPrefs", {"browser": "SEVERE"})
     for argument in (
         "--headless=new",
+        # The driver is not in the namespace; a pipe goes where its port of localhost does not.
+        "--remote-debugging-pipe",
         "--no-sandbox",
         "--disable-gpu",
         "--disable-quic",
@@ -61,12 +80,7 @@ def browser(home: Path, authorities: Iterable[Path], name: str) -> Iterator[webd
     ):
         options.add_argument(argument)
     service = webdriver.ChromeService("/usr/bin/chromedriver", env={**os.environ, "HOME": str(home)})
-    with webdriver.Chrome(options=options, service=service) as driver:
-        driver.set_page_load_timeout(60)
-        try:
-            yield driver
-        finally:
-            shoot(driver, f"last-seen-{name}")
+    return webdriver.Chrome(options=options, service=service)
 
 
 def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:
@@ -91,8 +105,10 @@ def until(driver: webdriver.Chrome, condition: Callable[[Any], T], otherwise: st
     except TimeoutException as exc:
         # Selenium's own words are a stack of addresses.
         text = driver.execute_script("return document.body ? document.body.innerText : ''")
+        console = [entry["message"] for entry in driver.get_log("browser")]
         raise AssertionError(
-            f"{otherwise} in {seconds} s at {driver.current_url}, which shows: {text[:600]!r}"
+            f"{otherwise} in {seconds} s at {driver.current_url}, which shows: {text[:600]!r}; "
+            f"its console has {console[-10:]}"
         ) from exc
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import digitalocean
 
 from runner import local
-from runner.local.identity import Identity
-from runner.local.network import recorded_subnet
+from runner.local.identity import Identity, Subnet
+from runner.local.network import connect, disconnect, recorded_subnet
 from tests.support.sandbox import Sandbox
 
 #: What makes up a server, besides what a class does on it.
@@ -22,6 +23,9 @@ _PARTS = {
     "environments": "readlink -f /opt/course/env /opt/jupyterhub/hub/current /opt/jupyterhub/proxy/current /opt/uv/uv",
     "programs": "cd /usr/local/sbin && sha256sum *",
 }
+
+#: A droplet's id and the slot of its address, both such as no droplet has.
+_COMPUTER = (0, 2)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,39 @@ class Hub:
         return {part: self.run(script).splitlines() for part, script in _PARTS.items()}
 
     @contextlib.contextmanager
+    def computer(self) -> Iterator[str]:
+        """While the block runs, a computer on the server's own network; the name of its network namespace.
+
+        Its addresses stay as they are, whatever begins and ends on this host. There is one at a time.
+        """
+        identity, subnet = self._network()
+        connect(identity, subnet, *_COMPUTER)
+        try:
+            namespace = identity.netns(_COMPUTER[0])
+            # The one for IPv6 would come a second later, when a browser is in the middle of its first page.
+            subprocess.run(["ip", "-n", namespace, "-6", "address", "flush", "dev", "eth0"], check=True)
+            yield namespace
+        finally:
+            disconnect(identity, *_COMPUTER)
+
+    @contextlib.contextmanager
+    def new_address(self) -> Iterator[None]:
+        """While the block runs this host has one address more, as when another local cloud begins."""
+        identity, subnet = self._network()
+        change = f"{subnet.address(3)}/32", "dev", identity.bridge
+        subprocess.run(["ip", "address", "add", *change], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["ip", "address", "del", *change], check=True)
+
+    def _network(self) -> tuple[Identity, Subnet]:
+        identity = Identity.of(self.sandbox.project.state)
+        subnet = recorded_subnet(identity)
+        assert subnet is not None
+        return identity, subnet
+
+    @contextlib.contextmanager
     def elsewhere(self, whose: str) -> Iterator[tuple[str, str]]:
         """While the block runs the local cloud's gateway has a domain of somebody else's; its name and address.
 
@@ -52,10 +89,8 @@ class Hub:
         """
         # No two hubs of this host have the same, as names in /etc/hosts are all tests'.
         domain = f"{whose}-{self.document['hostname'].partition('.')[0]}.test"
-        state = self.sandbox.project.state
-        here, subnet = local.find(state), recorded_subnet(Identity.of(state))
+        here, (_, subnet) = local.find(self.sandbox.project.state), self._network()
         assert here is not None
-        assert subnet is not None
         theirs = digitalocean.Domain(token=here.token, end_point=here.endpoint, name=domain, ip_address=subnet.gateway)
         theirs.create()
         try:

@@ -108,6 +108,9 @@ def test_a_machine_from_its_first_boot_to_its_end(there: Host) -> None:
     assert there.identity.machine(7) in Path(f"/proc/{process['pid']}/cgroup").read_text()
     assert there.subnet.address(10) in ip("-n", there.identity.netns(7), "addr")
     assert there.subnet.gateway in ip("-n", there.identity.netns(7), "route")
+    # A browser on this host does not notice: it has no new address.
+    assert "inet" not in ip("address", "show", "dev", there.identity.veth(10))
+    assert "inet6" not in ip("address", "show", "dev", there.identity.bridge)
     # A second start is none.
     backend.start(SPEC)
     assert json.loads((there.home / "process.json").read_text()) == process
