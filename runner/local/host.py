@@ -247,5 +247,8 @@ def set_hosts_lines(mark: str, names: Mapping[str, str]) -> dict[str, str]:
             write_atomic(HOSTS, new, HOSTS.stat().st_mode & 0o777)
         except OSError:
             # In a container /etc/hosts is a mount, which cannot be renamed over.
-            HOSTS.write_text(new)
+            with HOSTS.open("r+") as hosts:
+                # Not emptied first: other programs look up names meanwhile.
+                hosts.write(new)
+                hosts.truncate()
     return written

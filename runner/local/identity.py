@@ -88,5 +88,5 @@ class Subnet:
         return str(self.network.network_address + 1)
 
     def address(self, slot: int) -> str:
-        """The machine's address in a slot (10 to 250)."""
+        """The address of a slot; machines have 10 to 250."""
         return str(self.network.network_address + slot)

@@ -35,7 +35,7 @@ def ensure(identity: Identity) -> Subnet:
     bridge = identity.bridge
     if not _link_exists(bridge):
         run(["ip", "link", "add", bridge, "mtu", str(_mtu()), "type", "bridge"])
-        _no_address_by_itself(bridge)
+    _no_ipv6_address(bridge)
     run(["ip", "addr", "replace", f"{subnet.gateway}/{subnet.network.prefixlen}", "dev", bridge])
     run(["ip", "link", "set", bridge, "up"])
     run(["nft", "-f", "-"], stdin=_nft_rules(identity, subnet))
@@ -62,7 +62,7 @@ def connect(identity: Identity, subnet: Subnet, droplet_id: int, slot: int) -> N
     mtu = str(_mtu())
     run(["ip", "netns", "add", namespace])
     run(["ip", "link", "add", veth, "mtu", mtu, "type", "veth", "peer", "name", "eth0", "mtu", mtu, "netns", namespace])
-    _no_address_by_itself(veth)
+    _no_ipv6_address(veth)
     run(["ip", "link", "set", veth, "master", identity.bridge, "up"])
     inside = ["ip", "-n", namespace]
     run([*inside, "link", "set", "lo", "up"])
@@ -71,8 +71,8 @@ def connect(identity: Identity, subnet: Subnet, droplet_id: int, slot: int) -> N
     run([*inside, "route", "add", "default", "via", subnet.gateway])
 
 
-def _no_address_by_itself(link: str) -> None:
-    """Keep the kernel from giving a link one for IPv6; nothing happens on a host without IPv6.
+def _no_ipv6_address(link: str) -> None:
+    """Keep the kernel from giving a link an IPv6 address; nothing happens on a host without IPv6.
 
     Chromium ends all its requests when an address of its computer comes or goes, and Lab stays a blank page: who looks
     at a hub from this host while another course's machine begins must not see that.

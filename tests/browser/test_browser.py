@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import (
-    ElementClickInterceptedException,
-    NoSuchElementException,
-    StaleElementReferenceException,
-    TimeoutException,
-)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as seen
-from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.support.browser import shoot, sign_in, wait
+from tests.support.browser import click, shoot, sign_in, until, wait
 from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -60,43 +52,42 @@ NOTEBOOK = {
 }
 
 
-#: What lies over a button, or has just been drawn anew.
-COVERED = (ElementClickInterceptedException, StaleElementReferenceException)
+def answer(driver: webdriver.Chrome, asked: set[str]) -> None:
+    """Say yes to what Lab asks, and add its words to ``asked``.
 
-
-def answer(driver: webdriver.Chrome) -> None:
-    """Lab asks which kernel when a notebook opens before the list of kernels has come: late, on a busy computer."""
-    for accept in driver.find_elements(By.CSS_SELECTOR, ".jp-Dialog .jp-mod-accept"):
-        accept.click()
+    It asks which kernel when a notebook opens before the list of kernels has come: late, on a busy computer.
+    """
+    for dialog in driver.find_elements(By.CSS_SELECTOR, ".jp-Dialog"):
+        asked.add(dialog.text)
+        for accept in dialog.find_elements(By.CSS_SELECTOR, ".jp-mod-accept"):
+            accept.click()
 
 
 def wait_for_kernel(driver: webdriver.Chrome) -> None:
     """Until the status bar has one: the notebook's own circle is "idle" without, and "Run" does nothing then."""
 
     def idle(_: webdriver.Chrome) -> bool:
-        answer(driver)
+        answer(driver, set())
         return "Python 3 (ipykernel) | Idle" in driver.find_element(By.ID, "jp-main-statusbar").text
 
-    WebDriverWait(driver, 120, ignored_exceptions=(*COVERED, NoSuchElementException)).until(idle)
+    until(driver, idle, "no idle kernel", 120)
 
 
 def menu(driver: webdriver.Chrome, title: str, entry: str) -> None:
     """Click an entry of JupyterLab's menu bar as a person does, who first answers what Lab asks."""
 
-    def opened(_: webdriver.Chrome) -> bool:
-        answer(driver)
-        (bar,) = [bar for bar in driver.find_elements(By.CSS_SELECTOR, ".lm-MenuBar-itemLabel") if bar.text == title]
-        bar.click()
-        return True
+    def chosen(_: webdriver.Chrome) -> bool:
+        answer(driver, set())
+        entries = driver.find_elements(By.CSS_SELECTOR, ".lm-Menu-itemLabel")
+        # A second click on the bar would close what is open.
+        wanted = entry if entries else title
+        for label in entries or driver.find_elements(By.CSS_SELECTOR, ".lm-MenuBar-itemLabel"):
+            if label.text == wanted:
+                label.click()
+                return wanted == entry
+        return False
 
-    WebDriverWait(driver, 60, ignored_exceptions=COVERED).until(opened)
-    for item in WebDriverWait(driver, 20).until(
-        seen.presence_of_all_elements_located((By.CSS_SELECTOR, ".lm-Menu-itemLabel"))
-    ):
-        if item.text == entry:
-            item.click()
-            return
-    pytest.fail(f"no {title} > {entry}")
+    until(driver, chosen, f"no {title} > {entry}")
 
 
 def test_who_cannot_get_in_sees_whom_to_ask_without_scrolling(hub: Hub, driver: webdriver.Chrome) -> None:
@@ -117,12 +108,18 @@ for (let beside = 0; beside < 4; beside++) { ask(); }
 def test_what_begins_on_this_computer_is_none_of_the_browsers_business(hub: Hub, driver: webdriver.Chrome) -> None:
     driver.get(hub.document["url"])
     driver.execute_script(ASK_ALL_THE_TIME)
-    for _ in range(5):
+
+    def asked_on() -> None:
+        """Wait for eight more answers; no more than four requests had begun before."""
+        eight_more = driver.execute_script("return answers") + 8
+        enough = "return lost.length || answers >= arguments[0]"
+        until(driver, lambda d: d.execute_script(enough, eight_more), "no answers")
+
+    for _ in range(3):
         with hub.new_address():
-            time.sleep(0.3)
-    answers, lost = driver.execute_script("return [answers, lost]")
-    assert lost == []
-    assert answers > 20
+            asked_on()
+        asked_on()
+    assert driver.execute_script("return lost") == []
 
 
 def test_a_students_hour(hub: Hub, driver: webdriver.Chrome, tmp_path: Path) -> None:
@@ -138,14 +135,11 @@ def test_a_students_hour(hub: Hub, driver: webdriver.Chrome, tmp_path: Path) -> 
     wait(driver, ".jp-Notebook .jp-CodeCell", 120)
     wait_for_kernel(driver)
     menu(driver, "Run", "Run All Cells")
-    plot = wait(driver, ".jp-OutputArea-output img", 120)
-    WebDriverWait(driver, 60).until(lambda d: d.execute_script("return arguments[0].naturalWidth", plot) > 200)
-    WebDriverWait(driver, 60).until(
-        seen.text_to_be_present_in_element(
-            (By.CSS_SELECTOR, ".jp-CodeCell:last-of-type .jp-OutputArea-output pre, .jp-Notebook"), "computed 20"
-        )
-    )
-    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", plot)
+    plot = "document.querySelector('.jp-OutputArea-output img')"
+    until(driver, lambda d: d.execute_script(f"return {plot}?.naturalWidth > 200"), "no plot", 120)
+    computed = seen.text_to_be_present_in_element((By.CSS_SELECTOR, ".jp-Notebook"), "computed 20")
+    until(driver, computed, "nothing computed")
+    driver.execute_script(f"{plot}?.scrollIntoView({{block: 'center'}})")
     shoot(driver, "hub")
 
     big = tmp_path / "measurements.bin"
@@ -158,26 +152,19 @@ def test_a_students_hour(hub: Hub, driver: webdriver.Chrome, tmp_path: Path) -> 
             this.id = 'upload-for-test'; this.style.display = 'block'; document.body.append(this);
         };
     """)
-    wait(
-        driver,
-        "[data-command='filebrowser:upload'], [title^='Upload Files'], "
-        "jp-button[data-command*='upload'], .jp-id-upload",
-    ).click()
+    click(driver, "jp-button[title='Upload Files']")
     wait(driver, "#upload-for-test").send_keys(str(big))
-    # Lab asks before it takes more than 15 MB.
-    wait(driver, ".jp-Dialog .jp-mod-accept")
-    asked: list[str] = []
+    asked: set[str] = set()
 
     def arrived(_: webdriver.Chrome) -> bool:
-        # Lab may have asked something else first, and asks then.
-        asked.extend(dialog.text for dialog in driver.find_elements(By.CSS_SELECTOR, ".jp-Dialog"))
-        answer(driver)
+        answer(driver, asked)
         return hub.run(f"stat -c %s /home/{STUDENT}/measurements.bin 2>/dev/null || true").strip() == str(UPLOAD)
 
     try:
-        WebDriverWait(driver, 120, ignored_exceptions=COVERED).until(arrived)
-    except TimeoutException:
-        pytest.fail(f"the upload did not arrive; there is {hub.run(f'ls -l /home/{STUDENT}')}; Lab asked {asked}")
+        until(driver, arrived, "no upload", 120)
+    except AssertionError as why:
+        pytest.fail(f"{why}; there is {hub.run(f'ls -l /home/{STUDENT}')}; Lab asked {asked}")
+    # It does before it takes more than 15 MB.
     assert any("file size" in text for text in asked), asked
 
     driver.get(f"{hub.document['url']}hub/logout")
@@ -189,7 +176,7 @@ def test_a_students_hour(hub: Hub, driver: webdriver.Chrome, tmp_path: Path) -> 
 def test_the_professor_sees_who_is_there(hub: Hub, driver: webdriver.Chrome) -> None:
     sign_in(driver, hub, PROFESSOR)
     driver.get(f"{hub.document['url']}hub/admin")
-    WebDriverWait(driver, 60).until(lambda d: STUDENT in d.page_source or PROFESSOR in d.page_source)
+    until(driver, lambda d: STUDENT in d.page_source or PROFESSOR in d.page_source, "nobody is there")
     shoot(driver, "admin")
 
 
@@ -218,7 +205,6 @@ def test_a_page_that_opens_students_work_does_not_see_it(hub: Hub, driver: webdr
 
 def test_a_student_has_no_admin_page(hub: Hub, driver: webdriver.Chrome) -> None:
     sign_in(driver, hub, STUDENT)
-    wait(driver, "body")
     driver.get(f"{hub.document['url']}hub/admin")
     assert "403" in driver.page_source
     assert json.dumps(PROFESSOR) not in driver.page_source

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from selenium import webdriver
-from selenium.common.exceptions import TimeoutException, WebDriverException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+    TimeoutException,
+    WebDriverException,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -23,6 +30,12 @@ from tests.support.sandbox import REPO
 
 ARTEFACTS = REPO / "artefacts"
 T = TypeVar("T")
+_NOT_YET = (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
 
 
 def _trust(home: Path, authorities: Iterable[Path]) -> None:
@@ -41,21 +54,21 @@ def _trust(home: Path, authorities: Iterable[Path]) -> None:
 def browser(hub: Hub, home: Path, name: str, *others: Path) -> Iterator[webdriver.Chrome]:
     """One of a person who is nowhere signed in, in a ``home`` that has no browser yet.
 
-    It trusts what a person is told to trust, ``others`` (PEM files) and no other authority. It runs on a computer of
-    its own, because Chromium ends all its requests (net::ERR_NETWORK_CHANGED) when an address of its computer comes or
-    goes, as one of this host does when another test's local cloud begins. A picture of what it showed last is kept
-    under ``name``.
+    It trusts what a person is told to trust, ``others`` (PEM files) and no other authority. Addresses of this host that
+    come and go, as when another test's local cloud begins, would end its requests ("Chromium" in
+    docs/decisions/local-cloud.md): it runs on a laptop. A picture of what it showed last is kept under ``name``.
     """
-    with hub.computer() as namespace, _chromium(namespace, home, [Path(hub.document["ca_bundle"]), *others]) as driver:
-        driver.set_page_load_timeout(60)
+    with hub.laptop() as namespace, _chromium(namespace, home, [Path(hub.document["ca_bundle"]), *others]) as driver:
+        driver.set_page_load_timeout(120)
         try:
             yield driver
         finally:
-            shoot(driver, f"last-seen-{name}")
+            with contextlib.suppress(WebDriverException):
+                shoot(driver, f"last-seen-{name}")
 
 
 def _chromium(namespace: str, home: Path, authorities: Iterable[Path]) -> webdriver.Chrome:
-    """A started one whose network is a namespace's."""
+    """A Chromium that has started in this network namespace, and its driver, which has not."""
     _trust(home, authorities)
     program = home / "chromium"
     program.write_text(f'#!/bin/sh\nexec nsenter --net=/run/netns/{namespace} /usr/bin/chromium "$@"\n')
@@ -65,7 +78,7 @@ def _chromium(namespace: str, home: Path, authorities: Iterable[Path]) -> webdri
     options.set_capability("goog:loggingPrefs", {"browser": "SEVERE"})
     for argument in (
         "--headless=new",
-        # The driver is not in the namespace; a pipe goes where its port of localhost does not.
+        # Chromium's port on localhost could not be reached from outside the namespace; a pipe can.
         "--remote-debugging-pipe",
         "--no-sandbox",
         "--disable-gpu",
@@ -88,12 +101,27 @@ def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:
     return until(driver, seen.presence_of_element_located((By.CSS_SELECTOR, css)), f"no {css}", seconds)
 
 
+def click(driver: webdriver.Chrome, css: str) -> None:
+    """Click the first element of the page that fits, once nothing is in the way."""
+
+    def clicked(driver: webdriver.Chrome) -> bool:
+        driver.find_element(By.CSS_SELECTOR, css).click()
+        return True
+
+    until(driver, clicked, f"no {css} to click")
+
+
 def until(driver: webdriver.Chrome, condition: Callable[[Any], T], otherwise: str, seconds: int = 60) -> T:
-    """What ``condition`` says once it is something; ``otherwise`` says what was not."""
+    """What ``condition`` says once it is something; ``otherwise`` says what was not.
+
+    What the condition looks for may be missing, covered, not drawn yet or just drawn anew: it is asked again then.
+    """
 
     def settled(driver: webdriver.Chrome) -> Any:
         try:
             return condition(driver)
+        except _NOT_YET:
+            return None
         except WebDriverException as error:
             # The page left while the driver looked at it; the next one may be what is waited for.
             if "aborted by navigation" not in (error.msg or ""):
@@ -104,8 +132,10 @@ def until(driver: webdriver.Chrome, condition: Callable[[Any], T], otherwise: st
         return WebDriverWait(driver, seconds).until(settled)
     except TimeoutException as exc:
         # Selenium's own words are a stack of addresses.
-        text = driver.execute_script("return document.body ? document.body.innerText : ''")
-        console = [entry["message"] for entry in driver.get_log("browser")]
+        text, console = "", []
+        with contextlib.suppress(WebDriverException):
+            text = driver.execute_script("return document.body ? document.body.innerText : ''")
+            console = [entry["message"] for entry in driver.get_log("browser")]
         raise AssertionError(
             f"{otherwise} in {seconds} s at {driver.current_url}, which shows: {text[:600]!r}; "
             f"its console has {console[-10:]}"
@@ -119,7 +149,7 @@ def shoot(driver: webdriver.Chrome, name: str) -> None:
 
 
 def sign_in(driver: webdriver.Chrome, hub: Hub, account: str, page: str = "") -> None:
-    """Open the hub, or another ``page`` that sends a stranger there, and fill in its form."""
+    """Open the hub, or another ``page`` that sends a stranger there, fill in its form and wait until it was taken."""
     driver.get(page or hub.document["url"])
     wait(driver, "#username_input").send_keys(account)
     password = Passwords(hub.sandbox.project, hub.course).read()[account].clear
@@ -127,3 +157,4 @@ def sign_in(driver: webdriver.Chrome, hub: Hub, account: str, page: str = "") ->
     field.send_keys(password)
     shoot(driver, f"sign-in-{account}")
     field.send_keys(Keys.ENTER)
+    until(driver, seen.staleness_of(field), "the form is still there")

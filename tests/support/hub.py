@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import digitalocean
@@ -13,6 +14,7 @@ import digitalocean
 from runner import local
 from runner.local.identity import Identity, Subnet
 from runner.local.network import connect, disconnect, recorded_subnet
+from runner.local.store import FIRST_SLOT
 from tests.support.sandbox import Sandbox
 
 #: What makes up a server, besides what a class does on it.
@@ -24,8 +26,8 @@ _PARTS = {
     "programs": "cd /usr/local/sbin && sha256sum *",
 }
 
-#: A droplet's id and the slot of its address, both such as no droplet has.
-_COMPUTER = (0, 2)
+#: No droplet has this id, nor addresses in these slots.
+_NO_DROPLET, _LAPTOPS_SLOT, _SPARE_SLOT = 0, FIRST_SLOT - 1, FIRST_SLOT - 2
 
 
 @dataclass(frozen=True)
@@ -49,26 +51,31 @@ class Hub:
         return {part: self.run(script).splitlines() for part, script in _PARTS.items()}
 
     @contextlib.contextmanager
-    def computer(self) -> Iterator[str]:
-        """While the block runs, a computer on the server's own network; the name of its network namespace.
+    def laptop(self) -> Iterator[str]:
+        """While the block runs, a person's computer on the server's own network; the name of its network namespace.
 
-        Its addresses stay as they are, whatever begins and ends on this host. There is one at a time.
+        Its addresses stay as they are, whatever begins and ends on this host.
         """
         identity, subnet = self._network()
-        connect(identity, subnet, *_COMPUTER)
+        namespace = identity.netns(_NO_DROPLET)
+        assert not Path("/run/netns", namespace).exists(), "there is one at a time"
         try:
-            namespace = identity.netns(_COMPUTER[0])
-            # The one for IPv6 would come a second later, when a browser is in the middle of its first page.
+            connect(identity, subnet, _NO_DROPLET, _LAPTOPS_SLOT)
+            # The kernel's own IPv6 address would be valid a second later, in the middle of a browser's first page.
+            subprocess.run(["ip", "-n", namespace, "link", "set", "eth0", "addrgenmode", "none"], check=False)
             subprocess.run(["ip", "-n", namespace, "-6", "address", "flush", "dev", "eth0"], check=True)
             yield namespace
         finally:
-            disconnect(identity, *_COMPUTER)
+            disconnect(identity, _NO_DROPLET, _LAPTOPS_SLOT)
 
     @contextlib.contextmanager
     def new_address(self) -> Iterator[None]:
-        """While the block runs this host has one address more, as when another local cloud begins."""
+        """While the block runs this host has one address more, as when another local cloud begins.
+
+        A Chromium that runs on the host itself loses its requests at both ends of the block.
+        """
         identity, subnet = self._network()
-        change = f"{subnet.address(3)}/32", "dev", identity.bridge
+        change = f"{subnet.address(_SPARE_SLOT)}/32", "dev", identity.bridge
         subprocess.run(["ip", "address", "add", *change], check=True)
         try:
             yield

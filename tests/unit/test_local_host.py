@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import ipaddress
 import json
@@ -222,6 +223,20 @@ def test_hosts_lines_come_and_go(private_host: Path) -> None:
     assert hosts.read_text() == f"{before}\n10.0.0.3 a.test # coursehub-abcd\n"
     host.set_hosts_lines("# coursehub-abcd", {})
     assert hosts.read_text() == f"{before}\n"
+
+
+def test_hosts_that_is_a_mount_is_written_in_place(private_host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    monkeypatch.setattr(host, "write_atomic", refuse)
+    hosts = private_host / "hosts"
+    before, file = hosts.read_text(), hosts.stat().st_ino
+    host.set_hosts_lines("# coursehub-abcd", {"a.test": "10.0.0.1"})
+    assert hosts.read_text() == f"{before}\n10.0.0.1 a.test # coursehub-abcd\n"
+    host.set_hosts_lines("# coursehub-abcd", {})
+    assert hosts.read_text() == f"{before}\n"
+    assert hosts.stat().st_ino == file
 
 
 def test_hosts_is_not_touched_without_need(private_host: Path) -> None:
