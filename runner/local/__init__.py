@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import CoursehubError
-from runner.local import cgroups, images, network
+from runner.local import cgroups, disk, images, network
 from runner.local.host import (
     ProcessId,
     Report,
@@ -232,6 +232,7 @@ def _remove(identity: Identity) -> None:
     network.remove(identity)
     set_hosts_lines(identity.hosts_mark, {})
     remove_files(identity.data)
+    disk.wait_until_released(identity.data)
     forwarding_restore()
     shutil.rmtree(identity.directory, ignore_errors=True)
     identity.lock.unlink(missing_ok=True)

@@ -9,8 +9,11 @@ the host runs full all the same, a machine's writes fail as errors of its disk a
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from runner.errors import CoursehubError
@@ -19,6 +22,7 @@ from runner.local.host import run
 #: What a machine that fills its disk leaves free on the host.
 RESERVE_BYTES = 1024**3
 MIN_BYTES = 1024**3
+RELEASE_SECONDS = 10
 
 _MKFS = (
     *("mkfs.ext4", "-q", "-F", "-m", "0"),
@@ -57,6 +61,25 @@ def ensure(home: Path, gigabytes: int) -> Path:
     if new.exists():
         new.rename(image)
     return mounted
+
+
+def wait_until_released(directory: Path) -> None:
+    """Wait until no loop device has a file of this directory, which may be deleted already.
+
+    The kernel takes a dead machine's mounts away about half a second after its last process, and the device goes, and
+    the disk's room with it, with the last mount. What takes longer than RELEASE_SECONDS is not waited for.
+    """
+    below = f"{directory.resolve()}/"
+    deadline = time.monotonic() + RELEASE_SECONDS
+    while any(file.startswith(below) for file in _backing_files()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _backing_files() -> Iterator[str]:
+    for record in Path("/sys/block").glob("loop*/loop/backing_file"):
+        # It may be gone since the look.
+        with contextlib.suppress(OSError):
+            yield record.read_text()
 
 
 def _make(image: Path, gigabytes: int) -> None:

@@ -88,6 +88,14 @@ def ip(*arguments: str) -> str:
     return subprocess.run(["ip", *arguments], capture_output=True, text=True, check=True).stdout
 
 
+def test_stop_waits_until_the_kernel_has_let_go_of_a_disk(there: Host) -> None:
+    there.backend.start(SPEC)
+    # As what dies with a machine does, for a moment.
+    with subprocess.Popen(["sleep", "1"], cwd=there.home / "disk"):
+        local.stop(there.state, print)
+        assert traces_of(there.state) == {}
+
+
 def test_a_machine_from_its_first_boot_to_its_end(there: Host) -> None:
     backend = there.backend
     assert not backend.running(SPEC)
