@@ -208,6 +208,8 @@ def stop(state: Path, report: Report) -> None:
             if process is not None:
                 _end(process)
         _remove(identity)
+    if not disk.wait_until_released(identity.data):
+        report("a program on this computer still uses a disk of the machines; its room comes back when that ends")
 
 
 def remove_forgotten(identity: Identity, pebble: Pebble) -> None:
@@ -232,7 +234,6 @@ def _remove(identity: Identity) -> None:
     network.remove(identity)
     set_hosts_lines(identity.hosts_mark, {})
     remove_files(identity.data)
-    disk.wait_until_released(identity.data)
     forwarding_restore()
     shutil.rmtree(identity.directory, ignore_errors=True)
     identity.lock.unlink(missing_ok=True)

@@ -63,16 +63,19 @@ def ensure(home: Path, gigabytes: int) -> Path:
     return mounted
 
 
-def wait_until_released(directory: Path) -> None:
-    """Wait until no loop device has a file of this directory, which may be deleted already.
+def wait_until_released(directory: Path) -> bool:
+    """Wait until no loop device has a file of this directory, which may be deleted already; whether that came about.
 
     The kernel takes a dead machine's mounts away about half a second after its last process, and the device goes, and
     the disk's room with it, with the last mount. What takes longer than RELEASE_SECONDS is not waited for.
     """
     below = f"{directory.resolve()}/"
     deadline = time.monotonic() + RELEASE_SECONDS
-    while any(file.startswith(below) for file in _backing_files()) and time.monotonic() < deadline:
+    while any(file.startswith(below) for file in _backing_files()):
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.05)
+    return True
 
 
 def _backing_files() -> Iterator[str]:

@@ -28,7 +28,7 @@ from selenium.webdriver.support import expected_conditions as seen
 from runner.hubclient import HubClient
 from tests.machine.test_hub import OTHER, STUDENT
 from tests.support.authority import Authority
-from tests.support.browser import browser, shoot, sign_in, until, wait
+from tests.support.browser import browser, press, shoot, sign_in, until, wait
 from tests.support.hub import Hub
 from tests.support.machine import Machine
 from tests.support.pulled import click
@@ -341,7 +341,7 @@ def test_a_browser_goes_from_the_link_to_what_was_kept_and_on_to_lab(trial: Tria
         sign_in(driver, trial.hub, STUDENT, host + trial.link("labs"))
         assert wait(driver, "#told", 120).text == "Your files were kept"
         shoot(driver, "kept")
-        wait(driver, "#on").click()
+        press(driver, "#on")
         shown = (By.CSS_SELECTOR, ".jp-FileEditor .cm-content")
         until(driver, seen.text_to_be_present_in_element(shown, "my own"), "the student's own is not open", 120)
         # Lab writes its address by itself.

@@ -31,7 +31,7 @@ from runner.hubclient import HubClient
 from runner.passwords import Passwords
 from tests.machine.test_hub import OTHER, PROFESSOR, STUDENT, hub_answers, until
 from tests.support.authority import Authority
-from tests.support.browser import browser, shoot, wait
+from tests.support.browser import browser, press, shoot, wait
 from tests.support.hub import Hub
 from tests.support.lti import Platform, new_key, submit
 from tests.support.oidc import Provider
@@ -388,7 +388,7 @@ def test_a_browser_goes_to_the_college_and_comes_back_signed_in(trial: Trial, dr
     button = wait(driver, "a[href*='oauth_login']")
     assert "The College" in button.text
     shoot(driver, "sign-in-oidc")
-    button.click()
+    press(driver, "a[href*='oauth_login']")
     wait(driver, "input[name='person']").send_keys("student", Keys.ENTER)
     signed_in(driver, trial, STUDENT)
     driver.get(f"{trial.hub.document['url']}hub/logout")
@@ -419,7 +419,7 @@ def test_a_browser_that_comes_from_the_lms_is_signed_in(lti: Trial, driver: webd
     """A form of another site begins the visit, and one ends it."""
     hub = lti.hub.document["url"].rstrip("/")
     driver.get(lti.platform.course_page("student", hub))
-    wait(driver, "button").click()
+    press(driver, "button")
     signed_in(driver, lti, STUDENT)
 
 

@@ -101,14 +101,14 @@ def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:
     return until(driver, seen.presence_of_element_located((By.CSS_SELECTOR, css)), f"no {css}", seconds)
 
 
-def click(driver: webdriver.Chrome, css: str) -> None:
+def press(driver: webdriver.Chrome, css: str, seconds: int = 60) -> None:
     """Click the first element of the page that fits, once nothing is in the way."""
 
-    def clicked(driver: webdriver.Chrome) -> bool:
+    def pressed(driver: webdriver.Chrome) -> bool:
         driver.find_element(By.CSS_SELECTOR, css).click()
         return True
 
-    until(driver, clicked, f"no {css} to click")
+    until(driver, pressed, f"no {css} to click", seconds)
 
 
 def until(driver: webdriver.Chrome, condition: Callable[[Any], T], otherwise: str, seconds: int = 60) -> T:
@@ -117,10 +117,14 @@ def until(driver: webdriver.Chrome, condition: Callable[[Any], T], otherwise: st
     What the condition looks for may be missing, covered, not drawn yet or just drawn anew: it is asked again then.
     """
 
+    last = ""
+
     def settled(driver: webdriver.Chrome) -> Any:
+        nonlocal last
         try:
             return condition(driver)
-        except _NOT_YET:
+        except _NOT_YET as error:
+            last = error.msg or ""
             return None
         except WebDriverException as error:
             # The page left while the driver looked at it; the next one may be what is waited for.
@@ -132,13 +136,15 @@ def until(driver: webdriver.Chrome, condition: Callable[[Any], T], otherwise: st
         return WebDriverWait(driver, seconds).until(settled)
     except TimeoutException as exc:
         # Selenium's own words are a stack of addresses.
-        text, console = "", []
+        address, text, console = "", "", []
         with contextlib.suppress(WebDriverException):
+            address = driver.current_url
             text = driver.execute_script("return document.body ? document.body.innerText : ''")
             console = [entry["message"] for entry in driver.get_log("browser")]
+        last, _, _ = (exc.msg or last).partition("\n")
         raise AssertionError(
-            f"{otherwise} in {seconds} s at {driver.current_url}, which shows: {text[:600]!r}; "
-            f"its console has {console[-10:]}"
+            f"{otherwise} in {seconds} s at {address}, which shows: {text[:600]!r}; "
+            f"its console has {console[-10:]}; the driver said {last!r}"
         ) from exc
 
 
@@ -149,7 +155,7 @@ def shoot(driver: webdriver.Chrome, name: str) -> None:
 
 
 def sign_in(driver: webdriver.Chrome, hub: Hub, account: str, page: str = "") -> None:
-    """Open the hub, or another ``page`` that sends a stranger there, fill in its form and wait until it was taken."""
+    """Open the hub, or another ``page`` that sends a stranger there, fill in its form and wait for what follows."""
     driver.get(page or hub.document["url"])
     wait(driver, "#username_input").send_keys(account)
     password = Passwords(hub.sandbox.project, hub.course).read()[account].clear

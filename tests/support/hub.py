@@ -54,7 +54,7 @@ class Hub:
     def laptop(self) -> Iterator[str]:
         """While the block runs, a person's computer on the server's own network; the name of its network namespace.
 
-        Its addresses stay as they are, whatever begins and ends on this host.
+        Its addresses stay as they are, whatever begins and ends on this host; /etc/hosts is this host's.
         """
         identity, subnet = self._network()
         namespace = identity.netns(_NO_DROPLET)
@@ -62,8 +62,11 @@ class Hub:
         try:
             connect(identity, subnet, _NO_DROPLET, _LAPTOPS_SLOT)
             # The kernel's own IPv6 address would be valid a second later, in the middle of a browser's first page.
-            subprocess.run(["ip", "-n", namespace, "link", "set", "eth0", "addrgenmode", "none"], check=False)
-            subprocess.run(["ip", "-n", namespace, "-6", "address", "flush", "dev", "eth0"], check=True)
+            inside = ["ip", "-n", namespace]
+            subprocess.run([*inside, "link", "set", "eth0", "addrgenmode", "none"], check=False)
+            subprocess.run([*inside, "-6", "address", "flush", "dev", "eth0"], check=False)
+            shown = subprocess.run([*inside, "address", "show", "eth0"], capture_output=True, check=True).stdout
+            assert b"inet6" not in shown
             yield namespace
         finally:
             disconnect(identity, _NO_DROPLET, _LAPTOPS_SLOT)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -230,13 +231,22 @@ def test_hosts_that_is_a_mount_is_written_in_place(private_host: Path, monkeypat
         raise OSError(errno.EBUSY, "Device or resource busy")
 
     monkeypatch.setattr(host, "write_atomic", refuse)
-    hosts = private_host / "hosts"
+    hosts, opened = private_host / "hosts", Path.open
     before, file = hosts.read_text(), hosts.stat().st_ino
+    sizes = []
+
+    def look_after_opening(path: Path, *arguments: Any, **options: Any) -> Any:
+        stream = opened(path, *arguments, **options)
+        sizes.append(hosts.stat().st_size)
+        return stream
+
+    monkeypatch.setattr(Path, "open", look_after_opening)
     host.set_hosts_lines("# coursehub-abcd", {"a.test": "10.0.0.1"})
     assert hosts.read_text() == f"{before}\n10.0.0.1 a.test # coursehub-abcd\n"
     host.set_hosts_lines("# coursehub-abcd", {})
     assert hosts.read_text() == f"{before}\n"
     assert hosts.stat().st_ino == file
+    assert min(sizes) > 0
 
 
 def test_hosts_is_not_touched_without_need(private_host: Path) -> None:
