@@ -101,14 +101,14 @@ def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:
     return until(driver, seen.presence_of_element_located((By.CSS_SELECTOR, css)), f"no {css}", seconds)
 
 
-def press(driver: webdriver.Chrome, css: str, seconds: int = 60) -> None:
+def press(driver: webdriver.Chrome, css: str) -> None:
     """Click the first element of the page that fits, once nothing is in the way."""
 
     def pressed(driver: webdriver.Chrome) -> bool:
         driver.find_element(By.CSS_SELECTOR, css).click()
         return True
 
-    until(driver, pressed, f"no {css} to click", seconds)
+    until(driver, pressed, f"no {css} to click")
 
 
 def until(driver: webdriver.Chrome, condition: Callable[[Any], T], otherwise: str, seconds: int = 60) -> T:
@@ -116,7 +116,6 @@ def until(driver: webdriver.Chrome, condition: Callable[[Any], T], otherwise: st
 
     What the condition looks for may be missing, covered, not drawn yet or just drawn anew: it is asked again then.
     """
-
     last = ""
 
     def settled(driver: webdriver.Chrome) -> Any:
