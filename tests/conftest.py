@@ -10,11 +10,12 @@ import pytest
 
 from runner.access import Access
 from tests.support.hub import Hub
-from tests.support.sandbox import Sandbox
+from tests.support.sandbox import REPO, Sandbox
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep", action="store_true", help="leave the machines of failed tests, and say how to get in")
+    parser.addoption("--hub", metavar="COURSE", help="ask this course's hub, which is up, instead of bringing one up")
 
 
 #: Files by the beginning of their path, and the costly thing that their tests share. The first that fits counts.
@@ -28,6 +29,8 @@ TOGETHER = {
     "tests/machine/test_material": "sign-in",
     "tests/machine/test_people": "sign-in",
     "tests/machine/": "hub",
+    # Whichever process has nothing left begins them: with the hub that it has, or with one more.
+    "tests/attacks/": "attacks",
     "tests/browser/": "hub",
     # These read files and render nothing.
     "tests/render/test_house": "house",
@@ -42,7 +45,7 @@ TOGETHER = {
 #: Side by side, what takes minutes begins first, so that no process has it left at the end. Of three processes one has
 #: "hub" until the end, one "kitchen" and then mostly "sign-in", one "faults" and "local cloud".
 FIRST = (
-    *("hub", "kitchen", "faults", "sign-in", "local cloud"),
+    *("hub", "kitchen", "faults", "sign-in", "local cloud", "attacks"),
     *(
         "school",
         "renderings",
@@ -84,7 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         rank = {name: place for place, name in enumerate(FIRST)}
         items.sort(key=lambda item: rank.get(_group(item.nodeid), len(rank)))
     wants_machine = [
-        item for item in items if any(item.get_closest_marker(m) for m in ("machine", "kitchen", "browser"))
+        item for item in items if any(item.get_closest_marker(m) for m in ("machine", "kitchen", "browser", "attacks"))
     ]
     if not wants_machine:
         return
@@ -117,8 +120,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 
 
 @pytest.fixture(scope="session")
-def hub(sandbox: Sandbox) -> Hub:
-    """The demo course on Debian 13, which all tests of one process use, each after the other."""
+def hub(request: pytest.FixtureRequest) -> Hub:
+    """The demo course on Debian 13, which all tests of one process use, each after the other; with --hub that one."""
+    if course := request.config.getoption("--hub"):
+        return Hub.standing(REPO, course)
+    sandbox: Sandbox = request.getfixturevalue("sandbox")
     made = Hub("demo", sandbox.json("up", "demo"), sandbox)
     made.fresh.update(made.made_of())
     return made

@@ -17,9 +17,9 @@ from runner.errors import USAGE, CoursehubError
 from runner.project import Project
 
 #: In the order of a run: the cheap ones find most, the machines come last.
-SUITES = ("lint", "render", "unit", "kitchen", "machine", "browser")
+SUITES = ("lint", "render", "unit", "kitchen", "machine", "attacks", "browser")
 #: Those that want machines of the local cloud.
-_ON_MACHINES = ("kitchen", "machine", "browser")
+_ON_MACHINES = ("kitchen", "machine", "attacks", "browser")
 #: Lines of runner/ that the unit suite must reach, in per cent. Not measured where its tests that need root are
 #: skipped; CI is root.
 COVERAGE = 90
@@ -35,6 +35,7 @@ _PACKAGES = {
     "lint": {"shellcheck": "shellcheck"},
     "render": {"nft": "nftables"},
     "machine": {"ssh": "openssh-client", "nft": "nftables", **_BROWSER},
+    "attacks": {"ssh": "openssh-client", "nft": "nftables", **_BROWSER},
     "browser": _BROWSER,
 }
 #: Servers whose own parsers read what we render. Installed they would start on this computer, so they are unpacked.

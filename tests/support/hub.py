@@ -15,6 +15,7 @@ from runner import local
 from runner.local.identity import Identity, Subnet
 from runner.local.network import connect, disconnect, recorded_subnet
 from runner.local.store import FIRST_SLOT
+from runner.verbs.session import connect as connect_to
 from tests.support.sandbox import Sandbox
 
 #: What makes up a server, besides what a class does on it.
@@ -41,6 +42,20 @@ class Hub:
     document: dict[str, Any]
     sandbox: Sandbox
     fresh: dict[str, list[str]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def standing(cls, root: Path, course: str) -> Hub:
+        """The hub of a course that is up, of the working copy at ``root``. Raises CoursehubError when there is none."""
+        session = connect_to(Sandbox(root).project, course, lambda _: None)
+        server = session.server()
+        document = {
+            "course": course,
+            "hostname": session.course.domain,
+            "url": session.url,
+            "ca_bundle": str(session.ca_bundle) if session.ca_bundle else None,
+            "server": {"id": server.id, "ip": server.ip},
+        }
+        return cls(course, document, Sandbox(root))
 
     def run(self, script: str, seconds: int = 120) -> str:
         """A shell script as root on the server."""

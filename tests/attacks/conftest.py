@@ -1,0 +1,117 @@
+"""The cast of the attacks: who is attacked, who attacks, and from where. See README.md beside this file."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from runner.passwords import Passwords
+from tests.support.attackers import Outside, Person
+from tests.support.hub import Hub
+
+#: Students by the part that they play, and their teams.
+STUDENTS = {"alice": ("quiet", "pair"), "bob": (), "mallory": ("pair",)}
+#: Teachers by the part that they play: their Unix group, and who they are in the demo course.
+TEACHERS = {"professor": ("instructors", "rivera"), "assistant": ("assistants", "okafor")}
+
+
+#: Where teams have their directories.
+TEAMS = Path("/srv/class/groups")
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Everybody by the part they play, and each team's directory on the server."""
+
+    people: dict[str, Person]
+    teams: dict[str, Path]
+
+    def directory(self, team: str) -> Path:
+        """Where the team of this part has its files on the server."""
+        return self.teams[team]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith("tests/attacks/"):
+            item.add_marker(pytest.mark.attacks)
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(scope="session")
+def cast(hub: Hub, request: pytest.FixtureRequest) -> Iterator[Cast]:
+    """Students, a professor and an assistant on the hub, which is afterwards as it was."""
+    if request.config.getoption("--hub"):
+        yield from _visiting(hub)
+    else:
+        yield from _enrolled(hub)
+
+
+def _enrolled(hub: Hub) -> Iterator[Cast]:
+    """A hub of the tests' own: the students join the course file, the teachers are the course's."""
+    path = hub.sandbox.project.course_file(hub.course)
+    before = path.read_text(encoding="utf-8")
+    lines = "".join(
+        f"      - {{account: {account}, name: {account.title()}, groups: [{', '.join(teams)}]}}\n"
+        for account, teams in STUDENTS.items()
+    )
+    path.write_text(before.replace("    students:\n", f"    students:\n{lines}"), encoding="utf-8")
+    try:
+        assert hub.sandbox.json("apply", hub.course)["courses"][hub.course]["failed"] == 0
+        accounts = {**{part: part for part in STUDENTS}, **{part: account for part, (_, account) in TEACHERS.items()}}
+        known = Passwords(hub.sandbox.project, hub.course).read()
+        people = {part: Person(hub, account, known[account].clear) for part, account in accounts.items()}
+        yield Cast(people, {team: TEAMS / team for teams in STUDENTS.values() for team in teams})
+    finally:
+        path.write_text(before, encoding="utf-8")
+        hub.sandbox.json("apply", hub.course)
+
+
+def _visiting(hub: Hub) -> Iterator[Cast]:
+    """Somebody's hub: accounts and teams with names of chance, which nobody's file lists and which go afterwards."""
+    chance = secrets.token_hex(2)
+    groups = {team: f"team-attack-{team}-{chance}" for teams in STUDENTS.values() for team in teams}
+    teams = {team: TEAMS / group.removeprefix("team-") for team, group in groups.items()}
+    joined = {part: ["students", *(groups[team] for team in teams)] for part, teams in STUDENTS.items()}
+    joined |= {part: [group] for part, (group, _) in TEACHERS.items()}
+    people = {part: Person(hub, f"attack-{part}-{chance}", secrets.token_hex(16)) for part in joined}
+    begin, end = ["set -eu"], []
+    for team, group in groups.items():
+        begin += [f"groupadd {group}", f"install -d -g {group} -m 2770 {teams[team]}"]
+        end += [f"rm -rf {teams[team]}", f"groupdel {group}"]
+    for part, person in people.items():
+        named = ",".join(["class", *joined[part]])
+        begin += [
+            f"useradd --create-home --user-group --shell /bin/bash --groups {named} {person.account}",
+            f"chmod 0700 {person.home}",
+            f"echo '{person.account}:{person.password}' | chpasswd",
+        ]
+        end = [f"systemctl stop {person.unit}", f"userdel --remove --force {person.account}", *end]
+    try:
+        hub.run("\n".join(begin))
+        yield Cast(people, teams)
+    finally:
+        hub.run("\n".join([*end, "true"]))
+
+
+def _part(name: str) -> object:
+    def play(cast: Cast) -> Person:
+        return cast.people[name]
+
+    play.__doc__ = f"The person who plays {name}."
+    return pytest.fixture(play, name=name)
+
+
+alice, bob, mallory = _part("alice"), _part("bob"), _part("mallory")
+professor, assistant = _part("professor"), _part("assistant")
+
+
+@pytest.fixture
+def outside(hub: Hub) -> Outside:
+    """Somebody without an account, on another computer."""
+    return Outside(hub)

@@ -1,0 +1,280 @@
+"""Who attacks a hub that is up: people with an account, through their browser's connection, and strangers.
+
+Code runs in a kernel and commands in a terminal of the person's own server, so that the walls of its unit count. Root
+does nothing for them.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import secrets
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import websocket
+
+from runner.access import Access
+from runner.hubclient import HubClient, HubFailure, Kernel
+from tests.support.hub import Hub
+
+#: Errors that say that the attack itself is broken, so that nothing was tried.
+_BROKEN = re.compile(r"^(NameError|SyntaxError|IndentationError|ModuleNotFoundError|AttributeError|TypeError): ", re.M)
+#: A kernel's code, run so that what stopped it is an answer: "PermissionError: [Errno 13] ...".
+_ATTEMPT = """
+try:
+    exec(compile({code!r}, "attack", "exec"), {{"__name__": "__main__"}})
+except BaseException as error:
+    print(f"{{type(error).__name__}}: {{error}}")
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command in a terminal printed (both streams, as a person sees them), and its exit code."""
+
+    code: int
+    text: str
+
+
+class Terminal:
+    """A terminal of somebody's server, as JupyterLab opens it."""
+
+    def __init__(self, client: HubClient) -> None:
+        self.client = client
+        self.name = client.api("POST", "/api/terminals").json()["name"]
+        self._line = client.websocket(f"/user/{client.username}/terminals/websocket/{self.name}")
+        # Wide: no line of an answer is broken.
+        self._line.send(json.dumps(["set_size", 50, 4000]))
+
+    def run(self, script: str, seconds: float = 60) -> Answer:
+        """Type one line that runs a bash script; wait for its end.
+
+        Raises HubFailure when the terminal is gone, TimeoutError when the script has not ended in time.
+        """
+        mark = secrets.token_hex(8)
+        packed = base64.b64encode(script.encode()).decode()
+        # The line is echoed, so the mark stands in it in two parts.
+        line = f"echo 'BEGIN-''{mark}'; bash -c \"$(echo {packed} | base64 -d)\"; echo 'END-''{mark}'=$?"
+        ended = re.compile(rf"BEGIN-{mark}\r?\n(.*)END-{mark}=(\d+)", re.S)
+        printed, deadline = "", time.monotonic() + seconds
+        try:
+            self._line.send(json.dumps(["stdin", f"{line}\r"]))
+            while (left := deadline - time.monotonic()) > 0:
+                self._line.settimeout(left)
+                kind, *rest = json.loads(self._line.recv())
+                if kind == "disconnect":
+                    break
+                printed += rest[0] if kind == "stdout" else ""
+                if found := ended.search(printed):
+                    return Answer(int(found[2]), found[1].replace("\r\n", "\n").strip())
+        except websocket.WebSocketTimeoutException:
+            pass
+        except (OSError, ValueError, websocket.WebSocketException) as error:
+            raise HubFailure(f"the terminal is gone ({type(error).__name__}); it said {printed[-500:]!r}") from error
+        raise TimeoutError(f"not ended within {seconds:.0f} s; the terminal said {printed[-500:]!r}")
+
+    def close(self) -> None:
+        """End the terminal and what runs in it."""
+        with contextlib.suppress(HubFailure, OSError, websocket.WebSocketException):
+            self._line.close()
+            self.client.api("DELETE", f"/api/terminals/{self.name}")
+
+
+@dataclass
+class Person:
+    """Somebody with an account, in a browser: signed in, with a server of their own when one is asked for."""
+
+    hub: Hub
+    account: str
+    password: str = field(repr=False)
+    _client: HubClient | None = field(default=None, repr=False)
+    _kernel: Kernel | None = field(default=None, repr=False)
+    _terminal: Terminal | None = field(default=None, repr=False)
+
+    @property
+    def home(self) -> str:
+        return f"/home/{self.account}"
+
+    @property
+    def unit(self) -> str:
+        """The systemd unit of the person's server."""
+        return f"jupyter-{self.account}.service"
+
+    @property
+    def client(self) -> HubClient:
+        """The signed-in browser's connection. Signs in first where there is none that works."""
+        if self._client is None or self._client.get("/hub/home", allow_redirects=False).status_code != 200:
+            self.forget()
+            self._client = self.new_client()
+        return self._client
+
+    def new_client(self) -> HubClient:
+        """One more session, as from another browser. Raises HubFailure when the sign-in is refused."""
+        bundle = self.hub.document["ca_bundle"]
+        client = HubClient(self.hub.document["hostname"], self.account, Path(bundle) if bundle else None)
+        client.sign_in(self.password)
+        return client
+
+    def forget(self) -> None:
+        """Let go of session, kernel and terminal, whatever became of them."""
+        if self._terminal:
+            self._terminal.close()
+        if self._client:
+            self._client.http.close()
+        self._client = self._kernel = self._terminal = None
+
+    def serve(self) -> HubClient:
+        """The connection once the person's own server runs."""
+        client = self.client
+        if client.get(f"/user/{self.account}/api/status", allow_redirects=False).status_code != 200:
+            self._kernel = self._terminal = None
+            client.start_server()
+        return client
+
+    def stop(self) -> None:
+        """Stop the person's server with all that runs in it."""
+        client = self.client
+        self._kernel = self._terminal = None
+        client.stop_server()
+
+    def restart(self) -> None:
+        """A new server in the place of the one that an attack has spoilt."""
+        self.stop()
+        self.serve()
+
+    def python(self, code: str, seconds: float = 60) -> str:
+        """Run code in a kernel of the person's server; what it printed, the error's name and text if it ended so.
+
+        The test fails when the code itself is wrong. Raises HubFailure when the kernel dies.
+        """
+        client = self.serve()
+        if self._kernel is None or not self._alive(client, self._kernel):
+            started = client.api("POST", "/api/kernels", json={"name": "python3"}, timeout=90).json()
+            self._kernel = Kernel(client, started["id"])
+        printed = self._kernel.run(_ATTEMPT.format(code=code), seconds)
+        if _BROKEN.search(printed):
+            pytest.fail(f"the attack is broken and tried nothing: {printed}")
+        return printed
+
+    def shell(self, script: str, seconds: float = 60) -> Answer:
+        """Run a bash script in a terminal of the person's server.
+
+        The test fails when a command does not exist. Raises HubFailure when the terminal dies, TimeoutError when the
+        script takes too long; the next call opens a new terminal.
+        """
+        client = self.serve()
+        if self._terminal is None:
+            self._terminal = Terminal(client)
+        try:
+            answer = self._terminal.run(script, seconds)
+        except (HubFailure, TimeoutError):
+            self._terminal.close()
+            self._terminal = None
+            raise
+        if answer.code == 127:
+            pytest.fail(f"the attack is broken and tried nothing: {answer.text}")
+        return answer
+
+    def token(self) -> str:
+        """The API token of the person's own server, which every program in it can read."""
+        found = self.python("import os; print(os.environ['JUPYTERHUB_API_TOKEN'])")
+        assert re.fullmatch(r"[0-9a-f]{32,}", found), found
+        return found
+
+    def with_token(self, method: str, path: str, token: str, **options: Any) -> requests.Response:
+        """A request to the hub with a bearer token and without any cookie."""
+        headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}
+        return anonymous(self.hub).http.request(
+            method, f"https://{self.hub.document['hostname']}{path}", headers=headers, timeout=20, **options
+        )
+
+    @staticmethod
+    def _alive(client: HubClient, kernel: Kernel) -> bool:
+        try:
+            return client.api("GET", f"/api/kernels/{kernel.id}").status_code == 200
+        except HubFailure:
+            return False
+
+
+def anonymous(hub: Hub) -> HubClient:
+    """A browser that is nowhere signed in."""
+    bundle = hub.document["ca_bundle"]
+    return HubClient(hub.document["hostname"], "nobody", Path(bundle) if bundle else None)
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Somebody without an account, on another computer, who may send whatever bytes they like."""
+
+    hub: Hub
+
+    @property
+    def name(self) -> str:
+        return str(self.hub.document["hostname"])
+
+    @property
+    def address(self) -> str:
+        return str(self.hub.document["server"]["ip"])
+
+    def browser(self) -> HubClient:
+        """A browser that is nowhere signed in."""
+        return anonymous(self.hub)
+
+    @contextlib.contextmanager
+    def line(self, *, port: int = 443, seconds: float = 10) -> Iterator[socket.socket]:
+        """A connection to the server: TLS with the hub's name, verified, or bare to any other port than 443."""
+        with socket.create_connection((self.address, port), seconds) as raw:
+            if port != 443:
+                yield raw
+                return
+            context = ssl.create_default_context(cafile=self.hub.document["ca_bundle"])
+            with context.wrap_socket(raw, server_hostname=self.name) as tls:
+                yield tls
+
+    def ssh(self, account: str, key: Path) -> subprocess.CompletedProcess[str]:
+        """Try to sign in by SSH with this private key, once: sshd turns away an address that fails too often."""
+        project, course = self.hub.sandbox.project, self.hub.course
+        # Not Access's options: they would take root's own connection while there is one.
+        options = (
+            f"UserKnownHostsFile={project.state / 'servers' / course / 'known_hosts'}",
+            f"HostKeyAlias={Access(project, course).alias}",
+            "BatchMode=yes",
+            "IdentitiesOnly=yes",
+            "ConnectTimeout=20",
+        )
+        return subprocess.run(
+            [
+                *("ssh", "-F", "none", "-i", str(key)),
+                *(part for option in options for part in ("-o", option)),
+                *(f"{account}@{self.address}", "id"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def send(self, data: bytes, *, port: int = 443, seconds: float = 10) -> bytes:
+        """All that the server answers to these bytes until it closes the connection or is silent for ``seconds``."""
+        answer = b""
+        with self.line(port=port, seconds=seconds) as line, contextlib.suppress(OSError):
+            line.sendall(data)
+            while more := line.recv(65536):
+                answer += more
+        return answer
+
+
+def statuses(answer: bytes) -> list[int]:
+    """The HTTP status of each response in what a connection carried."""
+    return [int(code) for code in re.findall(rb"(?:^|\n)HTTP/1\.[01] (\d{3})", answer)]
