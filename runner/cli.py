@@ -46,7 +46,7 @@ def _said() -> _Said:
     return click.get_current_context().find_root().ensure_object(_Said)
 
 
-def _note_course(_context: click.Context, _parameter: click.Parameter, course: str) -> str:
+def _note_course(_context: click.Context, _parameter: click.Parameter, course: str | None) -> str | None:
     _said().course = course
     return course
 
@@ -272,13 +272,21 @@ def _confirm(course: str) -> None:
 
 
 @cli.command()
-@course_argument
+@click.argument("course", required=False, callback=_note_course)
+@click.option("--all", "every", is_flag=True, help="Every lock of the repository: servers', this computer's, courses'.")
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that fit, not the locked ones where they fit.")
 @as_json_option
-def lock(course: str, upgrade: bool, as_json: bool) -> None:
+def lock(course: str | None, every: bool, upgrade: bool, as_json: bool) -> None:
     """Pin the course's packages anew. The lock is written below pillar/files/locks/, to be committed."""
     from runner.verbs import locking
 
+    if every == bool(course):
+        raise CoursehubError("say which course, or --all", exit_code=USAGE)
+    if course is None:
+        document = locking.lock_all(_project(), Steps(), upgrade=upgrade)
+        nothing = ["no version changed; commit the new dates"]
+        _emit(document, as_json, lambda done: [f"{path}: changed; commit it" for path in done["changed"]] or nothing)
+        return
     document = locking.lock(_project(), course, Steps(), upgrade=upgrade)
     _emit(document, as_json, lambda done: [f"{done['lock']}: {done['packages']} packages; commit it"])
 

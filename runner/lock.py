@@ -4,17 +4,20 @@
 carries a digest of what it was resolved from, so that a changed package list is found without asking an index.
 """
 
+import datetime
 import hashlib
 import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from runner import minimums
 from runner.errors import USAGE, CoursehubError
 
 BASE = Path("formulas/course_env/files/base.in")
@@ -26,6 +29,8 @@ PYTHON_FLOOR = "3.11"
 # An index that answers at all resolves a course in seconds.
 TIMEOUT_SECONDS = 300
 
+#: The head of every lock says on which day it was resolved.
+_RESOLVED = re.compile(r"^# resolved: (\d{4}-\d{2}-\d{2})$", re.MULTILINE)
 _DIGEST = re.compile(r"^# inputs: sha256:([0-9a-f]{64})$", re.MULTILINE)
 _DRAWING = " \t│├╰─▶×╭·"
 
@@ -115,28 +120,45 @@ def ensure_lock(course_id: str, packages: Iterable[str], root: Path, *, line: in
     return lock
 
 
+def resolved_on(lock: Path) -> datetime.date | None:
+    """Return the day on which a lock was resolved, or None when its head does not say."""
+    found = _RESOLVED.search(lock.read_text(encoding="utf-8"))
+    return datetime.date.fromisoformat(found.group(1)) if found else None
+
+
+def resolved_line() -> str:
+    """Return the line of a lock's head that says that it was resolved today (UTC)."""
+    return f"# resolved: {datetime.datetime.now(datetime.UTC).date().isoformat()}\n"
+
+
 def make_lock(
-    course_id: str, packages: Iterable[str], root: Path, *, line: int | None = None, upgrade: bool = False
+    course_id: str,
+    packages: Iterable[str],
+    root: Path,
+    *,
+    line: int | None = None,
+    upgrade: bool = False,
+    path: Path | None = None,
 ) -> Path:
     """Resolve the course's packages anew and return the lock; the old one stays when that fails.
 
-    Versions of the old lock are kept where they fit, unless ``upgrade``. Raises CoursehubError: exit code 2 when the
+    Versions of the old lock are kept where they fit and are safe, unless ``upgrade``. ``path`` is where the lock lies
+    if not in the courses' place. Raises CoursehubError: exit code 2 when the
     packages cannot go together or do not exist, 1 when the index does not answer.
     """
     where = _where(course_id, line)
     wanted = parse_packages(packages, where)
     base = _base(root)
-    lock = lock_path(course_id, root)
+    lock = path or lock_path(course_id, root)
     lock.parent.mkdir(parents=True, exist_ok=True)
     staged = lock.with_name(f".{lock.name}.new")
     try:
         staged.write_text(lock.read_text(encoding="utf-8") if lock.exists() else "", encoding="utf-8")
-        _resolve(
-            uv_compile_argv(_uv(), staged, root / OVERRIDES, upgrade=upgrade), "\n".join([base, *wanted, ""]), where
-        )
+        argv = uv_compile_argv(uv_path(), staged, root / OVERRIDES, upgrade=upgrade)
+        resolve(argv, "\n".join([base, *wanted, ""]), f"{where}: packages", root)
         head = (
             f"# Made by `./coursehub lock {course_id}` from {BASE} and the course's packages; not to be edited.\n"
-            f"# inputs: sha256:{inputs_digest(base + _overrides(root), wanted)}\n"
+            f"# inputs: sha256:{inputs_digest(base + _overrides(root), wanted)}\n" + resolved_line()
         )
         staged.write_text(head + staged.read_text(encoding="utf-8"), encoding="utf-8")
         staged.replace(lock)
@@ -157,7 +179,7 @@ def _overrides(root: Path) -> str:
     return (root / OVERRIDES).read_text(encoding="utf-8")
 
 
-def _uv() -> Path:
+def uv_path() -> Path:
     """Return the uv that the launcher installed beside the running Python."""
     uv = Path(sys.executable).parent / "uv"
     if not uv.exists():
@@ -165,10 +187,29 @@ def _uv() -> Path:
     return uv
 
 
-def _resolve(argv: list[str], requirements: str, where: str) -> None:
-    """Run uv; turn what it says into one line."""
+def resolve(argv: list[str], requirements: str, where: str, root: Path) -> None:
+    """Run a ``uv pip compile`` that reads ``requirements``, never below what requirements/minimums.yaml says.
+
+    Raises CoursehubError with one line: exit code 2 when the packages of ``where`` cannot go together or do not exist,
+    1 when the index does not answer.
+    """
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as floor:
+        floor.write(minimums.constraints(root))
+        floor.flush()
+        done = _run_uv([*argv, "--constraint", floor.name], requirements)
+    if done.returncode == 0:
+        return
+    lines = [line.strip(_DRAWING) for line in done.stderr.splitlines()]
+    said = " ".join(line for line in lines if line and not line.startswith(("hint:", "help:")))
+    if "No solution found" in said:
+        reason = said[said.find("Because") :] if "Because" in said else said
+        raise CoursehubError(f"{where}: {reason[:500]}", exit_code=USAGE)
+    raise CoursehubError(f"the packages could not be resolved: {said[:500]}; run it again when that is mended")
+
+
+def _run_uv(argv: list[str], requirements: str) -> subprocess.CompletedProcess[str]:
     try:
-        done = subprocess.run(
+        return subprocess.run(
             argv,
             input=requirements,
             capture_output=True,
@@ -181,11 +222,3 @@ def _resolve(argv: list[str], requirements: str, where: str) -> None:
         raise CoursehubError(
             f"the Python index did not answer within {TIMEOUT_SECONDS} s; try again when it does"
         ) from None
-    if done.returncode == 0:
-        return
-    lines = [line.strip(_DRAWING) for line in done.stderr.splitlines()]
-    said = " ".join(line for line in lines if line and not line.startswith(("hint:", "help:")))
-    if "No solution found" in said:
-        reason = said[said.find("Because") :] if "Because" in said else said
-        raise CoursehubError(f"{where}: packages: {reason[:500]}", exit_code=USAGE)
-    raise CoursehubError(f"the packages could not be resolved: {said[:500]}; run it again when that is mended")

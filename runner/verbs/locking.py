@@ -1,4 +1,4 @@
-"""``lock``: the course's packages, resolved once and kept in git."""
+"""``lock``: packages, resolved once and kept in git."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from runner import course as courses
 from runner import lock as locks
+from runner import relock
 from runner.console import Steps
 from runner.project import Project
 
@@ -18,3 +19,18 @@ def lock(project: Project, course_id: str, steps: Steps, *, upgrade: bool) -> di
         path = locks.make_lock(course_id, course.locked_packages, project.root, line=line, upgrade=upgrade)
     packages = sum("==" in line and not line.startswith((" ", "#")) for line in path.read_text("utf-8").splitlines())
     return {"course": course_id, "lock": project.shown(path), "packages": packages}
+
+
+def lock_all(project: Project, steps: Steps, *, upgrade: bool) -> dict[str, Any]:
+    """Resolve every lock of the repository anew, the courses' that have one too.
+
+    Versions stay where they fit and are not below requirements/minimums.yaml; ``upgrade`` takes the newest that fit.
+    """
+    wanted = []
+    for course_id in courses.course_ids(project):
+        if locks.lock_path(course_id, project.root).exists():
+            line = courses.source(project, course_id).line(("course", "packages"))
+            wanted.append((course_id, courses.load(project, course_id).locked_packages, line))
+    with steps.step("lock", "resolving every lock") as progress:
+        changed = relock.relock(project.root, wanted, progress, upgrade=upgrade)
+    return {"changed": changed}

@@ -161,10 +161,14 @@ def _tried(target):
 
 
 def _digest(interpreter, contents):
-    """Name an environment: by its locks, and by its Python, so that an upgraded OS gets a new one."""
+    """Name an environment: by its locks, and by its Python, so that an upgraded OS gets a new one.
+
+    What a lock's comments say, such as the day of its resolution, makes no other environment.
+    """
     digest = hashlib.sha256(interpreter.encode())
     for content in contents:
-        digest.update(b"\0" + hashlib.sha256(content).digest())
+        said = b"\n".join(line for line in content.splitlines() if not line.lstrip().startswith(b"#"))
+        digest.update(b"\0" + hashlib.sha256(said).digest())
     return digest.hexdigest()[:12]
 
 

@@ -7,9 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
+from runner import lock, relock
 
 pytestmark = pytest.mark.unit
 
@@ -105,3 +109,14 @@ def test_no_private_key_or_token_is_tracked() -> None:
     keys = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/=\n]{64}|dop_v1_[0-9a-f]{64}")
     hits = [name for name in tracked() if keys.search((REPO / name).read_text(encoding="utf-8", errors="replace"))]
     assert not hits
+
+
+def test_no_lock_is_old() -> None:
+    """A warning, not a failure: the day alone must not turn a green revision red."""
+    today = datetime.now(UTC).date()
+    for path in relock.all_locks(REPO):
+        resolved = lock.resolved_on(path)
+        assert resolved, f"{path} does not say when it was resolved; run ./coursehub lock --all"
+        age = (today - resolved).days
+        if age > relock.OLD_DAYS:
+            warnings.warn(f"{path.relative_to(REPO)} is {age} days old; run ./coursehub lock --all", stacklevel=1)

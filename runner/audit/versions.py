@@ -1,0 +1,173 @@
+"""What of ``requirements/minimums.yaml`` is below its line: in the locks, on this computer, on a server."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from runner import lock
+from runner.errors import CoursehubError
+from runner.minimums import Minimum, load
+
+#: The locks of each place; those of courses come besides.
+LOCKS = {
+    "controller": (Path("requirements/runner.lock"),),
+    "tests": (Path("requirements/test.lock"),),
+    "hub": (Path("formulas/jupyterhub/files/hub.txt"),),
+    "proxy": (Path("formulas/jupyterhub/files/proxy.txt"),),
+    "course": (Path("formulas/course_env/files/base.txt"),),
+    "audit": (Path("requirements/audit.lock"),),
+}
+#: The environment of each place on a server.
+ENVIRONMENTS = {
+    "hub": "/opt/jupyterhub/hub/current",
+    "proxy": "/opt/jupyterhub/proxy/current",
+    "course": "/opt/course/env",
+}
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+?)(?: ?;.*)?(?: \\)?$", re.MULTILINE)
+
+#: Only names of files are read, and package.json: nothing of an environment runs.
+_ON_SERVER = r"""
+. /etc/os-release
+echo "release $ID-$VERSION_ID"
+%(environments)s
+%(debian)s
+"""
+_ENVIRONMENT = r"""
+for info in %(path)s/lib/python3*/site-packages/*.dist-info; do
+    [ -d "$info" ] && name=${info##*/} && echo "python %(place)s ${name%%.dist-info}"
+done
+for manifest in %(path)s/node_modules/*/package.json; do
+    [ -f "$manifest" ] && echo "npm %(place)s $(basename "$(dirname "$manifest")") $(
+        sed -n 's/^ *"version": *"\([^"]*\)".*/\1/p' "$manifest" | head -n 1)"
+done
+"""
+# dpkg alone knows its own order of versions.
+_DEBIAN = r"""
+version=$(dpkg-query -W -f '${Version}' %(name)s 2>/dev/null) && [ -n "$version" ] && {
+    if dpkg --compare-versions "$version" ge '%(minimum)s'; then said=ok; else said=below; fi
+    echo "debian %(release)s %(name)s %(minimum)s $version $said"
+}
+"""
+
+
+@dataclass(frozen=True)
+class Below:
+    """A package that is older than is safe. ``place`` is the lock, the environment or the release."""
+
+    place: str
+    name: str
+    version: str
+    row: Minimum
+
+    @property
+    def waits(self) -> bool:
+        """Whether nobody can do anything yet, as no index has a safe version."""
+        return self.row.waiting is not None
+
+    def __str__(self) -> str:
+        """One line for people."""
+        since = f"; no index has it (looked {self.row.waiting})" if self.waits else ""
+        return f"{self.name} {self.version} in {self.place}: below {self.row.minimum} ({self.row.advisory}){since}"
+
+
+def _older(version: str, minimum: str) -> bool:
+    try:
+        return Version(version) < Version(minimum)
+    except InvalidVersion:
+        # What cannot be read cannot be called safe.
+        return True
+
+
+def pinned(path: Path) -> dict[str, list[str]]:
+    """The versions of a lock by canonical name; with markers one name has several."""
+    found: dict[str, list[str]] = {}
+    for name, version in _PIN.findall(path.read_text(encoding="utf-8")):
+        found.setdefault(canonicalize_name(name), []).append(version)
+    return found
+
+
+def in_locks(root: Path) -> list[Below]:
+    """What the repository's locks pin below the table, the courses' locks too."""
+    below = []
+    rows = [row for row in load(root) if row.kind == "python"]
+    places = {**LOCKS, "course": (*LOCKS["course"], *sorted((root / lock.LOCKS).glob("*.txt")))}
+    for place, paths in places.items():
+        for path in (root / one for one in paths):
+            if path.is_file():
+                below += _compare(rows, place, str(path.relative_to(root)), pinned(path))
+    return below
+
+
+def _compare(rows: Iterable[Minimum], place: str, shown: str, versions: dict[str, list[str]]) -> list[Below]:
+    return [
+        Below(shown, row.name, version, row)
+        for row in rows
+        if place in row.where
+        for version in versions.get(canonicalize_name(row.name), ())
+        if _older(version, row.minimum)
+    ]
+
+
+def on_controller(root: Path) -> list[Below]:
+    """What this Python environment has below the table."""
+    versions: dict[str, list[str]] = {}
+    for found in importlib.metadata.distributions():
+        if found.name:
+            versions.setdefault(canonicalize_name(found.name), []).append(found.version)
+    rows = [row for row in load(root) if row.kind == "python"]
+    return _compare(rows, "controller", "this computer", versions)
+
+
+def server_script(rows: Iterable[Minimum], only: str | None = None) -> str:
+    """The shell script that says what a server has; with ``only`` of that one Debian package."""
+    debian = [row for row in rows if row.kind == "debian" and only in (None, row.name)]
+    environments = {} if only else ENVIRONMENTS
+    return _ON_SERVER % {
+        "environments": "".join(_ENVIRONMENT % {"place": place, "path": path} for place, path in environments.items()),
+        "debian": "".join(
+            f'if [ "$ID-$VERSION_ID" = {release} ]; then\n'
+            + _DEBIAN % {"release": release, "name": row.name, "minimum": row.minimum}
+            + "fi\n"
+            for row in debian
+            for release in row.where
+        ),
+    }
+
+
+def on_server(rows: list[Minimum], said: str) -> list[Below]:
+    """What a server has below the table, from what ``server_script`` printed there.
+
+    Raises CoursehubError when the script did not come to its end.
+    """
+    lines = [line.split() for line in said.splitlines()]
+    if not lines or lines[0][0] != "release":
+        raise CoursehubError("the server did not say its versions; run the audit again")
+    versions: dict[tuple[str, str], dict[str, list[str]]] = {}
+    below = []
+    for line in lines:
+        match line:
+            case ["python", place, name]:
+                name, _, version = name.partition("-")
+                versions.setdefault(("python", place), {}).setdefault(canonicalize_name(name), []).append(version)
+            case ["npm", place, name, version]:
+                versions.setdefault(("npm", place), {}).setdefault(name, []).append(version)
+            case ["debian", release, name, minimum, version, "below"]:
+                wanted = (one for one in rows if one.name == name and one.minimum == minimum and release in one.where)
+                below.append(Below(release, name, version, next(wanted)))
+    for (kind, place), had in versions.items():
+        of_kind = [row for row in rows if row.kind == kind]
+        below += _compare(of_kind, place, f"the server's {place} environment", had)
+    return below
+
+
+def unknown_release(rows: Iterable[Minimum], said: str) -> str | None:
+    """The server's release when the table has no line for it, so that nothing can be said of its packages."""
+    release = said.split()[1]
+    return None if any(row.kind == "debian" and release in row.where for row in rows) else release
