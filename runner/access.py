@@ -97,6 +97,7 @@ class Access:
         #: What salt-ssh shipped last, see runner/shipped.py.
         self.shipped = self.directory / "shipped.json"
         self._record = self.directory / "server.json"
+        self._order = self.directory / "order.json"
         self._names = self.directory / "names.json"
         self._shared = self.directory / "ssh"
 
@@ -128,9 +129,22 @@ class Access:
             write_private(public, pair.public + "\n")
         return pair
 
+    def begin_order(self, name: str) -> None:
+        """Keep that a server of this name is ordered, before it is: the answer may never come."""
+        write_private(self._order, json.dumps({"name": name, "began": time.time()}))
+
+    def order_begun(self) -> tuple[str, float] | None:
+        """Name and time (seconds since 1970) of an order whose outcome is not known, or None."""
+        try:
+            order = json.loads(self._order.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return order["name"], order["began"]
+
     def remember(self, server: Server) -> None:
-        """Keep the server's address for the verbs that need no cloud, and salt-ssh's roster with it."""
+        """Keep the server's id and address, and salt-ssh's roster with it. An order has come to its end by that."""
         write_private(self._record, json.dumps(asdict(server)))
+        self._order.unlink(missing_ok=True)
         write_roster(self.project)
 
     def server(self) -> Server | None:
@@ -156,7 +170,7 @@ class Access:
 
     def forget_server(self) -> None:
         """Drop everything that belongs to a server that is gone; the next one gets keys of its own."""
-        for path in (self._record, self._names, self.shipped, self.known_hosts, self._host_key):
+        for path in (self._record, self._order, self._names, self.shipped, self.known_hosts, self._host_key):
             path.unlink(missing_ok=True)
             path.with_name(f"{path.name}.pub").unlink(missing_ok=True)
         # With what a killed rotation left: the next server's would take it for its own half-done work.
@@ -166,9 +180,13 @@ class Access:
             self.directory.rmdir()
         write_roster(self.project)
 
-    def forget_host_key(self) -> None:
-        """Before a create: a new server has a new host key, so an old known_hosts would refuse it."""
-        for path in (self.known_hosts, self._host_key):
+    def has_keys(self) -> bool:
+        """Whether this computer can know the server: it met it, or ordered it with a host key of its own."""
+        return self.known_hosts.exists() or self.has_first_host_key()
+
+    def forget_old_server(self) -> None:
+        """Before an order, when no earlier droplet can exist: its host key would refuse the new one."""
+        for path in (self._record, self._order, self.known_hosts, self._host_key):
             path.unlink(missing_ok=True)
             path.with_name(f"{path.name}.pub").unlink(missing_ok=True)
 

@@ -12,6 +12,7 @@ from runner.errors import CoursehubError
 from runner.local.catalog import SIZES
 from runner.local.cgroups import Limits
 from runner.local.machine import MachineBackend, MachineSpec
+from runner.local.manners import Manners
 from runner.local.store import Action, Droplet, Store, now
 
 BOOT_SECONDS = 120.0
@@ -48,6 +49,7 @@ class Cloud:
     def __init__(self, store: Store, backend: MachineBackend, log: Callable[[str], None]) -> None:
         self.store = store
         self.backend = backend
+        self.manners = Manners(store.beside("manners.json"))
         self._log = log
         self._lock = threading.RLock()
         self._machine_locks: dict[int, threading.RLock] = {}
@@ -103,7 +105,7 @@ class Cloud:
         self, store: Store, droplet: Droplet, kind: str, argument: dict[str, object] | None = None
     ) -> Action:
         """Record an action on a droplet; `perform` does it. Raises ApiError while another one runs."""
-        if self._pending(store, droplet.id):
+        if self._pending(store, droplet.id) or self.manners.is_pending(droplet):
             raise unprocessable("Droplet already has a pending event.")
         action = Action(
             id=store.new_id(),
@@ -127,6 +129,8 @@ class Cloud:
             droplet = _find(store, droplet_id)
             if droplet is None:
                 raise ApiError(404, "not_found", "The resource you were accessing could not be found.")
+            if self.manners.is_pending(droplet):
+                raise unprocessable("Droplet already has a pending event.")
             spec = self.spec(droplet)
             # From here on the watch leaves it alone, and a boot that is under way gives up.
             droplet.on = False
@@ -134,6 +138,7 @@ class Cloud:
             self.backend.destroy(spec)
             with self.changing() as store:
                 store.account.droplets = [d for d in store.account.droplets if d.id != droplet_id]
+                self.manners.gone(droplet)
                 for action in store.account.actions:
                     if action.droplet_id == droplet_id and action.status == "in-progress":
                         _finish(action, "errored")

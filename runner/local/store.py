@@ -101,6 +101,10 @@ class Store:
         if path is not None and path.exists():
             self.account = Account.model_validate_json(path.read_text())
 
+    def beside(self, name: str) -> Path | None:
+        """A file beside the account's own; None for an account in memory."""
+        return self._path.with_name(name) if self._path else None
+
     def save(self) -> None:
         """Write the account; readable by root alone, because user-data may hold keys."""
         if self._path is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from runner import checks, local
 from runner import course as courses
+from runner.access import Access
 from runner.cloud import Cloud, digitalocean_cloud
 from runner.console import Steps
 from runner.errors import CoursehubError
@@ -31,7 +32,10 @@ def status(project: Project, course_ids: list[str]) -> dict[str, Any]:
     rows, failures = [], []
     for course_id in course_ids:
         try:
-            rows.append(_status(project, course_id))
+            row = _status(project, course_id)
+            rows.append(row)
+            if "error" in row:
+                failures.append(CoursehubError(row["error"]))
         except CoursehubError as error:
             failures.append(error)
             unknown = {"cloud": None, "state": "unknown", "ip": None, "url": None, "size": None}
@@ -44,7 +48,7 @@ def status(project: Project, course_ids: list[str]) -> dict[str, Any]:
 
 def _status(project: Project, course_id: str) -> dict[str, Any]:
     course = courses.load(project, course_id)
-    state, ip, size = _found(project, course_id, course)
+    state, ip, size, error = _found(project, course_id, course)
     return {
         "course": course_id,
         "cloud": course.cloud,
@@ -52,17 +56,22 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
         "ip": ip,
         "url": f"https://{course.domain}/",
         "size": size,
+        **({"error": error} if error else {}),
     }
 
 
-def _found(project: Project, course_id: str, course: courses.Course) -> tuple[str, str | None, str]:
-    """State, address and size of the course's server."""
+def _found(project: Project, course_id: str, course: courses.Course) -> tuple[str, str | None, str, str | None]:
+    """State, address and size of the course's server, and what is wrong with it."""
     if course.cloud == "digitalocean":
-        found = digitalocean_cloud().find(course_id)
+        cloud = digitalocean_cloud()
     elif here := local.find(project.state):
-        found = Cloud("the local cloud", here.endpoint, here.token).find(course_id)
+        cloud = Cloud("the local cloud", here.endpoint, here.token)
     elif machine := local_machine(project, course_id):
-        return "active" if machine.running else "off", machine.ip, machine.size
+        return "active" if machine.running else "off", machine.ip, machine.size, None
     else:
-        found = []
-    return (found[0].state, found[0].ip, found[0].size) if found else ("none", None, course.size)
+        return "none", None, course.size, None
+    found = cloud.find(course_id, Access(project, course_id).server())
+    if not found:
+        return "none", None, course.size, None
+    server = found[0]
+    return server.state, server.ip, server.size, cloud.several(course_id, found) if len(found) > 1 else None

@@ -69,7 +69,7 @@ class Session:
         One that is off is powered on where ``report`` hears of it; without it nothing is changed, and that it is off
         is an error too.
         """
-        server = self.cloud.single(self.course_id)
+        server = self.cloud.single(self.course_id, self.access.server())
         if server is None:
             raise no_server(self.course_id)
         if self.access.has_first_host_key():
@@ -81,7 +81,7 @@ class Session:
         if server.state != "active":
             if report is None:
                 raise not_running(self.course_id, server.id, server.state)
-            server = self.cloud.wait_active(self.course_id, report)
+            server = self.cloud.wait_active(self.course_id, server, report)
             self.access.wait_for_ssh(str(server.ip), report)
         self.access.remember(server)
         return server
@@ -107,9 +107,11 @@ class Session:
     def made_elsewhere(self, server: Server) -> CoursehubError:
         """The error for a server whose keys are not on this computer."""
         where = self.project.shown(self.access.directory)
+        who = f"by {server.made_by} (user and computer)" if server.made_by else "on another computer"
         return CoursehubError(
-            f"{self.course_id}: droplet {server.id} was made on another computer and its keys are not here; copy "
-            f"{where} from there, or 'coursehub down {self.course_id}' and up for a new server"
+            f"{self.course_id}: droplet {server.id} was made {who} and its keys are not here, so nothing was changed; "
+            f"copy {where} from there. If the keys are lost, delete the droplet in the control panel, with all files "
+            "on it, and run this again"
         )
 
     def zone(self) -> Zone | None:
@@ -294,12 +296,25 @@ def all_of(failures: list[CoursehubError], document: dict[str, Any]) -> Coursehu
 
 
 def check_order(session: Session) -> None:
-    """Refuse a size or region that the cloud does not have before anything is made."""
-    for key, known in (("size", session.cloud.sizes()), ("region", session.cloud.regions())):
-        value = getattr(session.course, key)
-        if value not in known:
-            near = difflib.get_close_matches(value, list(known), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}"
+    """Refuse a size, image or region that the cloud does not have, there, before anything is made."""
+    cloud, course = session.cloud, session.course
+    sizes, images = cloud.sizes(), cloud.images()
+    _need(session, "region", cloud.regions())
+    _need(session, "size", sizes)
+    _need(session, "image", images)
+    for key, regions in (("size", sizes[course.size].regions), ("image", images[course.image])):
+        if course.region not in regions:
+            there = ", ".join(sorted(regions)) or "no region at all"
             raise CoursehubError(
-                f"{session.at(key)}: {session.cloud.name} has no {key} {value!r}; {hint}", exit_code=USAGE
+                f"{session.at(key)}: {cloud.name} has {key} {getattr(course, key)!r} not in {course.region} but in "
+                f"{there}; choose another {key} or region",
+                exit_code=USAGE,
             )
+
+
+def _need(session: Session, key: str, known: Iterable[str]) -> None:
+    value, known = getattr(session.course, key), list(known)
+    if value not in known:
+        near = difflib.get_close_matches(value, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}"
+        raise CoursehubError(f"{session.at(key)}: {session.cloud.name} has no {key} {value!r}; {hint}", exit_code=USAGE)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from runner import checks, local, signin
+from runner import checks, droplets, local, signin
 from runner import course as courses
 from runner.access import Access
 from runner.claim import claim
-from runner.cloud import Server
-from runner.cloud.userdata import user_data
+from runner.cloud import Order, Refused, Server
 from runner.console import Progress, Steps
-from runner.errors import CoursehubError
+from runner.errors import USAGE, CoursehubError
 from runner.passwords import Passwords
 from runner.pillar import runtime_file
 from runner.project import Project
@@ -84,37 +83,46 @@ def make_server(session: Session, progress: Progress) -> Server:
     Can be interrupted anywhere and called again.
     """
     access = session.access
-    found = session.cloud.find(session.course_id)
-    if not found:
-        _order(session, progress)
-    elif not access.known_hosts.exists() and not access.has_first_host_key():
-        raise session.made_elsewhere(found[0])
-    server = session.cloud.wait_active(session.course_id, progress)
+    server = droplets.single(session.cloud, access, progress)
+    if server is None:
+        server = _order(session, progress)
+    elif not access.has_keys():
+        raise session.made_elsewhere(server)
+    server = session.cloud.wait_active(session.course_id, server, progress)
     access.remember(server)
     session.ensure_records(server)
     access.first_contact(str(server.ip), progress)
     return server
 
 
-def _order(session: Session, progress: Progress) -> None:
+def _order(session: Session, progress: Progress) -> Server:
     """Order the droplet once all that could be wrong with the order has been looked at."""
     check_order(session)
     if session.local:
         need_disk()
     session.zone()
     session.need_names()
-    access = session.access
-    access.forget_host_key()
-    host_key = access.first_host_key()
-    progress("ordering the droplet")
-    session.cloud.ensure_server(
-        session.course_id,
-        name=session.course.domain,
-        size=session.course.size,
-        image=session.course.image,
-        region=session.course.region,
-        key_id=session.cloud.ensure_key(access.alias, access.client_key().public),
-        user_data=user_data(host_private_key=host_key.private, host_public_key=host_key.public),
+    course = session.course
+    wanted = Order(session.course_id, course.domain, course.size, course.image, course.region)
+    try:
+        return droplets.order(session.cloud, session.access, wanted, progress)
+    except Refused as refused:
+        raise _refused(session, refused) from refused
+
+
+def _refused(session: Session, refused: Refused) -> CoursehubError:
+    """The error of an order that the cloud did not take, with the line of the key that it names."""
+    key = next((key for key in ("size", "image", "region") if key in refused.reason.lower()), "domain")
+    if "limit" in refused.reason.lower():
+        todo = "delete a droplet that you do not need, or ask the provider to raise the account's limit"
+    elif key == "domain":
+        todo = "change what it names, then run this again"
+    else:
+        todo = f"choose another {key}, then run this again"
+    return CoursehubError(
+        f"{session.at(key)}: {session.cloud.name} refused to make the server: {refused.reason.rstrip('.')}; nothing "
+        f"was made; {todo}",
+        exit_code=USAGE,
     )
 
 
@@ -204,9 +212,12 @@ def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
 
 
 def _delete(session: Session, progress: Progress) -> list[int]:
-    """Delete the course's droplets, their DNS records and the account's copy of the key; the droplets' ids."""
-    servers = session.cloud.find(session.course_id)
-    remembered = session.access.server()
+    """Delete the course's droplets and all that was made for them at the provider; the droplets' ids."""
+    access = session.access
+    servers = droplets.found(session.cloud, access, progress)
+    if servers and not access.has_keys():
+        raise session.made_elsewhere(servers[0])
+    remembered = access.server()
     # One that was deleted in the control panel is not listed any more, and its records are still there.
     addresses = {server.ip for server in (*servers, *([remembered] if remembered else [])) if server.ip}
     if addresses:
@@ -214,6 +225,7 @@ def _delete(session: Session, progress: Progress) -> list[int]:
         session.remove_records(sorted(addresses))
     for server in servers:
         progress(f"deleting droplet {server.id}")
-        session.cloud.destroy(server)
-    session.cloud.remove_keys(session.access.alias)
+        session.cloud.destroy(server, progress)
+    session.cloud.remove_keys(access.alias)
+    session.cloud.remove_tags(session.course_id, (server.made_by for server in servers if server.made_by))
     return [server.id for server in servers]

@@ -6,67 +6,27 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import runner.access
 from runner import cli, local
 from runner import course as courses
 from runner.access import Access
 from runner.cloud import Cloud, tag_of
+from runner.cloud.model import maker
 from runner.errors import CoursehubError
 from runner.local import host, network
 from runner.local.identity import Identity
 from runner.local.store import Droplet, Store
 from runner.project import Project
 from runner.verbs.session import Session
-from tests.support.local_api import TOKEN, Api, served
-from tests.support.typed import Ended, typed
+from tests.support.local_api import TOKEN, Api
 
 pytestmark = pytest.mark.unit
 
 REPO = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A working copy whose only course goes to DigitalOcean."""
-    root = tmp_path / "root"
-    for part in ("pillar", "formulas/course_env"):
-        shutil.copytree(REPO / part, root / part)
-    text = (REPO / "pillar/courses/demo.sls").read_text(encoding="utf-8")
-    (root / "pillar/courses/demo.sls").unlink()
-    (root / "pillar/courses/phys.sls").write_text(
-        text.replace("cloud: local ", "cloud: digitalocean ").replace("engr114", "phys"), encoding="utf-8"
-    )
-    shutil.move(root / "pillar/files/locks/demo.txt", root / "pillar/files/locks/phys.txt")
-    monkeypatch.setenv("COURSEHUB_ROOT", str(root))
-    monkeypatch.delenv("DIGITALOCEAN_ACCESS_TOKEN", raising=False)
-    return Project(root)
-
-
-@pytest.fixture
-def api(tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    """The account that the token opens, in which nothing listens behind a droplet's address."""
-    del project
-    (tmp_path / "api").mkdir()
-    with served(tmp_path / "api") as running:
-        monkeypatch.setenv("DIGITALOCEAN_END_POINT", f"{running.url}/v2/")
-        monkeypatch.setenv("DIGITALOCEAN_ACCESS_TOKEN", TOKEN)
-        monkeypatch.setattr(running.machines, "address", lambda _slot: "127.0.0.9")
-        monkeypatch.setattr(runner.access, "SSH_SECONDS", 0.2)
-        yield running
-
-
-@pytest.fixture
-def coursehub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    def run(*arguments: str) -> Ended:
-        return typed(monkeypatch, capsys, *arguments)
-
-    return run
 
 
 def set_value(project: Project, old: str, new: str) -> None:
@@ -403,10 +363,10 @@ def test_looking_starts_no_local_cloud(coursehub: Any, project: Project, machine
 def test_a_server_made_on_another_computer_is_not_taken_over(coursehub: Any, api: Api, project: Project) -> None:
     coursehub("up", "phys")
     shutil.rmtree(project.state / "servers")
-    for verb in ("up", "apply"):
-        ended = coursehub(verb, "phys")
+    for verb in (["up"], ["apply"], ["down", "--yes"]):
+        ended = coursehub(*verb, "phys")
         assert ended.code == 1
-        assert "was made on another computer" in ended.line
+        assert f"was made by {maker()} (user and computer) and its keys are not here" in ended.line
     assert len(api.ok("GET", "droplets")["droplets"]) == 1
 
 

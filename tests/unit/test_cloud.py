@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import runner.cloud
 from runner.access import KeyPair
-from runner.cloud import Cloud, Zone, tag_of
+from runner.cloud import Cloud, Order, Refused, Server, Unanswered, Zone, calls, digitalocean, tag_of
+from runner.cloud.model import maker
 from runner.errors import CoursehubError
 from tests.support.local_api import TOKEN, Api, served
 
 pytestmark = pytest.mark.unit
 
-ORDER = {
-    "name": "phys.coursehub.test",
-    "size": "s-1vcpu-1gb",
-    "image": "debian-13-x64",
-    "region": "nyc3",
-    "user_data": "#cloud-config\n",
-}
+ORDER = Order("phys", "phys.coursehub.test", "s-1vcpu-1gb", "debian-13-x64", "nyc3")
 
 
 @pytest.fixture
@@ -56,19 +52,22 @@ def droplets(api: Api) -> list[Any]:
     return api.ok("GET", "droplets?per_page=200")["droplets"]
 
 
-def order(cloud: Cloud, key_id: int, course: str = "phys") -> tuple[runner.cloud.Server, bool]:
-    return cloud.ensure_server(course, key_id=key_id, **ORDER)
+def order(cloud: Cloud, key_id: int, wanted: Order = ORDER) -> Server:
+    return cloud.order(wanted, key_id=key_id, user_data="#cloud-config\n")
 
 
-def test_a_droplet_is_made_once_and_found_by_its_tag(api: Api, cloud: Cloud, key_id: int) -> None:
-    made, new = order(cloud, key_id)
-    again, anew = order(cloud, key_id)
-    assert (new, anew) == (True, False)
-    assert made.id == again.id
-    running = cloud.wait_active("phys", lambda _: None)
+def nobody(_line: str) -> None:
+    """Hears of progress and says nothing."""
+
+
+def test_droplet_is_found_by_its_tag(api: Api, cloud: Cloud, key_id: int) -> None:
+    made = order(cloud, key_id)
+    running = cloud.wait_active("phys", made, nobody)
     assert running.state == "active"
     assert running.ip
-    assert set(droplets(api)[0]["tags"]) == {"coursehub", tag_of("phys")}
+    assert cloud.find("phys") == [running]
+    assert set(droplets(api)[0]["tags"]) == {"coursehub", tag_of("phys"), f"coursehub-by:{maker()}"}
+    assert running.made_by == maker()
     assert cloud.find("other") == []
 
 
@@ -124,31 +123,35 @@ def test_fault_2_a_refused_create_is_not_sent_again(api: Api, cloud: Cloud, key_
 
 
 def test_fault_2_silence_is_bounded(api: Api, slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner.cloud, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(calls, "REQUEST_SECONDS", 0.3)
     impatient = Cloud("the cloud", f"{api.url}/v2/", TOKEN, sleep=slept.append)
     faults(api, {"path_regex": "^/v2/droplets", "times": 1, "delay_s": 0.8})
     assert impatient.find("phys") == []
     assert len(slept) == 1
 
 
-@pytest.mark.parametrize("lost", [{"reset": True}, {"status": 504, "body": "<html>"}], ids=["reset", "gateway"])
-def test_fault_3_a_create_whose_answer_was_lost_is_adopted(
-    api: Api, cloud: Cloud, key_id: int, lost: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize(
+    "lost",
+    [{"reset": True}, *({"status": status, "body": body} for status, body in ((504, "<p>"), (202, "<p>"), (202, [])))],
+    ids=["reset", "gateway", "html", "list"],
+)
+def test_fault_3_lost_create_is_found(api: Api, cloud: Cloud, key_id: int, lost: dict[str, Any]) -> None:
     faults(api, {"path_regex": "^/v2/droplets/?$", "method": "POST", "times": 1, "after": True, **lost})
-    server, new = order(cloud, key_id)
-    assert new
-    assert [droplet["id"] for droplet in droplets(api)] == [server.id]
+    with pytest.raises(Unanswered):
+        order(cloud, key_id)
+    found = cloud.ordered("phys", ORDER.name, time.time(), nobody)
+    assert found
+    assert [droplet["id"] for droplet in droplets(api)] == [found.id]
 
 
 def test_fault_5_a_droplet_stuck_in_new_ends_in_a_line(
     api: Api, cloud: Cloud, key_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner.cloud, "BOOT_SECONDS", 0.2)
+    monkeypatch.setattr(digitalocean, "BOOT_SECONDS", 0.2)
     api.machines.hold.set()
-    server, _ = order(cloud, key_id)
+    server = order(cloud, key_id)
     with pytest.raises(CoursehubError, match=rf"droplet {server.id} is still 'new'.*costs money.*down phys"):
-        cloud.wait_active("phys", lambda _: None)
+        cloud.wait_active("phys", server, nobody)
     api.machines.hold.clear()
 
 
@@ -164,13 +167,13 @@ def test_fault_6_a_refused_token_stops_at_once_and_is_not_shown(
 
 
 def test_fault_7_what_cannot_be_ordered_makes_nothing(api: Api, cloud: Cloud, key_id: int) -> None:
-    with pytest.raises(CoursehubError, match="nothing was done"):
-        cloud.ensure_server("phys", key_id=key_id, **{**ORDER, "size": "s-99vcpu-1tb"})
+    with pytest.raises(Refused, match="invalid size"):
+        order(cloud, key_id, replace(ORDER, size="s-99vcpu-1tb"))
     assert droplets(api) == []
 
 
 def test_fault_8_ours_is_found_on_any_page(api: Api, cloud: Cloud, key_id: int) -> None:
-    server, _ = order(cloud, key_id)
+    server = order(cloud, key_id)
     # Twins of ours in the account itself: 210 create calls would show nothing more.
     with api.cloud.changing() as store:
         (ours,) = store.account.droplets
@@ -178,11 +181,11 @@ def test_fault_8_ours_is_found_on_any_page(api: Api, cloud: Cloud, key_id: int) 
             twin = {"id": store.new_id(), "name": f"other{number}", "tags": [tag_of("phys")] if number == 205 else []}
             store.account.droplets.append(ours.model_copy(update={**twin, "on": False, "status": "off"}))
     with pytest.raises(CoursehubError, match=f"has 2 droplets for phys \\({server.id}"):
-        order(cloud, key_id)
+        cloud.single("phys")
 
 
 def test_fault_9_a_delete_that_failed_and_then_finds_nothing_is_done(api: Api, cloud: Cloud, key_id: int) -> None:
-    server, _ = order(cloud, key_id)
+    server = order(cloud, key_id)
     faults(
         api,
         {
@@ -194,8 +197,8 @@ def test_fault_9_a_delete_that_failed_and_then_finds_nothing_is_done(api: Api, c
             "body": {"id": "server_error", "message": "oops"},
         },
     )
-    cloud.destroy(server)
-    cloud.destroy(server)
+    cloud.destroy(server, nobody)
+    cloud.destroy(server, nobody)
     assert droplets(api) == []
 
 
@@ -216,27 +219,28 @@ def test_records_point_at_the_server_and_go_with_it(api: Api, cloud: Cloud) -> N
 
 
 def test_a_droplet_that_is_off_is_switched_on(api: Api, cloud: Cloud, key_id: int) -> None:
-    server, _ = order(cloud, key_id)
-    cloud.wait_active("phys", lambda _: None)
+    server = order(cloud, key_id)
+    cloud.wait_active("phys", server, nobody)
     action = api.ok("POST", f"droplets/{server.id}/actions", {"type": "power_off"})["action"]
     api.wait_action(action["id"])
-    assert cloud.wait_active("phys", lambda _: None).state == "active"
+    assert cloud.wait_active("phys", server, nobody).state == "active"
 
 
 def test_a_server_that_does_not_come_on_is_not_for_deleting(
     api: Api, cloud: Cloud, key_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server, _ = order(cloud, key_id)
-    cloud.wait_active("phys", lambda _: None)
+    server = order(cloud, key_id)
+    cloud.wait_active("phys", server, nobody)
     api.wait_action(api.ok("POST", f"droplets/{server.id}/actions", {"type": "power_off"})["action"]["id"])
-    monkeypatch.setattr(runner.cloud, "BOOT_SECONDS", 0.2)
+    monkeypatch.setattr(digitalocean, "BOOT_SECONDS", 0.2)
     api.machines.hold.set()
     with pytest.raises(CoursehubError, match=rf"droplet {server.id} is still 'off'.*control panel") as said:
-        cloud.wait_active("phys", lambda _: None)
+        cloud.wait_active("phys", server, nobody)
     api.machines.hold.clear()
     assert "down" not in str(said.value)
 
 
 def test_what_can_be_ordered_is_known(cloud: Cloud) -> None:
-    assert cloud.sizes()["s-4vcpu-8gb"] == pytest.approx(48.0)
+    assert cloud.sizes()["s-4vcpu-8gb"].price_monthly == pytest.approx(48.0)
     assert "nyc3" in cloud.regions()
+    assert "nyc3" in cloud.images()["debian-13-x64"]

@@ -47,9 +47,9 @@ def droplet_document(call: Call, droplet: Droplet) -> Document:
         "volume_ids": [],
         "size": size.document(),
         "size_slug": droplet.size,
-        "networks": {"v4": [address], "v6": []},
+        "networks": {"v4": [address], "v6": []} if call.cloud.manners.has_address(droplet) else {},
         "region": region_document(droplet.region),
-        "tags": droplet.tags,
+        "tags": call.cloud.manners.tags(droplet),
     }
 
 
@@ -65,7 +65,9 @@ def list_droplets(call: Call) -> tuple[int, Document]:
     """Droplets, all or those with a tag or a name."""
     tag, name = call.query.get("tag_name"), call.query.get("name")
     with call.cloud.reading() as store:
-        found = [d for d in store.account.droplets if tag in (None, *d.tags) and name in (None, d.name)]
+        manners = call.cloud.manners
+        listed = manners.listed(store.account.droplets)
+        found = [d for d in listed if tag in (None, *manners.tags(d)) and name in (None, d.name)]
         return 200, call.page("droplets", found, lambda droplet: droplet_document(call, droplet))
 
 
@@ -87,6 +89,8 @@ def create_droplets(call: Call) -> tuple[int, Document]:
         order = _order(store, body)
         droplets = [_new_droplet(store, name, order) for name in names]
         actions = [call.cloud.new_action(store, droplet, "create") for droplet in droplets]
+        for droplet in droplets:
+            call.cloud.manners.made(droplet)
     for action in actions:
         call.cloud.perform(action)
     links = [

@@ -12,10 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner import local
+from runner import droplets, local
 from runner.access import Access
-from runner.cloud import Cloud, Server
-from runner.cloud.userdata import user_data
+from runner.cloud import Cloud, Order, Server
 from runner.errors import USAGE, CoursehubError
 from runner.pillar import host_ca_certificates
 from runner.project import Project, write_private
@@ -187,8 +186,14 @@ class Machines:
         here, cloud = self._cloud()
         local.prepare_image(instance.image, self.report)
         access = Access(self.project, instance.name)
-        self._order(instance, cloud, access)
-        server = cloud.wait_active(instance.name, lambda _: None)
+        # A create that was interrupted is gone on with: its keys are here.
+        server = droplets.single(cloud, access, self.report) or droplets.order(
+            cloud,
+            access,
+            Order(instance.name, instance.name, instance.driver.size, instance.image, instance.driver.region),
+            self.report,
+        )
+        server = cloud.wait_active(instance.name, server, lambda _: None)
         address = str(server.ip)
         access.remember(server)
         for hostname in instance.hostnames:
@@ -205,22 +210,6 @@ class Machines:
         if not instance.sees("network.sls"):
             self._trust(instance, self._authorities(here))
         return self.note(instance, machine, CREATED)
-
-    def _order(self, instance: Instance, cloud: Cloud, access: Access) -> None:
-        # An earlier create that was interrupted: its keys are here, so the machine is met with those.
-        if cloud.find(instance.name) and (access.has_first_host_key() or access.known_hosts.exists()):
-            return
-        access.forget_host_key()
-        host_key = access.first_host_key()
-        cloud.ensure_server(
-            instance.name,
-            name=instance.name,
-            size=instance.driver.size,
-            image=instance.image,
-            region=instance.driver.region,
-            key_id=cloud.ensure_key(access.alias, access.client_key().public),
-            user_data=user_data(host_private_key=host_key.private, host_public_key=host_key.public),
-        )
 
     def _cloud(self) -> tuple[local.LocalCloud, Cloud]:
         here = local.ensure_running(self.project.state, self.report)
@@ -257,7 +246,7 @@ class Machines:
         self._hang_up(instance)
         if there and ours:
             _, cloud = self._cloud()
-            for server in cloud.find(instance.name):
+            for server in droplets.found(cloud, access, self.report):
                 for hostname in instance.hostnames:
                     zone = cloud.zone_of(hostname)
                     if zone and server.ip:
@@ -273,7 +262,7 @@ class Machines:
         """Delete a droplet; on a busy disk its files take longer to go than one answer may take to come."""
         for attempt in range(1, DELETE_TRIES + 1):
             try:
-                cloud.destroy(server)
+                cloud.destroy(server, self.report)
                 return
             except CoursehubError:
                 if attempt == DELETE_TRIES:

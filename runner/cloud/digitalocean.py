@@ -1,0 +1,346 @@
+"""A DigitalOcean account by python-digitalocean, behind a small interface.
+
+The embedded local cloud speaks the same API, so there is one code path; only endpoint and token differ.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from runner.cloud.calls import Calls, Droplet, NotFound, Refused, SSHKey, Unanswered
+from runner.cloud.model import MADE_BY, TAG, Order, Server, Size, Zone, maker, maker_tag, tag_of
+from runner.cloud.records import Records
+from runner.errors import USAGE, CoursehubError
+
+DIGITALOCEAN = "https://api.digitalocean.com/v2/"
+#: Droplets are usable within a minute; past this the create has failed whatever the API says.
+BOOT_SECONDS = 300.0
+#: Seconds for which a new droplet may be missing from lists (seen of the real API: a few).
+LATE_SECONDS = 30.0
+#: Seconds that a deleted droplet may take until the API says that there is none of that id.
+GONE_SECONDS = 120.0
+#: Seconds between two looks at a droplet.
+PAUSE = 1.0
+
+
+class Cloud:
+    """A DigitalOcean account, or the local cloud's.
+
+    ``name`` is what the user calls it. Methods raise CoursehubError with one line; the token is in none of them.
+    """
+
+    def __init__(self, name: str, endpoint: str, token: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.name = name
+        self._calls = Calls(name, endpoint, token, sleep)
+        self._records = Records(self._calls)
+
+    # -- what can be ordered -----------------------------------------------------------------------------
+
+    def sizes(self) -> dict[str, Size]:
+        """The sizes that can be ordered, by slug."""
+        found = self._calls.entries("reading the sizes", "sizes", "sizes")
+        return {
+            size["slug"]: Size(
+                slug=size["slug"],
+                memory=int(size["memory"]),
+                price_monthly=float(size["price_monthly"]),
+                price_hourly=float(size["price_hourly"]),
+                regions=tuple(size["regions"]),
+            )
+            for size in found
+            if size["available"]
+        }
+
+    def regions(self) -> list[str]:
+        """Slugs of the regions that take new droplets."""
+        return [
+            region["slug"]
+            for region in self._calls.entries("reading the regions", "regions", "regions")
+            if region["available"]
+        ]
+
+    def images(self) -> dict[str, tuple[str, ...]]:
+        """The operating systems that can be ordered: slug, and the regions that have it."""
+        found = self._calls.entries("reading the images", "images", "images", type="distribution")
+        return {image["slug"]: tuple(image["regions"]) for image in found if image["slug"]}
+
+    # -- keys --------------------------------------------------------------------------------------------
+
+    def ensure_key(self, name: str, public_key: str) -> int:
+        """The id of the account's SSH key ``public_key``, made when it is not there."""
+        wanted = public_key.split()[:2]
+
+        def find() -> int | None:
+            for key in self._keys():
+                if key["public_key"].split()[:2] == wanted:
+                    return int(key["id"])
+            return None
+
+        def create() -> int:
+            key = self._calls.bound(SSHKey, name=name, public_key=public_key)
+            key.create()
+            return int(key.id)
+
+        found = find()
+        if found is not None:
+            return found
+        try:
+            return self._calls.run("storing the SSH key", create, repeat=False)
+        except (Unanswered, Refused):
+            # The answer may have been lost after the key was stored.
+            found = find()
+            if found is None:
+                raise
+            return found
+
+    def remove_keys(self, name: str) -> None:
+        """Remove the account's SSH keys of this name."""
+        for key in self._keys():
+            if key["name"] == name:
+                self._calls.delete("removing the SSH key", f"account/keys/{key['id']}")
+
+    def _keys(self) -> list[dict[str, Any]]:
+        return self._calls.entries("reading the SSH keys", "account/keys", "ssh_keys")
+
+    # -- droplets ----------------------------------------------------------------------------------------
+
+    def get(self, server_id: int) -> Server | None:
+        """The droplet of this id, or None. True at once, where a list may be late."""
+        try:
+            return self._calls.get("looking at the droplet", f"droplets/{server_id}", then=_one)
+        except NotFound:
+            return None
+
+    def find(self, course_id: str, known: Server | None = None) -> list[Server]:
+        """The course's droplets (one, none, or more after something went wrong), oldest first.
+
+        ``known`` is the droplet that this computer remembers: a list may not have it yet. A list may also still have
+        droplets that were deleted, so each is asked for by its id.
+        """
+        listed = self._calls.entries("looking for the droplet", "droplets", "droplets", tag_name=tag_of(course_id))
+        wanted = {int(droplet["id"]) for droplet in listed}
+        found = [server for number in sorted(wanted) if (server := self.get(number))]
+        if known and known.id not in wanted and (server := self._still_ours(course_id, known)):
+            found.append(server)
+        return sorted(found, key=lambda server: server.id)
+
+    def _still_ours(self, course_id: str, known: Server) -> Server | None:
+        """The droplet of a remembered id, unless a new account has given that id to another course's droplet."""
+
+        def read(data: Any) -> tuple[Server, list[str]]:
+            return _one(data), data["droplet"]["tags"]
+
+        try:
+            server, tags = self._calls.get("looking at the droplet", f"droplets/{known.id}", then=read)
+        except NotFound:
+            return None
+        # Tags come after the create.
+        untagged = not any(tag.startswith(f"{TAG}:") for tag in tags)
+        return server if tag_of(course_id) in tags or (untagged and server.name == known.name) else None
+
+    def single(self, course_id: str, known: Server | None = None) -> Server | None:
+        """The course's droplet or None. Raises CoursehubError when there are several."""
+        found = self.find(course_id, known)
+        if len(found) > 1:
+            raise CoursehubError(self.several(course_id, found))
+        return found[0] if found else None
+
+    def several(self, course_id: str, found: list[Server]) -> str:
+        """What to do about several droplets of one course, as one line."""
+        ids = ", ".join(str(server.id) for server in found)
+        return (
+            f"{self.name} has {len(found)} droplets for {course_id} ({ids}); look which one the class uses and delete "
+            "the others in the control panel"
+        )
+
+    def order(self, order: Order, *, key_id: int, user_data: str) -> Server:
+        """Order a droplet; it exists from now on, though not yet in every list.
+
+        Raises Refused when there is none, and Unanswered when nobody knows: then ``ordered`` finds it.
+        """
+        droplet = self._calls.bound(
+            Droplet,
+            name=order.name,
+            size_slug=order.size,
+            image=order.image,
+            region=order.region,
+            ssh_keys=[key_id],
+            user_data=user_data,
+            tags=[TAG, tag_of(order.course_id), maker_tag(maker())],
+            monitoring=True,
+        )
+
+        def create() -> int:
+            try:
+                droplet.create()
+            except (KeyError, IndexError, TypeError):
+                # The id comes first, then an action that nobody here waits for.
+                if not isinstance(droplet.id, int):
+                    raise
+            return int(droplet.id)
+
+        number = self._calls.run("making the droplet", create, repeat=False)
+        return Server(number, order.name, None, order.size, order.image, order.region, "new", maker())
+
+    def ordered(self, course_id: str, name: str, began: float, progress: Callable[[str], None]) -> Server | None:
+        """The droplet of an order whose answer was lost, or None once it would have to be listed.
+
+        ``began`` is when the order was sent (seconds since 1970). Tags come late, so the name counts too.
+        """
+        while True:
+            found = self.find(course_id) or [
+                server
+                for droplet in self._calls.entries("looking for the droplet", "droplets", "droplets", name=name)
+                if droplet["name"] == name and _made(droplet) >= began - 60
+                if not any(tag.startswith(f"{TAG}:") for tag in droplet["tags"])
+                if (server := self.get(int(droplet["id"])))
+            ]
+            if found:
+                return found[-1]
+            if time.time() > began + LATE_SECONDS:
+                return None
+            progress("looking for a droplet that may have been ordered")
+            self._calls.sleep(PAUSE)
+
+    def wait_active(self, course_id: str, server: Server, progress: Callable[[str], None]) -> Server:
+        """Wait until the droplet runs and has an address; power it on when it is off."""
+        deadline = time.monotonic() + BOOT_SECONDS
+        pause = 0.3
+        powered = False
+        while True:
+            now = self.get(server.id)
+            if now is None:
+                raise CoursehubError(
+                    f"{self.name}: droplet {server.id} of {course_id} is gone; run 'coursehub up {course_id}' again"
+                )
+            if now.state == "active" and now.ip:
+                return now
+            if now.state == "off" and not powered:
+                self._power_on(now)
+                powered = True
+            progress(f"droplet {now.id} {'has no address yet' if now.state == 'active' else f'is {now.state}'}")
+            if time.monotonic() > deadline:
+                raise self._stuck(course_id, now)
+            self._calls.sleep(pause)
+            pause = min(pause * 1.5, 5)
+
+    def _stuck(self, course_id: str, server: Server) -> CoursehubError:
+        is_still = f"{self.name}: droplet {server.id} is still {server.state!r} after {BOOT_SECONDS:.0f} s"
+        if server.state == "new":
+            return CoursehubError(f"{is_still} and costs money; run 'coursehub down {course_id}', then up")
+        if server.state == "active":
+            return CoursehubError(
+                f"{self.name}: droplet {server.id} runs but has no public address after {BOOT_SECONDS:.0f} s; look at "
+                "it in the control panel, then run the same command again"
+            )
+        # Its files are the students' work: nobody shall be sent to delete them.
+        return CoursehubError(
+            f"{is_still}, though it was powered on; look at it in the control panel, then run the same command again"
+        )
+
+    def _power_on(self, server: Server) -> None:
+        droplet = self._calls.bound(Droplet, id=server.id)
+        try:
+            self._calls.run("powering on", droplet.power_on)
+        except Refused:
+            # It is on already: the answer of an earlier try was lost. If not, the wait for it says so.
+            return
+
+    def destroy(self, server: Server, progress: Callable[[str], None]) -> None:
+        """Delete the droplet and wait until the API has none of that id; one that is gone already is fine."""
+        deadline = time.monotonic() + GONE_SECONDS
+        self._calls.delete("deleting the droplet", f"droplets/{server.id}")
+        while self.get(server.id):
+            if time.monotonic() > deadline:
+                raise CoursehubError(
+                    f"{self.name}: droplet {server.id} was deleted but is still there after {GONE_SECONDS:.0f} s and "
+                    "may cost money; run the same command again, then look at it in the control panel"
+                )
+            progress(f"waiting until droplet {server.id} is gone")
+            self._calls.sleep(PAUSE)
+
+    def remove_tags(self, course_id: str, makers: Iterable[str]) -> None:
+        """Remove the course's tag, and those of ``order``'s other tags that nothing carries any more."""
+        self._calls.delete("removing a tag", f"tags/{tag_of(course_id)}")
+        for tag in (*(maker_tag(name) for name in sorted({*makers, maker()})), TAG):
+            try:
+                used = self._calls.get("looking at a tag", f"tags/{tag}", then=_carriers)
+            except NotFound:
+                continue
+            if not used:
+                self._calls.delete("removing a tag", f"tags/{tag}")
+
+    # -- DNS ---------------------------------------------------------------------------------------------
+
+    def zones(self) -> list[Zone]:
+        """The account's DNS zones."""
+        return self._records.zones()
+
+    def zone_of(self, hostname: str) -> Zone | None:
+        """The zone that ``hostname`` belongs to, the longest match, or None."""
+        return self._records.zone_of(hostname)
+
+    def ensure_record(self, zone: Zone, hostname: str, ip: str) -> bool:
+        """Point ``hostname`` at ``ip`` with one A record; True when something changed."""
+        return self._records.ensure_record(zone, hostname, ip)
+
+    def remove_record(self, zone: Zone, hostname: str, ip: str) -> None:
+        """Remove the A records of ``hostname`` that point at ``ip``; others are not ours."""
+        self._records.remove_record(zone, hostname, ip)
+
+
+def _one(data: Any) -> Server:
+    """The droplet of an answer. Raises KeyError, TypeError or ValueError for an answer that has none."""
+    droplet = data["droplet"]
+    networks = (droplet.get("networks") or {}).get("v4") or []
+    made_by = next((tag.removeprefix(MADE_BY) for tag in droplet["tags"] if tag.startswith(MADE_BY)), "")
+    return Server(
+        id=int(droplet["id"]),
+        name=droplet["name"],
+        ip=next((net["ip_address"] for net in networks if net["type"] == "public"), None),
+        size=droplet["size_slug"],
+        image=(droplet.get("image") or {}).get("slug") or "",
+        region=(droplet.get("region") or {}).get("slug") or "",
+        state=droplet["status"],
+        made_by=made_by,
+    )
+
+
+def _carriers(data: Any) -> int:
+    """How many things carry a tag."""
+    return int(data["tag"]["resources"]["count"])
+
+
+def _made(droplet: dict[str, Any]) -> float:
+    """When a droplet was made, in seconds since 1970."""
+    return datetime.fromisoformat(droplet["created_at"]).timestamp()
+
+
+def digitalocean_cloud() -> Cloud:
+    """DigitalOcean with the token of DIGITALOCEAN_ACCESS_TOKEN. Raises CoursehubError (2) without a usable one."""
+    # Pasted on Windows it ends in a carriage return.
+    token = os.environ.get("DIGITALOCEAN_ACCESS_TOKEN", "").strip()
+    if not token:
+        raise CoursehubError(
+            "cloud: digitalocean needs a token: make one in the control panel (API, Tokens) and set "
+            "DIGITALOCEAN_ACCESS_TOKEN, or write cloud: local",
+            exit_code=USAGE,
+        )
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise CoursehubError(
+            "DIGITALOCEAN_ACCESS_TOKEN has a space, a line break or a letter in it that no token has; copy the token "
+            "again, as one line",
+            exit_code=USAGE,
+        )
+    endpoint = os.environ.get("DIGITALOCEAN_END_POINT", "").strip() or DIGITALOCEAN
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", endpoint):
+        raise CoursehubError(
+            f"DIGITALOCEAN_END_POINT is no web address: {endpoint!r}; unset it, or write one such as {DIGITALOCEAN}",
+            exit_code=USAGE,
+        )
+    return Cloud("DigitalOcean", endpoint, token)

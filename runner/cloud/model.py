@@ -1,0 +1,82 @@
+"""What the verbs know of a cloud: servers, DNS zones, and the tags that find our things again."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+#: Everything that this program makes carries this tag, and one for its course.
+TAG = "coursehub"
+#: How the tag begins that says who made a droplet, on which computer.
+MADE_BY = f"{TAG}-by:"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A droplet: ``id`` is the cloud's, ``state`` its word (new, active, off, archive), ``made_by`` who ordered it."""
+
+    id: int
+    name: str
+    ip: str | None
+    size: str
+    image: str
+    region: str
+    state: str
+    made_by: str = ""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A droplet that is wanted: ``name`` is its host name, the rest the cloud's own words."""
+
+    course_id: str
+    name: str
+    size: str
+    image: str
+    region: str
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size that can be ordered: memory in MB, prices in US dollars, the regions that have it."""
+
+    slug: str
+    memory: int
+    price_monthly: float
+    price_hourly: float
+    regions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A DNS zone of the account, such as example.edu."""
+
+    name: str
+
+    def label(self, hostname: str) -> str:
+        """``hostname`` as a record's name in this zone (``@`` for the zone itself)."""
+        return "@" if hostname == self.name else hostname.removesuffix(f".{self.name}")
+
+
+def zone_among(zones: Iterable[Zone], hostname: str) -> Zone | None:
+    """The zone that ``hostname`` belongs to, the longest match, or None."""
+    fitting = [zone for zone in zones if hostname == zone.name or hostname.endswith(f".{zone.name}")]
+    return max(fitting, key=lambda zone: len(zone.name), default=None)
+
+
+def tag_of(course_id: str) -> str:
+    """The tag that finds the course's droplet again on any machine."""
+    return f"{TAG}:{course_id}"
+
+
+def maker() -> str:
+    """Who works here, on which computer, in the letters that a tag may have."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", f"{getpass.getuser()}-{socket.gethostname()}")[:200]
+
+
+def maker_tag(name: str) -> str:
+    """The tag that tells a colleague who made a droplet."""
+    return f"{MADE_BY}{name}"
