@@ -12,6 +12,13 @@ include:
         apt: {{ base.apt | tojson }}
     - mode: '0644'
 
+# The daily timers make it themselves otherwise, readable by everybody. Whoever may open a file may hold its lock, and
+# then no security update comes any more.
+/var/lib/apt/daily_lock:
+  file.managed:
+    - replace: False
+    - mode: '0600'
+
 /usr/local/sbin/coursehub-dpkg-repair:
   file.managed:
     - source: salt://base/files/dpkg-repair

@@ -1,0 +1,32 @@
+"""A student keeps root's own work waiting: whoever may open a file, if only to read it, may hold its lock (flock)."""
+
+from __future__ import annotations
+
+from tests.support.attackers import Person
+from tests.support.hub import Hub
+
+
+def test_locks_of_roots_jobs(mallory: Person, hub: Hub) -> None:
+    """Tries: to hold the lock of a job of root's, so that certificates end, and security updates never come.
+
+    Stopped by: each of these files is root's alone to open.
+    """
+    # As in the first night after `up`, whatever the time is.
+    hub.run("systemctl start apt-daily.service || true; ls /var/lib/apt/daily_lock /run/coursehub-cert.lock")
+    said = mallory.python("""
+import fcntl, os
+tried = 0
+for directory in ("/run", "/var/lib", "/var/cache", "/var/spool", "/etc", "/srv"):
+    for where, _, names in os.walk(directory):
+        for path in (os.path.join(where, name) for name in names if "lock" in name):
+            tried += 1
+            try:
+                handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                print("HELD", path)
+            except OSError:
+                pass
+print(tried > 4 or tried)
+""")
+    # A configuration, whose lock nobody asks for.
+    assert set(said.splitlines()) <= {"True", "HELD /etc/security/faillock.conf"}, said
