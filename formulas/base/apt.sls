@@ -16,6 +16,7 @@ include:
 # then no security update comes any more.
 /var/lib/apt/daily_lock:
   file.managed:
+    - contents: ''
     - replace: False
     - mode: '0600'
 
