@@ -94,7 +94,7 @@ class Access:
         self.old_key_file = self.directory / "client_key.old"
         self.known_hosts = self.directory / "known_hosts"
         self._host_key = self.directory / "first_host_key"
-        #: What salt-ssh shipped last, see runner/shipped.py.
+        #: What salt-ssh shipped last, see runner/saltssh/shipped.py.
         self.shipped = self.directory / "shipped.json"
         self._record = self.directory / "server.json"
         self._order = self.directory / "order.json"

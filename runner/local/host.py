@@ -36,9 +36,7 @@ PACKAGES = {
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
 
-OTHER_WAYS = (
-    "set DIGITALOCEAN_ACCESS_TOKEN and `cloud: digitalocean` in the course's pillar, or name an existing server there"
-)
+OTHER_WAYS = "set DIGITALOCEAN_ACCESS_TOKEN and write `cloud: digitalocean` in the course file"
 
 
 def run(

@@ -12,7 +12,7 @@ from runner.cloud import Server
 from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.project import Project
-from runner.results import Report
+from runner.saltssh.results import Report
 from runner.verbs.session import Session, all_of, ensure_lock, need_material, need_signin, reach, visit
 
 #: Courses whose highstate runs at the same time; salt-ssh costs a core while it renders.

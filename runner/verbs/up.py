@@ -15,8 +15,8 @@ from runner.errors import USAGE, CoursehubError
 from runner.passwords import Passwords
 from runner.pillar import runtime_file
 from runner.project import Project
-from runner.results import Report
-from runner.scratch import sweep
+from runner.saltssh.results import Report
+from runner.saltssh.scratch import sweep
 from runner.verbs.converge import StatesFailed, converge, summary
 from runner.verbs.session import (
     Session,

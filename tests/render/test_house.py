@@ -91,7 +91,7 @@ def test_salt_looks_at_no_state_module_that_no_state_uses() -> None:
 
 
 def test_states_ask_a_server_for_no_more_than_makes_its_shipped_states_old() -> None:
-    """runner/shipped.py runs them again while the server's release is the same; its kind of machine never changes."""
+    """runner/saltssh/shipped.py runs them again while the release is the same; the kind of machine never changes."""
     paths = [
         path for path in tracked("formulas/**", "salt/**", "pillar/**") if not {"locks", "config"} & set(path.parts)
     ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runner.causes import cause
-from runner.results import Report, StateResult
+from runner.saltssh.causes import cause
+from runner.saltssh.results import Report, StateResult
 from runner.verbs.converge import StatesFailed
 
 pytestmark = pytest.mark.unit

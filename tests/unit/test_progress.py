@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from runner.console import Steps
-from runner.progress import SHIPPED_STATES, Story
+from runner.saltssh.progress import SHIPPED_STATES, Story
 from runner.verbs.converge import diff
 
 pytestmark = pytest.mark.unit

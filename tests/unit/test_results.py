@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from runner import results
 from runner.errors import CoursehubError
+from runner.saltssh import results
 
 pytestmark = pytest.mark.unit
 

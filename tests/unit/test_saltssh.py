@@ -9,7 +9,7 @@ import pytest
 from runner.access import Access
 from runner.errors import CoursehubError
 from runner.project import Project
-from runner.saltssh import _watched
+from runner.saltssh.tail import watched
 from tests.support.root import eventually
 
 pytestmark = pytest.mark.unit
@@ -40,7 +40,7 @@ def answers(directory: Path, *scripts: str) -> None:
 def test_a_server_that_boots_is_waited_for(access: Access, tmp_path: Path) -> None:
     answers(tmp_path, REFUSED, REFUSED, "exit 0", READY)
     said: list[tuple[int, int, str]] = []
-    with _watched(access, "192.0.2.1", lambda *now: said.append(now)):
+    with watched(access, "192.0.2.1", lambda *now: said.append(now)):
         pass
     assert (tmp_path / "calls").read_text() == "4\n"
     assert said[:2] == [
@@ -52,21 +52,21 @@ def test_a_server_that_boots_is_waited_for(access: Access, tmp_path: Path) -> No
 
 def test_a_refusal_is_an_answer(access: Access, tmp_path: Path) -> None:
     answers(tmp_path, DENIED)
-    with pytest.raises(CoursehubError, match=r"Permission denied"), _watched(access, "192.0.2.1", lambda *_: None):
+    with pytest.raises(CoursehubError, match=r"Permission denied"), watched(access, "192.0.2.1", lambda *_: None):
         pytest.fail("it was let in")
     assert (tmp_path / "calls").read_text() == "1\n"
 
 
 def test_a_connection_that_breaks_while_an_earlier_run_is_waited_for(access: Access, tmp_path: Path) -> None:
     answers(tmp_path, "echo busy; echo 'Timeout, server 192.0.2.1 not responding.' >&2; exit 255")
-    with pytest.raises(CoursehubError, match="not responding"), _watched(access, "192.0.2.1", lambda *_: None):
+    with pytest.raises(CoursehubError, match="not responding"), watched(access, "192.0.2.1", lambda *_: None):
         pytest.fail("it was let in")
 
 
 def test_a_connection_that_breaks_under_the_highstate_is_known(access: Access, tmp_path: Path) -> None:
     breaks = tmp_path / "breaks"
     answers(tmp_path, f"echo ready; while [ ! -e {breaks} ]; do sleep 0.05; done")
-    with _watched(access, "192.0.2.1", lambda *_: None) as tail:
+    with watched(access, "192.0.2.1", lambda *_: None) as tail:
         assert not tail.broke()
         breaks.touch()
         assert eventually(tail.broke)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from runner.project import Project
-from runner.scratch import scratch, sweep
+from runner.saltssh.scratch import scratch, sweep
 from tests.support.root import eventually
 
 pytestmark = pytest.mark.unit
@@ -68,7 +68,7 @@ KILLED = """
 import os, signal, subprocess, sys
 from pathlib import Path
 from runner.project import Project
-from runner.scratch import scratch
+from runner.saltssh.scratch import scratch
 with scratch(Project(Path(sys.argv[1]))) as packing:
     (packing.directory / "salt_state.tgz").write_text("pillar")
     # What works there and outlives the runner ends with its own standard input.

@@ -23,12 +23,12 @@ import requests.adapters
 
 import runner.access
 from runner import saltssh
-from runner import shipped as shipped_states
 from runner.access import Access, KeyPair
 from runner.errors import CoursehubError
 from runner.passwords import Passwords
 from runner.project import Project
 from runner.saltssh import argv
+from runner.saltssh import shipped as shipped_states
 from runner.verbs.session import CHECK_ACCOUNT
 from tests.support.authority import Authority
 from tests.support.computer import Computers, enter_network

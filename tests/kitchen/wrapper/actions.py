@@ -11,8 +11,8 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import results
 from runner.errors import CoursehubError
+from runner.saltssh import results
 from tests.kitchen.wrapper import sandbox
 from tests.kitchen.wrapper.config import Instance
 from tests.kitchen.wrapper.machine import CONVERGED, VERIFIED, Machine, Machines

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from runner.causes import Cause, cause
 from runner.errors import CoursehubError
+from runner.saltssh.causes import Cause, cause
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,123 @@
+"""Salt by SSH: the command lines are built here (pure) and run here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.access import Access, is_host_key_refusal, ssh_error
+from runner.errors import CoursehubError
+from runner.project import Project
+from runner.saltssh import results, shipped
+from runner.saltssh.scratch import scratch
+from runner.saltssh.tail import HIGHSTATE_SECONDS, Tail, Watcher, watched
+from runner.secrets import unlocked
+
+#: The exit code of OpenSSH when it is not the remote command that failed.
+_SSH_FAILED = 255
+#: Room that salt-ssh itself needs on the server: its own code, the states and what they bring.
+FULL_MEGABYTES = 50
+
+
+def argv(course_id: str, function: str, *arguments: str) -> list[str]:
+    """The salt-ssh command line for one course; the Saltfile of the working directory does the rest."""
+    salt_ssh = Path(sys.executable).parent / "salt-ssh"
+    return [str(salt_ssh), "--out=json", "--static", "--no-color", course_id, function, *arguments]
+
+
+def highstate(
+    project: Project,
+    course_id: str,
+    *,
+    ip: str,
+    test: bool = False,
+    sls: Sequence[str] = (),
+    watch: Watcher = lambda *_: None,
+) -> results.Report:
+    """Apply the course's states (``sls``: only these), or with ``test`` say what that would change.
+
+    ``watch`` hears of each state as it starts. Raises CoursehubError when Salt gave no usable report; a
+    state that failed is in the report.
+    """
+    access = Access(project, course_id)
+    with unlocked(project, course_id), watched(access, ip, watch) as tail:
+        rendered_from = None if sls else shipped.inputs(project, course_id)
+        script = shipped.script(access, rendered_from, test=test)
+        if script and (report := _run_shipped(access, ip, script, tail)):
+            return report
+        arguments = [f"test={test}", "concurrent=True"] if test else []
+        function = "state.apply" if sls else "state.highstate"
+        command = argv(course_id, function, *([",".join(sls)] if sls else []), *arguments)
+        with scratch(project) as packing:
+            environment = {**_environment(), "TMPDIR": str(packing.directory)}
+            done = _in_time(course_id, command, cwd=project.root, env=environment, pass_fds=[packing.descriptor])
+        broke = done.returncode != 0 and tail.broke()
+    output = done.stdout + done.stderr
+    if is_host_key_refusal(output):
+        raise ssh_error(course_id, ip, output)
+    try:
+        report = results.parse(course_id, done.stdout, done.stderr)
+    except CoursehubError as error:
+        known = _broken_off(course_id, ip) if broke else _full(access, ip)
+        if known is None:
+            raise
+        raise known from error
+    # A file that was saved while Salt read them may be in the package or not.
+    if rendered_from and not report.failed and shipped.inputs(project, course_id) == rendered_from:
+        shipped.keep(access, rendered_from, tail.shipped)
+    return report
+
+
+def _run_shipped(access: Access, ip: str, script: str, tail: Tail) -> results.Report | None:
+    """Run what salt-ssh shipped last; None where that cannot be, for salt-ssh to do, and to say why not."""
+    done = _in_time(access.course_id, access.argv(ip, "/bin/sh", "-s"), input=script)
+    try:
+        return results.parse(access.course_id, done.stdout, done.stderr, minion="local")
+    except CoursehubError as error:
+        if done.returncode == _SSH_FAILED or done.returncode < 0:
+            # What the server began may still run there: nothing else may begin beside it.
+            raise _broken_off(access.course_id, ip) from error
+        # States may have run of which the tail has told.
+        tail.shipped = None
+        return None
+
+
+def _in_time(course_id: str, command: list[str], **how: Any) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=HIGHSTATE_SECONDS, check=False, **how)
+    except subprocess.TimeoutExpired as error:
+        raise CoursehubError(
+            f"{course_id}: the highstate took more than {HIGHSTATE_SECONDS // 60} minutes; "
+            "run the same command again: it goes on where it was"
+        ) from error
+
+
+def _broken_off(course_id: str, ip: str) -> CoursehubError:
+    """The error of a connection that ended before the highstate did."""
+    return CoursehubError(
+        f"{course_id}: the connection to {ip} broke in the middle of the highstate; what the server began it ends by "
+        f"itself, unless it went down; run 'coursehub apply {course_id}', which waits for that and does what is left"
+    )
+
+
+def _full(access: Access, ip: str) -> CoursehubError | None:
+    """The error to tell instead when the server's disk is so full that salt-ssh could not even begin."""
+    try:
+        told = access.run(ip, "df --output=avail -m / /var/lib", seconds=20)
+    except CoursehubError:
+        return None
+    if min(int(line) for line in told.split()[1:]) > FULL_MEGABYTES:
+        return None
+    return CoursehubError(
+        f"{access.course_id}: the server's disk is full; make room there ('coursehub ssh {access.course_id}') or take "
+        "a bigger size, then run the same command again"
+    )
+
+
+def _environment() -> dict[str, str]:
+    # Salt must not find a teacher's own ~/.salt or SALT_* settings.
+    return {key: value for key, value in os.environ.items() if not key.startswith("SALT_")}
