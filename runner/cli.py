@@ -16,12 +16,13 @@ from typing import Any, NoReturn
 
 import click
 
-from runner import cli_people
+from runner import cli_secrets
 from runner import course as courses
 from runner.console import Steps, fail
 from runner.course import cli as course_file
 from runner.errors import FAILED, USAGE, CoursehubError
 from runner.local import cli as local_cloud
+from runner.people import cli as people
 from runner.project import Project, write_private
 
 Document = dict[str, Any]
@@ -293,7 +294,8 @@ def lock(course: str | None, every: bool, upgrade: bool, as_json: bool) -> None:
 
 cli.add_command(local_cloud.group(lambda: _project().state), "local")
 course_file.add_to(cli, _project)
-cli_people.add_to(cli, _project)
+people.add_to(cli, _project)
+cli_secrets.add_to(cli, _project)
 
 
 @cli.command()

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import yaml
 
-from runner import classlist
 from runner.console import fail
 from runner.errors import USAGE, CoursehubError
+from runner.people import classlist
 from runner.project import Project
 from runner.vault import MESSAGE
 
@@ -31,7 +31,7 @@ _PRIVATE_KEY = re.compile(
     r"[A-Za-z0-9+/=]{40,}"
 )
 _TOKEN = re.compile(r"dop_v1_[0-9a-f]{64}")
-#: The first line of an LMS's export, see runner/classlist.py.
+#: The first line of an LMS's export, see runner/people/classlist/formats.
 _CLASS_LIST = re.compile(
     r"\A\W*(OrgDefinedId|Student\W+ID\W.*SIS Login ID|First name\W+(Surname|Last name)\W.*Email address"
     r"|Last Name\W+First Name\W+Username\W|Username\W+Last Name\W+First Name\W.*End-of-Line Indicator)"

@@ -6,7 +6,7 @@ import csv
 import io
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from passlib.hash import sha512_crypt
@@ -17,17 +17,18 @@ from runner.project import Project, write_private
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 #: Three groups of four letters are 60 bits: out of reach for guessing through PAM's delay.
 _GROUPS, _GROUP = 3, 4
-_HEADER = ("account", "password", "hash")
+_HEADER = ("account", "password", "hash", "handed_out")
 #: A cell that begins so is a formula to a spreadsheet (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
 class Password:
-    """A clear password, and its crypt(5) hash as /etc/shadow takes it."""
+    """A clear password, and its crypt(5) hash as /etc/shadow takes it; whether it was printed for its person."""
 
     clear: str
     hash: str
+    handed_out: bool = False
 
     @classmethod
     def generate(cls) -> Password:
@@ -48,7 +49,10 @@ class Passwords:
         if not self.path.is_file():
             return {}
         with self.path.open(encoding="utf-8", newline="") as handle:
-            return {row["account"]: Password(row["password"], row["hash"]) for row in csv.DictReader(handle)}
+            return {
+                row["account"]: Password(row["password"], row["hash"], row.get("handed_out") == "yes")
+                for row in csv.DictReader(handle)
+            }
 
     def ensure(self, accounts: Iterable[str]) -> dict[str, Password]:
         """The passwords of ``accounts``, made where there is none yet; others' are kept for when they come back."""
@@ -62,33 +66,51 @@ class Passwords:
 
     def reset(self, account: str) -> Password:
         """A new password for one account; the server gets it with the next apply."""
-        made = Password.generate()
+        made = replace(Password.generate(), handed_out=True)
         self._write({**self.read(), account: made})
         return made
+
+    def hand_out(self, accounts: Iterable[str]) -> None:
+        """Note that the passwords of ``accounts`` were printed."""
+        kept = self.read()
+        self._write({**kept, **{account: replace(kept[account], handed_out=True) for account in accounts}})
+
+    def not_handed_out(self, accounts: Iterable[str]) -> list[str]:
+        """Those of ``accounts`` whose password was never printed, also when it is not made yet."""
+        kept = self.read()
+        return [account for account in accounts if account not in kept or not kept[account].handed_out]
 
     def _write(self, passwords: dict[str, Password]) -> None:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_HEADER)
-        writer.writerows((account, password.clear, password.hash) for account, password in passwords.items())
+        writer.writerows(
+            (account, password.clear, password.hash, "yes" if password.handed_out else "")
+            for account, password in passwords.items()
+        )
         write_private(self.path, text.getvalue())
 
 
 @dataclass(frozen=True)
 class Card:
-    """What one person is handed."""
+    """What one person is handed. ``mark`` tells namesakes apart, such as an email address."""
 
     name: str
     account: str
     password: str
+    mark: str = ""
 
 
 def as_table(cards: Sequence[Card]) -> str:
     """The cards as CSV that no spreadsheet takes for formulas."""
+    rows = ((card.name, card.account, card.password, card.mark) for card in cards)
+    return as_csv([("name", "account", "password", "who"), *rows])
+
+
+def as_csv(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as CSV that no spreadsheet takes for formulas."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(("name", "account", "password"))
-    writer.writerows([_harmless(cell) for cell in (card.name, card.account, card.password)] for card in cards)
+    csv.writer(text, lineterminator="\r\n").writerows([_harmless(cell) for cell in row] for row in rows)
     return text.getvalue()
 
 
@@ -97,13 +119,22 @@ def _harmless(cell: str) -> str:
 
 
 def as_page(cards: Sequence[Card], *, title: str, url: str) -> str:
-    """The cards as one page of HTML to print and cut: nothing is fetched, no card is cut by the end of a sheet."""
+    """The cards as HTML to print and cut, ten to a sheet of A4 or Letter; nothing is fetched."""
     # Not above: what a verb loads at its start it pays for, and Jinja is a tenth of a second that a page alone needs.
     from jinja2 import Environment
 
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_PAGE)
-    return page.render(cards=cards, title=title, url=url)
+    sheets = [cards[start : start + _SHEET] for start in range(0, len(cards), _SHEET)]
+    return page.render(sheets=sheets, title=title, url=url, size=_points)
 
+
+def _points(text: str, room: float = 164.0) -> float:
+    """The size in points at which a text in a fixed-width font fits the room, at most 12 and at least 5."""
+    return max(5.0, min(12.0, round(room / (0.61 * len(text)), 1)))
+
+
+#: Cards on a sheet of paper.
+_SHEET = 10
 
 _PAGE = """\
 <!doctype html>
@@ -114,36 +145,39 @@ _PAGE = """\
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{{ title }}: first passwords</title>
 <style>
-  body { font: 11pt/1.35 system-ui, sans-serif; margin: 0; }
-  main { display: grid; grid-template-columns: 1fr 1fr; }
-  article { border: 1px dashed #999; padding: 6mm; break-inside: avoid; overflow-wrap: anywhere; }
-  h2 { font-size: 12pt; margin: 0 0 2mm; }
-  p { margin: 1mm 0; }
-  dl { display: grid; grid-template-columns: max-content 1fr; gap: 1mm 3mm; margin: 2mm 0; }
+  * { box-sizing: border-box; }
+  body { font: 10pt/1.25 system-ui, sans-serif; margin: 0; }
+  section { display: grid; grid-template-columns: 1fr 1fr; grid-auto-rows: 51mm; break-after: page; }
+  section:last-of-type { break-after: auto; }
+  article { border: 1px dashed #999; padding: 4mm 5mm; break-inside: avoid; overflow: hidden; min-width: 0; }
+  h2 { font-size: 11pt; margin: 0; max-height: 2.5em; overflow: hidden; overflow-wrap: anywhere; }
+  p { margin: 0.5mm 0 0; max-height: 1.25em; overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
+  dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.5mm 3mm; margin: 1.5mm 0; align-items: baseline; }
   dt { color: #555; }
-  dd { margin: 0; font: 12pt ui-monospace, "DejaVu Sans Mono", monospace; }
-  /* Broken at one of its own hyphens an account would be read as two words. */
-  dd.long { font-size: 8pt; white-space: nowrap; }
+  /* On one line, however long: broken at a hyphen, an account or an address would be read as two words. */
+  dd { margin: 0; font: 12pt ui-monospace, "DejaVu Sans Mono", monospace; white-space: nowrap; }
   small { color: #555; }
-  @page { margin: 12mm; }
-  @media screen and (max-width: 40em) { main { grid-template-columns: 1fr; } }
+  @page { margin: 10mm; }
+  @media screen and (max-width: 40em) { section { grid-template-columns: 1fr; } }
 </style>
 </head>
 <body>
-<main>
+{% for cards in sheets %}
+<section>
 {% for card in cards %}
 <article>
 <h2>{{ card.name }}</h2>
-<p>{{ title }}</p>
+<p>{{ card.mark ~ " · " if card.mark }}{{ title }}</p>
 <dl>
-<dt>Open</dt><dd>{{ url }}</dd>
-<dt>User name</dt><dd{{ ' class=long' if card.account | length > 20 }}>{{ card.account }}</dd>
+<dt>Open</dt><dd style="font-size: {{ size(url) }}pt">{{ url }}</dd>
+<dt>User name</dt><dd style="font-size: {{ size(card.account) }}pt">{{ card.account }}</dd>
 <dt>Password</dt><dd>{{ card.password }}</dd>
 </dl>
 <small>Choose a password of your own: sign in, open a Terminal, type <b>passwd</b>.</small>
 </article>
 {% endfor %}
-</main>
+</section>
+{% endfor %}
 </body>
 </html>
 """

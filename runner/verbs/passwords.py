@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from runner import saltssh
 from runner.access import Access, HostKeyRefused
 from runner.claim import claim
 from runner.console import Steps
+from runner.course import Person
 from runner.errors import USAGE, CoursehubError
 from runner.passwords import Card, Passwords, as_page, as_table
 from runner.people import people_of
@@ -17,20 +19,59 @@ from runner.project import Project, write_private
 from runner.verbs.session import reach
 
 
-def sheet(project: Project, course_id: str, *, as_csv: bool) -> dict[str, Any]:
-    """Write everybody's first password to a file that only this user can read."""
+def sheet(project: Project, course_id: str, *, as_csv: bool, only_new: bool = False) -> dict[str, Any]:
+    """Write everybody's first password to a file that only this user can read; or those that no sheet had yet."""
     course = _with_passwords(project, course_id)
     everyone = list(people_of(project, course_id, course).everyone())
+    namesakes = {name for name, times in Counter(person.name.casefold() for person in everyone).items() if times > 1}
     with claim(project, course_id, "passwords"):
-        passwords = Passwords(project, course_id).ensure(person.account for person in everyone)
-    cards = [Card(person.name, person.account, passwords[person.account].clear) for person in everyone]
-    path = _handed_out(project, course_id, f"first-passwords.{'csv' if as_csv else 'html'}")
+        store = Passwords(project, course_id)
+        wanted = {person.account for person in everyone}
+        if only_new:
+            wanted = set(store.not_handed_out(wanted))
+        passwords = store.ensure(person.account for person in everyone)
+        cards = [
+            Card(
+                person.name,
+                person.account,
+                passwords[person.account].clear,
+                _mark(person) if person.name.casefold() in namesakes else "",
+            )
+            for person in everyone
+            if person.account in wanted
+        ]
+        path = _write_sheet(project, course_id, course, cards, as_csv=as_csv, only_new=only_new)
+        store.hand_out(wanted)
+    return {"course": course_id, "file": path and str(path), "people": len(cards), "new": only_new}
+
+
+def _mark(person: Person) -> str:
+    """What tells a person from their namesakes on paper."""
+    return person.email or person.number or person.login or ", ".join(person.groups)
+
+
+def _write_sheet(
+    project: Project, course_id: str, course: courses.Course, cards: list[Card], *, as_csv: bool, only_new: bool
+) -> Path | None:
+    if not cards:
+        return None
+    name = "new-passwords" if only_new else "first-passwords"
+    path = _handed_out(project, course_id, f"{name}.{'csv' if as_csv else 'html'}")
     if as_csv:
         # Excel takes UTF-8 without a mark for Windows-1252.
         write_private(path, "\ufeff" + as_table(cards))
     else:
         write_private(path, as_page(cards, title=course.title, url=f"https://{course.domain}/"))
-    return {"course": course_id, "file": str(path), "people": len(cards)}
+    return path
+
+
+def sheet_lines(document: dict[str, Any]) -> list[str]:
+    """Where the sheet is and what to do with it."""
+    course, many = document["course"], document["people"]
+    if not many:
+        return [f"{course}: everybody's first password was printed already; without --new all are printed again"]
+    what = f"{many} {'new ' * document['new']}first password{'s' * (many > 1)}"
+    return [f"{course}: {what} in {document['file']}; print it, hand them out and delete it"]
 
 
 def reset(project: Project, course_id: str, account: str, steps: Steps) -> dict[str, Any]:

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from runner import classlist, people
 from runner import course as courses
+from runner import people
 from runner.claim import claim
-from runner.classlist import Entry
 from runner.course import People, Person
+from runner.course.cutting import replace_text, without_people
 from runner.errors import USAGE, CoursehubError
-from runner.people import ROLES, Change, ClassList, Role
-from runner.project import Project
+from runner.passwords import as_csv
+from runner.people import ROLES, Change, ClassList, Role, classlist
+from runner.people.classlist import Entry
+from runner.people.classlist.teams import names_in, short
+from runner.project import Project, write_private
 
+#: Columns of an exported class list, as an import reads them.
+_COLUMNS = ("name", "email", "login", "number", "github", "role", "account", "groups")
 #: Shows a change and says whether to write it.
 Agree = Callable[[dict[str, Any]], bool]
 
 
 def import_(
-    project: Project, course_id: str, file: Path, agree: Agree, *, role: Role | None = None, only_add: bool = False
+    project: Project,
+    course_id: str,
+    file: Path,
+    agree: Agree,
+    *,
+    role: Role | None = None,
+    only_add: bool = False,
+    encoding: str | None = None,
 ) -> dict[str, Any]:
-    """Bring the class list to what an exported file says, once ``agree`` has seen who comes and who goes."""
+    """Bring the class list to what an exported file says, once ``agree`` has seen all that changes."""
     _needs_list(project, course_id)
-    read = classlist.read(file)
-    found = {"system": read.system, "notes": read.notes}
+    read = classlist.read(file, encoding)
+    found = {"system": read.system, "notes": read.notes, "doubts": read.doubts}
     return _change(
         project,
         course_id,
@@ -48,6 +58,42 @@ def add(project: Project, course_id: str, agree: Agree, *, role: Role, ask: Call
     return _change(
         project, course_id, agree, lambda known: people.merge(known, entries, role=role, only_add=True), {"read": 1}
     )
+
+
+def edit(
+    project: Project,
+    course_id: str,
+    account: str,
+    agree: Agree,
+    *,
+    role: Role | None = None,
+    ask: Callable[[dict[str, Any]], dict[str, Any]],
+) -> dict[str, Any]:
+    """Change what is known of one person; ``ask`` gets the facts and returns those that change, "" for none."""
+    _needs_list(project, course_id)
+    _, person = people.read(project, course_id).holder(account)
+    facts = ask(person.model_dump())
+    if "groups" in facts:
+        facts["groups"] = [short(name) for name in names_in(facts["groups"])]
+    return _change(project, course_id, agree, lambda known: people.edit(known, account, facts, role=role), {"read": 0})
+
+
+def export(project: Project, course_id: str, file: Path | None) -> dict[str, Any]:
+    """Write everybody to a CSV file that only this user can read.
+
+    Raises CoursehubError (2) for a file within the repository.
+    """
+    everyone = show(project, course_id)["people"]
+    path = (file or project.state / "sheets" / course_id / "class-list.csv").absolute()
+    if path.is_relative_to(project.root.absolute()) and not path.is_relative_to(project.state.absolute()):
+        raise CoursehubError(
+            f"{file}: people's names in clear do not belong into this repository; give a path outside of it, or none",
+            exit_code=USAGE,
+        )
+    rows = [[*(one.get(key) or "" for key in _COLUMNS[:-1]), ", ".join(one.get("groups", []))] for one in everyone]
+    # Excel takes UTF-8 without a mark for Windows-1252.
+    write_private(path, "\ufeff" + as_csv([_COLUMNS, *rows]))
+    return {"course": course_id, "file": str(path), "people": len(everyone)}
 
 
 def remove(project: Project, course_id: str, account: str, agree: Agree) -> dict[str, Any]:
@@ -82,7 +128,8 @@ def encrypt(project: Project, course_id: str) -> dict[str, Any]:
             moved = 0
         else:
             try:
-                listed = ClassList(**People.model_validate(own).model_dump())
+                in_file = People.model_validate(own)
+                listed = ClassList(**in_file.model_dump())
             except ValidationError:
                 courses.load(project, course_id)
                 raise
@@ -91,9 +138,9 @@ def encrypt(project: Project, course_id: str) -> dict[str, Any]:
                     f"{read.at('course', 'people')}: the class list has other people than this file; remove one",
                     exit_code=USAGE,
                 )
-            rest = _without_people(read, listed)
+            rest = without_people(read, in_file)
             people.write(project, course_id, listed)
-            _replace(path.resolve(), rest)
+            replace_text(path.resolve(), rest)
             moved = len(list(listed.present()))
     return {
         "course": course_id,
@@ -101,95 +148,6 @@ def encrypt(project: Project, course_id: str) -> dict[str, Any]:
         "file": project.shown(path),
         "list": project.shown(project.people_file(course_id)),
     }
-
-
-def _without_people(read: courses.Source, listed: ClassList) -> str:
-    """The course file's text without its ``people:`` and the comments on them; all else stays as it was typed.
-
-    Raises CoursehubError (2) with the line when the rest would not be what it was.
-    """
-    lines = read.path.read_bytes().decode("utf-8").splitlines(keepends=True)
-    key, value = _people_nodes("".join(lines))
-    depth = key.start_mark.column
-    names = [person.name.casefold() for _, person in listed.present()]
-
-    def tells(line: str) -> bool:
-        return "account:" in line or any(name in line.casefold() for name in names)
-
-    first, last = key.start_mark.line, _last_line(value) + 1
-    while (
-        first and _is_comment(lines[first - 1]) and (_indentation(lines[first - 1]) == depth or tells(lines[first - 1]))
-    ):
-        first -= 1
-    last = _end_of_comments(lines, last, depth, tells)
-    before, after = lines[:first], lines[last:]
-    while after and before and not before[-1].strip() and not after[0].strip():
-        after.pop(0)
-    while not after and before and not before[-1].strip():
-        before.pop()
-    text = "".join([*before, *after])
-    _needs_same_rest(read, text)
-    return text
-
-
-def _end_of_comments(lines: list[str], start: int, depth: int, tells: Callable[[str], bool]) -> int:
-    """Where what follows the people begins: a comment on them goes, one right above the next key stays."""
-    end, run = start, True
-    for number in range(start, len(lines)):
-        if not lines[number].strip():
-            end, run = (number if run else end), False
-        elif not _is_comment(lines[number]):
-            return end
-        elif (
-            tells(lines[number]) or _indentation(lines[number]) > depth or (run and _indentation(lines[number]) < depth)
-        ):
-            end = number + 1
-    return len(lines) if run else end
-
-
-def _people_nodes(text: str) -> tuple[yaml.Node, yaml.Node]:
-    root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-    course = next(value for key, value in root.value if key.value == "course")
-    return next((key, value) for key, value in course.value if key.value == "people")
-
-
-def _last_line(node: yaml.Node) -> int:
-    # A block's own end is where the next key begins, with all comments before that.
-    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-        node = node.value[-1][1] if isinstance(node, yaml.MappingNode) else node.value[-1]
-    line: int = node.end_mark.line
-    return line - 1 if node.end_mark.column == 0 and line > node.start_mark.line else line
-
-
-def _needs_same_rest(read: courses.Source, text: str) -> None:
-    """Refuse a text that is not the file without its people, as when they share a line with something else."""
-    wanted = {**read.data, "course": {key: value for key, value in read.data["course"].items() if key != "people"}}
-    try:
-        same = courses.Source(read.path, read.shown, text).data == wanted
-    except CoursehubError:
-        same = False
-    if not same:
-        raise CoursehubError(
-            f"{read.at('course', 'people')}: the people cannot be cut out of what stands around them; put people: and "
-            "what belongs to it on lines of their own",
-            exit_code=USAGE,
-        )
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file of the repository anew, whole or not at all, with the mode that it has."""
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.write_bytes(text.encode())
-    shutil.copymode(path, unfinished)
-    unfinished.replace(path)
-
-
-def _is_comment(line: str) -> bool:
-    return line.lstrip().startswith("#")
-
-
-def _indentation(line: str) -> int:
-    return len(line) - len(line.lstrip(" "))
 
 
 def _needs_list(project: Project, course_id: str) -> None:
@@ -213,10 +171,17 @@ def _change(
         document = {
             "course": course_id,
             **facts,
+            "notes": [*facts.get("notes", ()), *change.notes],
+            "doubts": [*facts.get("doubts", ()), *change.doubts],
             **{
                 kind: [_shown(role, person) for role, person in getattr(change, kind)]
                 for kind in ("comes", "returns", "moves", "goes")
             },
+            "changes": [
+                {"account": before.account, "key": key, "old": old, "new": new}
+                for before, after in change.changes
+                for key, old, new in _differences(before, after)
+            ],
             "stays": change.stays,
             "written": False,
         }
@@ -228,3 +193,11 @@ def _change(
 
 def _shown(role: Role, person: Person) -> dict[str, Any]:
     return {"role": role, **{key: value for key, value in person.model_dump().items() if value}}
+
+
+def _differences(before: Person, after: Person) -> Iterator[tuple[str, str, str]]:
+    for key, old in before.model_dump().items():
+        new = getattr(after, key)
+        if old != new:
+            shown = [", ".join(value) if isinstance(value, list) else value or "" for value in (old, new)]
+            yield ("teams" if key == "groups" else key), shown[0], shown[1]

@@ -90,6 +90,7 @@ class Session:
         """What the course file asks of the server that this server cannot become, a line each with ``file:line``; and
         what was begun and has no end yet."""
         found = signin.notes(self.course, self.people, self.at("signin", "kind"))
+        found += self._late_passwords()
         if self.access.changes_key():
             found.append(
                 f"{self.course_id}: a change of the SSH key was interrupted, so the old key still opens the server; "
@@ -103,6 +104,19 @@ class Session:
             # The provider takes an image's name away once it has a newer one.
             if has and wanted != has
         ]
+
+    def _late_passwords(self) -> list[str]:
+        """Who came after the sheet of first passwords was printed."""
+        if self.course.signin.kind != "password":
+            return []
+        accounts = [person.account for person in self.people.everyone()]
+        missing = Passwords(self.project, self.course_id).not_handed_out(accounts)
+        if not missing or len(missing) == len(accounts):
+            return []
+        verb = f"'coursehub passwords {self.course_id} --new' prints {'it' if len(missing) == 1 else 'them'}"
+        if len(missing) == 1:
+            return [f"{missing[0]} has a first password that was not printed yet; {verb}"]
+        return [f"{len(missing)} people have a first password that was not printed yet; {verb}"]
 
     def made_elsewhere(self, server: Server) -> CoursehubError:
         """The error for a server whose keys are not on this computer."""

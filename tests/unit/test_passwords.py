@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import html
 import io
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -50,13 +52,62 @@ def test_the_sheet_has_a_card_for_each_and_is_nobody_elses(project: Project) -> 
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.is_relative_to(project.state)
     for account, password in Passwords(project, "phys").read().items():
-        assert f"<dd>{account}</dd>" in page
+        assert f">{account}</dd>" in page
         assert f"<dd>{password.clear}</dd>" in page
         assert password.hash not in page
     assert "https://phys1.example.edu/" in page
     assert "<script>" not in page
     assert html.escape("Physics <1>") in page
-    assert "break-inside: avoid" in page
+
+
+def test_new_has_only_those_that_no_sheet_had(project: Project) -> None:
+    """A late student comes after the sheet was printed."""
+    verb.sheet(project, "phys", as_csv=False)
+    assert verb.sheet(project, "phys", as_csv=True, only_new=True)["people"] == 0
+    late = COURSE.replace("{account: ben, name: Ben Ito}", "{account: ben, name: Ben Ito}, {account: zoe, name: Zoë L}")
+    project.course_file("phys").write_text(late)
+    made = verb.sheet(project, "phys", as_csv=True, only_new=True)
+    rows = csv.DictReader(io.StringIO(Path(made["file"]).read_text(encoding="utf-8-sig"), newline=""))
+    assert [row["account"] for row in rows] == ["zoe"]
+    (line,) = verb.sheet_lines(made)
+    assert line == f"phys: 1 new first password in {made['file']}; print it, hand them out and delete it"
+    (again,) = verb.sheet_lines(verb.sheet(project, "phys", as_csv=True, only_new=True))
+    assert "everybody's first password was printed already" in again
+
+
+def test_an_older_password_file_is_still_read(project: Project) -> None:
+    store = Passwords(project, "phys")
+    store.path.parent.mkdir(parents=True, exist_ok=True)
+    store.path.write_text("account,password,hash\nann,abc,$6$x\n")
+    assert (store.read()["ann"].clear, store.not_handed_out(["ann", "new"])) == ("abc", ["ann", "new"])
+
+
+def test_cards_of_namesakes_say_who_is_who(project: Project) -> None:
+    people = "[{account: a, name: Jo Lee, email: jo1@x.edu}, {account: b, name: jo lee, number: '77'}]"
+    project.course_file("phys").write_text(COURSE.split("    students:", maxsplit=1)[0] + f"    students: {people}\n")
+    page = Path(verb.sheet(project, "phys", as_csv=False)["file"]).read_text(encoding="utf-8")
+    assert "<p>jo1@x.edu · Physics &lt;1&gt;</p>" in page
+    assert "<p>77 · Physics &lt;1&gt;</p>" in page
+
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium to print with")
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+def test_ten_cards_fit_on_a_page_and_no_line_breaks(tmp_path: Path, paper: str) -> None:
+    """24 people make three pages, with the longest of names, accounts and addresses."""
+    cards = [Card("Maximiliane Theodora von und zu Hohenstein " * 3, "a" * 32, "abcd-efgh-ijkm", "x@example.edu")]
+    cards += [Card(f"Student {number}", f"student{number}", "abcd-efgh-ijkm") for number in range(23)]
+    url = "https://engineering-programming.physics.example.edu/"
+    page = as_page(cards, title="ENGR 114: Engineering Programming with Python " * 4, url=url)
+    page = page.replace("@page { margin", f"@page {{ size: {paper}; margin")
+    (tmp_path / "sheet.html").write_text(page, encoding="utf-8")
+    argv = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/chromium"]
+    printed = tmp_path / "sheet.pdf"
+    argv += ["--no-pdf-header-footer", f"--print-to-pdf={printed}", str(tmp_path / "sheet.html")]
+    subprocess.run(argv, check=True, capture_output=True, timeout=120)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes())) == 3
 
 
 def test_what_is_handed_out_is_no_other_courses(project: Project) -> None:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from runner import people
-from runner.classlist import Entry
 from runner.course import Course
 from runner.course.people import RESERVED, Account, People
 from runner.errors import CoursehubError
 from runner.people import ClassList, Role, assign, merge
+from runner.people.classlist import Entry
 from runner.project import Project
 from tests.support.chance import chance
 
@@ -134,7 +134,8 @@ def test_an_account_once_given_is_kept_and_never_given_again(first: list[Entry],
 
 def _storable(entry: Entry) -> bool:
     """What classlist would let through: clean text and addresses that are some."""
-    from runner.classlist import _EMAIL, clean
+    from runner.people.classlist.rows import _EMAIL
+    from runner.people.classlist.text import clean
 
     text = entry.email or entry.login or ""
     return clean(text) == text and bool(text) and (not entry.email or bool(_EMAIL.fullmatch(entry.email)))
@@ -160,7 +161,8 @@ def test_who_comes_goes_and_comes_back() -> None:
 def test_a_new_name_or_address_is_the_same_person() -> None:
     listed = merge(ClassList(), [ANN]).listed
     change = merge(listed, [Entry(2, "Ann Miller", email="ann.miller@x.edu", number="1")])
-    assert not change.anything
+    assert (change.comes, change.goes, change.doubts) == ([], [], [])
+    assert change.changes == [(listed.students[0], change.listed.students[0])]
     assert (change.listed.students[0].account, change.listed.students[0].name) == ("ann", "Ann Miller")
 
 
@@ -180,14 +182,21 @@ def test_who_was_written_by_hand_is_known_by_account_or_name_and_gets_the_marks(
         Entry(3, "ben carter", email="ben.carter@x.edu", number="2"),
     ]
     change = merge(BY_HAND, entries)
-    assert not change.anything
+    assert (change.comes, change.goes, len(change.changes), change.doubts) == ([], [], 2, [])
     assert [(p.account, p.login, p.email, p.number) for p in change.listed.students] == [
         ("abello", "ABello", None, "1"),
         ("bc", None, "ben.carter@x.edu", "2"),
     ]
     assert not merge(change.listed, entries).anything
-    by_address = merge(BY_HAND, [Entry(2, "A. B.", email="Abello@x.edu"), entries[1]])
-    assert not by_address.anything
+    by_address = merge(BY_HAND, [Entry(2, "A. Bello", email="Abello@x.edu"), entries[1]])
+    assert (by_address.comes, by_address.goes) == ([], [])
+
+
+def test_a_login_of_a_written_one_with_another_name_is_asked() -> None:
+    change = merge(BY_HAND, [Entry(2, "Zed Quux", login="abello")])
+    assert [person.account for _, person in change.goes] == ["abello", "bc"]
+    assert change.comes[0][1].account != "abello"
+    assert len(change.doubts) == 1 and "line 2 has the login of abello and another name" in change.doubts[0]
 
 
 def test_a_name_that_two_have_and_a_login_of_a_teacher_or_of_one_who_left_tell_nobody() -> None:

@@ -1,4 +1,4 @@
-"""``coursehub roster``, ``secrets`` and ``passwords``: what is known of people, and what nobody else may know."""
+"""``coursehub roster`` and ``passwords``: who is in a course, and their first passwords."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 
 from runner.console import Steps
 from runner.errors import USAGE, CoursehubError
-from runner.people import ROLES, Role
+from runner.people.roles import ROLES, Role
 from runner.project import Project
 
 Document = dict[str, Any]
@@ -23,12 +23,29 @@ _course = click.argument("course")
 _role = click.Choice(ROLES)
 #: What a change is shown by: who comes, comes back, changes roles, goes.
 _MARKS = {"comes": "+", "returns": "+", "moves": "~", "goes": "-"}
+#: Of one person, and of more.
+_WORDS = {
+    "comes": ("comes", "come"),
+    "returns": ("comes back", "come back"),
+    "moves": ("changes roles", "change roles"),
+    "goes": ("goes", "go"),
+}
+_FACTS = {
+    "name": "Name",
+    "email": "Email address",
+    "login": "Login at the college",
+    "number": "Number at the college",
+    "github": "Login at GitHub",
+    "groups": "Teams, separated by commas",
+}
 
 
 def add_to(cli: click.Group, project: Callable[[], Project]) -> None:
     """Add the verbs; ``project`` is asked for when one of them runs."""
-    cli.add_command(_roster(project))
-    cli.add_command(_secrets(project))
+    roster = click.Group("roster", help="Keep the class list, encrypted: import it from the LMS, show it, change it.")
+    _writing(roster, project)
+    _reading(roster, project)
+    cli.add_command(roster)
     cli.add_command(_passwords(project))
 
 
@@ -37,27 +54,32 @@ def _emit(document: Document, as_json: bool, lines: list[str]) -> None:
         click.echo(line)
 
 
-def _roster(project: Callable[[], Project]) -> click.Group:
-    @click.group()
-    def roster() -> None:
-        """Keep the class list, encrypted: import it from the LMS, show it, add and remove people."""
-
+def _writing(roster: click.Group, project: Callable[[], Project]) -> None:
     @roster.command("import")
     @_course
     @click.argument("file", type=click.Path(path_type=Path))
     @click.option("--role", type=_role, help="What everybody in the file is; without it what the file says.")
     @click.option("--add", "only_add", is_flag=True, help="Nobody goes: the file has only newcomers.")
-    @click.option("--dry-run", is_flag=True, help="Show who would come and go; write nothing.")
+    @click.option("--encoding", help="How the file's text is written, such as cp1250; for files that are not UTF-8.")
+    @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
     @_yes
     @_as_json
     def import_(
-        course: str, file: Path, *, role: Role | None, only_add: bool, dry_run: bool, yes: bool, as_json: bool
+        course: str,
+        file: Path,
+        *,
+        role: Role | None,
+        only_add: bool,
+        encoding: str | None,
+        dry_run: bool,
+        yes: bool,
+        as_json: bool,
     ) -> None:
         """Bring the class list to an exported FILE: Brightspace, Canvas, Moodle, Blackboard, CSV or Excel."""
         from runner.verbs import roster as verb
 
         agree = _agree(as_json, yes=yes, dry_run=dry_run)
-        document = verb.import_(project(), course, file, agree, role=role, only_add=only_add)
+        document = verb.import_(project(), course, file, agree, role=role, only_add=only_add, encoding=encoding)
         _changed(document, as_json)
 
     @roster.command()
@@ -71,6 +93,23 @@ def _roster(project: Callable[[], Project]) -> click.Group:
 
         # Not options: a name on the command line stands in the shell's history and the process list.
         _changed(verb.add(project(), course, _agree(as_json, yes=yes), role=role, ask=_answer), as_json)
+
+    @roster.command()
+    @_course
+    @click.argument("account")
+    @click.option("--role", type=_role, help="Change the role too.")
+    @_yes
+    @_as_json
+    def edit(course: str, account: str, *, role: Role | None, yes: bool, as_json: bool) -> None:
+        """Change what is known of one person. The account and the files stay.
+
+        Asks for each fact: Return keeps it, a single - takes it away. Piped in: a line such as "email: a@example.edu"
+        for each fact that changes.
+        """
+        from runner.verbs import roster as verb
+
+        agree = _agree(as_json, yes=yes)
+        _changed(verb.edit(project(), course, account, agree, role=role, ask=_facts(role is not None)), as_json)
 
     @roster.command()
     @_course
@@ -97,6 +136,8 @@ def _roster(project: Callable[[], Project]) -> click.Group:
         ]
         _emit(document, as_json, lines if document["moved"] else [f"{course}: its people are encrypted already"])
 
+
+def _reading(roster: click.Group, project: Callable[[], Project]) -> None:
     @roster.command()
     @_course
     @_as_json
@@ -107,7 +148,20 @@ def _roster(project: Callable[[], Project]) -> click.Group:
         document = verb.show(project(), course)
         _emit(document, as_json, [_person_line(" ", person) for person in document["people"]])
 
-    return roster
+    @roster.command()
+    @_course
+    @click.argument("file", type=click.Path(path_type=Path), required=False)
+    @_as_json
+    def export(course: str, file: Path | None, as_json: bool) -> None:
+        """Write the class list to FILE as CSV, which Excel opens and 'roster import' reads.
+
+        Without FILE below .coursehub. The file is in clear: keep it out of git, and delete it after use.
+        """
+        from runner.verbs import roster as verb
+
+        document = verb.export(project(), course, file)
+        told = f"{course}: {_people(document['people'])} in {document['file']}, in clear; delete it after use"
+        _emit(document, as_json, [told])
 
 
 def _person_line(mark: str, person: Document) -> str:
@@ -119,25 +173,23 @@ def _person_line(mark: str, person: Document) -> str:
 def _change_lines(document: Document) -> list[str]:
     lines = [f"  note: {note}" for note in document.get("notes", ())]
     lines += [_person_line(mark, one) for kind, mark in _MARKS.items() for one in document[kind]]
-    counts = ", ".join(
+    lines += [
+        f"~ {one['account']:<43} {one['key']}: {one['old'] or '(nothing)'} -> {one['new'] or '(nothing)'}"
+        for one in document["changes"]
+    ]
+    lines += [f"  ? {doubt}" for doubt in document["doubts"]]
+    counts = [
         f"{many} {one if many == 1 else more}" for kind, (one, more) in _WORDS.items() if (many := len(document[kind]))
-    )
+    ]
+    if changed := len({one["account"] for one in document["changes"]}):
+        counts.append(f"what is known of {changed} changes")
     source = f"{_people(document['read'])} in {document['system']}'s list: " if "system" in document else ""
     stays = f"{document['stays']} {'stays' if document['stays'] == 1 else 'stay'}"
-    return [*lines, f"{document['course']}: {source}{counts or 'nobody comes or goes'}; {stays}"]
+    return [*lines, f"{document['course']}: {source}{', '.join(counts) or 'nobody comes or goes'}; {stays}"]
 
 
 def _people(count: int) -> str:
     return "1 person" if count == 1 else f"{count} people"
-
-
-#: Of one person, and of more.
-_WORDS = {
-    "comes": ("comes", "come"),
-    "returns": ("comes back", "come back"),
-    "moves": ("changes roles", "change roles"),
-    "goes": ("goes", "go"),
-}
 
 
 def _agree(as_json: bool, *, yes: bool, dry_run: bool = False) -> Callable[[Document], bool]:
@@ -147,11 +199,24 @@ def _agree(as_json: bool, *, yes: bool, dry_run: bool = False) -> Callable[[Docu
         if not as_json:
             for line in _change_lines(document):
                 click.echo(line)
-        if yes or dry_run:
-            return yes and not dry_run
-        if as_json or not sys.stdin.isatty():
+        if dry_run:
+            return False
+        doubts = document["doubts"]
+        asks = not (yes or as_json) and sys.stdin.isatty()
+        if doubts and not asks:
+            more = f" (and {len(doubts) - 1} more)" if len(doubts) > 1 else ""
+            raise CoursehubError(
+                f"nothing was written, as a question is open: {doubts[0]}{more}; correct it, or run the same in a "
+                "terminal without --yes and answer",
+                exit_code=USAGE,
+                document=document,
+            )
+        if yes:
+            return True
+        if not asks:
             raise CoursehubError("nothing was written; say --yes to write it, or --dry-run to look", exit_code=USAGE)
-        return click.confirm("Write this?", err=True)
+        question = "Is all of this right, the lines with ? too? Write it?" if doubts else "Write this?"
+        return click.confirm(question, err=True)
 
     return agree
 
@@ -160,7 +225,7 @@ def _changed(document: Document, as_json: bool) -> None:
     course = document["course"]
     if document["written"]:
         lines = [f"{course}: written; commit pillar/secrets/, then 'coursehub apply {course}'"]
-    elif any(document[kind] for kind in _MARKS):
+    elif document["changes"] or any(document[kind] for kind in _MARKS):
         lines = [f"{course}: nothing was written"]
     else:
         lines = _change_lines(document)
@@ -177,106 +242,45 @@ def _answer(question: str) -> str:
     return line.strip()
 
 
-def _piped(name: str) -> str:
-    """All of what is piped in. What is no text Python refuses at once or when it is written, as the locale has it."""
-    try:
-        value = sys.stdin.read()
-        value.encode()
-    except UnicodeError as error:
-        raise CoursehubError(
-            f"{name}: what is piped in is no text (UTF-8); pipe in text, such as the file's base64", exit_code=USAGE
-        ) from error
-    return value
+def _facts(may_be_none: bool) -> Callable[[Document], Document]:
+    """Asks for the facts of a person who is known, and returns those that were given."""
 
-
-def _secrets(project: Callable[[], Project]) -> click.Group:
-    @click.group()
-    def secrets() -> None:
-        """Keep secrets encrypted in git, and make new ones."""
-
-    @secrets.command("set")
-    @_course
-    @click.argument("name")
-    @_as_json
-    def set_(course: str, name: str, as_json: bool) -> None:
-        """Set the secret NAME to what is typed (unseen) or piped in."""
-        from runner.verbs import secrets as verb
-
-        value = (
-            str(click.prompt(f"{name} (not shown)", hide_input=True, err=True)) if sys.stdin.isatty() else _piped(name)
-        )
-        document = verb.set_(project(), course, name, value, Steps().say)
-        _emit(
-            document,
-            as_json,
-            [f"{course}: {name} is set for {_count(len(document['keys']), 'key')}; commit {document['file']}"],
-        )
-
-    @secrets.command()
-    @_course
-    @click.argument("name", required=False)
-    @_as_json
-    def show(course: str, name: str | None, as_json: bool) -> None:
-        """Print the secret NAME, or without one the names of all."""
-        from runner.verbs import secrets as verb
-
-        document = verb.show(project(), course, name)
-        _emit(document, as_json, [document["value"].rstrip("\n")] if name else document["names"])
-
-    @secrets.command()
-    @_course
-    @click.argument("name")
-    @_as_json
-    def remove(course: str, name: str, as_json: bool) -> None:
-        """Take the secret NAME out."""
-        from runner.verbs import secrets as verb
-
-        document = verb.remove(project(), course, name)
-        _emit(document, as_json, [f"{course}: {name} removed; old copies stay in git's history: make it invalid"])
-
-    @secrets.command()
-    @_as_json
-    def key(as_json: bool) -> None:
-        """Make this computer's key, if there is none, and say where both halves are."""
-        from runner.verbs import secrets as verb
-
-        document = verb.key(project(), Steps().say)
-        _emit(document, as_json, verb.key_lines(document))
-
-    @secrets.command()
-    @click.argument("course", required=False)
-    @click.argument("what", required=False)
-    @_as_json
-    def rotate(course: str | None, what: str | None, as_json: bool) -> None:
-        """Encrypt everything for the keys in pillar/secrets/keys/; or make a new secret WHAT for COURSE.
-
-        WHAT is proxy-token, sync-token, cookie-secret, ssh-key or deploy-key-REPOSITORY.
-        """
-        from runner.verbs import secrets as verb
-
-        if course is None:
-            document = verb.encrypt_anew(project(), Steps().say)
-            _emit(document, as_json, verb.anew_lines(document))
-            return
-        if what is None:
+    def ask(known: Document) -> Document:
+        if sys.stdin.isatty():
+            asked = {key: _one_fact(question, known.get(key)) for key, question in _FACTS.items()}
+            return {key: value for key, value in asked.items() if value is not None}
+        given: Document = {}
+        for line in sys.stdin:
+            key, colon, value = line.partition(":")
+            key = key.strip().lower()
+            if line.strip() and (not colon or key not in _FACTS):
+                raise CoursehubError(f"{key!r} is no fact of a person; there are: {', '.join(_FACTS)}", exit_code=USAGE)
+            if line.strip():
+                given[key] = "" if value.strip() == "-" else value.strip()
+        if not given and not may_be_none:
             raise CoursehubError(
-                f"say what to make new: {', '.join(verb.ROTATED)}; or no course, to encrypt everything for the "
-                "teachers' keys",
+                "nothing was given; run it in a terminal, or pipe in lines such as 'email: a@example.edu'",
                 exit_code=USAGE,
             )
-        document = verb.rotate(project(), course, what, Steps())
-        _emit(document, as_json, [f"{course}: new {what}; {document['disturbs']}"])
+        return given
 
-    return secrets
+    return ask
+
+
+def _one_fact(question: str, known: Any) -> str | None:
+    shown = ", ".join(known) if isinstance(known, list) else known or ""
+    answer = str(click.prompt(question, default=shown, show_default=bool(shown), err=True)).strip()
+    return None if answer == shown else "" if answer == "-" else answer
 
 
 def _passwords(project: Callable[[], Project]) -> click.Command:
     @click.command()
     @_course
     @click.option("--csv", "as_csv", is_flag=True, help="A table instead of a page to print.")
+    @click.option("--new", "only_new", is_flag=True, help="Only those that no sheet had yet, as of late students.")
     @click.option("--reset", metavar="ACCOUNT", help="Make a new password for one person.")
     @_as_json
-    def passwords(course: str, as_csv: bool, reset: str | None, as_json: bool) -> None:
+    def passwords(course: str, as_csv: bool, only_new: bool, reset: str | None, as_json: bool) -> None:
         """Write a sheet of first passwords to print and cut, below .coursehub; or reset one."""
         from runner.verbs import passwords as verb
 
@@ -289,15 +293,7 @@ def _passwords(project: Callable[[], Project]) -> click.Command:
                 raise
             _emit(document, as_json, verb.reset_lines(document))
             return
-        document = verb.sheet(project(), course, as_csv=as_csv)
-        _emit(
-            document,
-            as_json,
-            [f"{course}: {document['people']} first passwords in {document['file']}; hand them out and delete it"],
-        )
+        document = verb.sheet(project(), course, as_csv=as_csv, only_new=only_new)
+        _emit(document, as_json, verb.sheet_lines(document))
 
     return passwords
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' * (number != 1)}"

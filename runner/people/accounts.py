@@ -1,0 +1,70 @@
+"""Accounts for newcomers: valid, of nobody else, and always the same for the same list."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from anyascii import anyascii
+
+from runner.course.people import RESERVED, TEAM_PREFIX
+from runner.errors import CoursehubError
+from runner.people.classlist.entry import Entry
+
+#: Bytes of an account's name that utmp has room for (useradd(8)).
+ACCOUNT_LENGTH = 32
+#: Letters of a digest that tell apart two people who would get one account: 25 bits, and looked at again if taken.
+_DIGEST = 5
+
+
+def assign(newcomers: Sequence[Entry], taken: Iterable[str]) -> dict[int, str]:
+    """An account for each newcomer, by line: valid for useradd, of nobody else, whatever the order of the lines.
+
+    A login or an address' local part that is an account already is taken as it is; others are written in its letters.
+    Where two people would get one account, or it is taken, each gets a few letters of a digest of who it is behind it.
+    """
+    given: dict[int, str] = {}
+    used = {*taken, *RESERVED}
+    wishes = {entry.line: wish(entry) for entry in newcomers}
+    as_they_are = {entry.line for entry in newcomers if _source(entry).casefold() == wishes[entry.line]}
+    for exact in (True, False):
+        group = [entry for entry in newcomers if (entry.line in as_they_are) == exact]
+        count = Counter(wishes[entry.line] for entry in group)
+        free = {name for name, times in count.items() if times == 1 and name not in used}
+        for entry in group:
+            if wishes[entry.line] in free:
+                given[entry.line] = wishes[entry.line]
+        used |= free
+    for entry in sorted(newcomers, key=lambda one: repr(one.identity)):
+        if entry.line not in given:
+            given[entry.line] = _apart(wishes[entry.line], repr(entry.identity), used)
+            used.add(given[entry.line])
+    return given
+
+
+def wish(entry: Entry) -> str:
+    """The account that a person would get if there were nobody else."""
+    text = anyascii(unicodedata.normalize("NFC", _source(entry))).lower()
+    text = re.sub(r"[^a-z0-9_-]+", "-", text).strip("-")
+    if not re.match(r"[a-z_]", text) or text.startswith(TEAM_PREFIX):
+        text = f"s{text}"
+    return text[:ACCOUNT_LENGTH].rstrip("-")
+
+
+def _source(entry: Entry) -> str:
+    """What the account is made from: the login, else the address' local part, else the name."""
+    return (entry.login or entry.email or entry.name).partition("@")[0]
+
+
+def _apart(name: str, identity: str, used: set[str]) -> str:
+    for turn in range(1000):
+        digest = hashlib.sha256(f"{turn}:{identity}".encode()).digest()
+        letters = base64.b32encode(digest).decode().lower()[:_DIGEST]
+        candidate = f"{name[: ACCOUNT_LENGTH - 1 - _DIGEST].rstrip('-')}-{letters}"
+        if candidate not in used:
+            return candidate
+    raise CoursehubError(f"no account is left that begins with {name}; correct the logins in the file")

@@ -1,0 +1,11 @@
+"""The roles of a course's people."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Role = Literal["professors", "assistants", "students", "guests"]
+#: The most powerful first.
+ROLES: tuple[Role, ...] = get_args(Role)
+#: Roles that see other people's work. An import never touches the people who have one by name or account.
+STAFF: frozenset[Role] = frozenset({"professors", "assistants"})
