@@ -185,7 +185,7 @@ def _change(
             "stays": change.stays,
             "written": False,
         }
-        if change.listed != known and agree(document):
+        if change.anything and agree(document):
             people.write(project, course_id, change.listed)
             document["written"] = True
     return document
