@@ -66,6 +66,14 @@ course_env:
   apt: {{ course.get('apt', []) | json }}
   languages: {{ course.get('kernels', []) | json }}
   class_links: {root: {{ class_root }}, team_prefix: {{ team_prefix }}}
+  pull:
+    help: {{ page.get('help', '') | json }}
+    repositories:
+{%- for one in material.get('repositories', []) %}
+      {{ one.name | json }}: {{ {'url': 'file://' ~ class_root ~ '/material/' ~ one.name, 'branch': one.get('branch', 'main'),
+                                 'also': [one.url]} | json }}
+{%- else %} {}
+{%- endfor %}
 
 {%- if material.get('repositories') or material.get('data') %}
 {%-   set repositories, data = {}, {} %}

@@ -52,13 +52,23 @@ include:
 course_env-pull:
   file.managed:
     - names:
-{%- for module in ['__init__', 'notes', 'pages', 'puller'] %}
+{%- for module in ['__init__', 'asked', 'files', 'git', 'leftovers', 'merging', 'notes', 'pages', 'puller'] %}
       - {{ root }}/lib/class_pull/{{ module }}.py:
         - source: salt://course_env/files/class_pull/{{ module }}.py
         - check_cmd: python3 -m py_compile
 {%- endfor %}
-      - {{ root }}/lib/class_pull/told.html:
-        - source: salt://course_env/files/class_pull/told.html
+{%- for page in ['pull.html', 'pull.js', 'told.html'] %}
+      - {{ root }}/lib/class_pull/{{ page }}:
+        - source: salt://course_env/files/class_pull/{{ page }}
+{%- endfor %}
+    - mode: '0644'
+    - makedirs: True
+
+# Read at each click: a new repository restarts nobody's server.
+/etc/jupyter/class_pull_course.json:
+  file.serialize:
+    - dataset: {{ course_env.pull | json }}
+    - serializer: json
     - mode: '0644'
     - makedirs: True
 

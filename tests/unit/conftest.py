@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 import runner.access
 from runner.project import Project
 from tests.support.environments import python_of
+from tests.support.lesson import DRIVER, FILES, Class, git
 from tests.support.local_api import TOKEN, Api, served
 from tests.support.typed import Ended, typed
 
@@ -63,3 +66,44 @@ def coursehub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     return run
 
 
+@pytest.fixture(scope="session")
+def course_python(tmp_path_factory):
+    """The Python of an environment with exactly what every course has."""
+    return python_of(FILES / "base.txt", tmp_path_factory.mktemp("course"))
+
+
+@pytest.fixture(scope="session")
+def driver(course_python, tmp_path_factory):
+    with subprocess.Popen(
+        [course_python, "-c", DRIVER, str(FILES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(tmp_path_factory.mktemp("driver"))},
+    ) as process:  # fmt: skip
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def first_lesson(driver, tmp_path_factory):
+    """What every lesson begins as; made by dozens of programs, so once."""
+    made = Class(tmp_path_factory.mktemp("lesson"), driver)
+    (made.root / "home").mkdir()
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(made.origin)], check=True)
+    subprocess.run(["git", "clone", "-q", str(made.origin), str(made.teacher)], check=True, capture_output=True)
+    git(made.teacher, "checkout", "-q", "-b", "main")
+    made.publish({"lab1.py": "a = 1\nb = 2\nc = 3\nd = 4\n", "lab2.py": "x = 1\n", "data/points.csv": "1,2\n"})
+    assert made.pull() == []
+    return made.root
+
+
+@pytest.fixture
+def lesson(tmp_path, driver, first_lesson):
+    made = Class(tmp_path, driver)
+    shutil.copytree(first_lesson, tmp_path, symlinks=True, dirs_exist_ok=True)
+    for copy in (made.teacher, made.student):
+        at = git(copy, "remote", "get-url", "origin")
+        assert str(first_lesson) in at
+        git(copy, "remote", "set-url", "origin", at.replace(str(first_lesson), str(tmp_path)))
+        # Git knows a file that it has seen by its inode, too.
+        git(copy, "update-index", "--refresh")
+    return made

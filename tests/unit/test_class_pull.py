@@ -6,202 +6,14 @@ import json
 import os
 import random
 import shutil
-import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlencode, urljoin
 
 import pytest
-import requests
 
-from tests.support.environments import python_of
-from tests.support.pulled import click, pull
+from tests.support.lesson import Class, git, notebook
 
 pytestmark = pytest.mark.unit
-FILES = Path(__file__).parents[2] / "formulas/course_env/files"
 TODAY = time.strftime("%Y-%m-%d")
-
-# Pulls once for each line that it reads, as nbgitpuller's handler does, and answers with what came of it.
-DRIVER = """
-import json, logging, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from class_pull import notes
-from class_pull.puller import ClassPuller
-logging.disable()
-for line in sys.stdin:
-    asked = json.loads(line)
-    answer = {"error": None, "log": []}
-    try:
-        puller = ClassPuller(asked["url"], asked["home"], branch=asked["branch"], backup=asked["backup"])
-        for said in puller.pull():
-            answer["log"].append(said)
-    except Exception as problem:
-        answer["error"] = f"{type(problem).__name__}: {problem}"
-    answer["told"] = notes.show(Path(asked["home"])) if asked["look"] else None
-    print(json.dumps(answer), flush=True)
-"""
-
-# Holds one pull in its middle and tries a second into the same directory, by another path.
-TWICE = """
-import logging, sys, threading, time
-sys.path.insert(0, sys.argv[1])
-from class_pull import puller
-logging.disable()
-def pull(home, **options):
-    return puller.ClassPuller(sys.argv[2], home, branch="main", **options).pull()
-first = pull(sys.argv[3])
-next(first)
-puller.PATIENCE = 0
-try:
-    next(pull(sys.argv[3]))
-except TimeoutError as problem:
-    print(problem)
-puller.PATIENCE = 60
-said = []
-second = threading.Thread(target=lambda: said.extend(pull(sys.argv[4], backup=True)))
-second.start()
-deadline = time.monotonic() + 30
-while not said and time.monotonic() < deadline:
-    time.sleep(0.1)
-print(len(said) > 0, second.is_alive())
-list(first)
-second.join()
-print("".join(said))
-"""
-
-
-@pytest.fixture(scope="session")
-def course_python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The Python of an environment with exactly what every course has."""
-    return python_of(FILES / "base.txt", tmp_path_factory.mktemp("course"))
-
-
-@pytest.fixture(scope="session")
-def driver(course_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [course_python, "-c", DRIVER, str(FILES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "LC_ALL": "C.UTF-8", "HOME": str(tmp_path_factory.mktemp("driver"))},
-    ) as process:  # fmt: skip
-        yield process
-        assert process.stdin is not None
-        process.stdin.close()
-
-
-def git(where: Path, *words: str) -> str:
-    argv = ["git", "-c", "user.name=t", "-c", "user.email=t@example.edu", "-c", "commit.gpgsign=false", *words]
-    return subprocess.run(argv, cwd=where, capture_output=True, text=True, check=True).stdout.strip()
-
-
-@dataclass
-class Class:
-    """A teacher's working copy that is pushed to a bare repository, and one student's home."""
-
-    root: Path
-    driver: subprocess.Popen[str]
-    told: list[dict[str, str]] = field(default_factory=list)
-
-    @property
-    def origin(self) -> Path:
-        return self.root / "origin"
-
-    @property
-    def teacher(self) -> Path:
-        return self.root / "teacher"
-
-    @property
-    def student(self) -> Path:
-        return self.root / "home" / "labs"
-
-    def publish(self, files: dict[str, str | bytes | None], *, forced: bool = False) -> None:
-        """Change files (None: delete) in a new version; ``forced`` rewrites the one before instead."""
-        for name, content in files.items():
-            path = self.teacher / name
-            if content is None:
-                path.unlink()
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        git(self.teacher, "add", "-A")
-        git(self.teacher, "commit", "-q", "-m", "x", *(["--amend"] if forced else []))
-        git(self.teacher, "push", "-q", *(["--force"] if forced else []), "origin", "main")
-
-    def ask(self, *, backup: bool = False, look: bool = True) -> dict[str, Any]:
-        """Pull, and ``look`` at what is told then."""
-        assert self.driver.stdin is not None
-        assert self.driver.stdout is not None
-        where = {"url": self.origin.as_uri(), "home": str(self.student), "branch": "main"}
-        asked = {**where, "backup": backup, "look": look}
-        self.driver.stdin.write(json.dumps(asked) + "\n")
-        self.driver.stdin.flush()
-        answer: dict[str, Any] = json.loads(self.driver.stdout.readline())
-        return answer
-
-    def pull(self) -> list[dict[str, str]]:
-        """Pull as a student who clicks the link; what they are told."""
-        answer = self.ask()
-        assert answer["error"] is None, answer
-        return answer["told"]
-
-    def hook(self, name: str, script: str) -> Path:
-        """Have git run ``script`` in the student's copy; the hook, to be removed again."""
-        path = self.student / ".git/hooks" / name
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-        return path
-
-    def read(self, name: str) -> str:
-        return (self.student / name).read_text(encoding="utf-8")
-
-    def write(self, name: str, content: str) -> None:
-        path = self.student / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-
-    def files(self) -> set[str]:
-        found = (path for path in self.student.rglob("*") if path.is_file() or path.is_symlink())
-        return {str(path.relative_to(self.student)) for path in found if ".git" not in path.parts}
-
-
-@pytest.fixture(scope="session")
-def first_lesson(driver: subprocess.Popen[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What every lesson begins as; made by dozens of programs, so once."""
-    made = Class(tmp_path_factory.mktemp("lesson"), driver)
-    (made.root / "home").mkdir()
-    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(made.origin)], check=True)
-    subprocess.run(["git", "clone", "-q", str(made.origin), str(made.teacher)], check=True, capture_output=True)
-    git(made.teacher, "checkout", "-q", "-b", "main")
-    made.publish({"lab1.py": "a = 1\nb = 2\nc = 3\nd = 4\n", "lab2.py": "x = 1\n", "data/points.csv": "1,2\n"})
-    assert made.pull() == []
-    return made.root
-
-
-@pytest.fixture
-def lesson(tmp_path: Path, driver: subprocess.Popen[str], first_lesson: Path) -> Class:
-    made = Class(tmp_path, driver)
-    shutil.copytree(first_lesson, tmp_path, symlinks=True, dirs_exist_ok=True)
-    for copy in (made.teacher, made.student):
-        at = git(copy, "remote", "get-url", "origin")
-        assert str(first_lesson) in at
-        git(copy, "remote", "set-url", "origin", at.replace(str(first_lesson), str(tmp_path)))
-        # Git knows a file that it has seen by its inode, too.
-        git(copy, "update-index", "--refresh")
-    return made
-
-
-def notebook(*sources: str, outputs: str = "") -> str:
-    cells = [
-        {
-            "cell_type": "code", "id": f"c{number}", "metadata": {}, "execution_count": None, "source": [source],
-            "outputs": [{"output_type": "stream", "name": "stdout", "text": [outputs]}] if outputs else [],
-        }
-        for number, source in enumerate(sources)
-    ]  # fmt: skip
-    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, indent=1) + "\n"
 
 
 def test_what_is_new_arrives(lesson: Class) -> None:
@@ -493,8 +305,8 @@ def test_a_repository_of_something_else_is_left_alone(lesson: Class) -> None:
     git(lesson.student, "add", "-A")
     git(lesson.student, "commit", "-q", "-m", "x")
     answer = lesson.ask()
-    assert "CalledProcessError" in answer["error"]
-    assert "'merge'" in answer["error"], "by which nbgitpuller's page offers to start anew beside it"
+    assert "PullFailed" in answer["error"]
+    assert answer["code"] == "merge", "by which the page offers to put the folder aside"
     assert lesson.files() == {"own.py"}
 
 
@@ -510,14 +322,11 @@ def test_jupyters_own_copies_are_nobodys_business(lesson: Class) -> None:
     assert lesson.read(name) == "mine 2\n"
 
 
-def test_a_save_in_the_middle_of_a_pull_is_not_lost(lesson: Class, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_save_in_the_middle_of_a_pull_is_not_lost(lesson: Class) -> None:
     """git itself refuses the last step; the next click brings both."""
-    del monkeypatch
     lesson.publish({"lab1.py": "course\n"})
-    saved = f'[ "$1" = committed ] && grep -q remotes/origin && echo saved > {lesson.student}/lab1.py\nexit 0'
-    hook = lesson.hook("reference-transaction", saved)
-    answer = lesson.ask()
-    hook.unlink()
+    answer = lesson.ask(saves={lesson.student / "lab1.py": "saved\n"})
+    assert "PullFailed" in answer["error"]
     assert lesson.read("lab1.py") == "saved\n", answer
     lesson.pull()
     assert lesson.read("lab1.py") == "saved\n"
@@ -526,23 +335,20 @@ def test_a_save_in_the_middle_of_a_pull_is_not_lost(lesson: Class, monkeypatch: 
 def test_when_the_last_step_fails_nothing_is_left_beside(lesson: Class) -> None:
     lesson.write("lab1.py", "mine\n")
     lesson.publish({"lab1.py": "course\n", "lab2.py": "x = 2\n"})
-    hook = lesson.hook("post-commit", f"echo saved > {lesson.student}/lab2.py")
-    answer = lesson.ask()
-    assert "CalledProcessError" in answer["error"], answer
+    answer = lesson.ask(saves={lesson.student / "lab2.py": "saved\n"})
+    assert "PullFailed" in answer["error"], answer
     assert answer["told"] == []
     assert lesson.files() == {"lab1.py", "lab2.py", "data/points.csv"}
     assert (lesson.read("lab1.py"), lesson.read("lab2.py")) == ("mine\n", "saved\n")
-    hook.unlink()
     assert {note["path"] for note in lesson.pull()} == {"lab1.py", "lab2.py"}
 
 
 def test_what_was_renamed_before_the_last_step_failed_is_told(lesson: Class) -> None:
     lesson.write("new.py", "mine\n")
     lesson.publish({"new.py": "course\n", "lab2.py": "x = 2\n"})
-    lesson.hook("post-commit", f"echo saved > {lesson.student}/lab2.py")
     lesson.write("lab1.py", "mine\n")
-    answer = lesson.ask()
-    assert "CalledProcessError" in answer["error"], answer
+    answer = lesson.ask(saves={lesson.student / "lab2.py": "saved\n"})
+    assert "PullFailed" in answer["error"], answer
     assert answer["told"] == [{"kind": "moved", "path": "new.py", "beside": f"new_mine-{TODAY}.py"}]
     assert lesson.read(f"new_mine-{TODAY}.py") == "mine\n"
 
@@ -587,134 +393,3 @@ def test_all_files_are_the_students(lesson: Class) -> None:
     lesson.pull()
     owners = {path.lstat().st_uid for path in lesson.student.rglob("*")}
     assert owners == {os.getuid()}
-
-
-# -- the pages, by the very Jupyter Server of the lock ---------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def server(course_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A student's Jupyter server with the configuration as the formula writes it; its address and its home."""
-    root = tmp_path_factory.mktemp("server")
-    config, home = root / "jupyter", root / "home"
-    (config / "jupyter_server_config.d").mkdir(parents=True)
-    home.mkdir()
-    extension = {"ServerApp": {"jpserver_extensions": {"class_pull": True}}}
-    (config / "jupyter_server_config.d" / "class_pull.json").write_text(json.dumps(extension))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    argv = [
-        course_python, "-m", "jupyter_server", "--no-browser", f"--port={port}", "--ServerApp.port_retries=0",
-        "--allow-root", f"--ServerApp.root_dir={home}", "--IdentityProvider.token=t", "--ServerApp.base_url=/user/s/",
-    ]  # fmt: skip
-    env = {
-        **os.environ, "PYTHONPATH": str(FILES), "JUPYTER_CONFIG_PATH": str(config), "HOME": str(home),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }  # fmt: skip
-    log = (root / "log").open("w")
-    with subprocess.Popen(argv, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and process.poll() is None:
-            try:
-                requests.get(f"http://127.0.0.1:{port}/user/s/api", timeout=5)
-                break
-            except requests.ConnectionError:
-                time.sleep(0.1)
-        try:
-            assert process.poll() is None, (root / "log").read_text()
-            yield f"http://127.0.0.1:{port}/user/s/", home
-        finally:
-            process.terminate()
-            process.wait(20)
-    assert "Traceback" not in (root / "log").read_text()
-
-
-def student(base: str) -> Callable[..., requests.Response]:
-    """A signed-in browser, for paths on the server."""
-    http = requests.Session()
-    http.headers["Authorization"] = "token t"
-    return lambda path, **options: http.get(urljoin(base, path), **options)
-
-
-def test_the_page_tells_and_then_goes_on(server: tuple[str, Path], lesson: Class) -> None:
-    base, home = server
-    get = student(base)
-    path = "lab/tree/origin/week%201/lab%23%25.py?x=1"
-    asked = urlencode({"repo": lesson.origin.as_uri(), "branch": "main", "urlpath": path}, quote_via=quote)
-    link = f"/user/s/git-pull?{asked}"
-    arrived = click(get, link)
-    assert (arrived.status_code, arrived.headers["Location"]) == (302, f"/user/s/{path}")
-
-    (home / "origin" / "lab1.py").write_text("mine\n")
-    (home / "origin" / "<b>.py").write_text("mine\n")
-    lesson.publish({"lab1.py": "course\n", "<b>.py": "course\n"})
-    told = click(get, link)
-    assert told.status_code == 200
-    assert told.headers["Content-Type"].startswith("text/html")
-    assert f"lab1_teacher-{TODAY}.py" in told.text
-    assert f'href="/user/s/lab/tree/origin/lab1_teacher-{TODAY}.py"' in told.text
-    assert "<code>&lt;b&gt;.py</code>" in told.text
-    assert "<b>" not in told.text
-    assert f'href="/user/s/{path.replace("&", "&amp;")}"' in told.text
-    # Read again it says the same; after the next pull nothing.
-    assert get("/user/s/git-pull/then/origin/lab").text.count("<li") == 2
-    assert click(get, link).status_code == 302
-
-
-def test_a_pull_that_nobody_saw_the_page_of_is_told_at_the_next(server: tuple[str, Path], lesson: Class) -> None:
-    base, home = server
-    get = student(base)
-    asked = {"repo": lesson.origin.as_uri(), "branch": "main", "targetpath": "unseen"}
-    link = f"/user/s/git-pull?{urlencode(asked, quote_via=quote)}"
-    pull(get, link)
-    (home / "unseen" / "lab1.py").write_text("mine\n")
-    lesson.publish({"lab1.py": "course\n"})
-    pull(get, link)
-    assert click(get, link).text.count('<li class="kept"') == 1
-    assert click(get, link).status_code == 302
-
-
-def test_a_second_pull_waits_for_one_that_runs(course_python: str, lesson: Class) -> None:
-    """Even one that puts the directory aside, as nbgitpuller's page of errors offers."""
-    link = lesson.root / "link"
-    link.symlink_to(lesson.root / "home")
-    argv = [course_python, "-c", TWICE, str(FILES), lesson.origin.as_uri(), str(lesson.student), str(link / "labs")]
-    env = {**os.environ, "HOME": str(lesson.root / "home")}
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, env=env)
-    assert (done.returncode, done.stderr) == (0, "")
-    refused, waited, said = done.stdout.split("\n", 2)
-    assert refused == "Another pull into labs is still running; restart your server if it hangs"
-    assert waited == "True True", "the second says that it waits, and does"
-    assert said.startswith("Another pull into labs is still running\n")
-    assert len([path for path in lesson.student.parent.iterdir() if (path / "lab1.py").exists()]) == 2
-
-
-def test_a_name_that_is_no_text_is_told_too(server: tuple[str, Path], lesson: Class) -> None:
-    base, home = server
-    get = student(base)
-    link = f"/user/s/git-pull?{urlencode({'repo': lesson.origin.as_uri(), 'branch': 'main', 'targetpath': 'odd'})}"
-    gone = os.fsdecode(b"g\xe9.py")
-    lesson.publish({gone: "course\n"})
-    pull(get, link)
-    names = [os.fsdecode(b"caf\xe9.py"), "数" * 80 + ".py"]
-    for name in [gone, *names]:
-        (home / "odd" / name).write_text("mine\n")
-    lesson.publish({gone: None, **dict.fromkeys(names, "course\n")})
-    told = click(get, link)
-    assert told.status_code == 200, told.text
-    assert told.text.count("<li class=") == 3
-    assert "caf\N{REPLACEMENT CHARACTER}.py" in told.text
-
-
-def test_a_link_without_a_path_leads_into_lab(server: tuple[str, Path], lesson: Class) -> None:
-    base, _ = server
-    asked = {"repo": lesson.origin.as_uri(), "branch": "main", "targetpath": "my labs", "subPath": "data"}
-    arrived = click(student(base), f"/user/s/git-pull?{urlencode(asked, quote_via=quote)}")
-    assert arrived.headers["Location"] == "/user/s/lab/tree/my%20labs/data"
-
-
-def test_who_is_not_signed_in_sees_nothing(server: tuple[str, Path]) -> None:
-    base, _ = server
-    for path in ("git-pull/then/origin/lab", "git-pull?repo=x", "git-pull/api?repo=x"):
-        answer = requests.get(base + path, allow_redirects=False, timeout=20)
-        assert answer.status_code in (302, 403), path

@@ -1,9 +1,12 @@
-"""What nbgitpuller does in this class: who changed a file that the course changed too keeps it, and is told.
+"""What nbgitpuller does in this class: the course's repositories alone, and nothing of a student's is ever lost.
 
-A Jupyter Server extension that puts its own puller and page in the place of nbgitpuller's, whoever made the link.
+A Jupyter Server extension that puts its own puller and pages in the place of nbgitpuller's, whoever made the link.
 """
 
 from typing import Any
+
+#: What the course gives out (``asked.course``), where the server's configuration names no other file.
+COURSE = "/etc/jupyter/class_pull_course.json"
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -18,10 +21,11 @@ def _link_jupyter_server_extension(app: Any) -> None:
     get_base_handler(app)
     from nbgitpuller import handlers
 
-    from class_pull.pages import PullPage
+    from class_pull.pages import PullPage, PullStream
 
     handlers.GitPuller = _puller
     handlers.UIHandler = PullPage
+    handlers.SyncHandler = PullStream
 
 
 def _puller(*given: Any, **options: Any) -> Any:
@@ -33,8 +37,14 @@ def _puller(*given: Any, **options: Any) -> Any:
 
 def _load_jupyter_server_extension(app: Any) -> None:
     from jupyter_server.utils import url_path_join
+    from tornado.web import StaticFileHandler
 
-    from class_pull.pages import ToldPage
+    from class_pull.pages import HERE, ToldPage
 
-    address = url_path_join(app.web_app.settings["base_url"], "git-pull/then/([^/]+)/(.*)")
-    app.web_app.add_handlers(".*", [(address, ToldPage)])
+    app.web_app.settings["class_pull_course"] = app.config.get("ClassPull", {}).get("course", COURSE)
+    base = url_path_join(app.web_app.settings["base_url"], "git-pull")
+    handlers = [
+        (url_path_join(base, "then/([^/]+)/(.*)"), ToldPage),
+        (url_path_join(base, r"page/(pull\.js)"), StaticFileHandler, {"path": str(HERE)}),
+    ]
+    app.web_app.add_handlers(".*", handlers)

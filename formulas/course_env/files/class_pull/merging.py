@@ -1,0 +1,116 @@
+"""Merges the student's and the course's files in git's store, file by file; no file of the student's is touched.
+
+A file that both sides changed in one place stays whole as the student has it, its bytes untouched, and the course's
+new version goes beside it. A notebook that lines merge into nonsense counts as such a file.
+"""
+
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from class_pull.files import CHECKPOINTS, Files
+from class_pull.git import Git
+from class_pull.notes import Note
+
+#: A file's mode and object, as git has them.
+Entry = tuple[str, str]
+Tree = dict[str, Entry]
+_FILES = ("100644", "100755")
+
+
+@dataclass
+class Merged:
+    """What the files become; the course's objects that go ``beside`` the student's; what is true once it is done."""
+
+    tree: Tree
+    beside: dict[str, str] = field(default_factory=dict)
+    planned: list[Note] = field(default_factory=list)
+
+
+def tree_of(git: Git, commit: str) -> Tree:
+    """Return the files of a version."""
+    entries = git.run("ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0")
+    tree = {}
+    for facts, _, name in (entry.partition(b"\t") for entry in entries if entry):
+        mode, _, thing = facts.decode().split()
+        tree[os.fsdecode(name)] = (mode, thing)
+    return tree
+
+
+def stored(git: Git, tree: Tree) -> str:
+    """Put ``tree`` into git's store; its name there."""
+    index = str(git.room / "scratch-index")
+    Path(index).unlink(missing_ok=True)
+    lines = (f"{mode} {thing}\t".encode() + os.fsencode(name) for name, (mode, thing) in tree.items())
+    git.run("update-index", "-z", "--index-info", index=index, given=b"".join(line + b"\0" for line in lines))
+    return git.line("write-tree", index=index)
+
+
+def new_commit(git: Git, tree: str, *parents: str) -> str:
+    """Make a version of both sides' work; its name."""
+    before = [word for parent in parents for word in ("-p", parent)]
+    return git.line("commit-tree", tree, *before, "-m", "The course's newest version")
+
+
+def merge(git: Git, files: Files, base: Tree, mine: Tree, theirs: Tree) -> Merged:
+    """Bring the student's tree and the course's together, which both come from ``base``.
+
+    What the student deleted comes back. A renamed file is a deleted and a new one: nothing the student wrote moves.
+    """
+    done = Merged(dict(theirs))
+    for name, entry in sorted(mine.items()):
+        old, new = base.get(name), theirs.get(name)
+        if entry in (old, new):
+            continue
+        if new is None:
+            place = _room(files, name, theirs, done.planned)
+            done.tree[place] = entry
+            if old is not None and place == name:
+                done.planned.append({"kind": "removed", "path": name})
+        elif new == old:
+            done.tree[name] = entry
+        else:
+            both = _both(git, name, old, entry, new)
+            done.tree[name] = both or entry
+            if both is None and new[0] in _FILES and CHECKPOINTS not in name.split("/"):
+                done.beside[name] = new[1]
+    return done
+
+
+def _both(git: Git, name: str, old: Entry | None, mine: Entry, theirs: Entry) -> Entry | None:
+    """Both sides' changes in one file; None where they collide, or would be no notebook together."""
+    if old is None or not {old[0], mine[0], theirs[0]} <= set(_FILES):
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        sides = [Path(scratch, which) for which in ("mine", "old", "theirs")]
+        for side, (_, thing) in zip(sides, (mine, old, theirs), strict=True):
+            side.write_bytes(git.run("cat-file", "blob", thing))
+        done: subprocess.CompletedProcess[bytes] = git.attempt("merge-file", "-p", "--quiet", *map(str, sides))
+    if done.returncode or (name.endswith(".ipynb") and not _is_notebook(done.stdout)):
+        return None
+    thing = git.run("hash-object", "-w", "--no-filters", "--stdin", given=done.stdout).decode().strip()
+    return (mine[0] if mine[0] != old[0] else theirs[0], thing)
+
+
+def _room(files: Files, name: str, theirs: Tree, planned: list[Note]) -> str:
+    """``name``, or where the course now has a directory there, or a file for a directory above, another."""
+    above = ["/".join(name.split("/")[:count]) for count in range(1, name.count("/") + 1)]
+    if not any(one in theirs for one in above) and not any(one.startswith(f"{name}/") for one in theirs):
+        return name
+    blocked = next((one for one in above if one in theirs), name)
+    new = files.inside(files.free(blocked, "mine")) + name.removeprefix(blocked)
+    planned.append({"kind": "moved", "path": name, "beside": new})
+    return new
+
+
+def _is_notebook(content: bytes) -> bool:
+    import nbformat
+
+    try:
+        nbformat.validate(nbformat.reads(content.decode(), as_version=nbformat.NO_CONVERT))
+    except Exception:
+        # Of another library's many kinds each means the same: Lab would not open it.
+        return False
+    return True
