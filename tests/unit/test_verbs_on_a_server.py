@@ -27,7 +27,7 @@ from runner.access import Access, KeyPair
 from runner.errors import CoursehubError
 from runner.passwords import Passwords
 from runner.project import Project
-from runner.saltssh import argv
+from runner.saltssh import argv, running
 from runner.saltssh import shipped as shipped_states
 from runner.verbs.session import CHECK_ACCOUNT
 from tests.support.authority import Authority
@@ -251,7 +251,7 @@ def shipped(up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch) -
     # Long enough for the news of their package to come, as above.
     up.states(LONGER)
     assert coursehub("apply", "phys").code == 0
-    monkeypatch.setattr(saltssh, "argv", no_salt_ssh)
+    monkeypatch.setattr(running, "argv", no_salt_ssh)
     return Access(up.project, "phys")
 
 
@@ -304,12 +304,12 @@ def test_what_the_server_no_longer_has_is_shipped_again(
         shipped.run(up.ip, f"cp -p /root/before/* {thin}; touch {package}")
     assert coursehub("apply", "phys").code == 0
     shipped.run(up.ip, f"rm -r {thin}")
-    monkeypatch.setattr(saltssh, "argv", argv)
+    monkeypatch.setattr(running, "argv", argv)
     planned = coursehub("plan", "phys", "--json")
     assert planned.code == 0, planned.err
     assert planned.document["courses"]["phys"]["total"] == 3
     # What plan shipped is what apply would: it is run from there.
-    monkeypatch.setattr(saltssh, "argv", no_salt_ssh)
+    monkeypatch.setattr(running, "argv", no_salt_ssh)
     assert coursehub("apply", "phys").code == 0
 
 
