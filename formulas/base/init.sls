@@ -3,6 +3,7 @@ include:
   - base.apt
   - base.install
   - base.system
+  - base.renew
   - base.swap
   - base.ptrace
   - base.admins
