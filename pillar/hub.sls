@@ -29,7 +29,7 @@ nginx:
   sites:
     {{ course.domain }}:
       aliases: {{ names[1:] | json }}
-      upstream: http://127.0.0.1:8000
+      upstream: http://unix:/run/coursehub/front/proxy.sock
       upload_limit: {{ course.get('upload_limit', '100M') }}
 {%- if page.get('logo') %}
       static:

@@ -72,6 +72,35 @@ course_env-pull:
     - mode: '0644'
     - makedirs: True
 
+# Before the configurations that import it.
+course_env-server:
+  file.managed:
+    - names:
+{%- for module in ['class_server/__init__', 'class_server/inherited', 'class_kernel/__init__', 'class_kernel/pipe'] %}
+      - {{ root }}/lib/{{ module }}.py:
+        - source: salt://course_env/files/{{ module }}.py
+{%- endfor %}
+    - mode: '0644'
+    - makedirs: True
+    - check_cmd: python3 -m py_compile
+    - tmp_ext: .py
+    - require_in:
+      - file: /etc/jupyter/jupyter_server_config.py
+
+# On IPython's own search path, whichever environment runs.
+/etc/ipython/ipython_kernel_config.py:
+  file.managed:
+    - source: salt://course_env/files/ipython_kernel_config.py
+    - template: jinja
+    - mode: '0644'
+    - makedirs: True
+    - check_cmd: python3 -m py_compile
+    - tmp_ext: .py
+    - context:
+        lib: {{ root }}/lib
+    - require:
+      - file: course_env-server
+
 # Beside the extensions' own files of this kind: a setting in the configuration would take the place of theirs.
 /etc/jupyter/jupyter_server_config.d/class_pull.json:
   file.serialize:

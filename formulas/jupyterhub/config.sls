@@ -6,7 +6,6 @@
 {%- for key, value in jupyterhub.items() if key not in ('identities', 'page', 'work') %}
 {%-   do settings.update({key: value}) %}
 {%- endfor %}
-{%- do settings.update({'work_port': jupyterhub.work.port}) %}
 {%- do settings.update({'signin': salt['slsutil.merge'](jupyterhub.signin, {'client_secret': jupyterhub.signin.client_secret != ''})}) %}
 
 include:
@@ -45,10 +44,6 @@ jupyterhub-helpers:
     - names:
       - {{ root }}/check_config.py:
         - source: salt://jupyterhub/files/check_config.py
-      - {{ root }}/wait_ready.py:
-        - source: salt://jupyterhub/files/wait_ready.py
-      - {{ root }}/sync_routes.py:
-        - source: salt://jupyterhub/files/sync_routes.py
     - mode: '0644'
     - makedirs: True
 
@@ -75,6 +70,18 @@ jupyterhub-openings:
         - source: salt://jupyterhub/files/class_work/openings.py
       - {{ root }}/lib/class_work/hub.py:
         - source: salt://jupyterhub/files/class_work/hub.py
+    - mode: '0644'
+    - makedirs: True
+    - check_cmd: python3 -m py_compile
+    - tmp_ext: .py
+
+jupyterhub-inside:
+  file.managed:
+    - names:
+{%- for module in ['__init__', 'places', 'ask', 'spawner', 'units', 'door', 'hub', 'culler', 'wait_ready', 'sync_routes'] %}
+      - {{ root }}/lib/class_inside/{{ module }}.py:
+        - source: salt://jupyterhub/files/class_inside/{{ module }}.py
+{%- endfor %}
     - mode: '0644'
     - makedirs: True
     - check_cmd: python3 -m py_compile
@@ -124,6 +131,7 @@ jupyterhub-openings:
       - file: jupyterhub-helpers
       - file: jupyterhub-signin
       - file: jupyterhub-openings
+      - file: jupyterhub-inside
       - file: {{ root }}/lib/class_page.py
 {%- if jupyterhub.signin.client_secret %}
       - file: {{ state }}/oauth_client_secret

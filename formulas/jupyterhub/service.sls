@@ -5,6 +5,7 @@
 include:
   - jupyterhub.install
   - jupyterhub.config
+  - jupyterhub.places
   - jupyterhub.work
 
 jupyterhub-units:
@@ -19,9 +20,6 @@ jupyterhub-units:
     - context: {{ {
         'root': root,
         'state': jupyterhub.state,
-        'port': jupyterhub.port,
-        'hub_port': jupyterhub.hub_port,
-        'proxy_api_port': jupyterhub.proxy_api_port,
         'base_url': jupyterhub.base_url,
       } | json }}
 
@@ -37,7 +35,8 @@ jupyterhub-proxy:
   service.running:
     - enable: True
     - require:
-      - file: {{ root }}/sync_routes.py
+      - file: jupyterhub-inside
+      - cmd: jupyterhub-places
     - watch:
       - uv_env: {{ root }}/proxy
       - file: /etc/systemd/system/jupyterhub-proxy.service
@@ -56,6 +55,7 @@ jupyterhub:
       - file: /etc/jupyterhub/jupyterhub_config.py
       - file: jupyterhub-signin
       - file: jupyterhub-openings
+      - file: jupyterhub-inside
       - file: {{ root }}/lib/class_page.py
 {%- if jupyterhub.signin.client_secret %}
       - file: {{ state }}/oauth_client_secret
@@ -72,7 +72,7 @@ jupyterhub:
     ('jupyterhub-work', [root ~ '/hub/current', '/etc/jupyterhub/work.json', state ~ '/work.env', root ~ '/lib/class_work/*']),
     ('jupyterhub', [root ~ '/hub/current', '/etc/jupyterhub/jupyterhub_config.py', state ~ '/proxy.env', state ~ '/sync.env',
                     state ~ '/work.env', state ~ '/cookie_secret', root ~ '/lib/class_signin/*.py',
-                    root ~ '/lib/class_work/hub.py', root ~ '/lib/class_work/openings.py', root ~ '/lib/class_page.py'] +
+                    root ~ '/lib/class_inside/*.py', root ~ '/lib/class_work/hub.py', root ~ '/lib/class_work/openings.py', root ~ '/lib/class_page.py'] +
                    ([state ~ '/oauth_client_secret'] if jupyterhub.signin.client_secret else [])),
 ] %}
 

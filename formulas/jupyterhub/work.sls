@@ -2,13 +2,15 @@
 {%- set root = jupyterhub.root %}
 {%- set work = salt['slsutil.merge'](jupyterhub.work, {
       'base_url': jupyterhub.base_url,
-      'hub_api': 'http://127.0.0.1:' ~ jupyterhub.hub_port ~ jupyterhub.base_url ~ 'hub/api',
+      'hub_api': 'http+unix://%2Frun%2Fcoursehub%2Fhub%2Fhub.sock' ~ jupyterhub.base_url ~ 'hub/api',
+      'socket': '/run/coursehub/work/work.sock',
       'service': 'students-work',
     }) %}
 
 include:
   - jupyterhub.install
   - jupyterhub.config
+  - jupyterhub.places
 
 # It names groups and no people: who comes or goes restarts nothing.
 /etc/jupyterhub/work.json:
@@ -36,12 +38,14 @@ jupyterhub-work-files:
     - source: salt://jupyterhub/files/jupyterhub-work.service
     - template: jinja
     - mode: '0644'
-    - context: {{ {'root': root, 'state': jupyterhub.state, 'port': work.port} | json }}
+    - context: {{ {'root': root, 'state': jupyterhub.state} | json }}
 
 # Before the hub, which would wait for it; and apart from it: neither's restart is the other's.
 jupyterhub-work:
   service.running:
     - enable: True
+    - require:
+      - cmd: jupyterhub-places
     - require_in:
       - service: jupyterhub
     - watch:

@@ -166,12 +166,20 @@ def test_salt_ssh_typed_by_hand_works_from_the_root(hub: Hub) -> None:
     assert "changed=" not in full.stdout
 
 
-def test_only_three_ports_answer(hub: Hub) -> None:
+def test_only_three_ports_answer(each: Hub) -> None:
+    """From outside; and with somebody at work nothing else listens on the server itself either."""
     answering = []
     for port in (22, 80, 443, 111, 8000, 8001, 8081, 8888):
-        with contextlib.suppress(OSError), socket.create_connection((hub.document["server"]["ip"], port), 1):
+        with contextlib.suppress(OSError), socket.create_connection((each.document["server"]["ip"], port), 1):
             answering.append(port)
     assert answering == [22, 80, 443]
+    with each.sandbox.client(each.document, STUDENT) as client:
+        client.start_server()
+        with client.kernel() as kernel:
+            assert kernel.run("print(6 * 7)") == "42"
+            lines = each.run("ss -Hltn; ss -Hlun").splitlines()
+        client.stop_server()
+    assert {int(line.split()[3].rpartition(":")[2]) for line in lines} == {22, 80, 443}, lines
 
 
 def test_www_is_on_the_certificate(hub: Hub) -> None:

@@ -195,8 +195,13 @@ def test_no_students_script_becomes_the_worker_of_the_whole_site(files: list[tup
             assert "proxy_hide_header Service-Worker-Allowed;" in block, name
 
 
-def test_the_page_that_reads_in_homes_listens_at_its_own_port_alone(files: list[tuple[str, File]]) -> None:
-    """Its readers are students' processes, outside of what the hub binds students' servers to."""
-    for _, file in among(files, lambda file: file.path == "/etc/systemd/system/jupyterhub-work.service"):
-        bound = [line for line in file.text.splitlines() if line.startswith("SocketBind")]
-        assert bound == ["SocketBindAllow=tcp:8002", "SocketBindDeny=any"]
+def test_what_reads_in_homes_has_no_network(files: list[tuple[str, File]]) -> None:
+    """Its readers are students' processes, outside of what binds students' servers."""
+    for name, file in among(files, lambda file: file.path == "/etc/systemd/system/jupyterhub-work.service"):
+        assert "RestrictAddressFamilies=AF_UNIX" in file.text.splitlines(), name
+
+
+def test_no_unit_of_the_hub_names_a_port(files: list[tuple[str, File]]) -> None:
+    units = re.compile(r"/etc/systemd/system/jupyterhub[^/]*\.service")
+    for name, file in among(files, lambda file: bool(units.fullmatch(file.path))):
+        assert not re.search(r"--(api-)?port|127\.0\.0\.1|localhost:", file.text), f"{name}:{file.path}"

@@ -15,13 +15,14 @@ pytestmark = pytest.mark.unit
 # A database as the hub keeps it, with two people, their servers' OAuth clients and a service; then requests that were
 # answered, as the hub's log gets them. Prints what each logs.
 SCRIPT = """
-import json, os, pwd, socket, sys, types
+import json, os, pwd, sys, types
 sys.path.insert(0, sys.argv[1])
 from jupyterhub import orm, roles
 from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
 from jupyterhub.apihandlers.users import SelfAPIHandler, UserServerAPIHandler
 from jupyterhub.handlers.pages import HomeHandler, SpawnHandler
 from jupyterhub.user import User
+from class_inside.door import Peer
 from class_work import hub
 
 hub.log_request = lambda handler: None
@@ -38,12 +39,10 @@ for name in ("okafor", "abello", pwd.getpwuid(os.getuid()).pw_name):
 db.add(orm.OAuthClient(identifier="service-students-work"))
 db.commit()
 
-server = socket.create_server(("127.0.0.1", 0))
-client = socket.create_connection(server.getsockname())
 hub.FIRST_UID = 0
 
 def request(kind, person="okafor", status=200, method="GET", args=(), location="", client_id="", token=None, scopes=(),
-            address=client.getsockname()):
+            address=Peer(os.getuid())):
     handler = kind.__new__(kind)
     class Answered(kind):
         current_user = users.get(person)
@@ -78,7 +77,8 @@ requests = {
     "by cookie": request(SelfAPIHandler, scopes=TEACHER),
     "made by hand": request(SelfAPIHandler, token="jupyterhub", scopes=TEACHER),
     "student's by hand": request(SelfAPIHandler, "abello", token="jupyterhub", scopes={"access:servers!user=abello"}),
-    "from nowhere": request(SelfAPIHandler, token="jupyterhub", scopes=TEACHER, address=("127.0.0.1", 1)),
+    "from nowhere": request(SelfAPIHandler, token="jupyterhub", scopes=TEACHER, address=""),
+    "from nobody": request(SelfAPIHandler, token="jupyterhub", scopes=TEACHER, address=Peer(4_000_000)),
     "started": request(UserServerAPIHandler, method="POST", status=201, args=["abello"]),
     "stopped": request(UserServerAPIHandler, method="DELETE", status=204, args=["abello", ""]),
     "not started": request(UserServerAPIHandler, method="POST", status=403, args=["abello"]),
@@ -139,6 +139,7 @@ def test_a_token_made_by_hand_is_logged_by_whose_process_asks(said: dict[str, An
         *(
             "student's by hand",
             "from nowhere",
+            "from nobody",
             "not started",
             "own start",
             "looked at",

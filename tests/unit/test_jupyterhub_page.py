@@ -200,7 +200,7 @@ c.JupyterHub.proxy_class = NoProxy
 c.JupyterHub.services = []
 c.JupyterHub.load_roles = []
 c.JupyterHub.db_url = "sqlite://"
-c.JupyterHub.hub_connect_url = c.JupyterHub.hub_bind_url
+c.JupyterHub.hub_connect_url = c.JupyterHub.hub_bind_url = "http://127.0.0.1:%d"
 """
 
 
@@ -217,11 +217,11 @@ def free_ports(count: int) -> list[int]:
 def hub(hub_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A running JupyterHub with our configuration; its address, and the file that its pages read."""
     home = tmp_path_factory.mktemp("page-hub")
-    port, public = free_ports(2)
-    path = render_config(home, state=str(home), port=public, hub_port=port)
+    (port,) = free_ports(1)
+    path = render_config(home, state=str(home))
     (home / "templates").symlink_to(FILES / "templates")
     words = home / "page.json"
-    path.write_text(path.read_text().replace("/etc/jupyterhub/page.json", str(words)) + ALONE)
+    path.write_text(path.read_text().replace("/etc/jupyterhub/page.json", str(words)) + ALONE % port)
     words.write_text(json.dumps(WORDS))
     (home / "identities.json").write_text("{}")
     with (home / "log").open("w") as log:

@@ -27,6 +27,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.support import unix_http
 from tests.support.root import eventually
 from tests.support.serving import in_background
 from tests.unit.test_accounts_state import needs_root
@@ -115,14 +116,14 @@ asyncio.run(service.main(sys.argv[1]))
 class Site:
     """The running service."""
 
-    port: int
+    socket: str
     log: Path
     process: subprocess.Popen[bytes]
 
     def get(self, address: str, token: str = "token-ta", **options: Any) -> requests.Response:
         headers = {"Authorization": f"token {token}", **CLICK, **options.pop("headers", {})}
-        return requests.get(
-            f"http://127.0.0.1:{self.port}{PREFIX}{address}",
+        return unix_http.session(self.socket).get(
+            f"http://work{PREFIX}{address}",
             headers=headers,
             timeout=60,
             allow_redirects=False,
@@ -158,12 +159,9 @@ def site(hub_python: str) -> Iterator[Site]:
     (scratch / "lib" / "class_work").symlink_to(FILES / "class_work")
     hub = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     in_background(hub)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     settings = {
         **DEFAULTS["work"],
-        "port": port,
+        "socket": str(scratch / "work.sock"),
         "base_url": "/",
         "hub_api": f"http://127.0.0.1:{hub.server_port}/hub/api",
         "service": "students-work",
@@ -177,7 +175,7 @@ def site(hub_python: str) -> Iterator[Site]:
     argv = ["unshare", "--mount", "sh", "-c", SETUP, "sh", str(scratch), hub_python, "-B", "-c", SERVE]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(scratch / "lib"), "STUDENTS_WORK_TOKEN": "its-own"}
     process = subprocess.Popen([*argv, str(scratch / "work.json")], env={**environment, "HOMES": HOMES})
-    made = Site(port, scratch / "log" / "openings.log", process)
+    made = Site(settings["socket"], scratch / "log" / "openings.log", process)
     try:
         eventually(lambda: (scratch / "ready").exists() or process.poll() is not None, 60)
         eventually(lambda: answers(made) or process.poll() is not None, 90)
@@ -257,8 +255,9 @@ def test_each_look_is_logged_and_no_name_of_a_file_is(site: Site) -> None:
 def test_nothing_can_be_changed(site: Site) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         headers = {"Authorization": "token token-ta", **CLICK}
-        address = f"http://127.0.0.1:{site.port}{PREFIX}of/ada/lab.py"
-        assert requests.request(method, address, headers=headers, timeout=10).status_code in (403, 405)
+        address = f"http://work{PREFIX}of/ada/lab.py"
+        answer = unix_http.session(site.socket).request(method, address, headers=headers, timeout=10)
+        assert answer.status_code in (403, 405)
 
 
 # -- what a student leaves in a home ----------------------------------------------------------------------
@@ -305,7 +304,9 @@ TAKEN = "taken the right to read it away"
 def test_a_trap_is_one_line(site: Site, address: str, says: str) -> None:
     """Whatever is asked for: no link is followed, and neither root's rights nor a team's are there to be had."""
     # requests would tidy the address up.
-    with contextlib.closing(socket.create_connection(("127.0.0.1", site.port), 60)) as raw:
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.settimeout(60)
+        raw.connect(site.socket)
         asked = [
             f"GET {PREFIX}of/ada/{address} HTTP/1.1",
             "Host: x",

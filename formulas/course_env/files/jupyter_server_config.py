@@ -14,8 +14,10 @@ from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
 SETTINGS = json.loads(r"""{{ settings | json }}""")
-# The extension class_pull.
+# The extension class_pull and class_server.
 sys.path.append(SETTINGS["lib"])
+
+from class_server.inherited import listen_on_inherited  # noqa: E402
 
 
 class ClassKernelManager(AsyncMappingKernelManager):
@@ -114,6 +116,7 @@ Visitors().watch()
 
 c = get_config()  # noqa: F821
 c.ServerApp.kernel_manager_class = ClassKernelManager
+c.ServerApp.sock = listen_on_inherited()
 # Sockets in the student's own directory: no other student can reach a kernel's ports on loopback.
 c.KernelManager.transport = "ipc"
 c.AsyncMappingKernelManager.cull_idle_timeout = SETTINGS["kernels"]["cull_idle_after"]

@@ -8,6 +8,7 @@ from pathlib import Path
 SETTINGS = json.loads(r"""{{ settings | json }}""")
 sys.path.insert(0, f"{SETTINGS['root']}/lib")
 
+from class_inside.places import Places, url_of  # noqa: E402
 from class_page import page_from  # noqa: E402
 from class_signin import authenticator  # noqa: E402
 from class_work.hub import HubLog  # noqa: E402
@@ -15,8 +16,11 @@ from class_work.hub import HubLog  # noqa: E402
 c = get_config()  # noqa: F821
 state = SETTINGS["state"]
 
-c.JupyterHub.bind_url = f"http://127.0.0.1:{SETTINGS['port']}{SETTINGS['base_url']}"
-c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{SETTINGS['hub_port']}"
+# No TCP port behind nginx: whoever has a shell here could take it first (docs/decisions/unix-sockets.md).
+places = Places()
+c.JupyterHub.bind_url = url_of(places.front, SETTINGS["base_url"])
+c.JupyterHub.hub_bind_url = c.JupyterHub.hub_connect_url = url_of(places.hub)
+c.JupyterHub.hub_socket_mode = 0o660
 c.JupyterHub.db_url = f"sqlite:///{state}/jupyterhub.sqlite"
 c.JupyterHub.upgrade_db = True
 c.JupyterHub.cookie_secret_file = f"{state}/cookie_secret"
@@ -30,7 +34,7 @@ c.JupyterHub.template_vars = {"page": page_from("/etc/jupyterhub/page.json")}
 # Here and not in a student's server: what is logged there, the student could prevent.
 c.JupyterHub.tornado_settings = {"log_function": HubLog()}
 c.ConfigurableHTTPProxy.should_start = False
-c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{SETTINGS['proxy_api_port']}"
+c.ConfigurableHTTPProxy.api_url = url_of(places.proxy_api)
 
 signin = SETTINGS["signin"]
 kind = authenticator(signin["kind"])
@@ -50,7 +54,8 @@ if signin["client_secret"]:
     c[kind.__name__].client_secret = Path(f"{state}/oauth_client_secret").read_text().strip()
 
 spawner = SETTINGS["spawner"]
-c.JupyterHub.spawner_class = "systemdspawner.SystemdSpawner"
+c.JupyterHub.spawner_class = "class_inside.spawner.ClassSpawner"
+c.Spawner.hub_connect_url = url_of(places.door)
 c.SystemdSpawner.cmd = spawner["cmd"]
 c.SystemdSpawner.default_url = spawner["default_url"]
 c.SystemdSpawner.start_timeout = spawner["start_timeout"]
@@ -62,10 +67,6 @@ c.SystemdSpawner.default_shell = "/bin/bash"
 # Short: the unit's runtime directory holds the kernels' sockets, and a socket's path ends at 107 bytes.
 c.SystemdSpawner.unit_name_template = "jupyter-{USERNAME}"
 c.SystemdSpawner.slice = "class.slice"
-c.SystemdSpawner.isolate_tmp = True
-c.SystemdSpawner.isolate_devices = True
-c.SystemdSpawner.disable_user_sudo = True
-INSIDE = [SETTINGS[name] for name in ("port", "hub_port", "proxy_api_port", "work_port")]
 c.SystemdSpawner.unit_extra_properties = {
     # At the limit the kernel that grew dies; the server lives and tells its student.
     "OOMPolicy": "continue",
@@ -75,9 +76,6 @@ c.SystemdSpawner.unit_extra_properties = {
     "TimeoutStopSec": "20",
     # Homes are 0700 and each person's group is their own; what is made in a team's directory is the team's.
     "UMask": "0007",
-    # While hub or proxy restarts nobody may listen in its place and collect what is sent there (needs cgroup v2). One
-    # range, as the spawner takes one value a property.
-    "SocketBindDeny": f"tcp:{min(INSIDE)}-{max(INSIDE)}",
     **{name: str(value) for name, value in spawner["unit_properties"].items()},
 }
 # The hub's own environment is no business of the students' servers.
@@ -88,7 +86,7 @@ services = [
     {"name": "route-sync", "api_token": os.environ.get("ROUTE_SYNC_TOKEN", "")},
     {
         "name": "students-work",
-        "url": f"http://127.0.0.1:{SETTINGS['work_port']}",
+        "url": url_of(places.work),
         "api_token": os.environ.get("STUDENTS_WORK_TOKEN", ""),
         "oauth_no_confirm": True,
         "info": {"title": "Students' work"},
@@ -108,11 +106,13 @@ if culler["timeout"]:
             "command": [
                 sys.executable,
                 "-m",
-                "jupyterhub_idle_culler",
+                "class_inside.culler",
+                SETTINGS["base_url"],
                 f"--timeout={culler['timeout']}",
                 f"--cull-every={culler['every']}",
                 f"--max-age={culler['max_age']}",
             ],
+            "environment": {"PYTHONPATH": f"{SETTINGS['root']}/lib"},
         }
     )
     roles.append(

@@ -6,23 +6,24 @@ import json
 
 from testinfra.host import Host
 
-from tests.kitchen.suites import outside
-
+#: curl at the proxy's own door, at its API's.
+FRONT = "--unix-socket /run/coursehub/front/proxy.sock http://hub"
+PROXY_API = "--unix-socket /run/coursehub/proxy-api/api.sock http://proxy"
 ASK = "curl -sS -m 20 -o /dev/null -w '%{http_code}' "
 
 
 def test_the_hubs_api_answers_through_the_proxy(host: Host) -> None:
-    assert json.loads(host.check_output("curl -fsS http://127.0.0.1:8000/hub/api/"))["version"].startswith("6.")
-    assert "username" in host.check_output("curl -fsS http://127.0.0.1:8000/hub/login")
+    assert json.loads(host.check_output(f"curl -fsS {FRONT}/hub/api/"))["version"].startswith("6.")
+    assert "username" in host.check_output(f"curl -fsS {FRONT}/hub/login")
 
 
 def test_the_api_wants_a_token(host: Host) -> None:
-    assert host.check_output(ASK + "http://127.0.0.1:8000/hub/api/users") == "403"
-    assert host.check_output(ASK + "http://127.0.0.1:8001/api/routes") == "403"
+    assert host.check_output(f"{ASK}{FRONT}/hub/api/users") == "403"
+    assert host.check_output(f"{ASK}{PROXY_API}/api/routes") == "403"
 
 
 def test_students_work_is_for_who_has_signed_in(host: Host) -> None:
-    page = "http://127.0.0.1:8000/services/students-work/"
+    page = f"{FRONT}/services/students-work/"
     assert host.check_output(ASK + page) == "403"
     assert host.check_output(ASK + "-H 'Sec-Fetch-Mode: navigate' " + page) == "302"
 
@@ -34,24 +35,47 @@ def test_the_proxys_token_is_a_secret_of_its_own(host: Host) -> None:
     assert len(token) == 64
     int(token, 16)
     routes = host.check_output(
-        'curl -fsS -H "Authorization: token $(cut -d= -f2 /srv/jupyterhub/proxy.env)" http://127.0.0.1:8001/api/routes'
+        f'curl -fsS -H "Authorization: token $(cut -d= -f2 /srv/jupyterhub/proxy.env)" {PROXY_API}/api/routes'
     )
     assert "/" in json.loads(routes)
     assert host.run("runuser -u nobody -- cat /srv/jupyterhub/proxy.env").rc != 0
 
 
-def test_nothing_of_it_answers_from_outside(host: Host, address: str) -> None:
-    listening = host.check_output("ss -Hltn")
-    for port in (8000, 8001, 8002, 8081):
-        assert f"127.0.0.1:{port} " in listening
-        assert not outside.answers(address, port)
+def test_no_part_of_it_has_a_port(host: Host) -> None:
+    ports = {line.split()[3].rpartition(":")[2] for line in host.check_output("ss -Hltn").splitlines()}
+    assert ports <= {"22"}
 
 
-SIGN_IN = """
+def test_each_directory_lets_in_its_two_ends_alone(host: Host) -> None:
+    who = host.check_output(
+        "cd /run/coursehub && stat -c '%n %a %U %G' front proxy-api hub work servers door environments"
+    )
+    assert who.splitlines() == [
+        "front 2710 coursehub-proxy www-data",
+        "proxy-api 700 coursehub-proxy coursehub-proxy",
+        "hub 2710 root coursehub-proxy",
+        "work 2710 root coursehub-proxy",
+        "servers 2710 root coursehub-proxy",
+        "door 711 root root",
+        "environments 700 root root",
+    ]
+    for path in ("front/proxy.sock", "proxy-api/api.sock", "hub/hub.sock", "work/work.sock"):
+        refused = host.run(f"runuser -u nobody -- curl -sS --unix-socket /run/coursehub/{path} http://x/")
+        assert refused.rc == 7, refused
+
+
+def test_the_door_for_servers_gives_the_api_alone(host: Host) -> None:
+    door = f"runuser -u nobody -- {ASK}--unix-socket /run/coursehub/door/hub.sock "
+    assert host.check_output(f"{door}http://hub/hub/api/") == "200"
+    for address in ("hub/login", "hub/home", "hub/", "", "user/x/", "services/students-work/", "hub/api/../login"):
+        assert host.check_output(f"{door}--path-as-is http://hub/{address}") == "404", address
+
+
+SIGN_IN = f"""
 jar=$(mktemp)
-curl -fsS -m 20 -c "$jar" -o /dev/null http://127.0.0.1:8000/hub/login
-curl -sS -m 60 -o /dev/null -w '%%{http_code}' -b "$jar" -d "_xsrf=$(awk '$6 == "_xsrf" {print $7}' "$jar")" \\
-    -d username=%s -d password=%s http://127.0.0.1:8000/hub/login
+curl -fsS -m 20 -c "$jar" -o /dev/null {FRONT}/hub/login
+curl -sS -m 60 -o /dev/null -w '%%{{http_code}}' -b "$jar" -d "_xsrf=$(awk '$6 == "_xsrf" {{print $7}}' "$jar")" \\
+    -d username=%s -d password=%s {FRONT}/hub/login
 rm -f "$jar"
 """
 
@@ -74,8 +98,7 @@ def test_a_restart_of_the_hub_leaves_the_proxy_running(host: Host) -> None:
     before = host.check_output("systemctl show -p MainPID --value jupyterhub-proxy")
     host.check_output("systemctl restart jupyterhub")
     host.check_output(
-        "for i in $(seq 150); do curl -fsS -o /dev/null http://127.0.0.1:8000/hub/api/ 2>/dev/null && exit; "
-        "sleep 0.2; done; exit 1"
+        f"for i in $(seq 150); do curl -fsS -o /dev/null {FRONT}/hub/api/ 2>/dev/null && exit; sleep 0.2; done; exit 1"
     )
     assert host.check_output("systemctl show -p MainPID --value jupyterhub-proxy") == before != "0"
 
@@ -84,7 +107,7 @@ def test_while_the_hub_is_away_people_are_told_to_wait(host: Host) -> None:
     """By a page that looks again by itself; a status that no robot takes for the true page."""
     host.check_output("systemctl stop jupyterhub")
     try:
-        answer = host.check_output("curl -sS -m 20 -i http://127.0.0.1:8000/hub/login")
+        answer = host.check_output(f"curl -sS -m 20 -i {FRONT}/hub/login")
     finally:
         host.check_output("systemctl start jupyterhub")
     assert answer.startswith("HTTP/1.1 503 ")

@@ -15,7 +15,10 @@ NAME = "kitchen.example.test"
 CERTIFICATE = f"/etc/ssl/coursehub/{NAME}/fullchain.pem"
 #: Takes whatever is sent and says how much it was and what it was told of the connection.
 UPSTREAM = """
-import http.server, sys
+import http.server, os, socketserver
+class Socket(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    def get_request(self):
+        return self.socket.accept()[0], ('', 0)
 class Upstream(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         size = len(self.rfile.read(int(self.headers.get('Content-Length', 0))))
@@ -23,16 +26,17 @@ class Upstream(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.send_header('Content-Length', str(len(body))); self.end_headers()
         self.wfile.write(body)
     do_GET = do_POST
-http.server.HTTPServer(('127.0.0.1', 8000), Upstream).serve_forever()
+os.umask(0)
+Socket('/run/kitchen-upstream.sock', Upstream).serve_forever()
 """
 
 
 @pytest.fixture(scope="module")
 def upstream(host: Host) -> Iterator[None]:
     host.check_output("systemd-run --quiet --collect --unit kitchen-upstream python3 -c %s", UPSTREAM)
-    host.check_output("for i in $(seq 100); do ss -Hltn sport = :8000 | grep -q . && exit; sleep 0.1; done; exit 1")
+    host.check_output("for i in $(seq 100); do test -S /run/kitchen-upstream.sock && exit; sleep 0.1; done; exit 1")
     yield
-    host.run("systemctl stop kitchen-upstream")
+    host.run("systemctl stop kitchen-upstream; rm /run/kitchen-upstream.sock")
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +95,14 @@ def test_students_cannot_read_the_key(host: Host) -> None:
 
 
 def test_a_page_says_to_wait_while_the_hub_is_down(address: str, tls: ssl.SSLContext, host: Host) -> None:
-    host.run("systemctl stop kitchen-upstream")
+    host.run("systemctl stop kitchen-upstream; rm /run/kitchen-upstream.sock")
     answer = outside.ask(address, NAME, tls=tls)
     assert answer.status in (502, 503)
     assert answer.body.strip() == host.check_output("cat /var/www/coursehub/wait.html").strip()
 
 
 def test_its_own_files_need_no_upstream(address: str, tls: ssl.SSLContext, host: Host) -> None:
-    host.run("systemctl stop kitchen-upstream")
+    host.run("systemctl stop kitchen-upstream; rm /run/kitchen-upstream.sock")
     answer = outside.ask(address, NAME, "/.kitchen/page.html", tls=tls)
     assert (answer.status, answer.headers["content-type"]) == (200, "text/html")
     assert answer.body.strip() == host.check_output("cat /var/www/coursehub/wait.html").strip()

@@ -4,14 +4,12 @@ JupyterHub calls ``log_function`` with each request that it has answered; that i
 """
 
 import pwd
-import socket
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from class_inside.door import Peer
 from jupyterhub import orm
 from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
 from jupyterhub.apihandlers.users import SelfAPIHandler, UserServerAPIHandler
@@ -113,7 +111,7 @@ def owner_of_asking_server(handler: Any, person: User) -> str | None:
     if not reaches_others(handler.expanded_scopes, person.name):
         return None
     account = account_at(handler.request.connection.context.address)
-    # The proxy is at the other end where somebody asks from outside.
+    # Nobody where somebody asks from outside: that comes by the proxy, at another socket.
     return account if account and orm.User.find(handler.db, account) else None
 
 
@@ -123,15 +121,11 @@ def reaches_others(scopes: set[str], name: str) -> bool:
     return any(one != f"user={name}" and not one.startswith(f"server={name}/") for one in filters)
 
 
-def account_at(address: tuple[str, int], table: str = "/proc/net/tcp") -> str | None:
-    """Return the account whose process has a connection's other end, an IPv4 address on this machine."""
-    ip = int.from_bytes(socket.inet_aton(address[0]), sys.byteorder)
-    end = f"{ip:08X}:{address[1]:04X}"
-    for line in Path(table).read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[1] == end and int(fields[7]) >= FIRST_UID:
-            try:
-                return pwd.getpwuid(int(fields[7])).pw_name
-            except KeyError:
-                return None
-    return None
+def account_at(address: Any) -> str | None:
+    """Return the account whose process opened a connection to the hub's door for servers; None anywhere else."""
+    if not isinstance(address, Peer) or address.uid < FIRST_UID:
+        return None
+    try:
+        return pwd.getpwuid(address.uid).pw_name
+    except KeyError:
+        return None

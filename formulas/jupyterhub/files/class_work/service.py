@@ -26,6 +26,7 @@ from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuth
 from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
 from tornado.log import app_log
+from tornado.netutil import bind_unix_socket
 from tornado.template import Loader
 from tornado.web import Application, HTTPError, RequestHandler, authenticated
 
@@ -62,7 +63,7 @@ FIRST_LINE = 4 << 20
 class Settings:
     """From /etc/jupyterhub/work.json; the formula's defaults say what each is."""
 
-    port: int
+    socket: str
     base_url: str
     hub_api: str
     service: str
@@ -469,7 +470,8 @@ async def main(path: str) -> None:
         cookie_options={"samesite": "Lax"},
     )
     server = HTTPServer(application(settings))
-    server.listen(settings.port, "127.0.0.1")
+    # Its directory lets in the proxy alone.
+    server.add_socket(bind_unix_socket(settings.socket, mode=0o660))
     await asyncio.Event().wait()
 
 

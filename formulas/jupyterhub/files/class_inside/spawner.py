@@ -1,0 +1,134 @@
+"""Starts a person's server as a unit behind a Unix socket; SystemdSpawner would give it a TCP port that any student can
+take first."""
+
+import asyncio
+import contextlib
+import os
+import pwd
+import shlex
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from jupyterhub import objects
+from jupyterhub.httpclient import fetch
+from jupyterhub.utils import url_path_join
+from systemdspawner import SystemdSpawner
+from traitlets import Unicode
+
+from class_inside import units
+from class_inside.places import Places, url_of
+
+# Seconds between looks at a server that does not answer yet. It seldom comes to that: a request waits in the socket.
+AGAIN = 0.2
+# jupyter_server refuses a socket beside any other port than this one, which it does not open then.
+NO_PORT = 8888
+
+
+class ServerEnded(Exception):
+    """A server ended while it started. JupyterHub shows ``jupyterhub_message`` to whoever waits for it."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__(f"{unit} ended while it started; 'journalctl -u {unit}' on the server says why")
+        self.jupyterhub_message = (
+            "Your server ended while it started. Start it again; if that happens twice, tell your teacher: "
+            f"'journalctl -u {unit}' on the server says why."
+        )
+
+
+class ClassSpawner(SystemdSpawner):
+    """SystemdSpawner whose servers listen on sockets that systemd makes for them, in a directory of root's."""
+
+    socket_group = Unicode("coursehub-proxy", config=True, help="The group whose members, the proxy, reach servers.")
+
+    places = Places()
+
+    async def start(self) -> str:
+        """Start the server and return its URL once it answers. Raises ServerEnded, UnitError, ValueError."""
+        person = pwd.getpwnam(self._expand_user_vars(self.username_template))
+        socket = self.places.server(self.user.name)
+        self.port = NO_PORT
+        # One that the hub does not know of, as after its database was lost, or what an older one left failed.
+        await units.stop(self.unit_name)
+        environment = self.places.environments / f"{self.unit_name}.env"
+        write_environment(environment, {**self.get_env(), "SHELL": self.default_shell})
+        try:
+            await units.start(
+                units.Server(
+                    unit=self.unit_name,
+                    uid=person.pw_uid,
+                    gid=person.pw_gid,
+                    home=person.pw_dir,
+                    slice=self.slice or "system.slice",
+                    socket=socket,
+                    socket_group=self.socket_group,
+                    environment_file=environment,
+                    properties=self.properties(),
+                    argv=[self._expand_user_vars(word) for word in (*self.cmd, *self.get_args())],
+                )
+            )
+            await self.answers(url_of(socket, self.server.base_url))
+        finally:
+            # systemd has read it.
+            environment.unlink(missing_ok=True)
+        return url_of(socket)
+
+    def properties(self) -> dict[str, str | list[str]]:
+        """Return the unit's properties: the limits, then whatever the configuration says."""
+        found: dict[str, str | list[str]] = {
+            "RuntimeDirectory": self.unit_name,
+            "RuntimeDirectoryMode": "0700",
+            "PrivateTmp": "yes",
+            "PrivateDevices": "yes",
+            "NoNewPrivileges": "yes",
+        }
+        if self.mem_limit is not None:
+            found |= {"MemoryAccounting": "yes", "MemoryMax": str(self.mem_limit)}
+        if self.cpu_limit is not None:
+            found |= {"CPUAccounting": "yes", "CPUQuota": f"{int(self.cpu_limit * 100)}%"}
+        for name, value in self.unit_extra_properties.items():
+            values = [value] if isinstance(value, str) else value
+            found[name] = [self._expand_user_vars(one) for one in values]
+        return found
+
+    async def answers(self, url: str) -> None:
+        """Return when the server answers. Raises ServerEnded as soon as it never will.
+
+        The socket is there before the server: a request waits in it, and is refused when the server ends.
+        """
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                await fetch(url_path_join(url, "api"), raise_for_status=False, allow_redirects=False)
+                return
+            if not await units.runs(self.unit_name):
+                raise ServerEnded(self.unit_name)
+            await asyncio.sleep(AGAIN)
+
+    async def stop(self, now: bool = False) -> None:  # noqa: ARG002
+        """Stop it; its socket goes with it."""
+        await units.stop(self.unit_name)
+
+    async def poll(self) -> int | None:
+        """Return None while it runs, as JupyterHub wants it."""
+        return None if await units.runs(self.unit_name) else 1
+
+
+def write_environment(path: Path, variables: dict[str, str]) -> None:
+    """Write what systemd reads as root; the server's token is in it."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o400)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.writelines(f"{name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
+
+
+def host_without_port(server: Any) -> str:
+    """Return where a server listens, for jupyterhub.objects.Server: a socket has no port."""
+    if server.proto == "http+unix" and not server.connect_url:
+        return f"{server.proto}://{server.ip}"
+    return str(_host(server))
+
+
+# JupyterHub 6.1 speaks to sockets, and keeps a server's URL as scheme, host and port: of a socket it must leave out the
+# last. Five lines that belong upstream.
+_host = objects.Server.host.fget
+objects.Server.host = property(host_without_port)

@@ -1,0 +1,99 @@
+"""The systemd units of a person's server: a socket that is root's, and the service that systemd hands it to.
+
+The service never makes its own socket, so nothing that runs as the person has any right where the sockets are. The
+socket is bound to the service: it goes at the moment at which the service ends, and no request starts a service again.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class UnitError(Exception):
+    """systemd did not start a unit; the message is what it said."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a unit is made of. ``properties`` are systemd's own, by name; several values stand for several lines."""
+
+    unit: str
+    uid: int
+    gid: int
+    home: str
+    slice: str
+    socket: Path
+    socket_group: str
+    environment_file: Path
+    properties: Mapping[str, str | list[str]]
+    argv: list[str]
+
+    def command(self) -> list[str]:
+        """Return the call of systemd-run that starts socket and service."""
+        socket = {
+            "ListenStream": str(self.socket),
+            "SocketUser": "root",
+            "SocketGroup": self.socket_group,
+            "SocketMode": "0660",
+            # More than a page of Lab asks for at once, of all tabs of a student and a teacher who looks.
+            "Backlog": "512",
+            "RemoveOnStop": "yes",
+            "BindsTo": f"{self.unit}.service",
+            # What failed is forgotten at once: a name that is still taken would keep the next start from working.
+            "CollectMode": "inactive-or-failed",
+        }
+        service = {
+            **self.properties,
+            "CollectMode": "inactive-or-failed",
+            "EnvironmentFile": str(self.environment_file),
+        }
+        return [
+            "systemd-run",
+            "--quiet",
+            f"--unit={self.unit}",
+            f"--slice={self.slice}",
+            f"--uid={self.uid}",
+            f"--gid={self.gid}",
+            f"--working-directory={self.home}",
+            *(f"--socket-property={line}" for line in lines(socket)),
+            *(f"--property={line}" for line in lines(service)),
+            "--",
+            *self.argv,
+        ]
+
+
+def lines(properties: Mapping[str, str | list[str]]) -> Iterable[str]:
+    """Yield NAME=VALUE for each value."""
+    for name, values in properties.items():
+        for value in [values] if isinstance(values, str) else values:
+            yield f"{name}={value}"
+
+
+async def start(server: Server) -> None:
+    """Start it. Raises UnitError when systemd refuses."""
+    code, said = await run(*server.command())
+    if code:
+        raise UnitError(f"{server.unit}: {said or f'systemd-run ended with {code}'}")
+
+
+async def stop(unit: str) -> None:
+    """Stop service and socket, and forget that they failed; a unit that is not there is stopped."""
+    both = (f"{unit}.service", f"{unit}.socket")
+    await run("systemctl", "stop", *both)
+    await run("systemctl", "reset-failed", *both)
+
+
+async def runs(unit: str) -> bool:
+    """Whether the service is up."""
+    code, _ = await run("systemctl", "is-active", "--quiet", f"{unit}.service")
+    return code == 0
+
+
+async def run(*argv: str) -> tuple[int, str]:
+    """Return a program's exit code and what it said, in one line."""
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, " ".join(said.decode(errors="replace").split())

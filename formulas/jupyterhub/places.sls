@@ -1,0 +1,28 @@
+{%- from 'jupyterhub/map.jinja' import jupyterhub with context %}
+
+# Has no rights but to what is its own and its group's: the sockets of hub, servers and work.
+jupyterhub-proxy-account:
+  user.present:
+    - name: coursehub-proxy
+    - system: True
+    - usergroup: True
+    - home: /nonexistent
+    - createhome: False
+    - shell: /usr/sbin/nologin
+
+/etc/tmpfiles.d/coursehub.conf:
+  file.managed:
+    - source: salt://jupyterhub/files/tmpfiles.conf
+    - template: jinja
+    - mode: '0644'
+    - context:
+        front_group: {{ jupyterhub.front_group }}
+
+# The directories in which the parts listen. Looked at each time: without them nothing starts.
+jupyterhub-places:
+  cmd.run:
+    - name: systemd-tmpfiles --create /etc/tmpfiles.d/coursehub.conf && touch /run/coursehub/made
+    - unless: test /run/coursehub/made -nt /etc/tmpfiles.d/coursehub.conf
+    - require:
+      - user: jupyterhub-proxy-account
+      - file: /etc/tmpfiles.d/coursehub.conf
