@@ -1,0 +1,170 @@
+"""A student takes all there is of something: processes, memory, processors, handles, lines of a log."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import pytest
+
+from runner.hubclient import HubFailure
+from tests.support.attackers import Person
+from tests.support.hub import Hub
+
+pytestmark = pytest.mark.disturbs
+
+
+def end(person: Person, hub: Hub) -> None:
+    """Away with the person's server, however full it is."""
+    hub.run(f"systemctl kill -s KILL {person.unit}; systemctl stop {person.unit}; true")
+    person.forget()
+
+
+def works(person: Person, seconds: float = 20) -> None:
+    """Somebody else computes meanwhile, and the hub answers."""
+    began = time.monotonic()
+    assert person.python("print(6 * 7)") == "42"
+    assert person.client.get("/hub/home", allow_redirects=False).status_code == 200
+    assert time.monotonic() - began < seconds
+
+
+def test_a_fork_bomb(mallory: Person, alice: Person, hub: Hub) -> None:
+    """Tries: to fork until the server has no process left for anybody.
+
+    Stopped by: TasksMax of the student's unit.
+    """
+    alice.python("1")
+    try:
+        said = mallory.shell("""
+            python3 -c '
+import os, time
+forked = 0
+try:
+    while forked < 30000:
+        if os.fork() == 0:
+            time.sleep(30)
+            os._exit(0)
+        forked += 1
+except OSError as error:
+    print("stopped", forked, error.errno)
+'
+        """)
+        _, forked, _ = said.text.split()
+        assert int(forked) <= int(hub.run(f"systemctl show -p TasksMax --value {mallory.unit}")) < 5000
+        works(alice)
+    finally:
+        end(mallory, hub)
+
+
+def test_all_of_the_memory(mallory: Person, alice: Person, hub: Hub) -> None:
+    """Tries: to use all memory: of a kernel, of a terminal, as files that are in memory.
+
+    Stopped by: MemoryMax of the student's unit, to which all of it counts.
+    """
+    alice.python("1")
+    mallory.serve()
+    try:
+        assert int(hub.run(f"systemctl show -p MemoryMax --value {mallory.unit}")) < 8 << 30
+        with pytest.raises(HubFailure):
+            mallory.python("import numpy; hog = [numpy.ones(1 << 24) for _ in range(1 << 10)]")
+        mallory.forget()
+        # The terminal may be what the kernel ends.
+        with contextlib.suppress(HubFailure):
+            mallory.shell("head -c 20G /dev/zero > /dev/shm/hog; rm -f /dev/shm/hog", seconds=120)
+        works(alice)
+    finally:
+        end(mallory, hub)
+    # What the student had there ends with the server.
+    assert hub.run("find /dev/shm /run/lock -name hog").strip() == ""
+
+
+def test_all_of_the_processors(mallory: Person, alice: Person) -> None:
+    """Tries: to keep every processor busy with many processes of one student.
+
+    Stopped by: CPUQuota of the student's unit, and the kernel's fair shares between units.
+    """
+    alice.python("1")
+    mallory.shell("for i in $(seq 40); do timeout 15 sh -c 'while :; do :; done' & done; true")
+    try:
+        works(alice)
+    finally:
+        mallory.restart()
+
+
+def test_all_open_files(mallory: Person, alice: Person) -> None:
+    """Tries: to open files, sockets and watches until the system has none left.
+
+    Stopped by: limits of a process and a unit, which are far below the system's.
+    """
+    alice.python("1")
+    code = """
+import os, resource, select, socket
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+children = []
+for _ in range(8):
+    pid = os.fork()
+    if pid == 0:
+        held = []
+        try:
+            while True:
+                held += socket.socketpair()
+        except OSError:
+            pass
+        import time
+        time.sleep(8)
+        os._exit(0)
+    children.append(pid)
+import time
+time.sleep(4)
+for pid in children:
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+print("tried", hard)
+"""
+    assert "tried" in mallory.python(code)
+    works(alice)
+    mallory.restart()
+
+
+def test_terminals_without_end(mallory: Person, alice: Person) -> None:
+    """Tries: to open terminals until the server has no pseudo-terminals left.
+
+    Stopped by: the kernel's limit belongs to an instance of devpts, and TasksMax ends it long before.
+    """
+    said = mallory.python("""
+import os
+held = []
+try:
+    while len(held) < 20000:
+        held += os.openpty()
+except OSError as error:
+    print("ended", error.errno)
+for one in held:
+    os.close(one)
+""")
+    assert said.startswith("ended"), said
+    assert alice.shell("tty").text.startswith("/dev/pts/")
+
+
+def test_a_flood_of_the_journal(mallory: Person, hub: Hub) -> None:
+    """Tries: to push others' lines out of the journal by writing to it without end.
+
+    Stopped by: journald's rate limit for each unit, and its bound on the disk.
+    """
+    hub.run("logger -t coursehub-attack kept-4711")
+    mallory.python("""
+import socket
+line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+try:
+    line.connect("/dev/log")
+    for number in range(30000):
+        line.send(b"<14>flood: " + b"x" * 500)
+    print("sent")
+except OSError as error:
+    print("ended", error)
+""")
+    hub.run("journalctl --sync || true")
+    stored = int(hub.run("journalctl --since=-60s -t flood -o cat --no-pager | wc -l"))
+    assert stored < 10000, stored
+    assert "kept-4711" in hub.run("journalctl -t coursehub-attack -n 3 -o cat --no-pager")
