@@ -13,6 +13,7 @@
 {%- set page = course.get('page', {}) %}
 {%- set material = course.get('material', {}) %}
 {%- set names = [course.domain] + (['www.' ~ course.domain] if course.get('www', true) else []) %}
+{%- set subdomains = course.get('isolation', 'paths') == 'subdomains' %}
 {%- set certificate = '/etc/ssl/coursehub/' ~ course.domain %}
 {#- Teams are Unix groups with a directory each; no person's account may begin so (runner/course/people.py). #}
 {%- set team_prefix = 'team-' %}
@@ -29,6 +30,7 @@ nginx:
   sites:
     {{ course.domain }}:
       aliases: {{ names[1:] | json }}
+      subdomains: {{ subdomains | json }}
       upstream: http://unix:/run/coursehub/front/proxy.sock
       upload_limit: {{ course.get('upload_limit', '100M') }}
 {%- if page.get('logo') %}
@@ -40,7 +42,17 @@ nginx:
 
 letsencrypt:
   email: {{ course.contact | json }}
+{%- if subdomains %}
+  # One certificate for all that is below the hub's name: public logs of certificates say nobody's account. The
+  # firewall lets the authority's questions in for as long as it is asked, and shuts by itself if nobody does.
+  names: {{ [course.domain, '*.' ~ course.domain] | json }}
+  challenge: dns
+{%-   set ports = 'inet coursehub open_for_a_while' %}
+  open_dns: [/usr/sbin/nft, 'add element {{ ports }} { udp . 53 timeout 6m, tcp . 53 timeout 6m }']
+  close_dns: [/usr/sbin/nft, 'add element {{ ports }} { udp . 53 timeout 6m, tcp . 53 timeout 6m }; delete element {{ ports }} { udp . 53, tcp . 53 }']
+{%- else %}
   names: {{ names | json }}
+{%- endif %}
 
 # Names of people stay out of /etc/passwd, which every student can read.
 accounts:
@@ -124,6 +136,7 @@ material:
 {%-   endfor %}
 {%- endfor %}
 jupyterhub:
+  subdomain_host: {{ ('https://' ~ course.domain if subdomains else '') | json }}
   work:
     hidden: [coursehub-check]
     team_prefix: {{ team_prefix }}

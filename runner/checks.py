@@ -43,6 +43,18 @@ class Target:
     username: str
     password: str
     redirect_uri: str | None = None
+    below: str = ""
+    """One of the names that servers have of their own; empty where they have none."""
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """The names to try, one that servers have included."""
+        return (*self.hostnames, *filter(None, [self.below]))
+
+    @property
+    def wildcard(self) -> str:
+        """The name of the record that leads to all servers."""
+        return f"*.{self.hostnames[0]}"
 
 
 def look(target: Target, progress: Callable[[str], None]) -> list[Check]:
@@ -70,24 +82,26 @@ def _run(name: str, function: Callable[[Target], str], target: Target) -> Check:
 
 
 def _names(target: Target) -> str:
-    for hostname in target.hostnames:
+    for hostname in target.all_names:
+        record = f"A record{f' {target.wildcard}' if hostname == target.below else ''}"
         try:
             addresses = {str(info[4][0]) for info in socket.getaddrinfo(hostname, 443, socket.AF_INET)}
         except socket.gaierror as error:
             raise HubFailure(
-                f"{hostname} has no address yet: make an A record for {target.ip}, or wait until DNS has spread"
+                f"{hostname} has no address yet: make an {record} for {target.ip}, or wait until DNS has spread"
             ) from error
         if addresses != {target.ip}:
             raise HubFailure(
                 f"{hostname} points at {', '.join(sorted(addresses))} instead of {target.ip}: correct its "
-                "A record, or wait until DNS has spread"
+                f"{record}, or wait until DNS has spread"
             )
-    return f"{', '.join(target.hostnames)} -> {target.ip}"
+    shown = [target.wildcard if hostname == target.below else hostname for hostname in target.all_names]
+    return f"{', '.join(shown)} -> {target.ip}"
 
 
 def _certificate(target: Target) -> str:
     days: list[int] = []
-    for hostname in target.hostnames:
+    for hostname in target.all_names:
         context = ssl.create_default_context(cafile=str(target.ca_bundle) if target.ca_bundle else None)
         try:
             with (
@@ -96,8 +110,14 @@ def _certificate(target: Target) -> str:
             ):
                 ends = ssl.cert_time_to_seconds(str((tls.getpeercert() or {})["notAfter"]))
         except ssl.SSLCertVerificationError as error:
+            delegated = (
+                f" look whether DNS has the NS record _acme-challenge.{target.hostnames[0]} with the value "
+                f"{target.hostnames[0]};"
+                if target.below
+                else ""
+            )
             raise HubFailure(
-                f"browsers will warn at {hostname}: {error.verify_message}; the server asks for a "
+                f"browsers will warn at {hostname}: {error.verify_message};{delegated} the server asks for a "
                 "certificate again by itself every hour, or run apply"
             ) from error
         days.append(int((ends - time.time()) // (24 * 60 * 60)))

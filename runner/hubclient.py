@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import ssl
 import time
 import uuid
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import websocket
@@ -19,6 +21,8 @@ import websocket
 PAGE_SECONDS = 20
 SPAWN_SECONDS = 180
 KERNEL_SECONDS = 90
+
+_SERVER = re.compile(r"/user/(?P<account>[^/]+)/")
 
 
 class HubFailure(Exception):
@@ -33,6 +37,8 @@ class HubClient:
 
     def __init__(self, hostname: str, username: str, ca_bundle: Path | None = None) -> None:
         self.base = f"https://{hostname}"
+        # By account, the origin at which a server was seen; the hub's where servers have no names of their own.
+        self._origins: dict[str, str] = {}
         self.hostname = hostname
         self.username = username
         self._ca = str(ca_bundle) if ca_bundle else None
@@ -56,16 +62,32 @@ class HubClient:
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         options.setdefault("timeout", PAGE_SECONDS)
         try:
-            return self.http.request(method, self.base + path, **options)
+            answer = self.http.request(method, self.origin(path) + path, **options)
         except requests.exceptions.SSLError as error:
             raise HubFailure(f"the certificate of {self.hostname} is not trusted") from error
         except requests.RequestException as error:
             raise HubFailure(f"{self.hostname} does not answer ({type(error).__name__})") from error
+        where = urlsplit(answer.url)
+        if whose := _SERVER.match(where.path):
+            self._origins[whose["account"]] = f"{where.scheme}://{where.netloc}"
+        return answer
+
+    def origin(self, path: str) -> str:
+        """The origin that a path of the hub is at: a server's own once a page of it was seen, else the hub's.
+
+        The hub sends a browser that asks for a server under the hub's name on to where it is.
+        """
+        whose = _SERVER.match(path)
+        return self._origins.get(whose["account"], self.base) if whose else self.base
+
+    def _cookies(self, url: str) -> str:
+        """The Cookie header that a browser would send there, the longest paths first."""
+        return str(self.http.prepare_request(requests.Request("GET", url)).headers.get("Cookie", ""))
 
     def _xsrf(self, path: str) -> str:
         """The token that JupyterHub wants back with each change, from the cookie that fits ``path`` best."""
-        fitting = [cookie for cookie in self.http.cookies if cookie.name == "_xsrf" and path.startswith(cookie.path)]
-        return (max(fitting, key=lambda cookie: len(cookie.path)).value or "") if fitting else ""
+        cookies = (cookie.strip().partition("=") for cookie in self._cookies(self.origin(path) + path).split(";"))
+        return next((value.strip('"') for name, _, value in cookies if name == "_xsrf"), "")
 
     def sign_in(self, password: str) -> None:
         """Sign in by the hub's own form."""
@@ -126,7 +148,7 @@ class HubClient:
     def api(self, method: str, path: str, **options: Any) -> requests.Response:
         """A request to the person's own Jupyter server, below ``/user/NAME``."""
         full = f"/user/{self.username}{path}"
-        headers = {"X-XSRFToken": self._xsrf(full), "Referer": self.base}
+        headers = {"X-XSRFToken": self._xsrf(full), "Referer": self.origin(full)}
         answer = self._request(method, full, headers=headers, **options)
         if answer.status_code >= 400:
             raise HubFailure(f"{method} {path} on the server failed (HTTP {answer.status_code})")
@@ -145,12 +167,16 @@ class HubClient:
 
     def websocket(self, path: str) -> websocket.WebSocket:
         """A websocket to the person's server, with the same verification as every request."""
-        request = requests.Request("GET", self.base + path)
-        cookies = self.http.prepare_request(request).headers.get("Cookie", "")
         context = ssl.create_default_context(cafile=self._ca)
         connection = websocket.WebSocket(sslopt={"context": context})
+        base = self.origin(path)
         try:
-            connection.connect(f"wss://{self.hostname}{path}", cookie=cookies, origin=self.base, timeout=KERNEL_SECONDS)  # type: ignore[no-untyped-call]
+            connection.connect(  # type: ignore[no-untyped-call]
+                f"wss://{urlsplit(base).netloc}{path}",
+                cookie=self._cookies(base + path),
+                origin=base,
+                timeout=KERNEL_SECONDS,
+            )
         except (OSError, websocket.WebSocketException) as error:
             raise HubFailure(f"the websocket to the kernel does not open ({type(error).__name__})") from error
         return connection

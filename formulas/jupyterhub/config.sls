@@ -87,6 +87,14 @@ jupyterhub-inside:
     - check_cmd: python3 -m py_compile
     - tmp_ext: .py
 
+{{ root }}/lib/class_subdomains.py:
+  file.managed:
+    - source: salt://jupyterhub/files/class_subdomains.py
+    - mode: '0644'
+    - makedirs: True
+    - check_cmd: python3 -m py_compile
+    - tmp_ext: .py
+
 # Read at each sign-in: who comes or goes restarts nothing.
 {{ state }}/identities.json:
   file.serialize:
@@ -133,6 +141,7 @@ jupyterhub-inside:
       - file: jupyterhub-openings
       - file: jupyterhub-inside
       - file: {{ root }}/lib/class_page.py
+      - file: {{ root }}/lib/class_subdomains.py
 {%- if jupyterhub.signin.client_secret %}
       - file: {{ state }}/oauth_client_secret
 {%- endif %}

@@ -21,6 +21,7 @@ jupyterhub-units:
         'root': root,
         'state': jupyterhub.state,
         'base_url': jupyterhub.base_url,
+        'subdomain_host': jupyterhub.subdomain_host,
       } | json }}
 
 /etc/systemd/system/class.slice:
@@ -57,6 +58,7 @@ jupyterhub:
       - file: jupyterhub-openings
       - file: jupyterhub-inside
       - file: {{ root }}/lib/class_page.py
+      - file: {{ root }}/lib/class_subdomains.py
 {%- if jupyterhub.signin.client_secret %}
       - file: {{ state }}/oauth_client_secret
 {%- endif %}
@@ -72,7 +74,8 @@ jupyterhub:
     ('jupyterhub-work', [root ~ '/hub/current', '/etc/jupyterhub/work.json', state ~ '/work.env', root ~ '/lib/class_work/*']),
     ('jupyterhub', [root ~ '/hub/current', '/etc/jupyterhub/jupyterhub_config.py', state ~ '/proxy.env', state ~ '/sync.env',
                     state ~ '/work.env', state ~ '/cookie_secret', root ~ '/lib/class_signin/*.py',
-                    root ~ '/lib/class_inside/*.py', root ~ '/lib/class_work/hub.py', root ~ '/lib/class_work/openings.py', root ~ '/lib/class_page.py'] +
+                    root ~ '/lib/class_inside/*.py', root ~ '/lib/class_work/hub.py', root ~ '/lib/class_work/openings.py', root ~ '/lib/class_page.py',
+                    root ~ '/lib/class_subdomains.py'] +
                    ([state ~ '/oauth_client_secret'] if jupyterhub.signin.client_secret else [])),
 ] %}
 

@@ -4,6 +4,7 @@
       'base_url': jupyterhub.base_url,
       'hub_api': 'http+unix://%2Frun%2Fcoursehub%2Fhub%2Fhub.sock' ~ jupyterhub.base_url ~ 'hub/api',
       'socket': '/run/coursehub/work/work.sock',
+      'subdomain_host': jupyterhub.subdomain_host,
       'service': 'students-work',
     }) %}
 

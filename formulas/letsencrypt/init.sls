@@ -6,11 +6,28 @@ letsencrypt-packages:
     - pkgs:
         - certbot
         - python3-dnspython
+{%- if letsencrypt.challenge == 'dns' %}
+        - python3-certbot-dns-standalone
+{%- endif %}
+
+letsencrypt-command:
+  file.managed:
+    - names:
+{%- for module in ['__init__', 'authority', 'certificate', 'config', 'deciding', 'delegation', 'doors', 'main', 'names',
+                   'places', 'running', 'serving', 'tries'] %}
+      - /usr/local/lib/coursehub/coursehub_cert/{{ module }}.py:
+        - source: salt://letsencrypt/files/coursehub_cert/{{ module }}.py
+{%- endfor %}
+    - mode: '0644'
+    - makedirs: True
+    - dir_mode: '0755'
 
 /usr/local/sbin/coursehub-cert:
   file.managed:
     - source: salt://letsencrypt/files/coursehub-cert
     - mode: '0755'
+    - require:
+        - file: letsencrypt-command
 
 /etc/coursehub/cert.json:
   file.serialize:
@@ -23,6 +40,9 @@ letsencrypt-packages:
         live: {{ letsencrypt.live or '/etc/ssl/coursehub/' ~ first }}
         reload: {{ letsencrypt.reload | tojson }}
         dns_wait: {{ letsencrypt.dns_wait }}
+        challenge: {{ letsencrypt.challenge }}
+        open_dns: {{ letsencrypt.open_dns | tojson }}
+        close_dns: {{ letsencrypt.close_dns | tojson }}
     - serializer: json
     - makedirs: True
     - mode: '0600'

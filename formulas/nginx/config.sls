@@ -27,7 +27,7 @@ nginx-holding-certificate-{{ name }}:
   cmd.run:
     - name: >-
         /usr/local/sbin/coursehub-holding-certificate {{ values.certificate }} {{ values.key }}
-        {{ ([name] + aliases) | join(' ') }}
+        {{ ([name] + aliases) | join(' ') }}{{ " '*." ~ name ~ "'" if values.get('subdomains', nginx.site.subdomains) else '' }}
     # A link that lost its end counts as missing.
     - creates:
         - {{ values.certificate }}

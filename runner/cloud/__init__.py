@@ -2,13 +2,14 @@
 
 from runner.cloud.calls import SCOPES, Refused, Unanswered
 from runner.cloud.digitalocean import DIGITALOCEAN, Cloud, digitalocean_cloud
-from runner.cloud.model import TAG, Order, Server, Size, Zone, tag_of, zone_among
+from runner.cloud.model import TAG, DnsRecord, Order, Server, Size, Zone, record_of, tag_of, zone_among
 
 __all__ = [
     "DIGITALOCEAN",
     "SCOPES",
     "TAG",
     "Cloud",
+    "DnsRecord",
     "Order",
     "Refused",
     "Server",
@@ -16,6 +17,7 @@ __all__ = [
     "Unanswered",
     "Zone",
     "digitalocean_cloud",
+    "record_of",
     "tag_of",
     "zone_among",
 ]

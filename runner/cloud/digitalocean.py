@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from runner.cloud.calls import Calls, Droplet, NotFound, Refused, SSHKey, Unanswered
-from runner.cloud.model import MADE_BY, TAG, Order, Server, Size, Zone, maker, maker_tag, tag_of
+from runner.cloud.model import MADE_BY, TAG, DnsRecord, Order, Server, Size, Zone, maker, maker_tag, tag_of
 from runner.cloud.records import Records
 from runner.errors import USAGE, CoursehubError
 
@@ -285,13 +285,13 @@ class Cloud:
         """The zone that ``hostname`` belongs to, the longest match, or None."""
         return self._records.zone_of(hostname)
 
-    def ensure_record(self, zone: Zone, hostname: str, ip: str) -> bool:
-        """Point ``hostname`` at ``ip`` with one A record; True when something changed."""
-        return self._records.ensure_record(zone, hostname, ip)
+    def ensure_record(self, zone: Zone, record: DnsRecord) -> bool:
+        """Make ``record`` the only one of its kind and name; True when something changed."""
+        return self._records.ensure_record(zone, record)
 
-    def remove_record(self, zone: Zone, hostname: str, ip: str) -> None:
-        """Remove the A records of ``hostname`` that point at ``ip``; others are not ours."""
-        self._records.remove_record(zone, hostname, ip)
+    def remove_record(self, zone: Zone, record: DnsRecord) -> None:
+        """Remove the records that say what ``record`` says; others of its name are not ours."""
+        self._records.remove_record(zone, record)
 
 
 def _one(data: Any) -> Server:

@@ -7,6 +7,9 @@ import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
+
+from runner.hostnames import CHALLENGE
 
 #: Everything that this program makes carries this tag, and one for its course.
 TAG = "coursehub"
@@ -59,6 +62,26 @@ class Zone:
     def label(self, hostname: str) -> str:
         """``hostname`` as a record's name in this zone (``@`` for the zone itself)."""
         return "@" if hostname == self.name else hostname.removesuffix(f".{self.name}")
+
+
+@dataclass(frozen=True)
+class DnsRecord:
+    """One record: ``hostname`` in full (``*.`` in front stands for every name below), ``data`` an address or a name."""
+
+    kind: Literal["A", "NS"]
+    hostname: str
+    data: str
+
+
+def record_of(hostname: str, ip: str) -> DnsRecord:
+    """The record that a name of a course gets for a server at ``ip``.
+
+    Challenges are delegated to the server itself, which is where the rest of the name leads: it answers them while it
+    orders a certificate, and the cloud's token stays off the server.
+    """
+    if hostname.startswith(CHALLENGE):
+        return DnsRecord("NS", hostname, hostname.removeprefix(CHALLENGE))
+    return DnsRecord("A", hostname, ip)
 
 
 def zone_among(zones: Iterable[Zone], hostname: str) -> Zone | None:

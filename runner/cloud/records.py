@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runner.cloud.calls import Calls, Domain, Refused
-from runner.cloud.model import Zone, zone_among
+from runner.cloud.model import DnsRecord, Zone, zone_among
 
 #: Seconds. Next term's server has the same name, and students must not be sent to the old one.
 TTL = 300
@@ -25,38 +25,44 @@ class Records:
         """The zone that ``hostname`` belongs to, the longest match, or None."""
         return zone_among(self.zones(), hostname)
 
-    def ensure_record(self, zone: Zone, hostname: str, ip: str) -> bool:
-        """Point ``hostname`` at ``ip`` with one A record; True when something changed."""
-        records = self._of(zone, hostname)
-        right = [record for record in records if record["data"] == ip]
-        for record in records:
-            if record not in right[:1]:
-                self._remove("removing an old DNS record", zone, record)
+    def ensure_record(self, zone: Zone, record: DnsRecord) -> bool:
+        """Make ``record`` the only one of its kind and name; True when something changed."""
+        found = self._of(zone, record)
+        right = [one for one in found if one["data"] == record.data]
+        for one in found:
+            if one not in right[:1]:
+                self._remove("removing an old DNS record", zone, one)
         if right:
-            return len(records) > 1
+            return len(found) > 1
         domain = self._calls.bound(Domain, name=zone.name)
+        # The API wants names with the dot at the end, and lists them without.
+        data = record.data if record.kind == "A" else f"{record.data}."
         try:
             self._calls.run(
-                f"pointing {hostname} at {ip}",
-                lambda: domain.create_new_domain_record(type="A", name=zone.label(hostname), data=ip, ttl=TTL),
+                f"pointing {record.hostname} at {record.data}",
+                lambda: domain.create_new_domain_record(
+                    type=record.kind, name=zone.label(record.hostname), data=data, ttl=TTL
+                ),
             )
         except Refused:
             # A try whose answer was lost made it, so the next one is refused as a duplicate.
-            if not any(record["data"] == ip for record in self._of(zone, hostname)):
+            if not any(one["data"] == record.data for one in self._of(zone, record)):
                 raise
         return True
 
-    def remove_record(self, zone: Zone, hostname: str, ip: str) -> None:
-        """Remove the A records of ``hostname`` that point at ``ip``; others are not ours."""
-        for record in self._of(zone, hostname):
-            if record["data"] == ip:
-                self._remove("removing the DNS record", zone, record)
+    def remove_record(self, zone: Zone, record: DnsRecord) -> None:
+        """Remove the records that say what ``record`` says; others of its name are not ours."""
+        for one in self._of(zone, record):
+            if one["data"] == record.data:
+                self._remove("removing the DNS record", zone, one)
 
-    def _of(self, zone: Zone, hostname: str) -> list[dict[str, Any]]:
+    def _of(self, zone: Zone, record: DnsRecord) -> list[dict[str, Any]]:
         path = f"domains/{zone.name}/records"
-        records = self._calls.entries("reading the DNS records", path, "domain_records", type="A", name=hostname)
-        label = zone.label(hostname)
-        return [record for record in records if record["type"] == "A" and record["name"] == label]
+        # It is not said what the API takes a star in a name that it looks for to mean.
+        by_name = {} if record.hostname.startswith("*") else {"name": record.hostname}
+        found = self._calls.entries("reading the DNS records", path, "domain_records", type=record.kind, **by_name)
+        label = zone.label(record.hostname)
+        return [one for one in found if one["type"] == record.kind and one["name"] == label]
 
     def _remove(self, what: str, zone: Zone, record: dict[str, Any]) -> None:
         self._calls.delete(what, f"domains/{zone.name}/records/{record['id']}")

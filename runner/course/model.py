@@ -28,6 +28,7 @@ from runner.course.facts import (
 from runner.course.material import Material
 from runner.course.people import People
 from runner.course.signin import Signin
+from runner.hostnames import CHALLENGE
 
 #: What a language's kernel needs from the Python index; what it needs from Debian stands in formulas/course_env.
 KERNELS = {"r": (), "octave": ("octave-kernel",)}
@@ -77,6 +78,12 @@ class Course(Facts):
     dns: Annotated[Literal["cloud", "manual"], Field(examples=["manual"])] = "cloud"
     """Who makes the address point to the server. ``cloud``: we do, in the cloud's own DNS; ``manual``: you or your
     college do, and the hub waits for it."""
+    isolation: Annotated[Literal["subdomains", "paths"], Field(examples=["subdomains"])] = "paths"
+    """What keeps people's servers apart in a browser. ``subdomains``: each has an address of its own, such as
+    ``https://curie.engr114.example.edu/``, and a page that runs in one can do nothing in another or in the hub, whoever
+    looks at it; ``paths``: all share the course's address. With ``dns: manual``, ``subdomains`` needs two more records,
+    which ``check`` names: ``*.DOMAIN`` with the server's address, and ``_acme-challenge.DOMAIN`` as an NS record that
+    says DOMAIN."""
     region: Annotated[Slug, Field(examples=["nyc3"])] = "sfo3"
     """Where in the world the server stands, in the cloud's own word. Near your students is fast."""
     size: Annotated[Slug, Field(examples=["s-4vcpu-8gb"])] = "s-4vcpu-8gb"
@@ -139,6 +146,17 @@ class Course(Facts):
     def hostnames(self) -> tuple[str, ...]:
         """Every name of the hub, the one that is printed first."""
         return (self.domain, f"www.{self.domain}") if self.www else (self.domain,)
+
+    @property
+    def subdomains(self) -> bool:
+        """Whether each person's server has a name of its own below the hub's."""
+        return self.isolation == "subdomains"
+
+    @property
+    def dns_names(self) -> tuple[str, ...]:
+        """Every name that needs a record: the hub's, and with subdomains all below it and the one for challenges."""
+        below = (f"*.{self.domain}", f"{CHALLENGE}{self.domain}") if self.subdomains else ()
+        return (*self.hostnames, *below)
 
 
 class CourseFile(Facts):

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from runner.errors import CoursehubError
 from runner.local import cgroups, disk, images, network
+from runner.local.below import set_names
 from runner.local.host import (
     ProcessId,
     Report,
@@ -54,6 +55,7 @@ __all__ = [
     "install_packages",
     "prepare_image",
     "remove_forgotten",
+    "set_names",
     "status",
     "stop",
     "why_unavailable",

@@ -1,7 +1,12 @@
-"""The name server of the cloud: the account's zones from its records, everything else from the host's resolvers."""
+"""The name server of the cloud: the account's zones from its records, everything else from the host's resolvers.
+
+It is what the provider's name servers and a resolver that asks them are together: who wants recursion (RD) gets the
+answer of a name server that a zone delegates to, who does not gets told which that is.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 
 from dnslib import AAAA, CAA, CNAME, MX, NS, QTYPE, RCODE, RD, RR, SOA, SRV, TXT, A, DNSRecord
@@ -33,17 +38,26 @@ def full_name(record: Record, domain: Domain) -> str:
     return name.lower()
 
 
-def answer(request: DNSRecord, domains: list[Domain]) -> DNSRecord | None:
+def answer(request: DNSRecord, domains: list[Domain], own_address: str = "") -> DNSRecord | None:
     """The reply about one of our zones; None for a name that is in none of them.
 
     NXDOMAIN for a name with no record, an empty answer for one without a record of this type (RFC 2308);
-    a wildcard counts where no record has the name itself (RFC 4592). An alias is followed as far as our zones go.
+    a wildcard counts where no record has the name itself (RFC 4592). An alias is followed as far as our zones go. For
+    what a zone delegates it is a referral (RFC 1034, 4.3.2).
+
+    ``own_address`` is what the name of our own name server leads to.
     """
-    name = str(request.q.qname).rstrip(".").lower()
+    name = _asked(request)
     domain = _zone_of(name, domains)
     if domain is None:
         return None
+    if delegation := delegation_of(name, domain):
+        return _referral(request, delegation, domains)
     reply = request.reply(aa=1, ra=1)
+    own = _of_the_zone_itself(name, QTYPE[request.q.qtype], domain, own_address)
+    if own:
+        reply.add_answer(own)
+        return reply
     records = _records_of(name, domain)
     _add_answers(reply, name, QTYPE[request.q.qtype], domains)
     if not reply.rr:
@@ -51,6 +65,68 @@ def answer(request: DNSRecord, domains: list[Domain]) -> DNSRecord | None:
         reply.header.rcode = RCODE.NOERROR if known else RCODE.NXDOMAIN
         reply.add_auth(_soa(domain))
     return reply
+
+
+def _asked(request: DNSRecord) -> str:
+    return str(request.q.qname).rstrip(".").lower()
+
+
+def delegation_of(name: str, domain: Domain) -> list[Record]:
+    """The NS records that give ``name``, or a name above it, away; those of the zone itself do not."""
+    found = [
+        record
+        for record in domain.records
+        if record.type == "NS" and record.name != "@" and f".{name}".endswith(f".{full_name(record, domain)}")
+    ]
+    nearest = max((len(record.name) for record in found), default=0)
+    return [record for record in found if len(record.name) == nearest]
+
+
+def addresses_of(delegation: list[Record], domains: list[Domain]) -> list[str]:
+    """The IPv4 addresses of a delegation's name servers, as far as their names are in our zones."""
+    found: list[str] = []
+    for record in delegation:
+        name = record.data.rstrip(".").lower()
+        domain = _zone_of(name, domains)
+        if domain is not None:
+            found += [one.data for one in _records_of(name, domain) if one.type == "A"]
+    return found
+
+
+def wildcard_address(name: str, domains: list[Domain]) -> str | None:
+    """The IPv4 address that a wildcard record has for a name; None for a name that has records of its own."""
+    domain = _zone_of(name, domains)
+    records = _records_of(name, domain) if domain else []
+    return next((one.data for one in records if one.type == "A" and one.name.startswith("*")), None)
+
+
+def _referral(request: DNSRecord, delegation: list[Record], domains: list[Domain]) -> DNSRecord:
+    reply = request.reply(aa=0, ra=1)
+    for record in delegation:
+        domain = next(one for one in domains if record in one.records)
+        target = _target(record, domain)
+        reply.add_auth(RR(full_name(record, domain), QTYPE.NS, ttl=min(record.ttl, MAX_TTL), rdata=NS(target)))
+        for address in addresses_of([record], domains):
+            reply.add_ar(RR(target, QTYPE.A, ttl=MAX_TTL, rdata=A(address)))
+    return reply
+
+
+def _of_the_zone_itself(name: str, wanted: str, domain: Domain, own_address: str) -> RR | None:
+    """What each zone has whatever the account's records say: its beginning, its name server, and where that is.
+
+    The provider's name servers, which the account's NS records name, are us.
+    """
+    if name == domain.name and wanted == "SOA":
+        return _soa(domain)
+    if name == domain.name and wanted == "NS":
+        return RR(name, QTYPE.NS, ttl=MAX_TTL, rdata=NS(_name_server(domain)))
+    if name == _name_server(domain) and wanted == "A" and own_address:
+        return RR(name, QTYPE.A, ttl=MAX_TTL, rdata=A(own_address))
+    return None
+
+
+def _name_server(domain: Domain) -> str:
+    return f"ns1.{domain.name}"
 
 
 def _add_answers(reply: DNSRecord, name: str, wanted: str, domains: list[Domain]) -> None:
@@ -97,26 +173,39 @@ def _has_names_below(name: str, domain: Domain) -> bool:
 
 
 def _soa(domain: Domain) -> RR:
-    rdata = SOA(f"ns1.{domain.name}", f"hostmaster.{domain.name}", (1, 60, 60, 600, MAX_TTL))
+    rdata = SOA(_name_server(domain), f"hostmaster.{domain.name}", (1, 60, 60, 600, MAX_TTL))
     return RR(domain.name, QTYPE.SOA, ttl=MAX_TTL, rdata=rdata)
 
 
 class ZoneResolver(BaseResolver):  # type: ignore[misc]
     """Answers from the account, or asks the host's resolvers by the way the question came (UDP or TCP)."""
 
-    def __init__(self, domains: Callable[[], list[Domain]]) -> None:
+    def __init__(self, domains: Callable[[], list[Domain]], own_address: str) -> None:
         self._domains = domains
+        self._own_address = own_address
 
     def resolve(self, request: DNSRecord, handler: DNSHandler) -> DNSRecord:
         """The reply to one question."""
-        return answer(request, self._domains()) or self._forward(request, handler)
+        domains = self._domains()
+        name = _asked(request)
+        domain = _zone_of(name, domains)
+        delegation = delegation_of(name, domain) if domain else []
+        if delegation and request.header.rd:
+            # Who delegates to us would have us ask ourselves for ever.
+            theirs = [one for one in addresses_of(delegation, domains) if one != self._own_address]
+            return self._ask(theirs, request, handler)
+        return answer(request, domains, self._own_address) or self._ask(upstream_resolvers(), request, handler)
 
-    def _forward(self, request: DNSRecord, handler: DNSHandler) -> DNSRecord:
-        for server in upstream_resolvers():
+    def _ask(self, servers: list[str], request: DNSRecord, handler: DNSHandler) -> DNSRecord:
+        """The answer of the first of ``servers`` that has one."""
+        for server in servers:
             try:
-                family_v6 = ":" in server
                 reply = request.send(
-                    server, 53, tcp=handler.protocol == "tcp", timeout=UPSTREAM_SECONDS, ipv6=family_v6
+                    server,
+                    53,
+                    tcp=handler.protocol == "tcp",
+                    timeout=UPSTREAM_SECONDS,
+                    ipv6=ipaddress.ip_address(server).version == 6,
                 )
                 return DNSRecord.parse(reply)
             except (OSError, EOFError, ValueError):
@@ -135,7 +224,7 @@ class _QuietLog:
 
 def serve(address: str, port: int, domains: Callable[[], list[Domain]]) -> list[DNSServer]:
     """Start the name server on UDP and TCP. Raises OSError when the port is taken."""
-    resolver = ZoneResolver(domains)
+    resolver = ZoneResolver(domains, address)
     servers = []
     for tcp in (False, True):
         server = DNSServer(resolver, address=address, port=port, tcp=tcp, logger=_QuietLog())

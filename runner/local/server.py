@@ -26,7 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runner import local
 from runner.errors import CoursehubError
-from runner.local import api, dns, metadata, network
+from runner.local import api, below, dns, metadata, network
 from runner.local.cloud import Cloud
 from runner.local.faults import Faults
 from runner.local.host import ProcessId, set_hosts_lines, write_atomic
@@ -185,13 +185,16 @@ def _bind(address: str, port: int) -> socket.socket:
 def _keep_hosts(identity: Identity, home: Path, domains: Callable[[], list[Domain]]) -> None:
     """Keep /etc/hosts in step with the address records, so that a browser on this host finds the machines.
 
+    Of the names that a wildcard stands for those are in it that courses say they use.
+
     Returns when the cloud's directory does not name this process as its server any more.
     """
     shown: dict[str, str] | None = None
     while _is_recorded(home):
-        names = {
+        zones = domains()
+        names = below.addresses(home, zones) | {
             dns.full_name(record, domain): record.data
-            for domain in domains()
+            for domain in zones
             for record in domain.records
             if record.type == "A" and "*" not in record.name
         }

@@ -15,9 +15,10 @@ from runner import course as courses
 from runner import leaks, local, lock, material, pillar, signin
 from runner.access import Access
 from runner.checks import Check, Target
-from runner.cloud import Cloud, Server, Zone, digitalocean_cloud, tag_of, zone_among
+from runner.cloud import Cloud, Server, Zone, digitalocean_cloud, record_of, tag_of, zone_among
 from runner.course import Course, People
 from runner.errors import USAGE, CoursehubError
+from runner.hostnames import server_label, service_label
 from runner.passwords import Passwords
 from runner.people import people_of
 from runner.project import Project
@@ -25,6 +26,8 @@ from runner.secrets import Secrets
 
 #: The account that looks at the hub as a student would; it belongs to no person.
 CHECK_ACCOUNT = "coursehub-check"
+#: The hub's services that have pages (formulas/jupyterhub).
+SERVICES = ("students-work",)
 #: Bytes that a local machine needs free: base image, packages, both environments.
 LOCAL_DISK = 4 * 1024**3
 
@@ -148,9 +151,9 @@ class Session:
         zone = self.zone()
         if zone and server.ip:
             self.need_names()
-            self.access.remember_names(self.course.hostnames)
-            for hostname in self.course.hostnames:
-                self.cloud.ensure_record(zone, hostname, server.ip)
+            self.access.remember_names(self.course.dns_names)
+            for hostname in self.course.dns_names:
+                self.cloud.ensure_record(zone, record_of(hostname, server.ip))
 
     def need_names(self) -> None:
         """Refuse names that another local cloud of this computer has, whose hub they lead to."""
@@ -165,16 +168,20 @@ class Session:
 
     def remove_records(self, addresses: Iterable[str]) -> None:
         """Remove every record that was made for the course's server, under names that it no longer has too."""
-        made = self.access.names() or (self.course.hostnames if self.course.dns == "cloud" else ())
+        made = self.access.names() or (self.course.dns_names if self.course.dns == "cloud" else ())
         zones = self.cloud.zones() if made else []
         for address, hostname in itertools.product(addresses, made):
             zone = zone_among(zones, hostname)
             if zone:
-                self.cloud.remove_record(zone, hostname, address)
+                self.cloud.remove_record(zone, record_of(hostname, address))
 
     def write_pillar(self, ip: str) -> None:
         """Write what the server's pillar needs to know of this computer and of the cloud."""
         accounts = [person.account for person in self.people.everyone()]
+        if self.local and self.course.subdomains:
+            labels = [*map(server_label, [*accounts, CHECK_ACCOUNT]), *map(service_label, SERVICES)]
+            names = [f"{label}.{self.course.domain}" for label in labels]
+            local.set_names(self.project.state, self.course_id, names)
         pillar.write_runtime(
             self.project,
             self.course_id,
@@ -199,7 +206,8 @@ class Session:
             )
         password = Passwords(self.project, self.course_id).ensure([CHECK_ACCOUNT])[CHECK_ACCOUNT]
         uri = signin.redirect_uri(self.course) if self.course.signin.needs_secret else None
-        return Target(self.course.hostnames, server.ip, self.ca_bundle, CHECK_ACCOUNT, password.clear, uri)
+        below = f"{server_label(CHECK_ACCOUNT)}.{self.course.domain}" if self.course.subdomains else ""
+        return Target(self.course.hostnames, server.ip, self.ca_bundle, CHECK_ACCOUNT, password.clear, uri, below)
 
 
 def connect(project: Project, course_id: str, report: Callable[[str], None]) -> Session:

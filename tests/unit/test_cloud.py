@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runner.access import KeyPair
-from runner.cloud import Cloud, Order, Refused, Server, Unanswered, Zone, calls, digitalocean, tag_of
+from runner.cloud import Cloud, Order, Refused, Server, Unanswered, Zone, calls, digitalocean, record_of, tag_of
 from runner.cloud.model import maker
 from runner.errors import CoursehubError
 from tests.support.local_api import TOKEN, Api, served
@@ -207,15 +207,35 @@ def test_records_point_at_the_server_and_go_with_it(api: Api, cloud: Cloud) -> N
     assert zone == Zone("coursehub.test")
     assert cloud.zone_of("phys.example.edu") is None
     assert cloud.zone_of("notcoursehub.test") is None
-    assert cloud.ensure_record(zone, "phys.coursehub.test", "192.0.2.1") is True
-    assert cloud.ensure_record(zone, "phys.coursehub.test", "192.0.2.1") is False
-    assert cloud.ensure_record(zone, "phys.coursehub.test", "192.0.2.2") is True
+    assert cloud.ensure_record(zone, record_of("phys.coursehub.test", "192.0.2.1")) is True
+    assert cloud.ensure_record(zone, record_of("phys.coursehub.test", "192.0.2.1")) is False
+    assert cloud.ensure_record(zone, record_of("phys.coursehub.test", "192.0.2.2")) is True
     data = [record["data"] for record in api.ok("GET", "domains/coursehub.test/records?type=A")["domain_records"]]
     assert data == ["192.0.2.2"]
-    cloud.remove_record(zone, "phys.coursehub.test", "192.0.2.1")
+    cloud.remove_record(zone, record_of("phys.coursehub.test", "192.0.2.1"))
     assert len(api.ok("GET", "domains/coursehub.test/records?type=A")["domain_records"]) == 1
-    cloud.remove_record(zone, "phys.coursehub.test", "192.0.2.2")
+    cloud.remove_record(zone, record_of("phys.coursehub.test", "192.0.2.2"))
     assert api.ok("GET", "domains/coursehub.test/records?type=A")["domain_records"] == []
+
+
+def test_names_below_and_challenges_get_records_too(api: Api, cloud: Cloud) -> None:
+    zone = Zone("coursehub.test")
+    names = ("phys.coursehub.test", "*.phys.coursehub.test", "_acme-challenge.phys.coursehub.test")
+    records = [record_of(name, "192.0.2.1") for name in names]
+    assert [cloud.ensure_record(zone, record) for record in records * 2] == [True] * 3 + [False] * 3
+    made = [
+        (one["type"], one["name"], one["data"])
+        for one in api.ok("GET", "domains/coursehub.test/records")["domain_records"]
+        if one["name"] != "@"
+    ]
+    assert made == [
+        ("A", "phys", "192.0.2.1"),
+        ("A", "*.phys", "192.0.2.1"),
+        ("NS", "_acme-challenge.phys", "phys.coursehub.test"),
+    ]
+    for record in records:
+        cloud.remove_record(zone, record)
+    assert {one["name"] for one in api.ok("GET", "domains/coursehub.test/records")["domain_records"]} <= {"@"}
 
 
 def test_a_droplet_that_is_off_is_switched_on(api: Api, cloud: Cloud, key_id: int) -> None:

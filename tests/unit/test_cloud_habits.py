@@ -11,7 +11,7 @@ import pytest
 
 from runner.access import Access
 from runner.cloud import Cloud, calls, digitalocean
-from runner.cloud.model import Zone
+from runner.cloud.model import Zone, record_of
 from runner.project import Project
 from tests.support.local_api import TOKEN, Api
 
@@ -168,7 +168,7 @@ def test_error_on_a_later_page_is_not_the_end(api: Api, monkeypatch: pytest.Monk
     cloud = Cloud("the cloud", f"{api.url}/v2/", TOKEN)
     zone = Zone("coursehub.test")
     for number in range(5):
-        cloud.ensure_record(zone, "phys.coursehub.test", "192.0.2.1") if not number else api.ok(
+        cloud.ensure_record(zone, record_of("phys.coursehub.test", "192.0.2.1")) if not number else api.ok(
             "POST", RECORDS, {"type": "A", "name": "phys", "data": f"192.0.2.{number + 1}", "ttl": 300}
         )
     api.ok("POST", RECORDS, {"type": "A", "name": "phys", "data": "192.0.2.1", "ttl": 600})
@@ -183,8 +183,8 @@ def test_error_on_a_later_page_is_not_the_end(api: Api, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(cloud._calls._session, "request", second_page_fails_once)
     with pytest.raises(Exception, match="not found"):
-        cloud.remove_record(zone, "phys.coursehub.test", "192.0.2.1")
-    cloud.remove_record(zone, "phys.coursehub.test", "192.0.2.1")
+        cloud.remove_record(zone, record_of("phys.coursehub.test", "192.0.2.1"))
+    cloud.remove_record(zone, record_of("phys.coursehub.test", "192.0.2.1"))
     left = [record["data"] for record in api.ok("GET", f"{RECORDS}?type=A")["domain_records"]]
     assert left == ["192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"]
 
@@ -198,7 +198,7 @@ def test_record_that_exists_already_is_done(api: Api) -> None:
         {"path_regex": "records$", "method": "POST", "status": 422,
          "body": {"id": "unprocessable_entity", "message": "A record with this name and data exists already."}},
     )  # fmt: skip
-    assert cloud.ensure_record(Zone("coursehub.test"), "phys.coursehub.test", "192.0.2.1") is True
+    assert cloud.ensure_record(Zone("coursehub.test"), record_of("phys.coursehub.test", "192.0.2.1")) is True
     assert len(api.ok("GET", f"{RECORDS}?type=A")["domain_records"]) == 1
 
 

@@ -48,6 +48,17 @@ def test_a_good_file_becomes_typed_facts(project: Project) -> None:
     assert [person.account for person in parsed.people.everyone()] == ["curie", "student1"]
 
 
+def test_subdomains_need_records_for_all_names_and_for_challenges(project: Project) -> None:
+    write(project, GOOD.replace("  domain:", "  isolation: subdomains\n  domain:"))
+    parsed = course.load(project, "phys1")
+    assert parsed.subdomains
+    assert parsed.dns_names == (*parsed.hostnames, "*.phys1.example.edu", "_acme-challenge.phys1.example.edu")
+    write(project, GOOD.replace("  domain:", "  isolation: paths\n  domain:"))
+    parsed = course.load(project, "phys1")
+    assert not parsed.subdomains
+    assert parsed.dns_names == parsed.hostnames
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [

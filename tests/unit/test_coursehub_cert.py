@@ -4,52 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import importlib.util
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.support.cert import package
 from tests.support.serving import in_background
 
 pytestmark = pytest.mark.unit
-SCRIPT = Path(__file__).resolve().parents[2] / "formulas" / "letsencrypt" / "files" / "coursehub-cert"
 NOW = datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC)
 HERE = frozenset({"192.0.2.10", "2001:db8::10"})
 
 
-@pytest.fixture(scope="module")
-def module() -> ModuleType:
-    spec = importlib.util.spec_from_loader("coursehub_cert", SourceFileLoader("coursehub_cert", str(SCRIPT)))
-    assert spec and spec.loader
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules["coursehub_cert"] = loaded
-    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
-    try:
-        spec.loader.exec_module(loaded)
-    finally:
-        sys.dont_write_bytecode = before
-    return loaded
+@pytest.fixture
+def cert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The package's modules, with all of its places in a directory of the test's own."""
+    modules = package()
+    monkeypatch.setattr(modules.places, "CONFIG", tmp_path / "cert.json")
+    monkeypatch.setattr(modules.places, "STATE", tmp_path / "state")
+    monkeypatch.setattr(modules.places, "LETSENCRYPT", tmp_path / "letsencrypt")
+    return modules
 
 
 @pytest.fixture
-def cert(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script with all of its places in a directory of the test's own."""
-    monkeypatch.setattr(module, "CONFIG", tmp_path / "cert.json")
-    monkeypatch.setattr(module, "STATE", tmp_path / "state")
-    monkeypatch.setattr(module, "LETSENCRYPT", tmp_path / "letsencrypt")
-    return module
-
-
-@pytest.fixture
-def config(cert: ModuleType, tmp_path: Path) -> Any:
+def config(cert: SimpleNamespace, tmp_path: Path) -> Any:
     raw = {
         "names": ["hub.example.org", "www.hub.example.org"],
         "email": "p@example.org",
@@ -59,12 +43,17 @@ def config(cert: ModuleType, tmp_path: Path) -> Any:
         "live": str(tmp_path / "ssl" / "hub.example.org"),
         "reload": ["touch", str(tmp_path / "reloaded")],
         "dns_wait": 0,
+        "challenge": "http",
+        "open_dns": [],
+        "close_dns": [],
     }
-    cert.CONFIG.write_text(json.dumps(raw))
-    return cert.Config.read(cert.CONFIG)
+    cert.places.CONFIG.write_text(json.dumps(raw))
+    return cert.config.Config.read(cert.places.CONFIG)
 
 
-def issue(config: Any, cert: ModuleType, names: list[str], days: int = 90, directory: str = "") -> None:
+def issue(
+    config: Any, cert: SimpleNamespace, names: list[str], days: int = 90, directory: str = "", how: str = "webroot"
+) -> None:
     """Put a certificate where certbot would."""
     config.lineage.mkdir(parents=True, exist_ok=True)
     alt = ",".join(f"DNS:{name}" for name in names)
@@ -77,9 +66,11 @@ def issue(config: Any, cert: ModuleType, names: list[str], days: int = 90, direc
     )  # fmt: skip
     for name in ("cert", "chain"):
         (config.lineage / f"{name}.pem").write_bytes((config.lineage / "fullchain.pem").read_bytes())
-    renewal = cert.LETSENCRYPT / "renewal"
+    renewal = cert.places.LETSENCRYPT / "renewal"
     renewal.mkdir(parents=True, exist_ok=True)
-    (renewal / "hub.example.org.conf").write_text(f"[renewalparams]\nserver = {directory or config.directory}\n")
+    (renewal / "hub.example.org.conf").write_text(
+        f"[renewalparams]\nserver = {directory or config.directory}\nauthenticator = {how}\n"
+    )
 
 
 def zone(**names: str) -> Callable[[str], frozenset[str]]:
@@ -92,8 +83,8 @@ def zone(**names: str) -> Callable[[str], frozenset[str]]:
     return resolve
 
 
-def test_names_count_only_if_all_their_addresses_are_ours(cert: ModuleType) -> None:
-    found = cert.look(
+def test_names_count_only_if_all_their_addresses_are_ours(cert: SimpleNamespace) -> None:
+    found = cert.names.look(
         ["a.x", "b.x", "c.x", "d.x"],
         HERE,
         zone(a_x="192.0.2.10 2001:db8::10", b_x="192.0.2.10 2001:db8::bad", c_x="198.51.100.1"),
@@ -104,11 +95,11 @@ def test_names_count_only_if_all_their_addresses_are_ours(cert: ModuleType) -> N
     assert found.elsewhere["d.x"] == "not in DNS"
 
 
-def test_a_resolver_that_does_not_answer_leaves_names_out(cert: ModuleType) -> None:
+def test_a_resolver_that_does_not_answer_leaves_names_out(cert: SimpleNamespace) -> None:
     def silent(_: str) -> frozenset[str]:
         raise OSError("DNS does not answer: Timeout")
 
-    assert cert.look(["a.x"], HERE, silent) == cert.Dns((), {"a.x": "DNS does not answer: Timeout"})
+    assert cert.names.look(["a.x"], HERE, silent) == cert.names.Dns((), {"a.x": "DNS does not answer: Timeout"})
 
 
 @pytest.mark.parametrize(
@@ -127,7 +118,7 @@ def test_a_resolver_that_does_not_answer_leaves_names_out(cert: ModuleType) -> N
     ],
 )
 def test_the_ca_is_asked_only_when_the_certificate_says_so(
-    cert: ModuleType,
+    cert: SimpleNamespace,
     config: Any,
     names: list[str] | None,
     days: int,
@@ -136,40 +127,40 @@ def test_the_ca_is_asked_only_when_the_certificate_says_so(
     reason: str,
     asked: Any,
 ) -> None:
-    on_disk = names and cert.Certificate(
+    on_disk = names and cert.certificate.Certificate(
         frozenset(names), NOW + datetime.timedelta(days=days), directory or config.directory
     )
-    why, wanted = cert.reason_to_ask(config, on_disk or None, cert.Dns(here, {}), NOW)
+    why, wanted = cert.deciding.reason_to_ask(config, on_disk or None, cert.names.Dns(here, {}), NOW)
     assert why.startswith(reason) if reason.startswith("new") else reason in why
     assert bool(why) == bool(reason)
     assert wanted == (here if asked is None else asked)
 
 
-def test_reads_what_certbot_wrote(cert: ModuleType, config: Any) -> None:
-    assert cert.read_certificate(config) is None
+def test_reads_what_certbot_wrote(cert: SimpleNamespace, config: Any) -> None:
+    assert cert.certificate.read_certificate(config) is None
     issue(config, cert, ["hub.example.org"])
-    found = cert.read_certificate(config)
+    found = cert.certificate.read_certificate(config)
     assert found.names == {"hub.example.org"}
     assert found.directory == config.directory
     assert 89 < found.days_left(datetime.datetime.now(datetime.UTC)) <= 90
     (config.lineage / "fullchain.pem").write_text("not a certificate")
-    assert cert.read_certificate(config) is None
+    assert cert.certificate.read_certificate(config) is None
 
 
-def test_distances_between_tries_grow_and_a_rate_limit_waits_longest(cert: ModuleType) -> None:
-    tries = cert.Tries()
+def test_distances_between_tries_grow_and_a_rate_limit_waits_longest(cert: SimpleNamespace) -> None:
+    tries = cert.tries.Tries()
     waits = []
     for number in range(6):
         tries.failed(number * 100_000.0, "connection refused")
         waits.append(tries.not_before - number * 100_000.0)
     assert waits == [300, 900, 3600, 21600, 43200, 43200]
-    limited = cert.Tries()
+    limited = cert.tries.Tries()
     limited.failed(0.0, "urn:ietf:params:acme:error:rateLimited :: too many certificates")
     assert limited.not_before >= 6 * 3600
 
 
-def test_nobody_tries_more_than_three_times_an_hour(cert: ModuleType) -> None:
-    tries = cert.Tries()
+def test_nobody_tries_more_than_three_times_an_hour(cert: SimpleNamespace) -> None:
+    tries = cert.tries.Tries()
     assert tries.may_try(0.0, timer=True) == ""
     tries.failed(0.0, "down")
     assert "next try in 5 min" in tries.may_try(1.0, timer=True)
@@ -180,43 +171,43 @@ def test_nobody_tries_more_than_three_times_an_hour(cert: ModuleType) -> None:
     assert tries.may_try(3700.0, timer=False) == ""
 
 
-def test_link_is_switched_once_and_keys_go_with_it(cert: ModuleType, config: Any, tmp_path: Path) -> None:
+def test_link_is_switched_once_and_keys_go_with_it(cert: SimpleNamespace, config: Any, tmp_path: Path) -> None:
     holding = tmp_path / "holding"
     holding.mkdir()
     live = Path(config.live)
     live.parent.mkdir()
     live.symlink_to(holding)
     issue(config, cert, ["hub.example.org"])
-    assert cert.serve(config, changed=False) == (True, [])
+    assert cert.serving.serve(config, changed=False) == (True, [])
     assert live.readlink() == config.lineage
     assert (tmp_path / "reloaded").exists()
     (tmp_path / "reloaded").unlink()
-    assert cert.serve(config, changed=False) == (False, [])
+    assert cert.serving.serve(config, changed=False) == (False, [])
     assert not (tmp_path / "reloaded").exists(), "nothing new is no reason to reload"
 
 
-def test_a_reload_that_failed_is_due_again(cert: ModuleType, config: Any) -> None:
+def test_a_reload_that_failed_is_due_again(cert: SimpleNamespace, config: Any) -> None:
     issue(config, cert, ["hub.example.org"])
     broken = dataclasses.replace(config, reload=("false",))
-    changed, trouble = cert.serve(broken, changed=True)
+    changed, trouble = cert.serving.serve(broken, changed=True)
     assert changed and "'false' failed" in trouble[0]
-    assert cert.reload_due(config)
-    assert cert.serve(config, changed=False) == (True, [])
-    assert not cert.reload_due(config)
+    assert cert.serving.reload_due(config)
+    assert cert.serving.serve(config, changed=False) == (True, [])
+    assert not cert.serving.reload_due(config)
 
 
-def test_certbot_is_called_for_one_certificate_with_all_names(cert: ModuleType, config: Any) -> None:
-    argv = cert.certbot_argv(config, config.names, force=False)
+def test_certbot_is_called_for_one_certificate_with_all_names(cert: SimpleNamespace, config: Any) -> None:
+    argv = cert.authority.certbot_argv(config, config.names, force=False)
     assert argv[:3] == ["certbot", "certonly", "--non-interactive"]
     assert argv[argv.index("--cert-name") + 1] == "hub.example.org"
     assert argv[-4:] == ["--domain", "hub.example.org", "--domain", "www.hub.example.org"]
     assert "--force-renewal" not in argv
-    nameless = cert.certbot_argv(dataclasses.replace(config, email=""), config.names, force=True)
+    nameless = cert.authority.certbot_argv(dataclasses.replace(config, email=""), config.names, force=True)
     assert "--register-unsafely-without-email" in nameless
     assert "--force-renewal" in nameless
 
 
-def test_certbots_output_becomes_one_line(cert: ModuleType) -> None:
+def test_certbots_output_becomes_one_line(cert: SimpleNamespace) -> None:
     output = """Saving debug log to /var/log/letsencrypt/letsencrypt.log
 Requesting a certificate for hub.example.org
 
@@ -229,14 +220,14 @@ Hint: The Certificate Authority failed to download the temporary challenge files
 Some challenges have failed.
 Ask for help or search for solutions at https://community.letsencrypt.org.
 """
-    told = cert.explain(output)
+    told = cert.authority.explain(output)
     assert "Invalid response" in told and "\n" not in told
     crash = "Saving debug log to x\nAn unexpected error occurred:\nError creating new order :: too many certificates\n"
-    assert cert.explain(crash) == "Error creating new order :: too many certificates"
+    assert cert.authority.explain(crash) == "Error creating new order :: too many certificates"
 
 
 def test_port_80_is_tried_here_before_the_ca_is_asked(
-    cert: ModuleType, config: Any, monkeypatch: pytest.MonkeyPatch
+    cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Webroot(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -251,29 +242,31 @@ def test_port_80_is_tried_here_before_the_ca_is_asked(
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Webroot)
     in_background(server)
-    real = cert.http.client.HTTPConnection
+    real = cert.authority.http.client.HTTPConnection
     monkeypatch.setattr(
-        cert.http.client, "HTTPConnection", lambda host, _, timeout: real(host, server.server_port, timeout=timeout)
+        cert.authority.http.client,
+        "HTTPConnection",
+        lambda host, _, timeout: real(host, server.server_port, timeout=timeout),
     )
     try:
-        assert cert.answers_here(config, "hub.example.org", frozenset({"127.0.0.1"})) == ""
+        assert cert.authority.answers_here(config, "hub.example.org", frozenset({"127.0.0.1"})) == ""
         monkeypatch.setattr(Webroot, "do_GET", lambda self: self.send_error(404))
-        assert "does not serve" in cert.answers_here(config, "hub.example.org", frozenset({"127.0.0.1"}))
+        assert "does not serve" in cert.authority.answers_here(config, "hub.example.org", frozenset({"127.0.0.1"}))
     finally:
         server.shutdown()
         server.server_close()
-    assert "does not answer" in cert.answers_here(config, "hub.example.org", frozenset({"127.0.0.1"}))
+    assert "does not answer" in cert.authority.answers_here(config, "hub.example.org", frozenset({"127.0.0.1"}))
     assert list((Path(config.webroot) / ".well-known" / "acme-challenge").iterdir()) == []
 
 
-def test_a_broken_configuration_is_one_line(cert: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    cert.CONFIG.write_text('{"names": ["a"]}')
-    assert cert.main(["run"]) == 2
+def test_a_broken_configuration_is_one_line(cert: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    cert.places.CONFIG.write_text('{"names": ["a"]}')
+    assert cert.main.main(["run"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def run(
-    cert: ModuleType, config: Any, monkeypatch: pytest.MonkeyPatch, names: dict[str, str], trouble: str = ""
+    cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch, names: dict[str, str], trouble: str = ""
 ) -> tuple[Any, list[Any]]:
     """One run with this DNS and a CA that issues, or says `trouble`."""
     asked: list[Any] = []
@@ -284,10 +277,10 @@ def run(
             issue(config_, cert, list(wanted))
         return trouble
 
-    monkeypatch.setattr(cert, "look", lambda wanted, _: cert.Dns(*_dns(wanted, names)))
-    monkeypatch.setattr(cert, "ask_ca", ask)
-    monkeypatch.setattr(cert, "answers_here", lambda *_: "")
-    return cert.run(config, timer=False, plan=False), asked
+    monkeypatch.setattr(cert.running, "look", lambda config_, _: cert.names.Dns(*_dns(config_.names, names)))
+    monkeypatch.setattr(cert.authority, "ask_ca", ask)
+    monkeypatch.setattr(cert.authority, "answers_here", lambda *_: "")
+    return cert.running.run(config, timer=False, plan=False), asked
 
 
 def _dns(wanted: Any, names: dict[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -295,7 +288,7 @@ def _dns(wanted: Any, names: dict[str, str]) -> tuple[tuple[str, ...], dict[str,
     return here, {name: "not in DNS" for name in wanted if name not in here}
 
 
-def test_a_life_of_a_certificate(cert: ModuleType, config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_life_of_a_certificate(cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """No DNS; the first name; a CA that is down; the second name; then silence."""
     hub, www = config.names
     first, asked = run(cert, config, monkeypatch, {})
@@ -316,24 +309,26 @@ def test_a_life_of_a_certificate(cert: ModuleType, config: Any, monkeypatch: pyt
     def unasked(*_: Any) -> Any:
         raise AssertionError("a settled certificate needs neither DNS nor the CA")
 
-    monkeypatch.setattr(cert, "look", unasked)
-    monkeypatch.setattr(cert, "ask_ca", unasked)
-    fifth = cert.run(config, timer=True, plan=False)
+    monkeypatch.setattr(cert.running, "look", unasked)
+    monkeypatch.setattr(cert.authority, "ask_ca", unasked)
+    fifth = cert.running.run(config, timer=True, plan=False)
     assert fifth.ok and not fifth.changed and not fifth.wanted
 
 
-def test_a_plan_touches_nothing(cert: ModuleType, config: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cert, "look", lambda wanted, _: cert.Dns(tuple(wanted), {}))
+def test_a_plan_touches_nothing(
+    cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cert.running, "look", lambda config_, _: cert.names.Dns(config_.names, {}))
     before = sorted(tmp_path.rglob("*"))
-    planned = cert.run(config, timer=False, plan=True)
+    planned = cert.running.run(config, timer=False, plan=True)
     assert planned.wanted and not planned.changed
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_an_account_that_the_ca_forgot_is_made_anew(
-    cert: ModuleType, config: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    account = cert.LETSENCRYPT / "accounts" / "ca.example.org" / "dir"
+    account = cert.places.LETSENCRYPT / "accounts" / "ca.example.org" / "dir"
     account.mkdir(parents=True)
     certbot = tmp_path / "bin" / "certbot"
     certbot.parent.mkdir()
@@ -343,11 +338,11 @@ def test_an_account_that_the_ca_forgot_is_made_anew(
     )
     certbot.chmod(0o755)
     monkeypatch.setenv("PATH", f"{certbot.parent}:/usr/bin:/bin")
-    assert cert.ask_ca(config, config.names, force=False) == ""
+    assert cert.authority.ask_ca(config, config.names, force=False) == ""
     assert not account.exists()
     account.mkdir()
     certbot.write_text("#!/bin/sh\necho 'urn:ietf:params:acme:error:accountDoesNotExist :: gone'; exit 1\n")
-    assert "accountDoesNotExist" in cert.ask_ca(config, config.names, force=False), (
+    assert "accountDoesNotExist" in cert.authority.ask_ca(config, config.names, force=False), (
         "it is tried anew once, not for ever"
     )
 
@@ -374,43 +369,43 @@ echo '[renewalparams]' > renewal/$name.conf
 
 @pytest.mark.parametrize("killed", ["at once", "in the middle", "before the end", "links only"])
 def test_a_certificate_that_a_kill_left_half_made_is_made_anew_under_its_name(
-    cert: ModuleType, config: Any, certbot: Path, killed: str
+    cert: SimpleNamespace, config: Any, certbot: Path, killed: str
 ) -> None:
-    (cert.LETSENCRYPT / "renewal").mkdir(parents=True)
+    (cert.places.LETSENCRYPT / "renewal").mkdir(parents=True)
     if killed in ("at once", "before the end"):
-        (cert.LETSENCRYPT / "renewal" / "hub.example.org.conf").touch()
+        (cert.places.LETSENCRYPT / "renewal" / "hub.example.org.conf").touch()
     if killed == "in the middle":
-        (cert.LETSENCRYPT / "archive" / "hub.example.org").mkdir(parents=True)
+        (cert.places.LETSENCRYPT / "archive" / "hub.example.org").mkdir(parents=True)
     if killed == "before the end":
         issue(config, cert, ["hub.example.org"])
-        (cert.LETSENCRYPT / "renewal" / "hub.example.org.conf").write_text("")
+        (cert.places.LETSENCRYPT / "renewal" / "hub.example.org.conf").write_text("")
     if killed == "links only":
         config.lineage.mkdir(parents=True)
         (config.lineage / "cert.pem").symlink_to("../../archive/hub.example.org/cert1.pem")
-    certbot.write_text(LIKE_CERTBOT.format(letsencrypt=cert.LETSENCRYPT))
+    certbot.write_text(LIKE_CERTBOT.format(letsencrypt=cert.places.LETSENCRYPT))
     certbot.chmod(0o755)
-    assert cert.half_made(config)
-    assert cert.ask_ca(config, config.names, force=False) == ""
+    assert cert.certificate.half_made(config)
+    assert cert.authority.ask_ca(config, config.names, force=False) == ""
     assert (config.lineage / "fullchain.pem").read_text() == "new\n"
-    assert not (cert.LETSENCRYPT / "live" / "hub.example.org-0001").exists()
+    assert not (cert.places.LETSENCRYPT / "live" / "hub.example.org-0001").exists()
 
 
-def test_what_is_half_made_stays_while_no_other_comes(cert: ModuleType, config: Any, certbot: Path) -> None:
+def test_what_is_half_made_stays_while_no_other_comes(cert: SimpleNamespace, config: Any, certbot: Path) -> None:
     issue(config, cert, ["hub.example.org"])
-    (cert.LETSENCRYPT / "renewal" / "hub.example.org.conf").write_text("")
+    (cert.places.LETSENCRYPT / "renewal" / "hub.example.org.conf").write_text("")
     before = (config.lineage / "fullchain.pem").read_text()
     certbot.write_text("#!/bin/sh\necho Error: the CA is down; exit 1\n")
     certbot.chmod(0o755)
-    assert "the CA is down" in cert.ask_ca(config, config.names, force=False)
+    assert "the CA is down" in cert.authority.ask_ca(config, config.names, force=False)
     assert (config.lineage / "fullchain.pem").read_text() == before
 
 
-def test_a_whole_certificate_stays_where_it_is(cert: ModuleType, config: Any, certbot: Path) -> None:
-    assert not cert.half_made(config)
+def test_a_whole_certificate_stays_where_it_is(cert: SimpleNamespace, config: Any, certbot: Path) -> None:
+    assert not cert.certificate.half_made(config)
     issue(config, cert, ["hub.example.org"])
-    assert not cert.half_made(config)
+    assert not cert.certificate.half_made(config)
     certbot.write_text("#!/bin/sh\nexit 0\n")
     certbot.chmod(0o755)
     inode = config.lineage.stat().st_ino
-    assert cert.ask_ca(config, config.names, force=True) == ""
+    assert cert.authority.ask_ca(config, config.names, force=True) == ""
     assert config.lineage.stat().st_ino == inode

@@ -45,7 +45,7 @@ def render(folder, **changes):
     lib = folder / "lib"
     if not lib.exists():
         lib.mkdir()
-        for name in ("class_inside", "class_signin", "class_work", "class_page.py"):
+        for name in ("class_inside", "class_signin", "class_work", "class_page.py", "class_subdomains.py"):
             (lib / name).symlink_to(FILES / name)
     path.write_text(template.render(settings={**DEFAULTS, "root": str(folder), **changes}))
     return path

@@ -446,7 +446,8 @@ def test_a_domain_and_its_records(api: Api) -> None:
         ({"type": "A", "data": "10.0.0.1"}, "Name can't be blank"),
         ({"type": "Z", "name": "x", "data": "1"}, "Type is not"),
         ({"type": "A", "name": "x", "data": "10.0.0.1", "ttl": "soon"}, "Ttl must be a number"),
-        ({"type": "CNAME", "name": "@", "data": "x"}, "cannot share"),
+        ({"type": "CNAME", "name": "@", "data": "x."}, "cannot share"),
+        ({"type": "NS", "name": "sub", "data": "hub.example.test"}, "needs to end with a dot"),
     ],
 )
 def test_a_wrong_record_is_422(api: Api, record: Any, message: str) -> None:

@@ -11,6 +11,7 @@ sys.path.insert(0, f"{SETTINGS['root']}/lib")
 from class_inside.places import Places, url_of  # noqa: E402
 from class_page import page_from  # noqa: E402
 from class_signin import authenticator  # noqa: E402
+from class_subdomains import configure as use_subdomains  # noqa: E402
 from class_work.hub import HubLog  # noqa: E402
 
 c = get_config()  # noqa: F821
@@ -35,6 +36,9 @@ c.JupyterHub.template_vars = {"page": page_from("/etc/jupyterhub/page.json")}
 c.JupyterHub.tornado_settings = {"log_function": HubLog()}
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = url_of(places.proxy_api)
+
+if SETTINGS["subdomain_host"]:
+    use_subdomains(c, SETTINGS["subdomain_host"])
 
 signin = SETTINGS["signin"]
 kind = authenticator(signin["kind"])

@@ -10,6 +10,8 @@ from runner.local.cloud import unprocessable
 from runner.local.store import Domain, Record, Store
 
 DOMAIN = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$", re.IGNORECASE)
+#: Types whose data is a name, which the API takes with the dot at its end and lists without.
+NAMES = ("CAA", "CNAME", "MX", "NS", "SRV")
 RECORD_TYPES = ("A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT")
 
 
@@ -124,7 +126,12 @@ def _record_data(kind: str, data: object) -> str:
             ipaddress.IPv6Address(data)
     except ValueError as error:
         raise unprocessable(f"IP address did not match IPv{4 if kind == 'A' else 6} format.") from error
-    return data.strip()
+    data = data.strip()
+    if kind in NAMES and data != "@":
+        if not data.endswith("."):
+            raise unprocessable("Data needs to end with a dot (.)")
+        data = data.rstrip(".")
+    return data
 
 
 def _record(domain: Domain, record_id: int) -> Record:

@@ -14,7 +14,7 @@ from typing import Any
 
 from runner import droplets, local
 from runner.access import Access
-from runner.cloud import Cloud, Order, Server
+from runner.cloud import Cloud, Order, Server, record_of
 from runner.errors import USAGE, CoursehubError
 from runner.pillar import host_ca_certificates
 from runner.project import Project, write_private
@@ -202,7 +202,7 @@ class Machines:
                 raise CoursehubError(
                     f"{instance.name}: {hostname} is not below {here.zone}; rename it", exit_code=USAGE
                 )
-            cloud.ensure_record(zone, hostname, address)
+            cloud.ensure_record(zone, record_of(hostname, address))
         access.first_contact(address, self.report)
         options = dict(option.split("=", 1) for option in access.options())
         config = self._write_ssh_config(instance, address, {"IdentityFile": str(access.key_file), **options})
@@ -250,7 +250,7 @@ class Machines:
                 for hostname in instance.hostnames:
                     zone = cloud.zone_of(hostname)
                     if zone and server.ip:
-                        cloud.remove_record(zone, hostname, server.ip)
+                        cloud.remove_record(zone, record_of(hostname, server.ip))
                 self._delete(cloud, server)
             cloud.remove_keys(access.alias)
             access.forget_server()

@@ -20,9 +20,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated
+from jupyterhub.utils import subdomain_hook_idna
 from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
 from tornado.log import app_log
@@ -65,6 +66,7 @@ class Settings:
 
     socket: str
     base_url: str
+    subdomain_host: str
     hub_api: str
     service: str
     viewers: list[str]
@@ -79,6 +81,14 @@ class Settings:
     def prefix(self) -> str:
         """Where the pages begin."""
         return f"{self.base_url}services/{self.service}/"
+
+    @property
+    def callback(self) -> str:
+        """Where the hub sends people back to, as it has it from the service's name."""
+        if not self.subdomain_host:
+            return f"{self.prefix}oauth_callback"
+        hub = urlsplit(self.subdomain_host)
+        return f"{hub.scheme}://{subdomain_hook_idna(self.service, hub.netloc, 'service')}{self.prefix}oauth_callback"
 
 
 @dataclass(frozen=True)
@@ -463,6 +473,9 @@ async def main(path: str) -> None:
         api_token=os.environ.pop("STUDENTS_WORK_TOKEN"),
         api_url=settings.hub_api,
         base_url=settings.prefix,
+        hub_host=settings.subdomain_host,
+        oauth_redirect_uri=settings.callback,
+        cookie_host_prefix_enabled=bool(settings.subdomain_host),
         hub_prefix=f"{settings.base_url}hub/",
         oauth_client_id=f"service-{settings.service}",
         access_scopes={f"access:services!service={settings.service}"},

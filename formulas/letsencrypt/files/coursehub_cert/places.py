@@ -1,0 +1,20 @@
+"""Where everything lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CONFIG = Path("/etc/coursehub/cert.json")
+STATE = Path("/var/lib/coursehub/cert")
+LETSENCRYPT = Path("/etc/letsencrypt")
+#: Where certbot's hooks find us.
+COMMAND = "/usr/local/sbin/coursehub-cert"
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
+    """Replace a file whole; a run that is killed leaves the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(text)
+    temporary.chmod(mode)
+    temporary.replace(path)

@@ -1,0 +1,42 @@
+"""Names that a course uses below a wildcard record: /etc/hosts has no wildcards, so it is told each of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from runner.local import dns
+from runner.local.host import write_atomic
+from runner.local.identity import Identity
+from runner.local.store import Domain
+
+_DIRECTORY = "names"
+
+
+def set_names(state: Path, course_id: str, names: Iterable[str]) -> None:
+    """Make these the names of a course that browsers on this host shall find, as far as a wildcard leads them."""
+    path = Identity.of(state).directory / _DIRECTORY / f"{course_id}.json"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    write_atomic(path, json.dumps(sorted(names)), 0o600)
+
+
+def names(home: Path) -> list[str]:
+    """All names of all courses of the cloud whose directory ``home`` is."""
+    found: set[str] = set()
+    for path in (home / _DIRECTORY).glob("*.json"):
+        try:
+            found.update(json.loads(path.read_text()))
+        except (OSError, ValueError):
+            continue
+    return sorted(found)
+
+
+def addresses(home: Path, domains: list[Domain]) -> dict[str, str]:
+    """The names that a wildcard leads somewhere now, each with its address."""
+    found = {}
+    for name in names(home):
+        address = dns.wildcard_address(name, domains)
+        if address:
+            found[name] = address
+    return found
