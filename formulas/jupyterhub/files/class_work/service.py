@@ -66,7 +66,6 @@ class Settings:
 
     socket: str
     base_url: str
-    subdomain_host: str
     hub_api: str
     service: str
     viewers: list[str]
@@ -76,6 +75,7 @@ class Settings:
     teams: str
     python: str
     download: int
+    subdomain_host: str = ""
 
     @property
     def prefix(self) -> str:
