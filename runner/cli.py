@@ -176,6 +176,21 @@ def check(course: str, as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("course", required=False, callback=_note_course)
+@as_json_option
+def doctor(course: str | None, as_json: bool) -> None:
+    """Look before the first dollar. Each line about tools, token, size, domain is ok, or says what to do."""
+    from runner.verbs import doctor as verb
+
+    def lines(done: Document) -> list[str]:
+        return _check_lines(done.get("checks", ()))
+
+    with _shown(as_json, lines):
+        document = verb.doctor(_project(), course, Steps())
+    _emit(document, as_json, lines)
+
+
+@cli.command()
 @click.argument("courses", nargs=-1, metavar="[COURSE...]")
 @as_json_option
 def status(courses: tuple[str, ...], as_json: bool) -> None:

@@ -39,6 +39,10 @@ class NotFound(CoursehubError):
     """The thing asked for is not there (HTTP 404)."""
 
 
+class Forbidden(CoursehubError):
+    """The token may not do that (HTTP 403)."""
+
+
 class Refused(CoursehubError):
     """The provider understood the request and will not do it (HTTP 422). ``reason`` is the provider's own sentence."""
 
@@ -167,6 +171,14 @@ class Calls:
 
         return self.run(what, call)
 
+    def probe(self, what: str, method: str, path: str) -> None:
+        """Send a request without a body for its answer's status alone. Raises Forbidden, NotFound, Refused."""
+        self.run(what, lambda: self.bound(_OnOurSession).get_data(path, type=method, params={}))
+
+    def said(self, header: str) -> str | None:
+        """A header of the last answer, or None."""
+        return self._answer.headers.get(header) if self._answer is not None else None
+
     def delete(self, what: str, path: str) -> None:
         """Delete what is at ``path``; what is gone already is fine."""
         try:
@@ -230,6 +242,8 @@ class Calls:
             return NotFound(f"{self.name}: not found while {what}")
         if failure.status == 422 and not failure.pending:
             return Refused(f"{self.name} refused while {what}: {failure}", str(failure))
+        if failure.status == 403:
+            return Forbidden(f"{self.name} {self._why(failure, what)}")
         kind = Unanswered if failure.passing and not sure else CoursehubError
         return kind(f"{self.name} {self._why(failure, what)}")
 

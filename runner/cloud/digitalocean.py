@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from runner.cloud.calls import Calls, Droplet, NotFound, Refused, SSHKey, Unanswered
+from runner.cloud.health import Health
 from runner.cloud.model import MADE_BY, TAG, DnsRecord, Order, Server, Size, Zone, maker, maker_tag, tag_of
 from runner.cloud.records import Records
 from runner.errors import USAGE, CoursehubError
@@ -38,6 +39,7 @@ class Cloud:
         self.name = name
         self._calls = Calls(name, endpoint, token, sleep)
         self._records = Records(self._calls)
+        self.health = Health(self._calls)
 
     # -- what can be ordered -----------------------------------------------------------------------------
 

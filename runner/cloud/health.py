@@ -1,0 +1,87 @@
+"""What a look at an account tells before anything is ordered: its state, its limits, what the token may do."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from runner.cloud.calls import Calls, Forbidden, NotFound, Refused
+
+#: Requests that change nothing whatever the token may do, and the scope that each needs. What would make something has
+#: no body and is refused for that (422); what would delete something names what nobody has (404). Only a missing scope
+#: answers 403.
+_PROBES = (
+    ("droplet:read", "GET", "droplets?per_page=1"),
+    ("droplet:create", "POST", "droplets"),
+    ("droplet:update", "POST", "droplets/1/actions"),
+    ("droplet:delete", "DELETE", "droplets/1"),
+    ("ssh_key:read", "GET", "account/keys?per_page=1"),
+    ("ssh_key:create", "POST", "account/keys"),
+    ("ssh_key:delete", "DELETE", "account/keys/1"),
+    ("domain:read", "GET", "domains?per_page=1"),
+    ("domain:create", "POST", "domains/coursehub.invalid/records"),
+    ("domain:delete", "DELETE", "domains/coursehub.invalid/records/1"),
+    ("tag:read", "GET", "tags?per_page=1"),
+    ("tag:create", "POST", "tags"),
+    ("tag:delete", "DELETE", "tags/coursehub:no-such-course"),
+    ("actions:read", "GET", "actions?per_page=1"),
+    ("regions:read", "GET", "regions?per_page=1"),
+    ("sizes:read", "GET", "sizes?per_page=1"),
+    ("image:read", "GET", "images?per_page=1"),
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account: ``status`` is the provider's word (active, warning, locked), ``message`` why."""
+
+    status: str
+    message: str
+    email_verified: bool
+    droplet_limit: int
+    droplets: int
+
+
+class Health:
+    """Looks at one account; changes nothing in it."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def account(self) -> Account:
+        """The account and how many droplets it has. Raises CoursehubError when the token does not open it."""
+
+        def read(data: Any) -> dict[str, Any]:
+            account: dict[str, Any] = data["account"]
+            return account
+
+        account = self._calls.get("looking at the account", "account", then=read)
+        droplets = self._calls.entries("counting the droplets", "droplets", "droplets")
+        return Account(
+            status=account["status"],
+            message=account.get("status_message") or "",
+            email_verified=bool(account["email_verified"]),
+            droplet_limit=int(account["droplet_limit"]),
+            droplets=len(droplets),
+        )
+
+    def missing_scopes(self) -> list[str]:
+        """The scopes of a custom token that it lacks, of those that we need."""
+        missing = []
+        for scope, method, path in _PROBES:
+            try:
+                self._calls.probe(f"trying {scope}", method, path)
+            except Forbidden:
+                missing.append(scope)
+            except (NotFound, Refused):
+                continue
+        return missing
+
+    def clock_is_wrong_by(self) -> float:
+        """Seconds that this computer's clock is ahead of the provider's, negative for behind."""
+        said = self._calls.said("Date")
+        if not said:
+            return 0.0
+        return time.time() - email.utils.parsedate_to_datetime(said).timestamp()
