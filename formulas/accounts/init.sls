@@ -1,5 +1,8 @@
 {%- from 'accounts/map.jinja' import accounts with context %}
 
+include:
+  - accounts.links
+
 {{ accounts.home_root }}:
   file.directory:
     - user: root

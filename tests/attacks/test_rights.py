@@ -125,16 +125,21 @@ def test_out_of_the_class_and_its_limits(mallory: Person) -> None:
     Stopped by: control groups are root's, and shown read-only.
     """
     said = mallory.python("""
-import glob, os
+import os
 tried = 0
-for name in ("cgroup.procs", "memory.max", "pids.max", "cpu.max", "memory.limit_in_bytes"):
-    for path in glob.glob("/sys/fs/cgroup/**/" + name, recursive=True):
-        tried += 1
-        try:
-            os.close(os.open(path, os.O_WRONLY))
-            print("OPEN", path)
-        except OSError:
-            pass
+for line in open("/proc/self/cgroup"):
+    _, controllers, group = line.strip().split(":", 2)
+    for root in {"/sys/fs/cgroup/" + controllers.removeprefix("name="), "/sys/fs/cgroup"}:
+        for directory in (root + group, os.path.dirname(root + group), root):
+            for name in ("cgroup.procs", "memory.max", "memory.limit_in_bytes", "pids.max", "cpu.max"):
+                if not os.path.exists(os.path.join(directory, name)):
+                    continue
+                tried += 1
+                try:
+                    os.close(os.open(os.path.join(directory, name), os.O_WRONLY))
+                    print("OPEN", directory, name)
+                except OSError:
+                    pass
 print(tried > 3 or tried)
 """)
     assert said == "True", said
