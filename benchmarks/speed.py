@@ -136,7 +136,7 @@ def main() -> int:
                     course_id = f"{name}{pair}"
                     say(f"{name} on a fresh {options.image}")
                     figures[name].append(timers[name](sandbox, course_id))
-                    sandbox.json("down", course_id)
+                    sandbox.json("down", course_id, "--yes")
         finally:
             sandbox.run("local", "stop")
     medians = {name: statistics.median(figure["seconds"] for figure in figures[name]) for name in timers}

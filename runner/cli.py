@@ -109,7 +109,7 @@ def _converge(course_ids: tuple[str, ...], every: bool, as_json: bool, test: boo
 
     project = _project()
     with _shown(as_json, lambda done: _change_lines(done, test)):
-        document = converge.apply(project, _chosen(project, course_ids, every), Steps(), test=test)
+        document = converge.apply(project, _chosen(project, course_ids, every), Steps(), test=test, every=every)
     _emit(document, as_json, lambda done: _change_lines(done, test))
 
 
@@ -135,6 +135,9 @@ def _change_lines(document: Document, test: bool) -> list[str]:
     lines = []
     for course_id, outcome in document.get("courses", {}).items():
         lines += [f"{course_id}: note: {note}" for note in outcome["notes"]]
+        if "skipped" in outcome:
+            lines.append(f"skipped: {outcome['skipped']}")
+            continue
         if "changes" not in outcome:
             # Of one course alone standard error says it.
             lines += [outcome["error"]] if len(document["courses"]) > 1 else []
@@ -262,10 +265,11 @@ def _opening_lines(document: Document) -> list[str]:
 @as_json_option
 def down(course: str, yes: bool, as_json: bool) -> None:
     """Delete the server with all files on it. Its DNS records and its keys go too."""
+    from runner.verbs import session
     from runner.verbs import up as verb
 
     project = _project()
-    if not yes and courses.load(project, course).cloud != "local":
+    if not yes and not session.nothing_here(project, course, courses.load(project, course)):
         _confirm(course)
     document = verb.down(project, course, Steps())
     _emit(

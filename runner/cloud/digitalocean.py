@@ -131,6 +131,16 @@ class Cloud:
             found.append(server)
         return sorted(found, key=lambda server: server.id)
 
+    def course_at(self, ip: str) -> str | None:
+        """The course whose droplet has the address ``ip``, or None for an address of nobody or nothing of ours."""
+        droplets = self._calls.entries("looking whose an address is", "droplets", "droplets", tag_name=TAG)
+        for droplet in droplets:
+            networks = (droplet.get("networks") or {}).get("v4") or []
+            if any(one["ip_address"] == ip for one in networks):
+                tags = (tag.removeprefix(f"{TAG}:") for tag in droplet["tags"] if tag.startswith(f"{TAG}:"))
+                return next(tags, None)
+        return None
+
     def _still_ours(self, course_id: str, known: Server) -> Server | None:
         """The droplet of a remembered id, unless a new account has given that id to another course's droplet."""
 
@@ -290,6 +300,10 @@ class Cloud:
     def ensure_record(self, zone: Zone, record: DnsRecord) -> bool:
         """Make ``record`` the only one of its kind and name; True when something changed."""
         return self._records.ensure_record(zone, record)
+
+    def addresses(self, zone: Zone, hostname: str) -> list[str]:
+        """Where ``hostname`` leads now."""
+        return self._records.addresses(zone, hostname)
 
     def remove_record(self, zone: Zone, record: DnsRecord) -> None:
         """Remove the records that say what ``record`` says; others of its name are not ours."""

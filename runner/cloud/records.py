@@ -50,6 +50,10 @@ class Records:
                 raise
         return True
 
+    def addresses(self, zone: Zone, hostname: str) -> list[str]:
+        """Where ``hostname`` leads now."""
+        return [str(record["data"]) for record in self._of(zone, DnsRecord("A", hostname, ""))]
+
     def remove_record(self, zone: Zone, record: DnsRecord) -> None:
         """Remove the records that say what ``record`` says; others of its name are not ours."""
         for one in self._of(zone, record):

@@ -27,6 +27,7 @@ def add_to(group: click.Group, project: Callable[[], Project]) -> None:
     @click.option("--contact", help="Your email address, for the certificate authority.")
     @click.option("--professor", help="Your name.")
     @click.option("--account", help="Your account; without it your last name.")
+    @click.option("--email", help="Your email address at the college; without it the one of --contact.")
     @click.option("--cloud", help="local or digitalocean.")
     @click.option("--size", help="The server's size, in the cloud's own word.")
     @click.option("--timezone", help="Such as America/Los_Angeles.")

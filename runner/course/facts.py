@@ -102,6 +102,15 @@ Hostname = Annotated[
         "a full host name such as engr114.example.edu (small letters, no https://, no path)",
     ),
 ]
+
+
+def without_www(value: str) -> str:
+    """A host name that is not an alias of another. Raises ValueError for one with www. in front."""
+    if value.startswith("www."):
+        raise ValueError(f"write {value.removeprefix('www.')}; the hub answers to www. before it too (key www)")
+    return value
+
+
 Timezone = Annotated[
     str,
     *text_like(r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$", "a time zone such as America/Los_Angeles"),
@@ -126,10 +135,37 @@ Module = Annotated[
         "a module as Python's import takes it, such as numpy or matplotlib.pyplot",
     ),
 ]
+_UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
+
+
+def bytes_of(amount: str) -> int:
+    """An Amount in bytes."""
+    return int(amount[:-1]) * _UNITS[amount[-1]]
+
+
+def between(low: str, high: str, why: str) -> Callable[[str], str]:
+    """A validator for an Amount that is neither below ``low`` nor above ``high``; ``why`` is what a teacher reads."""
+
+    def check(value: str) -> str:
+        if not bytes_of(low) <= bytes_of(value) <= bytes_of(high):
+            raise ValueError(f"wants an amount from {low} to {high}: {why}")
+        return value
+
+    return check
+
+
+def _straight(value: str) -> str:
+    if len(value) > 1 and value[0] in "“”„‟‘’‚‛" and value[-1] in "“”„‟‘’‚‛":
+        raise ValueError('curly quotes around it would be shown to everybody; type straight ones: "..."')
+    return value
+
+
 #: An amount of memory or disk as systemd, nginx and SystemdSpawner all read it: 512M, 2G.
 Amount = Annotated[str, *text_like(r"^[1-9][0-9]{0,9}[KMG]$", "an amount such as 512M or 2G")]
 Text = Annotated[
-    str, *text_like(r"^(?=.*\S)[^\x00-\x1f\x7f]{1,200}$", "one line of text, 1 to 200 characters, in quotes")
+    str,
+    *text_like(r"^(?=.*\S)[^\x00-\x1f\x7f]{1,200}$", "one line of text, 1 to 200 characters, in quotes"),
+    AfterValidator(_straight),
 ]
 #: More than a line: an announcement.
 Paragraph = Annotated[

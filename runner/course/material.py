@@ -18,6 +18,22 @@ _TAKEN = frozenset({"data", "shared", "groups"})
 
 _HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
 _PATH = r"[A-Za-z0-9._~+@%-]+(/[A-Za-z0-9._~+@%-]+)*/?"
+
+
+def _no_page(url: str) -> str:
+    """Refuse the address of a page about a repository, as a browser shows it."""
+    page = re.match(r"(?P<repository>.+?)(/-)?/(?P<kind>tree|blob|raw|src|commits?)/(?P<branch>[^/]+)", url)
+    if page and url.startswith("https://"):
+        raise ValueError(
+            f"that is the address of a page in the repository; write url: {page['repository']} and branch: "
+            f"{page['branch']}"
+        )
+    host_only = re.fullmatch(r"https://(github\.com|gitlab\.com|bitbucket\.org)/[^/]+/?", url)
+    if host_only:
+        raise ValueError("that is somebody's page and no repository; add the repository's name behind it")
+    return url
+
+
 #: As git takes it. No name or password in an https one: everybody who has the repository reads this file.
 GitAddress = Annotated[
     str,
@@ -27,6 +43,7 @@ GitAddress = Annotated[
         "a git address: https://github.com/physics/labs for a public repository, git@github.com:physics/labs.git for a "
         "private one (no name, password or token in it)",
     ),
+    AfterValidator(_no_page),
 ]
 #: It becomes a directory of each home, and part of a secret's name.
 RepositoryName = Annotated[

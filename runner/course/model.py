@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from runner.course.facts import (
     Amount,
@@ -24,6 +24,8 @@ from runner.course.facts import (
     Slug,
     Text,
     Timezone,
+    between,
+    without_www,
 )
 from runner.course.material import Material
 from runner.course.people import People
@@ -37,7 +39,11 @@ KERNELS = {"r": (), "octave": ("octave-kernel",)}
 class Limits(Facts):
     """What one person's server may use."""
 
-    memory: Annotated[Amount, Field(examples=["1500M"])] = "1G"
+    memory: Annotated[
+        Amount,
+        AfterValidator(between("256M", "1024G", "one notebook takes about 190M, and below 256M none starts")),
+        Field(examples=["1500M"]),
+    ] = "1G"
     """Memory of one person. At the limit the notebook's kernel ends, which loses its variables and no file; the
     person's server and everybody else go on."""
     cpu: Annotated[float, Field(gt=0, le=64, examples=[1.5])] = 1.0
@@ -65,7 +71,7 @@ class Course(Facts):
 
     title: Annotated[Text, Field(examples=["ENGR 114: Engineering Programming with Python"])]
     """What the course is called."""
-    domain: Annotated[Hostname, Field(examples=["engr114.example.edu"])]
+    domain: Annotated[Hostname, AfterValidator(without_www), Field(examples=["engr114.example.edu"])]
     """The address that students type. A name below a domain that you own; with ``cloud: digitalocean`` and ``dns:
     cloud`` that domain's zone must be in the same account."""
     www: Annotated[bool, Field(examples=[False])] = True
@@ -97,7 +103,11 @@ class Course(Facts):
     """The clock of the course, as Continent/City."""
     limits: Annotated[Limits, Field(examples=[{"memory": "1500M", "cpu": 1.5, "tasks": 512}])] = Limits()
     """What one person's server may use, so that nobody takes the class down."""
-    upload_limit: Annotated[Amount, Field(examples=["250M"])] = "100M"
+    upload_limit: Annotated[
+        Amount,
+        AfterValidator(between("1M", "20G", "bigger files belong under material: data, where they are stored once")),
+        Field(examples=["250M"]),
+    ] = "100M"
     """The biggest file that can be uploaded in the browser."""
     idle_after: Annotated[Minutes, Field(examples=[180])] = 120
     """Minutes without use until a person's server is stopped. Files stay, a computing notebook counts as use."""

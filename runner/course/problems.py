@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from runner.course import schema
 from runner.course.model import CourseFile
+from runner.course.people import People
 from runner.course.source import Location, Source
 
 #: pydantic's names for a value of another kind than the key's; all of them are told by what the key takes.
@@ -51,8 +52,33 @@ def problems(source: Source, failure: ValidationError) -> list[Problem]:
         # A misspelt key is also a missing one: the misspelling is what to tell.
         if error["type"] == "missing" and location[:-1] in misspelt and _is_near_a_misspelt(error, errors):
             continue
-        found.append(Problem(source.shown, source.line(location), key_of(location), explain(error)))
+        told = Problem(source.shown, source.line(location), key_of(location), explain(error))
+        found.append(_twice(source, error) or told)
     return sorted(found, key=lambda one: (one.line, one.key))
+
+
+def _twice(source: Source, error: ErrorDetails) -> Problem | None:
+    """An account that two people have, with the line of the second and both roles."""
+    match = re.search(r"the account (\S+) is given twice", error["msg"])
+    location = error["loc"]
+    if not match or location[-1:] != ("people",):
+        return None
+    people = source.data["course"]["people"]
+    places = [
+        (role, number)
+        for role in People.model_fields
+        for number, one in enumerate(people.get(role) or [])
+        if one.get("account") == match[1]
+    ]
+    lines = [source.line((*location, role, number, "account")) for role, number in places[:2]]
+    (first, _), (second, _) = sorted(places[:2], key=lambda place: lines[places.index(place)])
+    return Problem(
+        source.shown,
+        max(lines),
+        f"people.{second}",
+        f"the account {match[1]} is given twice: among the {first} in line {min(lines)} and among the {second} here; "
+        "give one of them another account, or remove one",
+    )
 
 
 def _is_near_a_misspelt(missing: ErrorDetails, errors: list[ErrorDetails]) -> bool:

@@ -7,6 +7,7 @@ import re
 
 from pydantic import ValidationError
 
+from runner.course.facts import bytes_of
 from runner.course.model import Course, CourseFile
 from runner.course.problems import problems
 from runner.course.source import Source
@@ -55,6 +56,7 @@ def load(project: Project, course_id: str) -> Course:
         more = f" (and {len(found) - 1} more: coursehub validate {course_id})" if len(found) > 1 else ""
         raise CoursehubError(f"{found[0]}{more}", exit_code=USAGE) from failure
     _one_source_of_people(project, course_id, course, read)
+    _memory_fits(course, read)
     _logo_is_there(project, course, read)
     _data_is_there(project, course, read)
     return course
@@ -72,6 +74,17 @@ def _one_source_of_people(project: Project, course_id: str, course: Course, read
         raise CoursehubError(
             f"{read.at('course')}: people is missing; add it, or read a class list with "
             f"'coursehub roster import {course_id} FILE'",
+            exit_code=USAGE,
+        )
+
+
+def _memory_fits(course: Course, read: Source) -> None:
+    """Refuse a limit above the server's own memory, which the cloud's word for the size names: s-4vcpu-8gb."""
+    named = re.search(r"-(\d+)gb(-|$)", course.size)
+    if named and bytes_of(course.limits.memory) > int(named[1]) * 1024**3:
+        raise CoursehubError(
+            f"{read.at('course', 'limits', 'memory')}: limits.memory ({course.limits.memory!r}): the server of size "
+            f"{course.size} has {named[1]}G for everybody together; give one person less, or take a bigger size",
             exit_code=USAGE,
         )
 

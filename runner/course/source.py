@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from runner.course import mistakes
 from runner.errors import USAGE, CoursehubError
 
 Location = tuple[str | int, ...]
 #: PyYAML's safe loader, in C where there is one, as Salt's own: a tenth of the time for a class of 24.
 LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-#: ``key: some words: more``, or ending in a colon, unquoted: to YAML a mapping where there can be none.
-_COLON_IN_VALUE = re.compile(r"""\s*(- )?\s*[\w-]+:\s+[^'"{\[|>&*!#\s][^#]*:(\s|$)""")
 
 
 class Source:
@@ -30,50 +29,36 @@ class Source:
         self.lines: dict[Location, int] = {(): 1}
         try:
             text = path.read_text(encoding="utf-8") if text is None else text
-            self._refuse_jinja(text)
+            self._refuse(mistakes.before_reading(text))
+            self._refuse(mistakes.in_events(text, LOADER))
+            self._rows = text.splitlines()
             self.data: Any = self._read(text)
         except UnicodeDecodeError as error:
-            raise CoursehubError(f"{shown}:1: not UTF-8 text; save it as UTF-8", exit_code=USAGE) from error
+            line = error.object.count(b"\n", 0, error.start) + 1
+            raise CoursehubError(
+                f"{shown}:{line}: a letter that is not UTF-8; save the file as UTF-8", exit_code=USAGE
+            ) from error
         except yaml.YAMLError as error:
-            raise self._yaml_error(error, text or "") from error
+            number, what = mistakes.explain(error, text or "")
+            raise CoursehubError(f"{shown}:{number}: {what}", exit_code=USAGE) from error
         except ValueError as error:
             # PyYAML takes 2026-02-30 for a date and then finds that there is none.
             raise CoursehubError(f"{shown}:1: {error}; put the value in quotes", exit_code=USAGE) from error
 
     def _read(self, text: str) -> Any:
         """The data, and the lines of it on the way."""
-        try:
-            loader = LOADER(text)
-            node = loader.get_single_node()
-        except yaml.YAMLError:
-            # It says less plainly what is wrong.
-            loader = yaml.SafeLoader(text)
-            node = loader.get_single_node()
+        loader = LOADER(text)
+        node = loader.get_single_node()
         if node is None:
             return None
-        self._walk(node, ())
+        self._walk(node, (), loader)
         return loader.construct_document(node)
 
-    def _refuse_jinja(self, text: str) -> None:
-        # pillar/hub.sls imports the file, and Salt renders what it imports: a title with braces would be executed.
-        for number, line in enumerate(text.splitlines(), 1):
-            if any(mark in line for mark in ("{{", "{%", "{#")):
-                raise CoursehubError(
-                    f"{self.shown}:{number}: Jinja is not for course files; write the value itself", exit_code=USAGE
-                )
+    def _refuse(self, found: tuple[int, str] | None) -> None:
+        if found:
+            raise CoursehubError(f"{self.shown}:{found[0]}: {found[1]}", exit_code=USAGE)
 
-    def _yaml_error(self, error: yaml.YAMLError, text: str) -> CoursehubError:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        problem = getattr(error, "problem", None) or "cannot be read"
-        advice = "look at the indentation, the quotes and the brackets there"
-        if _COLON_IN_VALUE.match("".join(text.splitlines()[line - 1 : line])):
-            problem, advice = "a value with a colon in it", 'put the value in quotes, as in title: "ENGR 114: Python"'
-        if "'\\t'" in problem:
-            advice = "indent with spaces, not with tabs"
-        return CoursehubError(f"{self.shown}:{line}: not YAML: {problem}; {advice}", exit_code=USAGE)
-
-    def _walk(self, node: yaml.Node, location: Location) -> None:
+    def _walk(self, node: yaml.Node, location: Location, loader: Any) -> None:
         self.lines.setdefault(location, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             seen: dict[str, int] = {}
@@ -86,10 +71,43 @@ class Source:
                     )
                 seen[key.value] = line
                 self.lines[(*location, key.value)] = line
-                self._walk(value, (*location, key.value))
+                self._needs_value(node, key, value)
+                self._walk(value, (*location, key.value), loader)
         elif isinstance(node, yaml.SequenceNode):
             for index, value in enumerate(node.value):
-                self._walk(value, (*location, index))
+                self._walk(value, (*location, index), loader)
+        elif isinstance(node, yaml.ScalarNode) and not node.style:
+            self._look_at_plain(node, loader)
+
+    def _needs_value(self, mapping: yaml.MappingNode, key: yaml.Node, value: yaml.Node) -> None:
+        """Within braces a comma begins a new key: ``{name: Turing, Alan}`` has the key Alan."""
+        bare = isinstance(value, yaml.ScalarNode) and not value.style and value.value == ""
+        if mapping.flow_style and bare:
+            self._refuse(
+                (
+                    key.start_mark.line + 1,
+                    f"{key.value!r} has no colon and no value; a text with a comma in it goes in quotes, as in "
+                    'name: "Turing, Alan"',
+                )
+            )
+
+    def _look_at_plain(self, node: yaml.ScalarNode, loader: Any) -> None:
+        """Refuse what YAML reads in another way than it was meant."""
+        line = node.start_mark.line + 1
+        if node.tag.endswith((":int", ":float")):
+            with contextlib.suppress(ValueError):
+                wrong = mistakes.in_number(node.value, loader.construct_object(node))
+                self._refuse((line, wrong) if wrong else None)
+        elif node.tag.endswith(":timestamp"):
+            try:
+                loader.construct_object(node)
+            except ValueError:
+                self._refuse((line, f"{node.value} looks like a date and is none; put the value in quotes"))
+        elif node.tag.endswith((":str", ":null")):
+            end = node.end_mark.line
+            rest = self._rows[end][node.end_mark.column :] if end < len(self._rows) else ""
+            wrong = mistakes.after_value(rest if node.value else f" {rest.lstrip()}")
+            self._refuse((line, wrong) if wrong else None)
 
     def line(self, location: Location) -> int:
         """The line of the value at ``location``, or of the nearest thing around it."""

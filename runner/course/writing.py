@@ -37,6 +37,9 @@ def _mapping(node: schema.Schema, choices: Mapping[str, Any], indent: str) -> It
         if number and indent == "  ":
             yield ""
         yield from _comment(below, indent)
+        if choices[key] == [] and below.get("examples"):
+            # Not below the key: without its # it would not fit there.
+            yield f"{indent}# For example: {key}: {flow(below['examples'][0][:2])}"
         yield from _entry(key, choices[key], below, indent)
 
 
@@ -57,8 +60,6 @@ def _entry(key: str, value: Any, node: schema.Schema, indent: str) -> Iterator[s
     nested = isinstance(value, list) and any(isinstance(one, Mapping) for one in value)
     if not isinstance(value, list) or not value or (len(line) <= _WIDTH and not nested):
         yield line
-        if value == [] and node.get("examples"):
-            yield f"{indent}#  - {flow(node['examples'][0][0])}"
         return
     yield f"{indent}{key}:"
     for one in value:

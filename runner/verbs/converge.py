@@ -13,7 +13,8 @@ from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.saltssh.results import Report
-from runner.verbs.session import Session, all_of, ensure_lock, need_material, need_signin, reach, visit
+from runner.verbs import names
+from runner.verbs.session import NoServer, Session, all_of, ensure_lock, need_material, need_signin, reach, visit
 
 #: Courses whose highstate runs at the same time; salt-ssh costs a core while it renders.
 AT_ONCE = 4
@@ -85,9 +86,12 @@ def diff(changes: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def apply(project: Project, course_ids: list[str], steps: Steps, *, test: bool = False) -> dict[str, Any]:
+def apply(
+    project: Project, course_ids: list[str], steps: Steps, *, test: bool = False, every: bool = False
+) -> dict[str, Any]:
     """Bring the courses' servers to what their pillar says; with ``test`` only say what would change.
 
+    With ``every`` these are all courses that there are, and those without a server are skipped with a word.
     All courses are tried; the first that failed is raised after the last has ended, with the whole document.
     """
     course_ids = list(dict.fromkeys(course_ids))
@@ -103,6 +107,11 @@ def apply(project: Project, course_ids: list[str], steps: Steps, *, test: bool =
             failures.append(failure)
             report = failure.report
             outcomes[course_id] = {"error": str(failure)}
+        except NoServer as error:
+            if not every:
+                failures.append(error)
+            outcomes[course_id] = {"skipped" if every else "error": str(error), "notes": notes}
+            return
         except (CoursehubError, OSError) as error:
             failures.append(error if isinstance(error, CoursehubError) else CoursehubError(f"{course_id}: {error}"))
             outcomes[course_id] = {"error": str(failures[-1]), "notes": notes}
@@ -128,10 +137,11 @@ def _apply_one(project: Project, course_id: str, steps: Steps, test: bool, notes
         session = (visit if test else reach)(project, course_id, steps.say)
         server = session.server(None if test else steps.hear())
         notes += session.notes(server)
+        names.need_own(session)
         ensure_lock(session)
         need_signin(session)
         need_material(session)
         if not test:
-            session.ensure_records(server)
+            notes += session.ensure_records(server)
         session.write_pillar(str(server.ip))
         return converge(session, server, steps, test=test)

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from runner import lock, material, signin
-from runner.course import COURSE_ID, Course, CourseFile, Source, course_ids, load, reference, schema
+from runner.course import COURSE_ID, Course, CourseFile, Source, course_ids, load, neighbours, reference, schema
 from runner.course import source as source_of
 from runner.course.problems import Problem, explain, find, key_of
 from runner.course.writing import compose
@@ -23,6 +23,7 @@ from runner.local.catalog import IMAGE_NAMES, REGIONS, SIZES
 from runner.local.identity import ZONE
 from runner.project import Project
 from runner.secrets import Secrets
+from runner.verbs import names
 
 Choices = dict[str, Any]
 #: Asks a person for one thing: its name, the question, the default or None, and what says whether an answer is wrong.
@@ -35,6 +36,7 @@ QUESTIONS = {
     "contact": "Your email address (the certificate authority writes there if something is wrong)",
     "professor": "Your name",
     "account": "Your account, to sign in with",
+    "email": "Your email address at the college, by which class lists and sign-in services know you",
     "cloud": "Where is the server made? (local: this computer, for trying out; digitalocean: a droplet)",
     "size": "How big is it? (the cloud's own word)",
     "timezone": "In which time zone is the class?",
@@ -99,10 +101,17 @@ def _problems(project: Project, course_id: str) -> list[Problem]:
     ]
     return [
         *found,
+        *_of_names(project, course_id, course, source),
         *_of_signin(project, course_id, course, source),
         *_of_material(project, course_id, course, source),
         *_of_the_lock(project, course_id, course, source),
     ]
+
+
+def _of_names(project: Project, course_id: str, course: Course, source: Source) -> list[Problem]:
+    found = neighbours.taken(project, course_id, course)
+    location = ("course", "domain")
+    return [Problem(source.shown, source.line(location), "domain", names.said(*found))] if found else []
 
 
 def _of_signin(project: Project, course_id: str, course: Course, source: Source) -> list[Problem]:
@@ -175,8 +184,14 @@ def new(project: Project, course_id: str, answers: Mapping[str, Any], old: str |
     given = {key: value for key, value in answers.items() if value is not None}
     if old:
         choices, left = _from_old(project, old)
-        if "people" not in choices:
-            given = _all_answers(given, ask, ("professor", "account"))
+        if "domain" not in given and ask is None:
+            raise CoursehubError(
+                f"--domain must be given: {choices['domain']} is the address of {old}, and one address leads to one "
+                "server",
+                exit_code=USAGE,
+            )
+        asked = () if "people" in choices else ("professor", "account", "email")
+        given = _all_answers(given, ask, ("domain", *asked))
         choices |= _choices(given, choices)
     else:
         choices, left = _choices(_all_answers(given, ask, tuple(QUESTIONS)), {}), []
@@ -221,6 +236,8 @@ def _default(key: str, answers: Choices) -> str | None:
     """What a bare Return means; None where only the teacher can know."""
     if key == "account":
         return account_of(answers["professor"]) or None
+    if key == "email":
+        return str(answers["contact"]) if "contact" in answers else None
     if key == "timezone":
         return _own_timezone()
     if key == "packages":
@@ -250,13 +267,16 @@ def account_of(name: str) -> str:
 
 def _choices(given: Choices, old: Choices) -> Choices:
     """Answers as the file's own keys, with what a new file shows besides."""
-    made = {key: value for key, value in given.items() if key not in ("professor", "account", "packages")}
+    made = {key: value for key, value in given.items() if key not in ("professor", "account", "email", "packages")}
     if "packages" in given:
         packages = given["packages"]
         made["packages"] = _list(packages) if isinstance(packages, str) else list(packages)
-    if "professor" in given or "account" in given:
+    if {"professor", "account", "email"} & given.keys():
         name = given.get("professor", "A professor")
-        made["people"] = {"professors": [{"account": given.get("account") or account_of(name), "name": name}]}
+        professor = {"account": given.get("account") or account_of(name), "name": name}
+        # Without it a student of the same name could not be told from the professor.
+        email = given.get("email") or given.get("contact") or old.get("contact")
+        made["people"] = {"professors": [{**professor, **({"email": email} if email else {})}]}
         made["people"] |= {"assistants": [], "students": []}
     if old:
         return made
@@ -283,7 +303,7 @@ def _messages(choices: Choices, only: Mapping[str, Any] | set[str] | None) -> It
 
 def _flag(location: tuple[str | int, ...]) -> str:
     if location[:1] == ("people",):
-        return "professor" if location[-1] == "name" else "account"
+        return {"name": "professor", "email": "email"}.get(str(location[-1]), "account")
     return str(location[0]) if location else "title"
 
 
@@ -328,10 +348,11 @@ def _to_look_at(project: Project, source: Source, old: str | None, given: Choice
         return
     if "title" not in given:
         yield f"{source.at('course', 'title')}: title: still that of {old}"
-    if "domain" not in given:
+    found = neighbours.taken(project, course_id, Course.model_construct(domain=course["domain"], www=False))
+    if found:
         yield (
-            f"{source.at('course', 'domain')}: domain: still that of {old}; "
-            f"run ./coursehub down {old} before this one is brought up, or take another"
+            f"{source.at('course', 'domain')}: domain: still that in {found[1]}; run ./coursehub down {old} and remove "
+            "its file before this one is brought up, or take another"
         )
     newest = (schema.node_at(("course", "image")) or {})["default"]
     if course.get("image", newest) != newest:

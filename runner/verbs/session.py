@@ -23,6 +23,7 @@ from runner.passwords import Passwords
 from runner.people import people_of
 from runner.project import Project
 from runner.secrets import Secrets
+from runner.verbs import names
 
 #: The account that looks at the hub as a student would; it belongs to no person.
 CHECK_ACCOUNT = "coursehub-check"
@@ -146,14 +147,20 @@ class Session:
             )
         return zone
 
-    def ensure_records(self, server: Server) -> None:
-        """Point the course's names at its server, unless the teacher makes the records by hand."""
+    def ensure_records(self, server: Server) -> list[str]:
+        """Point the course's names at its server, unless the teacher makes the records by hand.
+
+        What led elsewhere is told in the lines that it returns. Raises CoursehubError for another course's name.
+        """
         zone = self.zone()
         if zone and server.ip:
             self.need_names()
+            notes = names.need_free(self, zone, server.ip)
             self.access.remember_names(self.course.dns_names)
             for hostname in self.course.dns_names:
                 self.cloud.ensure_record(zone, record_of(hostname, server.ip))
+            return notes
+        return []
 
     def need_names(self) -> None:
         """Refuse names that another local cloud of this computer has, whose hub they lead to."""
@@ -170,7 +177,8 @@ class Session:
         """Remove every record that was made for the course's server, under names that it no longer has too."""
         made = self.access.names() or (self.course.dns_names if self.course.dns == "cloud" else ())
         zones = self.cloud.zones() if made else []
-        for address, hostname in itertools.product(addresses, made):
+        ours = [address for address in addresses if made and self.cloud.course_at(address) in (None, self.course_id)]
+        for address, hostname in itertools.product(ours, made):
             zone = zone_among(zones, hostname)
             if zone:
                 self.cloud.remove_record(zone, record_of(hostname, address))
@@ -262,9 +270,13 @@ def local_machine(project: Project, course_id: str) -> local.Machine | None:
     return next((machine for machine in machines if tag_of(course_id) in machine.tags), None)
 
 
-def no_server(course_id: str) -> CoursehubError:
+class NoServer(CoursehubError):
+    """The course has no server."""
+
+
+def no_server(course_id: str) -> NoServer:
     """The error of a verb that needs a server."""
-    return CoursehubError(f"{course_id} has no server; run 'coursehub up {course_id}'")
+    return NoServer(f"{course_id} has no server; run 'coursehub up {course_id}'")
 
 
 def not_running(course_id: str, droplet_id: int, state: str) -> CoursehubError:

@@ -17,6 +17,7 @@ from runner.pillar import runtime_file
 from runner.project import Project
 from runner.saltssh.results import Report
 from runner.saltssh.scratch import sweep
+from runner.verbs import names
 from runner.verbs.converge import StatesFailed, converge, summary
 from runner.verbs.session import (
     Session,
@@ -50,15 +51,17 @@ def _up(project: Project, course_id: str, steps: Steps, document: dict[str, Any]
     with steps.step("server", f"server of {course_id}") as progress:
         session = connect(project, course_id, progress if steps.console.is_terminal else steps.say)
         document |= _of_course(session)
+        names.need_own(session)
         ensure_lock(session)
         need_signin(session)
         need_material(session)
         if session.local:
             local.prepare_image(session.course.image, progress)
-        server = make_server(session, progress)
+        notes: list[str] = []
+        server = make_server(session, progress, notes)
         document |= {
             "server": {key: value for key, value in asdict(server).items() if key != "state"},
-            "notes": session.notes(server),
+            "notes": [*notes, *session.notes(server)],
             "checks": [],
         }
         session.write_pillar(str(server.ip))
@@ -77,10 +80,10 @@ def _up(project: Project, course_id: str, steps: Steps, document: dict[str, Any]
         raise not_right(course_id, bad[0])
 
 
-def make_server(session: Session, progress: Progress) -> Server:
+def make_server(session: Session, progress: Progress, notes: list[str] | None = None) -> Server:
     """The course's server, ordered when there is none, with its DNS records, met by SSH under a key of its own.
 
-    Can be interrupted anywhere and called again.
+    Can be interrupted anywhere and called again. ``notes`` hears of a name that led elsewhere.
     """
     access = session.access
     server = droplets.single(session.cloud, access, progress)
@@ -90,7 +93,9 @@ def make_server(session: Session, progress: Progress) -> Server:
         raise session.made_elsewhere(server)
     server = session.cloud.wait_active(session.course_id, server, progress)
     access.remember(server)
-    session.ensure_records(server)
+    moved = session.ensure_records(server)
+    if notes is not None:
+        notes += moved
     access.first_contact(str(server.ip), progress)
     return server
 
@@ -100,8 +105,9 @@ def _order(session: Session, progress: Progress) -> Server:
     check_order(session)
     if session.local:
         need_disk()
-    session.zone()
+    zone = session.zone()
     session.need_names()
+    names.need_free(session, zone)
     course = session.course
     wanted = Order(session.course_id, course.domain, course.size, course.image, course.region)
     try:

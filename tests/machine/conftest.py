@@ -99,7 +99,7 @@ while time.monotonic() < end and not pathlib.Path("{LET_GO}").exists():
         third_ended = time.monotonic()
         again = self.sandbox.json("apply", "locked")["courses"]["locked"]
         journal = machine.run("journalctl -u somebody-elses-apt --no-pager")
-        self.sandbox.json("down", "locked")
+        self.sandbox.json("down", "locked", "--yes")
         return Held(first, second, packed, went_on, cut, waited, third, again, lock_ends, third_ended, journal)
 
 

@@ -24,7 +24,7 @@ pytestmark = [
 def bare(sandbox: Sandbox) -> Iterator[Machine]:
     """A server that met us and was never configured."""
     yield fresh_server(sandbox, "bare")
-    sandbox.json("down", "bare")
+    sandbox.json("down", "bare", "--yes")
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_down_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
     fresh_server(alone, "demo")
     there = traces_of(state)
     assert {"namespaces", "links", "tables", "mounts", "groups", "hosts", "processes", "disks"} <= set(there)
-    alone.json("down", "demo")
+    alone.json("down", "demo", "--yes")
     assert traces_of(state) == {}
-    assert alone.json("down", "demo")["removed"] == []
+    assert alone.json("down", "demo", "--yes")["removed"] == []
     assert alone.run("local", "stop").returncode == 0
     assert traces_of(state) == {}

@@ -167,7 +167,9 @@ def test_an_error_of_our_own_is_a_line_and_a_file(
 def test_apply_plan_and_check_without_a_server(coursehub: Any, api: Api) -> None:
     assert api.ok("GET", "droplets")["droplets"] == []
     for verb in ("apply", "plan"):
-        ended = coursehub(verb, "--all", "--json")
+        every = coursehub(verb, "--all")
+        assert (every.code, every.out) == (0, "skipped: phys has no server; run 'coursehub up phys'\n")
+        ended = coursehub(verb, "phys", "--json")
         assert ended.code == 1
         assert "has no server" in ended.document["courses"]["phys"]["error"]
         assert "has no server" in ended.line

@@ -127,9 +127,10 @@ def test_new_from_an_old_course_keeps_choices_and_drops_people(coursehub: Any, p
 def test_a_course_whose_people_are_elsewhere_can_be_copied(coursehub: Any, project: Project) -> None:
     text = project.course_file("demo").read_text(encoding="utf-8")
     project.course_file("demo").write_text(text.split("  people:")[0], encoding="utf-8")
-    ended = coursehub("new", "winter", "--from", "demo")
+    own = ("--domain", "winter.coursehub.test")
+    ended = coursehub("new", "winter", "--from", "demo", *own)
     assert (ended.code, ended.err.split(" must be")[0]) == (2, "coursehub: --professor")
-    assert coursehub("new", "winter", "--from", "demo", "--professor", "Marie Curie").code == 0
+    assert coursehub("new", "winter", "--from", "demo", "--professor", "Marie Curie", *own).code == 0
     assert coursehub("validate", "winter").code == 0
 
 
@@ -149,6 +150,10 @@ def test_a_course_whose_people_are_elsewhere_can_be_copied(coursehub: Any, proje
         (["phys1", *flags(packages="numpy, x y")], "--packages ('x y'): wants a package"),
         (["phys1", *flags(title="{{ x }}")], "Jinja is not for course files"),
         (["phys1", "--from", "dmeo"], "did you mean demo?"),
+        (
+            ["phys1", "--from", "demo"],
+            "--domain must be given: engr114.coursehub.test is the address of demo, and one address leads to one",
+        ),
         (["phys1", "--from", "demo", "--domain", "x"], "--domain ('x'): wants a full host name"),
     ],
 )
@@ -208,6 +213,7 @@ def test_new_asks_at_a_terminal_and_asks_again(plain: Project) -> None:
             ("will students type?", "phys.coursehub.test\n"),
             ("Your name", "Marie Curie\n"),
             ("(curie)", "\n"),
+            ("email address at the college", "\n"),
             ("Where is the server", "locl\n"),
             ("did you mean local?", "\n"),
             ("How big", "\n"),
@@ -238,7 +244,7 @@ def test_an_announcement_belongs_to_its_term(coursehub: Any, project: Project) -
     page = '\n  page:\n    help: Room 12\n    message: "Lab 3:\\n#1 is due"\n'
     project.course_file("demo").write_text(f"{before}{page}  people:\n{after}", encoding="utf-8")
     assert course.load(project, "demo").page.message == "Lab 3:\n#1 is due"
-    assert coursehub("new", "winter", "--from", "demo").code == 0
+    assert coursehub("new", "winter", "--from", "demo", "--domain", "winter.coursehub.test").code == 0
     made = course.load(project, "winter").page
     assert (made.message, made.help) == (None, "Room 12")
 
@@ -271,7 +277,7 @@ def test_every_mistake_of_every_file_is_said(coursehub: Any, project: Project) -
             "timezoen",
             "memory",
         ]
-    assert any(line.startswith("pillar/courses/broken.sls:2: not YAML") for line in lines)
+    assert any(line.startswith("pillar/courses/broken.sls:2: a bracket that opens here is not") for line in lines)
     assert any(line.startswith("pillar/courses/Bad Name.sls:1: ") for line in lines)
     assert any(line.startswith("pillar/courses/wrong.yaml:1: a course file's name ends in .sls") for line in lines)
     assert ended.err == "coursehub: 9 mistakes in 5 course files; correct them\n"
@@ -317,6 +323,20 @@ def test_what_up_would_refuse_is_found_before(coursehub: Any, project: Project, 
     key = new.strip().partition(":")[0]
     text = project.course_file("demo").read_text(encoding="utf-8").splitlines()[number - 1]
     assert key in text or new in text
+
+
+def test_two_courses_with_one_name_are_told(coursehub: Any, project: Project) -> None:
+    text = project.course_file("demo").read_text(encoding="utf-8")
+    project.course_file("other").write_text(text, encoding="utf-8")
+    lock = project.root / "pillar/files/locks"
+    shutil.copy(lock / "demo.txt", lock / "other.txt")
+    ended = coursehub("validate")
+    assert ended.code == 2
+    for mine, other in (("demo", "other"), ("other", "demo")):
+        says = f"{mine}.sls:7: domain: engr114.coursehub.test is the other course's in pillar/courses/{other}.sls"
+        assert says in ended.out
+    edit(project, "domain: engr114", "domain: engr115", "other")
+    assert coursehub("validate").code == 0
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (12, "limits.tasks (12): wants a whole number from 64 to 32768; correct it"),
         (64.5, "limits.tasks (64.5): wants a whole number from 64 to 32768; correct it"),
     ],
+    "isolation": [("path", "isolation ('path'): wants one of subdomains, paths; did you mean paths?")],
     "upload_limit": [("100 MB", f"upload_limit ('100 MB'): {AMOUNT}")],
     "idle_after": [
         (1, "idle_after (1): wants a whole number from 5 to 10080; correct it"),
@@ -361,7 +362,7 @@ def test_a_key_that_must_be_given_is_missed(project: Project, path: tuple[str, .
         ("  timezone:", "  xyzzy: 1\n  timezone:", "unknown key xyzzy; the keys here are title, domain, www, "),
         ("course:", "title: x\ncourse:", "unknown key title; it belongs below course:"),
         ("  title:", "  titel:", "unknown key titel; did you mean title?"),
-        ("    cpu:", "\tcpu:", "indent with spaces, not with tabs"),
+        ("    cpu:", "\tcpu:", "a tab; indent with spaces"),
         ("  region: nyc3", "  region: nyc3\n  region: sfo3", "region stands twice"),
     ],
 )

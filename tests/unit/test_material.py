@@ -116,10 +116,10 @@ def test_an_addresss_host(url: str, host: str, port: int | None) -> None:
             "-t ed25519 -p 2222 git.example.edu' prints",
         ),
         ([{**PUBLIC, "host_key": OTHER_HOST["host_key"]}], [], "host_key is for addresses of git@ or ssh://"),
-        ([PUBLIC, PUBLIC], [], "material: repositories has the name labs twice; give each their own"),
+        ([PUBLIC, {**PUBLIC}], [], "material: repositories has the name labs twice; give each their own"),
         ([], [{"name": "r", "source": "https://x.org/r"}], "material.data.1: sha256 is missing; add what 'curl -L "),
         ([], [{"name": "r", "source": "r", "sha256": "0" * 64}], "sha256 is for an https:// source; take it out"),
-        ([], [{"name": "r", "source": "r"}] * 2, "material: data has the name r twice"),
+        ([], [{"name": "r", "source": "r"}, {"name": "r", "source": "r"}], "material: data has the name r twice"),
     ],
 )  # fmt: skip
 def test_what_belongs_together_is_there(project: Project, repositories: list[Any], data: list[Any], says: str) -> None:
