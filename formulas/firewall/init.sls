@@ -12,16 +12,52 @@ firewall-packages:
     - makedirs: True
     - mode: '0644'
 
-/etc/nftables.conf:
+{% for file in ['input', 'output'] %}
+/etc/coursehub/firewall/{{ file }}.nft:
   file.managed:
-    - source: salt://firewall/files/nftables.conf
+    - source: salt://firewall/files/{{ file }}.nft
     - template: jinja
     - context:
         firewall: {{ firewall | tojson }}
+    - makedirs: True
     - mode: '0644'
     - check_cmd: /usr/sbin/nft -c -f
     - require:
         - pkg: firewall-packages
+    - require_in:
+        - file: /etc/nftables.conf
+{% endfor %}
+
+/etc/nftables.conf:
+  file.managed:
+    - source: salt://firewall/files/nftables.conf
+    - mode: '0644'
+    - check_cmd: /usr/sbin/nft -c -f
+    - require:
+        - pkg: firewall-packages
+
+/usr/local/sbin/coursehub-firewall-fill:
+  file.managed:
+    - source: salt://firewall/files/coursehub-firewall-fill
+    - mode: '0755'
+
+/etc/coursehub/firewall/fill.json:
+  file.serialize:
+    - dataset:
+        agents: {{ firewall.root_only_but | tojson }}
+        closed: {{ firewall.closed | tojson }}
+    - serializer: json
+    - makedirs: True
+    - mode: '0644'
+
+firewall-fill-units:
+  file.managed:
+    - names:
+        - /etc/systemd/system/coursehub-firewall-fill.service:
+            - source: salt://firewall/files/coursehub-firewall-fill.service
+        - /etc/systemd/system/coursehub-firewall-fill.path:
+            - source: salt://firewall/files/coursehub-firewall-fill.path
+    - mode: '0644'
 
 # `nft -f` is one transaction: the old rules hold until the new ones do. Judged by what the kernel has and by
 # when it was loaded, so that a run which was killed in between, or a hand that flushed the rules, is mended.
@@ -29,11 +65,19 @@ firewall-load:
   cmd.run:
     - name: >-
         systemctl enable --quiet --no-reload nftables && systemctl daemon-reload &&
-        systemctl reload-or-restart nftables && touch /run/coursehub-firewall.loaded
+        systemctl reload-or-restart nftables && touch /run/coursehub-firewall.loaded &&
+        systemctl enable --quiet --now coursehub-firewall-fill.path &&
+        systemctl enable --quiet --no-reload coursehub-firewall-fill.service
     - unless: >-
-        test /run/coursehub-firewall.loaded -nt /etc/nftables.conf &&
-        systemctl is-enabled --quiet nftables &&
+        test -e /run/coursehub-firewall.loaded &&
+        ! find /etc/nftables.conf /etc/coursehub/firewall -newer /run/coursehub-firewall.loaded | grep -q . &&
+        systemctl is-enabled --quiet nftables coursehub-firewall-fill.service coursehub-firewall-fill.path &&
+        systemctl is-active --quiet coursehub-firewall-fill.path &&
+        /usr/local/sbin/coursehub-firewall-fill --check &&
         /usr/sbin/nft list table inet coursehub
     - require:
         - file: /etc/nftables.conf
         - file: /etc/systemd/system/nftables.service.d/coursehub.conf
+        - file: /usr/local/sbin/coursehub-firewall-fill
+        - file: /etc/coursehub/firewall/fill.json
+        - file: firewall-fill-units

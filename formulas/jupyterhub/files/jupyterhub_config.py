@@ -13,6 +13,7 @@ from class_page import page_from  # noqa: E402
 from class_signin import authenticator  # noqa: E402
 from class_subdomains import configure as use_subdomains  # noqa: E402
 from class_work.hub import HubLog  # noqa: E402
+from tornado.httpserver import HTTPServer  # noqa: E402
 
 c = get_config()  # noqa: F821
 state = SETTINGS["state"]
@@ -22,6 +23,8 @@ places = Places()
 c.JupyterHub.bind_url = url_of(places.front, SETTINGS["base_url"])
 c.JupyterHub.hub_bind_url = c.JupyterHub.hub_connect_url = url_of(places.hub)
 c.JupyterHub.hub_socket_mode = 0o660
+# The hub reads a body as a whole. What is sent to a server that does not run ends here, and may be as big as an upload.
+HTTPServer.configure(None, max_body_size=SETTINGS["max_body"])
 c.JupyterHub.db_url = f"sqlite:///{state}/jupyterhub.sqlite"
 c.JupyterHub.upgrade_db = True
 c.JupyterHub.cookie_secret_file = f"{state}/cookie_secret"

@@ -57,10 +57,13 @@ def test_the_second_name_is_sent_to_the_first(address: str, tls: ssl.SSLContext)
 
 @pytest.mark.usefixtures("upstream")
 def test_the_upload_limit_bites_and_lets_the_rest_through(address: str, tls: ssl.SSLContext) -> None:
-    passed = outside.ask(address, NAME, method="POST", body=b"x" * 1_900_000, tls=tls)
+    passed = outside.ask(address, NAME, "/user/ada/x", method="POST", body=b"x" * 1_900_000, tls=tls)
     assert (passed.status, passed.body) == (200, f"1900000 https {NAME}")
     # nginx judges by what is announced, before a byte of it was sent.
-    assert outside.ask(address, NAME, method="POST", announce=2_200_000, tls=tls).status == 413
+    assert outside.ask(address, NAME, "/user/ada/x", method="POST", announce=2_200_000, tls=tls).status == 413
+    # Uploads go to people's servers; nothing else takes much.
+    assert outside.ask(address, NAME, "/hub/x", method="POST", announce=1_200_000, tls=tls).status == 413
+    assert outside.ask(address, NAME, "/hub/login", method="POST", announce=70_000, tls=tls).status == 413
 
 
 @pytest.mark.usefixtures("upstream")

@@ -5,6 +5,7 @@ import grp
 import json
 import os
 import pwd
+import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,11 +17,18 @@ from jupyterhub.auth import Authenticator
 from tornado.web import HTTPError, RequestHandler
 from traitlets import Dict, Set, Unicode
 
-# A wrong password holds its thread for two seconds: it must not keep others' accounts from being looked at.
-PASSWORDS = ThreadPoolExecutor(1, thread_name_prefix="passwords")
+from class_signin.tries import Devices, Rank, TooManyError, Tries, Turns
+
+# So many passwords are looked at side by side, in an order of their own. Accounts have a thread of their own.
+AT_ONCE = 2
+PASSWORDS = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="passwords")
 ACCOUNTS = ThreadPoolExecutor(1, thread_name_prefix="accounts")
 # Where the machine keeps accounts and groups; each change puts a new file in the place of the old one.
 FILES = [Path("/etc/passwd"), Path("/etc/shadow"), Path("/etc/group")]
+# Seconds until a wrong password is answered, so that the time does not tell whether the account exists.
+WRONG_ANSWER = 1.0
+# libcrypt's own bound; what is longer would only cost time.
+LONGEST_PASSWORD = 512
 # Seconds after which somebody is looked at again though no file changed: an account may expire by its date.
 LOOK_AGAIN = 60
 
@@ -28,9 +36,10 @@ LOOK_AGAIN = 60
 class Refused(HTTPError):
     """Somebody is not let in. ``heading`` goes to the log, so it names nobody; ``advice`` is read by the student."""
 
-    def __init__(self, status: int, heading: str, advice: str) -> None:
+    def __init__(self, status: int, heading: str, advice: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, heading)
         self.jupyterhub_message = advice
+        self.headers = headers or {}
 
 
 class QuietHandler(RequestHandler):
@@ -61,20 +70,67 @@ class ClassAuthenticator(Authenticator):
     # Who was found in order: what FILES were then, and when that was.
     _looked = Dict()
 
-    async def authenticate(self, handler: Any, data: Any = None) -> dict[str, Any] | None:  # noqa: ARG002
-        """Return who it is and in which groups, or None when the password of the hub's own form is wrong."""
-        return await self.by_password(data)
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**named)
+        self._tries, self._turns, self._devices = Tries(), Turns(AT_ONCE), Devices()
 
-    async def by_password(self, data: dict[str, str] | None) -> dict[str, Any] | None:
-        """Sign in one of ``local_accounts`` by the hub's form: the look from outside needs no account elsewhere."""
-        name, password = (data or {}).get("username", ""), (data or {}).get("password", "")
-        if name not in self.local_accounts or not password:
-            return None
+    async def authenticate(self, handler: Any, data: Any = None) -> dict[str, Any] | None:
+        """Return who it is and in which groups, or None when the password of the hub's own form is wrong."""
+        return await self.by_password(handler, data)
+
+    def has_password(self, account: str) -> bool:
+        """Whether an account signs in by the hub's form: the look from outside needs no account elsewhere."""
+        return account in self.local_accounts
+
+    async def by_password(self, handler: Any, data: dict[str, str] | None) -> dict[str, Any] | None:
+        """Return the model of an account whose password the form has, or None. Raises Refused after too many tries.
+
+        A right password is answered at once, however many wrong ones others send.
+        """
+        began = time.monotonic()
+        form = data if isinstance(data, dict) else {}
+        # Phones write the first letter as a capital; Unix accounts have none.
+        name, password = str(form.get("username", "")).strip().lower(), str(form.get("password", ""))
+        if name and password and await self._is_right(handler, name, password):
+            model = await self.open_account(name)
+            if model:
+                self._devices.remember(handler, name, secrets.token_hex(8))
+                return model
+        self.log.warning("A wrong password from %s", handler.request.remote_ip)
+        await asyncio.sleep(began + WRONG_ANSWER - time.monotonic())
+        return None
+
+    async def _is_right(self, handler: Any, name: str, password: str) -> bool:
+        """Whether the password is this account's. A name that cannot sign in is counted like any other."""
+        device = self._devices.known(handler, name)
         try:
-            await in_thread(PASSWORDS, pamela.authenticate, name, password, service=self.service)
-        except pamela.PAMError:
-            return None
-        return await self.open_account(name)
+            with self._tries.taken(name, handler.request.remote_ip, device) as this:
+                this.right = await self._pam_agrees(this.rank, name, password)
+        except TooManyError as problem:
+            raise self.guessed(problem.seconds) from None
+        return this.right
+
+    async def _pam_agrees(self, rank: Rank, name: str, password: str) -> bool:
+        if len(password) > LONGEST_PASSWORD or "\0" in password or not self.has_password(name):
+            return False
+        try:
+            if not self.allowed_groups.intersection(self.class_groups(name)):
+                return False
+            async with self._turns.turn(rank):
+                await in_thread(PASSWORDS, pamela.authenticate, name, password, service=self.service)
+        except (pamela.PAMError, KeyError):
+            return False
+        return True
+
+    def guessed(self, seconds: int) -> Refused:
+        """The error for who has no try left."""
+        return Refused(
+            429,
+            "Too many wrong passwords",
+            f"Too many wrong passwords for this account. Try again in {seconds} seconds, or from a browser with which "
+            f"you have signed in before. If you did not type them, tell your professor. {self.help()}",
+            {"Retry-After": str(seconds)},
+        )
 
     async def by_identity(self, *identities: str) -> dict[str, Any]:
         """Return the model of the first of ``identities`` that the roster has; raise Refused for a stranger."""

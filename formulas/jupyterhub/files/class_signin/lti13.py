@@ -134,7 +134,7 @@ class ClassLTI13(ClassAuthenticator, LTI13Authenticator):
     async def authenticate(self, handler: Any, data: Any = None) -> dict[str, Any] | None:
         """Return the account of whom a launch names. The hub's own form is no launch, whatever it says."""
         if not isinstance(handler, LaunchHandler):
-            return await self.by_password(data)
+            return await self.by_password(handler, data)
         address = data.get("email")
         if not isinstance(address, str) or "@" not in address:
             raise Refused(

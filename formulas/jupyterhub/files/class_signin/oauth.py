@@ -79,7 +79,7 @@ class ClassOAuth(ClassAuthenticator, OAuthenticator):
     async def authenticate(self, handler: Any, data: Any = None, **_: Any) -> dict[str, Any] | None:
         """Return the account of whom the provider vouches for; raise Refused for everybody else."""
         if not isinstance(handler, CallbackHandler):
-            return await self.by_password(data)
+            return await self.by_password(handler, data)
         await self.ready()
         parameters = self.build_access_tokens_request_params(handler)
         try:

@@ -1,0 +1,124 @@
+"""A student's programs call places that are nobody's business here; what a class needs stays open."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.attackers import Person
+from tests.support.hub import Hub
+
+#: Opens a TCP connection and says how it ended. A short wait: what the firewall refuses ends at once.
+CALL = """
+import socket
+from contextlib import closing
+with closing(socket.create_connection(({host!r}, {port}), 5)) as line:
+    print("connected to", line.getpeername()[1])
+"""
+REFUSED = (
+    "ConnectionRefusedError",
+    "PermissionError",
+    "No route to host",
+    "OSError: [Errno 13]",
+    "OSError: [Errno 113]",
+)
+
+
+def call(person: Person, host: str, port: int) -> str:
+    return person.python(CALL.format(host=host, port=port))
+
+
+def is_refused(said: str) -> bool:
+    return any(word in said for word in REFUSED)
+
+
+def gateway(hub: Hub) -> str:
+    return hub.run("ip -4 route show default | awk '{print $3}'").strip()
+
+
+@pytest.mark.parametrize("port", [25, 465, 587, 2525])
+def test_egress_mail_is_sent(mallory: Person, port: int) -> None:
+    """Tries: to send mail to the world from the hub's address.
+
+    Stopped by: mail ports are closed for everybody but root (formula firewall).
+    """
+    assert is_refused(call(mallory, "pypi.org", port))
+
+
+def test_egress_metadata_is_read(mallory: Person, hub: Hub) -> None:
+    """Tries: to read the server's user-data, where secrets of its making may be.
+
+    Stopped by: the metadata address is for root and the cloud's agents alone (formula firewall).
+    """
+    assert is_refused(call(mallory, "169.254.169.254", 80))
+    assert hub.run("curl -sS -m 10 http://169.254.169.254/metadata/v1/ || true"), "it is there for root"
+
+
+def test_egress_metadata_by_another_address(mallory: Person, hub: Hub) -> None:
+    """Tries: to read the metadata where the cloud's own service listens for it, past the address that is closed.
+
+    Stopped by: private networks are closed for people (formula firewall).
+    """
+    assert is_refused(call(mallory, gateway(hub), 8169))
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1", "::ffff:10.0.0.1", "fd00::1"])
+def test_egress_private_network_is_reached(mallory: Person, host: str) -> None:
+    """Tries: to reach machines of the cloud's or the college's private network.
+
+    Stopped by: private networks are closed for people, by IPv4 and IPv6 (formula firewall).
+    """
+    said = call(mallory, host, 443)
+    # Without IPv6 there is no way at all.
+    assert is_refused(said) or "Network is unreachable" in said
+
+
+@pytest.mark.parametrize("port", [53, 123, 4789])
+def test_egress_private_network_by_datagram(mallory: Person, port: int) -> None:
+    """Tries: to reach machines of the private network by UDP, names' port included.
+
+    Stopped by: private networks are closed for people but for the machine's own resolvers (formula firewall).
+    """
+    said = mallory.python(
+        f"import socket; s = socket.socket(type=socket.SOCK_DGRAM); print(s.sendto(b'x', ('10.0.0.1', {port})))"
+    )
+    assert is_refused(said)
+
+
+def test_egress_own_ssh_is_reached(mallory: Person, hub: Hub) -> None:
+    """Tries: to reach the machine's own sshd, by loopback and by its public address.
+
+    Stopped by: of this machine's ports below 1024 people reach the web server's and names' alone (formula firewall).
+    """
+    for host in ("127.0.0.1", "::1", "localhost", hub.document["server"]["ip"]):
+        assert is_refused(call(mallory, host, 22)), host
+
+
+def test_egress_by_an_open_connection(mallory: Person, hub: Hub) -> None:
+    """Tries: to keep what was open when it was closed: an open connection goes on after an apply that closes its end.
+
+    Stopped by: each packet is looked at, not only a connection's first (formula firewall).
+    """
+    kept = "import socket, time, builtins\n"
+    opened = mallory.python(
+        f"{kept}builtins.kept = socket.create_connection(('pypi.org', 443), 10); print(builtins.kept.getpeername()[0])"
+    )
+    assert opened[:1].isdigit(), opened
+    name_of = "private6" if ":" in opened else "private4"
+    hub.run(f"nft add element inet coursehub {name_of} '{{ {opened} }}'")
+    try:
+        said = mallory.python(
+            f"{kept}builtins.kept.settimeout(3); builtins.kept.send(b'x' * 100); print('got', builtins.kept.recv(100))"
+        )
+    finally:
+        hub.run(f"nft delete element inet coursehub {name_of} '{{ {opened} }}'")
+    # An answer of the server would be its word about what is no TLS.
+    assert is_refused(said) or "ConnectionReset" in said or "TimeoutError" in said, said
+
+
+def test_egress_of_a_class_is_open(mallory: Person, hub: Hub) -> None:
+    """Tries: what every class does: names, the index, git over https and the hub by its own name.
+
+    Stopped by: nothing; this is the other side of the walls.
+    """
+    for host, port in (("pypi.org", 443), (hub.document["hostname"], 443), (hub.document["hostname"], 80)):
+        assert call(mallory, host, port) == f"connected to {port}"

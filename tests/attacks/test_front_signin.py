@@ -1,0 +1,198 @@
+"""Somebody guesses passwords, and somebody makes others' sign-in slow."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from runner.hubclient import HubClient
+from tests.support.attackers import Outside, Person
+from tests.support.hub import Hub
+
+DEVICE = "coursehub-device"
+#: More wrong passwords than anybody may try at once.
+GUESSES = 12
+#: Seconds within which a right password is answered, on a busy host too.
+AT_ONCE = 8
+
+
+def post(client: HubClient, account: str, password: str, **headers: str) -> requests.Response:
+    """Send the sign-in form as a browser does; the answer to it."""
+    if not client._xsrf("/hub/"):
+        client.get("/hub/login")
+    return client._request(
+        "POST",
+        "/hub/login",
+        data={"username": account, "password": password, "_xsrf": client._xsrf("/hub/")},
+        headers=headers,
+        allow_redirects=False,
+    )
+
+
+@pytest.fixture
+def target(hub: Hub) -> Iterator[Person]:
+    """A student of this test's own: guesses at somebody of the cast would lock that one out of others' tests."""
+    account, password = f"target-{secrets.token_hex(3)}", secrets.token_hex(12)
+    hub.run(f"useradd --create-home --user-group --groups students {account} && echo '{account}:{password}' | chpasswd")
+    yield Person(hub, account, password)
+    hub.run(f"userdel --remove {account} 2>/dev/null || true")
+
+
+def test_front_signin_is_guessed(target: Person, outside: Outside) -> None:
+    """Tries: to guess a student's password, one after the other.
+
+    Stopped by: wrong passwords are counted by account and network (class_signin/tries.py).
+    """
+    with outside.browser() as guesser:
+        codes = [post(guesser, target.account, f"wrong-{number}").status_code for number in range(GUESSES)]
+        assert codes == [403] * 10 + [429] * 2
+        # And not even the right one tells a guesser anything from there.
+        answer = post(guesser, target.account, target.password)
+    assert answer.status_code == 429
+    assert 0 < int(answer.headers["Retry-After"]) <= 60
+    assert "Too many wrong passwords for this account" in answer.text
+
+
+def test_front_signin_of_a_victim_is_locked(target: Person, outside: Outside) -> None:
+    """Tries: to lock a student out by wrong passwords from beside them, behind the same address.
+
+    Stopped by: a browser that has signed in before has a count of its own (class_signin/tries.py).
+    """
+    with outside.browser() as owner, outside.browser() as guesser:
+        assert post(owner, target.account, target.password).status_code == 302
+        device = next(cookie for cookie in owner.http.cookies if cookie.name == DEVICE)
+        assert device.secure and device.path == "/hub/login"
+        owner.http.cookies.clear()
+        owner.http.cookies.set_cookie(device)
+        for number in range(GUESSES):
+            post(guesser, target.account, f"wrong-{number}")
+        began = time.monotonic()
+        assert post(owner, target.account, target.password).status_code == 302
+        assert time.monotonic() - began < AT_ONCE
+
+
+def test_front_signin_by_a_stolen_or_made_device(target: Person, mallory: Person, outside: Outside) -> None:
+    """Tries: to guess on with the device cookie of one's own browser, or with one that is made up.
+
+    Stopped by: the cookie is signed and counts for accounts that signed in with it alone.
+    """
+    own = mallory.new_client()
+    try:
+        for number in range(GUESSES):
+            post(own, target.account, f"wrong-{number}")
+        assert post(own, target.account, "again").status_code == 429
+    finally:
+        own.http.close()
+    with outside.browser() as forger:
+        forger.http.cookies.set(DEVICE, "2|1:0|10:1|16:coursehub-device|4:eHh4|00", path="/hub/login", secure=True)
+        assert post(forger, target.account, "again").status_code == 429
+
+
+def test_front_signin_under_forged_addresses(target: Person, outside: Outside, hub: Hub) -> None:
+    """Tries: to be counted as somebody else at each guess, and to have another address in the log.
+
+    Stopped by: nginx sets the address that the hub sees, whatever a client claims.
+    """
+    forged = "198.51.100.77"
+    with outside.browser() as guesser:
+        for number in range(GUESSES):
+            answer = post(
+                guesser,
+                target.account,
+                f"wrong-{number}",
+                **{
+                    "X-Forwarded-For": f"{forged}, 198.51.100.{number}",
+                    "X-Real-IP": f"198.51.100.{number}",
+                    "Forwarded": f"for={forged}",
+                    "X-Client-IP": forged,
+                },
+            )
+    assert answer.status_code == 429
+    assert hub.run(f"journalctl -u jupyterhub --since -5min | grep -F {forged} || true") == ""
+
+
+def test_front_signin_says_who_exists(target: Person, outside: Outside) -> None:
+    """Tries: to find out by words, status or time which accounts exist.
+
+    Stopped by: every wrong answer is the same and comes after a second; made-up names are counted too.
+    """
+    said = []
+    for account in (target.account, f"nobody-{secrets.token_hex(3)}", "root"):
+        with outside.browser() as guesser:
+            began = time.monotonic()
+            answer = post(guesser, account, "wrong")
+            took = time.monotonic() - began
+            more = [post(guesser, account, f"wrong-{number}").status_code for number in range(GUESSES - 1)]
+        assert took >= 1, account
+        said.append((answer.status_code, answer.text.count("Invalid username or password"), more))
+    assert said[0] == said[1] == said[2]
+
+
+def test_front_signin_by_the_api(target: Person, outside: Outside) -> None:
+    """Tries: to guess where the hub's API takes a name and a password for a token.
+
+    Stopped by: it is the same authenticator with the same counts.
+    """
+    with outside.browser() as guesser:
+        for number in range(GUESSES):
+            post(guesser, target.account, f"wrong-{number}")
+        answer = guesser.http.post(
+            f"{guesser.base}/hub/api/users/{target.account}/tokens",
+            json={"auth": {"username": target.account, "password": target.password}},
+            timeout=20,
+        )
+    assert answer.status_code in (403, 429)
+    assert "token" not in answer.json()
+
+
+def test_front_signin_with_a_huge_password(outside: Outside) -> None:
+    """Tries: to keep the hub busy with the hash of a password of many thousand letters, and with a body of 89 MB.
+
+    Stopped by: nginx takes 64 kB for the form, the authenticator 512 letters.
+    """
+    with outside.browser() as guesser:
+        name = f"nobody-{secrets.token_hex(3)}"
+        assert post(guesser, name, "x" * 60_000).status_code == 403
+        assert post(guesser, name, "x" * 100_000).status_code == 413
+    announced = (
+        f"POST /hub/login HTTP/1.1\r\nHost: {outside.name}\r\nContent-Length: 89000000\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+    )
+    assert outside.send(announced.encode()).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.disturbs
+def test_front_signin_is_made_slow(target: Person, outside: Outside) -> None:
+    """Tries: to make everybody wait: 150 wrong passwords at once, for 30 accounts.
+
+    Stopped by: wrong passwords hold no thread, and who has tried fewer is first (class_signin/tries.py).
+    """
+    flood = [f"nobody-{secrets.token_hex(3)}" for _ in range(29)] + [target.account]
+
+    def guess(account: str) -> None:
+        with outside.browser() as guesser, contextlib.suppress(Exception):
+            for number in range(5):
+                post(guesser, account, f"wrong-{number}")
+
+    with outside.browser() as owner:
+        assert post(owner, target.account, target.password).status_code == 302
+        for cookie in list(owner.http.cookies):
+            if cookie.name not in (DEVICE, "_xsrf"):
+                owner.http.cookies.clear(cookie.domain, cookie.path, cookie.name)
+        with ThreadPoolExecutor(max_workers=30) as pool:
+            flooding = [pool.submit(guess, account) for account in flood]
+            time.sleep(1)
+            began = time.monotonic()
+            owner.get("/hub/login")
+            answer = post(owner, target.account, target.password)
+            took = time.monotonic() - began
+            for one in flooding:
+                one.result()
+    assert answer.status_code == 302
+    assert took < AT_ONCE, f"{took:.1f} s"
