@@ -17,14 +17,16 @@
 {%- set certificate = '/etc/ssl/coursehub/' ~ course.domain %}
 {#- Teams are Unix groups with a directory each; no person's account may begin so (runner/course/people.py). #}
 {%- set team_prefix = 'team-' %}
+{#- By this file the accounts tell the hub who left; nobody else's business. #}
+{%- set left_file = '/var/lib/coursehub/left.json' %}
 {%- set class_root = '/srv/class' %}
 
 base:
   hostname: {{ course.domain }}
   timezone: {{ course.get('timezone', 'Etc/UTC') }}
   sshd:
-    # Students work in the browser; whoever needs a shell on the server has an admin account.
-    deny_groups: [students, assistants, guests]
+    # The class works in the browser; whoever needs a shell on the server has an admin account. Who left stays in "class".
+    deny_groups: [class, students, instructors, assistants, guests]
 
 nginx:
   sites:
@@ -56,6 +58,7 @@ letsencrypt:
 
 # Names of people stay out of /etc/passwd, which every student can read.
 accounts:
+  left_file: {{ left_file }}
   team_prefix: {{ team_prefix }}
   directories:
     root: {{ class_root }}
@@ -137,6 +140,7 @@ material:
 {%- endfor %}
 jupyterhub:
   subdomain_host: {{ ('https://' ~ course.domain if subdomains else '') | json }}
+  left_file: {{ left_file }}
   work:
     hidden: [coursehub-check]
     team_prefix: {{ team_prefix }}

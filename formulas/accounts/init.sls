@@ -2,6 +2,8 @@
 
 include:
   - accounts.links
+  - accounts.walls
+  - accounts.passwd
 
 {{ accounts.home_root }}:
   file.directory:
@@ -9,6 +11,14 @@ include:
     - group: root
     # Not closer than 0755: systemd-tmpfiles resets /home to that at each boot. The homes in it are 0700.
     - mode: '0755'
+
+# Ends all that somebody has on the machine who leaves.
+/usr/local/lib/coursehub/coursehub-leave:
+  file.managed:
+    - source: salt://accounts/files/coursehub-leave
+    - mode: '0755'
+    - makedirs: True
+    - check_cmd: python3 -m py_compile
 
 accounts-class:
   class_accounts.managed:
@@ -19,8 +29,11 @@ accounts-class:
     - shell: {{ accounts.shell }}
     - stop_units: {{ accounts.stop_units | json }}
     - team_prefix: {{ accounts.team_prefix | json }}
+    - leave: /usr/local/lib/coursehub/coursehub-leave
+    - left_file: {{ accounts.left_file | json }}
     - require:
       - file: {{ accounts.home_root }}
+      - file: /usr/local/lib/coursehub/coursehub-leave
 
 # By now the groups are there.
 accounts-directories:
@@ -31,30 +44,3 @@ accounts-directories:
     - team_prefix: {{ accounts.team_prefix | json }}
     - require:
       - class_accounts: accounts-class
-
-# Students' sessions may not gain rights, so the real passwd cannot work in them; see files/passwd.
-accounts-passwd:
-  file.managed:
-    - names:
-      - /usr/local/bin/passwd:
-        - source: salt://accounts/files/passwd
-        - mode: '0755'
-      - /usr/local/lib/coursehub/change-password:
-        - source: salt://accounts/files/change-password
-        - mode: '0755'
-      - /etc/systemd/system/coursehub-passwd@.service:
-        - source: salt://accounts/files/coursehub-passwd@.service
-        - mode: '0644'
-      - /etc/systemd/system/coursehub-passwd.socket:
-        - source: salt://accounts/files/coursehub-passwd.socket
-        - mode: '0644'
-    - makedirs: True
-
-accounts-passwd-socket:
-  service.running:
-    - name: coursehub-passwd.socket
-    - enable: True
-    - require:
-      - file: accounts-passwd
-    - watch:
-      - file: /etc/systemd/system/coursehub-passwd.socket

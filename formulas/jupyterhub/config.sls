@@ -52,7 +52,7 @@ jupyterhub-helpers:
 jupyterhub-signin:
   file.managed:
     - names:
-{%- for module in ['__init__', 'accounts', 'password', 'oauth', 'lti13', 'tries'] %}
+{%- for module in ['__init__', 'accounts', 'leaving', 'password', 'oauth', 'lti13', 'tries'] %}
       - {{ root }}/lib/class_signin/{{ module }}.py:
         - source: salt://jupyterhub/files/class_signin/{{ module }}.py
 {%- endfor %}

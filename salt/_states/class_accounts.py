@@ -45,6 +45,8 @@ def managed(
     shell="/bin/bash",
     stop_units=(),
     team_prefix="",
+    leave="",
+    left_file="",
 ):
     """Have an account with a private home for each of ``people``, and lock whoever is no longer among them.
 
@@ -62,6 +64,11 @@ def managed(
     stop_units
         systemd units to stop when an account is locked or leaves a group, whose rights a running process would keep;
         ``{account}`` is replaced and may stand in a glob.
+    leave
+        Program that ends all that an account has on the machine (formula accounts, ``coursehub-leave``): before it is
+        locked and after, before it is unlocked, and when it loses a role, which is any of ``groups``. Empty is none.
+    left_file
+        File in which that program marks the account, so that whoever keeps sessions ends older ones.
     """
     ret = {"name": name, "changes": {}, "result": True, "comment": ""}
     people = {account: facts or {} for account, facts in (people or {}).items()}
@@ -76,12 +83,13 @@ def managed(
         ret["comment"] = "; ".join(problems) or f"{len(ret['changes'])} accounts and groups would change"
         return ret
     _free_stale_locks()
+    ending = _Ending(list(stop_units), leave, left_file, set(_members(class_group)), set(groups))
     done, broken = [], set()
     for step in plan:
         if step["account"] in broken:
             continue
         try:
-            _carry_out(step, people.get(step["account"], {}), class_group, Path(home_root), shell, stop_units)
+            _carry_out(step, people.get(step["account"], {}), class_group, Path(home_root), shell, ending)
             done.append(step)
         except AccountError as problem:
             broken.add(step["account"])
@@ -263,7 +271,7 @@ def _free_stale_locks():
             lock.unlink(missing_ok=True)
 
 
-def _carry_out(step, facts, class_group, home_root, shell, stop_units):
+def _carry_out(step, facts, class_group, home_root, shell, ending):
     """Do one step; raise AccountError with the tool's own words."""
     account, do = step["account"], step["do"]
     if do == "group made":
@@ -276,11 +284,17 @@ def _carry_out(step, facts, class_group, home_root, shell, stop_units):
             *("--user-group", "--groups", groups, *uid, account),
         )
     elif do == "unlocked":
+        # Whatever was begun before must not begin to work again.
+        ending.all_of(account)
         _run("usermod", "--expiredate", "", account)
         _unlock(account)
     elif do == "locked":
-        _run("usermod", "--lock", "--expiredate", EXPIRED, account)
-        _end_work(account, stop_units)
+        # Sessions, tokens and processes first, whatever becomes of the rest; and what began until it was locked.
+        try:
+            ending.all_of(account)
+        finally:
+            _run("usermod", "--lock", "--expiredate", EXPIRED, account)
+        ending.all_of(account, marked=False)
     elif do == "shell changed":
         _run("usermod", "--shell", shell, account)
     elif do == "joins":
@@ -290,11 +304,11 @@ def _carry_out(step, facts, class_group, home_root, shell, stop_units):
             _run("usermod", "--append", "--groups", ",".join(missing), account)
     elif do == "leaves":
         # Before, as the run after one that is cut short in between finds nothing to do; and after, as somebody may have
-        # started it anew. Not one after the other: a class whose teams change may have a hundred that end in seconds.
-        _stop(account, stop_units, "--no-block")
+        # started it anew.
+        ending.rights_of(account, step["groups"])
         for group in step["groups"]:
             _run("gpasswd", "--delete", account, group)
-        _stop(account, stop_units, "--no-block")
+        ending.rights_of(account, step["groups"])
     elif do in {"home made", "home made private"}:
         _make_home(pwd.getpwnam(account))
 
@@ -306,17 +320,37 @@ def _unlock(account):
         _run("usermod", "--unlock", account)
 
 
-def _end_work(account, stop_units):
-    """End what a locked account still runs. Its files stay."""
-    _stop(account, stop_units)
-    uid = pwd.getpwnam(account).pw_uid
-    subprocess.run(["loginctl", "terminate-user", str(uid)], capture_output=True, check=False)
+def _members(group):
+    try:
+        return grp.getgrnam(group).gr_mem
+    except KeyError:
+        return []
 
 
-def _stop(account, stop_units, *options):
-    units = [unit.replace("{account}", account) for unit in stop_units]
-    if units:
-        subprocess.run(["systemctl", "stop", *options, *units], capture_output=True, check=False)
+class _Ending:
+    """Ends what runs with rights that somebody is to lose."""
+
+    def __init__(self, units, program, left_file, ours, roles):
+        self.units, self.program, self.left_file, self.ours, self.roles = units, program, left_file, ours, roles
+
+    def _units_of(self, account):
+        return [unit.replace("{account}", account) for unit in self.units]
+
+    def all_of(self, account, marked=True):
+        """End sessions, tokens, processes and timers of an account; raise AccountError when some are left."""
+        if not self.program:
+            return
+        options = ["--left", self.left_file] if self.left_file and marked else []
+        options += [option for unit in self._units_of(account) for option in ("--unit", unit)]
+        _run(self.program, *options, account)
+
+    def rights_of(self, account, groups):
+        """End what has the rights of groups: for a role everything, for a team what may have a file of it open."""
+        if account in self.ours and self.roles.intersection(groups):
+            self.all_of(account)
+        elif units := self._units_of(account):
+            # Not one after the other: a class whose teams change may have a hundred that end in seconds.
+            subprocess.run(["systemctl", "stop", "--no-block", *units], capture_output=True, check=False)
 
 
 def _make_home(entry):

@@ -127,7 +127,7 @@ async def open_account(self, name):
     return model
 accounts.ClassAuthenticator.open_account = open_account
 one = accounts.ClassAuthenticator(allowed_groups={"students", "assistants"})
-ada = SimpleNamespace(name="ada")
+ada = SimpleNamespace(name="ada", cookie_id="x")
 def refresh():
     return asyncio.run(one.refresh_user(ada))
 said = [refresh(), refresh()]

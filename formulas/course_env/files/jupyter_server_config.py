@@ -45,14 +45,14 @@ class ClassKernelManager(AsyncMappingKernelManager):
         self._last_kernel_message = moment
 
 
-class Visitors:
-    """Lets a teacher look into this server for as long as the hub says so, not for as long as a page stays open.
+class Sessions:
+    """Lets somebody into this server for as long as the hub says so, not for as long as a page stays open.
 
-    JupyterHub asks about a visitor every five minutes, and about an open kernel or terminal never again: somebody who
-    is no teacher any more would go on in it.
+    JupyterHub asks about a session every five minutes, and about an open kernel or terminal never again: who signed
+    out, or is no teacher any more, would go on in it, and so would whoever copied the cookies.
     """
 
-    # Seconds until who lost the right is out.
+    # Seconds until a session that ended is out.
     EVERY = 10
     # Seconds that a kernel or terminal may take to open.
     OPENING = 60
@@ -65,25 +65,30 @@ class Visitors:
         self._tasks: set[Any] = set()
 
     def watch(self) -> None:
-        """Stand before JupyterHub's own answer to who it is; what it says of the owner stays as it is."""
-        visitors = self
+        """Stand before JupyterHub's own answer to who it is."""
+        sessions = self
 
         async def get_user(provider: JupyterHubIdentityProvider, handler: Any) -> Any:
-            user = await visitors._ask(provider, handler)
-            if user is None or user.username == visitors.owner:
-                return user
-            if not await visitors.may_stay(provider.hub_auth, handler):
+            user = await sessions._ask(provider, handler)
+            if user is None:
                 return None
+            try:
+                if not await sessions.may_stay(provider.hub_auth, handler):
+                    return None
+            except HTTPError:
+                # The hub restarts: nobody's own work waits for that.
+                if user.username != sessions.owner:
+                    raise
             if isinstance(handler, WebSocketHandler):
-                task = asyncio.get_running_loop().create_task(visitors.see_out(provider.hub_auth, handler))
-                visitors._tasks.add(task)
-                task.add_done_callback(visitors._tasks.discard)
+                task = asyncio.get_running_loop().create_task(sessions.see_out(provider.hub_auth, handler))
+                sessions._tasks.add(task)
+                task.add_done_callback(sessions._tasks.discard)
             return user
 
         JupyterHubIdentityProvider.get_user = get_user
 
     async def may_stay(self, hub_auth: Any, handler: Any) -> bool:
-        """Return what the hub said of a visitor's token within the last seconds."""
+        """Return what the hub said of a session's token within the last seconds. Raises HTTPError when it is away."""
         token = hub_auth.get_token(handler)
         when, may = self._asked.get(token, (0.0, False))
         if time.monotonic() - when < self.EVERY:
@@ -94,7 +99,7 @@ class Visitors:
         return may
 
     async def see_out(self, hub_auth: Any, handler: Any) -> None:
-        """Close an open kernel or terminal when its visitor may stay no longer; the kernel goes on."""
+        """Close an open kernel or terminal when its session has ended; the kernel goes on."""
         began, opened = time.monotonic(), False
         while True:
             await asyncio.sleep(self.EVERY)
@@ -112,7 +117,7 @@ class Visitors:
                 continue
 
 
-Visitors().watch()
+Sessions().watch()
 
 c = get_config()  # noqa: F821
 c.ServerApp.kernel_manager_class = ClassKernelManager

@@ -51,6 +51,7 @@ c.ClassAuthenticator.named_groups = {group for role in SETTINGS["roles"] for gro
 c.ClassAuthenticator.identities_file = f"{state}/identities.json"
 c.ClassAuthenticator.local_accounts = set(signin["local_accounts"])
 c.ClassAuthenticator.manage_groups = True
+c.ClassAuthenticator.left_file = SETTINGS["left_file"]
 # Whoever left a role loses it at once, in a session and by a token: without "strict" a token of somebody whose account
 # is locked would keep the role for as long as it is valid.
 c.ClassAuthenticator.auth_refresh_age = 1

@@ -15,8 +15,9 @@ import pamela
 from class_page import page_from
 from jupyterhub.auth import Authenticator
 from tornado.web import HTTPError, RequestHandler
-from traitlets import Dict, Set, Unicode
+from traitlets import Dict, Instance, Set, Unicode, default
 
+from class_signin.leaving import Marks, SignOut
 from class_signin.tries import Devices, Rank, TooManyError, Tries, Turns
 
 # So many passwords are looked at side by side, in an order of their own. Accounts have a thread of their own.
@@ -67,12 +68,35 @@ class ClassAuthenticator(Authenticator):
     page_file = Unicode(
         "/etc/jupyterhub/page.json", config=True, help="What the class's pages say; has the help contact."
     )
+    left_file = Unicode(config=True, help="JSON: a mark for each account that left or lost a role (leaving.py).")
+    marks = Instance(Marks)
     # Who was found in order: what FILES were then, and when that was.
     _looked = Dict()
 
     def __init__(self, **named: Any) -> None:
         super().__init__(**named)
         self._tries, self._turns, self._devices = Tries(), Turns(AT_ONCE), Devices()
+
+    @default("marks")
+    def _marks(self) -> Marks:
+        return Marks(self.left_file)
+
+    def get_handlers(self, app: Any) -> list[Any]:
+        """Return the pages of this kind of sign-in, and a sign-out that leaves nothing."""
+        return [("/logout", SignOut), *super().get_handlers(app)]
+
+    def add_user(self, user: Any) -> None:
+        """Let nothing in that is older than when somebody left; the hub asks at its start and for each new person."""
+        super().add_user(user)
+        self.marks.settle(user)
+
+    async def get_authenticated_user(self, handler: Any, data: Any) -> Any:
+        """Sign somebody in; what is left of an earlier time ends before."""
+        model = await super().get_authenticated_user(handler, data)
+        user = handler.find_user(model["name"]) if model else None
+        if user is not None:
+            self.marks.settle(user)
+        return model
 
     async def authenticate(self, handler: Any, data: Any = None) -> dict[str, Any] | None:
         """Return who it is and in which groups, or None when the password of the hub's own form is wrong."""
@@ -192,6 +216,8 @@ class ClassAuthenticator(Authenticator):
 
         The hub asks at nearly every request, so that a role ends with the change of the machine's groups.
         """
+        if self.marks.settle(user):
+            return False
         seen = [(found.st_ino, found.st_mtime_ns) for found in (path.stat() for path in FILES)]
         before = self._looked.get(user.name)
         if before and before[0] == seen and time.monotonic() - before[1] < LOOK_AGAIN:

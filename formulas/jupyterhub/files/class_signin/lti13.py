@@ -121,8 +121,8 @@ class ClassLTI13(ClassAuthenticator, LTI13Authenticator):
         self._used = {}
 
     def get_handlers(self, app: Any) -> list[Any]:
-        """Return the two addresses of a launch; the library's advice to Canvas asks for rights that we do not need."""
-        return super().get_handlers(app)[:2]
+        """Return sign-out and a launch's addresses; the library's advice to Canvas asks for rights we do not need."""
+        return super().get_handlers(app)[:3]
 
     def get_custom_html(self, base_url: str) -> str:  # noqa: ARG002
         """Return what stands on the sign-in page instead of a form: a launch starts in the LMS."""
