@@ -21,6 +21,22 @@ _FORMS = {
 }
 
 
+#: What the provider calls the values that the course file needs, by kind where their names differ.
+_CALLED = {
+    "client_id": {"microsoft": "Application (client) ID", "": "Client ID"},
+    "tenant": {"": "Directory (tenant) ID"},
+    "issuer": {"lti13": "Issuer, or Platform ID", "": "Issuer"},
+    "authorize_url": {"": "OpenID Connect authentication endpoint"},
+    "jwks_url": {"": "Keyset URL"},
+}
+
+
+def called(kind: str, key: str) -> str:
+    """What the provider calls the value that goes into the course file as ``key``."""
+    names = _CALLED[key]
+    return names.get(kind, names[""])
+
+
 @dataclass(frozen=True)
 class Field:
     """One field of a provider's form and what to type into it."""

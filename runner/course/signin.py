@@ -20,6 +20,15 @@ NEEDS: dict[Kind, tuple[str, ...]] = {
     "lti13": ("client_id", "issuer", "authorize_url", "jwks_url"),
 }
 
+#: What stands for a value that the provider has not given yet, so that its form can be shown.
+PLACEHOLDERS = {
+    "client_id": "to-come",
+    "tenant": "00000000-0000-0000-0000-000000000000",
+    "issuer": "https://to-come.invalid",
+    "authorize_url": "https://to-come.invalid",
+    "jwks_url": "https://to-come.invalid",
+}
+
 #: No query: providers compare an issuer letter by letter.
 Address = Annotated[
     str,
@@ -70,7 +79,10 @@ class Signin(Facts):
     def _whole(self) -> Signin:
         missing = [key for key in NEEDS[self.kind] if not getattr(self, key)]
         if missing:
-            raise ValueError(f"kind {self.kind} needs {' and '.join(missing)} below it too")
+            raise ValueError(
+                f"kind {self.kind} needs {' and '.join(missing)} below it too ('coursehub signin COURSE' says what to "
+                "register first to get them)"
+            )
         return self
 
     @property

@@ -22,6 +22,13 @@ _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
         Cause("the server's disk is full", "make room there, or take a bigger size"),
     ),
     (
+        re.compile(r"Could not resolve host(?:name)?:? ['\"]?(?P<host>[A-Za-z0-9.-]*[A-Za-z0-9])", re.IGNORECASE),
+        Cause(
+            "the server finds no address for {host}: the name is mistyped, or its name server (DNS) does not answer",
+            "look at the name, and if it is right wait some minutes",
+        ),
+    ),
+    (
         re.compile(
             r"Temporary failure (?:in name resolution|resolving)|failed to lookup address|Could not resolve|"
             r"Name or service not known|getaddrinfo (?:EAI_AGAIN|ENOTFOUND)|dns error",
@@ -38,8 +45,15 @@ _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
         Cause("the Debian mirror does not deliver {file} ({how})", _LATER),
     ),
     (
-        re.compile(r"E: Unable to locate package (?P<file>\S+)|does not have a Release file"),
+        re.compile(r"does not have a Release file"),
         Cause("the server has no list of Debian's packages, the mirror or its name server does not answer", _LATER),
+    ),
+    (
+        re.compile(r"E: Unable to locate package (?P<file>\S+)"),
+        Cause(
+            "Debian has no package {file}, or the server has no list of its packages",
+            "look at the name; if it is right, the mirror does not answer: wait some minutes",
+        ),
     ),
     (
         re.compile(r"State '(?P<name>\w+)\.\w+' was not found in SLS"),

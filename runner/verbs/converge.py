@@ -14,6 +14,7 @@ from runner.errors import CoursehubError
 from runner.project import Project
 from runner.saltssh.results import Report
 from runner.verbs import names
+from runner.verbs.blame import blame
 from runner.verbs.session import NoServer, Session, all_of, ensure_lock, need_material, need_signin, reach, visit
 
 #: Courses whose highstate runs at the same time; salt-ssh costs a core while it renders.
@@ -34,7 +35,7 @@ def converge(session: Session, server: Server, steps: Steps, *, test: bool = Fal
         for warning in report.warnings:
             steps.say(f"  note: {warning}")
         if report.failed and not test:
-            raise StatesFailed(session.course_id, report)
+            raise StatesFailed(session.course_id, report, blame(session, report))
     return report
 
 
@@ -43,12 +44,16 @@ def _now(count: int, total: int, name: str) -> str:
 
 
 class StatesFailed(CoursehubError):
-    """States failed on the server; the report is in ``report``."""
+    """States failed on the server, as ``report`` says; ``blamed`` is the line of the course file to correct."""
 
-    def __init__(self, course_id: str, report: Report) -> None:
+    def __init__(self, course_id: str, report: Report, blamed: str | None = None) -> None:
         # What one of them says of the world explains the others: on a full disk Salt loses a state's own words.
         first = next((state for state in report.failed if state.cause), report.failed[0])
         more = f" and {len(report.failed) - 1} more" if len(report.failed) > 1 else ""
+        if blamed:
+            super().__init__(f"{blamed}; what works already goes on; then run 'coursehub apply {course_id}'")
+            self.report = report
+            return
         if known := first.cause:
             what, remedy = f"{known.what} (at {first.name}{more})", known.remedy
         else:

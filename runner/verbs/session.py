@@ -63,7 +63,7 @@ class Session:
         """Who is in the course; a class list is decrypted for it. Raises CoursehubError when that cannot be."""
         return people_of(self.project, self.course_id, self.course)
 
-    def at(self, *keys: str) -> str:
+    def at(self, *keys: str | int) -> str:
         """``file:line`` of one of the course's keys."""
         return courses.source(self.project, self.course_id).at("course", *keys)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict
 from typing import Any
 
+from pydantic import ValidationError
+
 from runner import course as courses
 from runner import signin
+from runner.course.signin import NEEDS, PLACEHOLDERS
+from runner.errors import CoursehubError
 from runner.people import people_of
 from runner.project import Project
 from runner.secrets import Secrets
@@ -14,7 +19,7 @@ from runner.secrets import Secrets
 
 def show(project: Project, course_id: str) -> dict[str, Any]:
     """What the provider's form asks for, whether its secret is here (None: needs none), and who could not sign in."""
-    course = courses.load(project, course_id)
+    course, missing = _load(project, course_id)
     people = people_of(project, course_id, course)
     stored = signin.STORED_AS in Secrets(project, course_id).names() if course.signin.needs_secret else None
     return {
@@ -23,9 +28,31 @@ def show(project: Project, course_id: str) -> dict[str, Any]:
         "where": signin.where(course),
         "redirect_uri": None if course.signin.kind == "password" else signin.redirect_uri(course),
         "form": [asdict(field) for field in signin.form(course)],
+        "missing": {key: signin.called(course.signin.kind, key) for key in missing},
+        "put_into": courses.source(project, course_id).at("course", "signin"),
         "client_secret_stored": stored,
         "strangers": signin.strangers(course, people),
     }
+
+
+def _load(project: Project, course_id: str) -> tuple[courses.Course, list[str]]:
+    """The course, and what its signin still lacks: a provider gives that only after its form was filled in."""
+    try:
+        return courses.load(project, course_id), []
+    except CoursehubError:
+        data = copy.deepcopy(courses.source(project, course_id).data)
+        given: Any = (data.get("course") or {}).get("signin") if isinstance(data, dict) else None
+        if not isinstance(given, dict):
+            raise
+        missing = [key for key in NEEDS.get(given.get("kind", "password"), ()) if not given.get(key)]
+        if not missing:
+            raise
+        given.update({key: PLACEHOLDERS[key] for key in missing})
+        try:
+            return courses.CourseFile.model_validate(data).course, missing
+        except ValidationError:
+            pass
+        raise
 
 
 def explain(document: dict[str, Any]) -> list[str]:
@@ -36,6 +63,10 @@ def explain(document: dict[str, Any]) -> list[str]:
     lines = [f"{course_id}: sign-in by {document['kind']}; type into the form at", f"  {document['where']}"]
     width = max(len(field["label"]) for field in document["form"])
     lines += [f"    {field['label']:<{width}}  {field['value']}" for field in document["form"]]
+    if document["missing"]:
+        lines.append(f"  then type what it shows into {document['put_into']}, below signin:")
+        wide = max(map(len, document["missing"]))
+        lines += [f"    {key + ':':<{wide + 1}}  (there: {name})" for key, name in document["missing"].items()]
     if document["client_secret_stored"] is False:
         lines.append(f"  then: coursehub secrets set {course_id} {signin.STORED_AS}")
     if document["strangers"]:

@@ -29,8 +29,9 @@ SAID = {
     "E: Failed to fetch http://mirror/debian/pool/nginx_1_amd64.deb  Temporary failure resolving 'mirror'": (
         "the server finds no addresses, its name server (DNS) does not answer"
     ),
-    "E: Unable to locate package nginx\n": (
-        "the server has no list of Debian's packages, the mirror or its name server does not answer"
+    "E: Unable to locate package nginx\n": "Debian has no package nginx, or the server has no list of its packages",
+    "fatal: unable to access 'https://githb.com/x/y/': Could not resolve host: githb.com": (
+        "the server finds no address for githb.com: the name is mistyped, or its name server (DNS) does not answer"
     ),
     "WARNING: Retrying (Retry(total=4)) after connection broken by 'NewConnectionError': /simple/uv/\nERROR: No "
     "matching distribution found for uv==0.13.9": (
@@ -69,7 +70,7 @@ def failed(comment: str) -> StateResult:
 
 
 def test_a_teacher_reads_the_cause_before_the_state() -> None:
-    report = Report("demo", (failed("E: Unable to locate package x"), failed("")))
+    report = Report("demo", (failed("E: The repository 'http://mirror x' does not have a Release file"), failed("")))
     assert str(StatesFailed("demo", report)) == (
         "demo: the server has no list of Debian's packages, the mirror or its name server does not answer (at "
         "uv-packages and 1 more); what works already goes on; wait some minutes, then run 'coursehub apply demo'"

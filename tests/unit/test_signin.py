@@ -90,7 +90,8 @@ def test_what_a_kind_cannot_do_without_is_asked_for_with_its_line(project: Proje
             courses.load(project, "phys1")
         assert caught.value.exit_code == 2
         assert str(caught.value) == (
-            f"pillar/courses/phys1.sls:6: signin: kind {kind} needs {key} below it too; correct it"
+            f"pillar/courses/phys1.sls:6: signin: kind {kind} needs {key} below it too ("
+            "'coursehub signin COURSE' says what to register first to get them); correct it"
         )
     write(project, course_file(kind))
     assert courses.load(project, "phys1").signin.kind == kind

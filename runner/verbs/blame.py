@@ -1,0 +1,75 @@
+"""Which line of the course file a failed state names: a mistyped package, a host that nobody knows."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from runner.saltssh.results import Report, StateResult
+
+if TYPE_CHECKING:
+    from runner.verbs.session import Session
+
+_NO_PACKAGE = re.compile(
+    r"Unable to locate package (?P<one>[a-z0-9][a-z0-9+.-]*)"
+    r"|Package '?(?P<two>[a-z0-9][a-z0-9+.-]*)'? has no installation candidate"
+)
+_NO_HOST = re.compile(
+    r"(?:Could not resolve host(?:name)?:? |Temporary failure resolving |lookup |resolve host(?:name)? )['\"]?"
+    r"(?P<host>[A-Za-z0-9.-]+)|(?P<unnamed>Name or service not known|failed to lookup address|getaddrinfo|No address "
+    r"associated|Temporary failure in name resolution|Could not resolve)",
+    re.IGNORECASE,
+)
+
+
+def blame(session: Session, report: Report) -> str | None:
+    """What of the course file made states fail, as ``file:line: what; what to do``; None when it is not the file."""
+    for state in report.failed:
+        said = _said(state)
+        found = _package(session, said) or _host(session, said)
+        if found:
+            return found
+    return None
+
+
+def _said(state: StateResult) -> str:
+    return f"{state.comment}\n{state.changes.get('stderr') or ''}\n{state.changes.get('stdout') or ''}"
+
+
+def _package(session: Session, said: str) -> str | None:
+    missing = [match["one"] or match["two"] for match in _NO_PACKAGE.finditer(said)]
+    missing = [name.rstrip(".") for name in missing]
+    wanted = session.course.apt
+    # What formulas install is there: if that is missing too, the mirror is to blame and not the file.
+    if not missing or not set(missing) <= set(wanted):
+        return None
+    name = missing[0]
+    others = f" (and {', '.join(sorted(set(missing) - {name}))})" if len(set(missing)) > 1 else ""
+    return (
+        f"{session.at('apt', wanted.index(name))}: apt: {session.course.image.rpartition('-x64')[0]} has no package "
+        f"{name}{others}; correct the name, packages.debian.org finds it, or take it out"
+    )
+
+
+def _host(session: Session, said: str) -> str | None:
+    match = _NO_HOST.search(said)
+    if not match:
+        return None
+    for key, number, field, host in _hosts(session):
+        if (match["host"] or "").rstrip(".").lower() == host or (match["unnamed"] and host in said):
+            return (
+                f"{session.at('material', key, number, field)}: material.{key}.{number + 1}.{field}: the server finds "
+                f"no address for {host}; correct it if it is mistyped. If it is right, its name server is down: try "
+                "again later"
+            )
+    return None
+
+
+def _hosts(session: Session) -> list[tuple[str, int, str, str]]:
+    material = session.course.material
+    found = [("repositories", number, "url", one.host.lower()) for number, one in enumerate(material.repositories)]
+    for number, one in enumerate(material.data):
+        if one.remote:
+            found.append(("data", number, "source", (urlsplit(one.source).hostname or "").lower()))
+    return found

@@ -1,0 +1,86 @@
+"""What a failed state says of the course file: the thing, its line, what to do, and nothing about waiting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from runner import course as courses
+from runner.project import Project
+from runner.saltssh.results import Report, StateResult
+from runner.verbs.blame import blame
+from runner.verbs.converge import StatesFailed
+
+pytestmark = pytest.mark.unit
+
+COURSE = """\
+#!yaml
+course:
+  title: "P"
+  domain: phys.example.edu
+  contact: prof@example.edu
+  apt:
+    - graphviz
+    - imagemagik
+  material:
+    repositories:
+      - name: labs
+        url: https://githb.com/x/y
+    data:
+      - {name: rain, source: "https://data.exmple.edu/rain.csv", sha256: "%s"}
+  people:
+    professors: [{account: curie, name: "Marie Curie"}]
+""" % ("0" * 64)
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Any:
+    project = Project(tmp_path)
+    project.courses.mkdir(parents=True)
+    project.course_file("phys").write_text(COURSE)
+    read = courses.source(project, "phys")
+    return SimpleNamespace(course=courses.load(project, "phys"), at=lambda *keys: read.at("course", *keys))
+
+
+def report(said: str) -> Report:
+    return Report("phys", (StateResult("pkg.installed", "x", "course_env", said, False, {}, (), 0.0, 1),))
+
+
+@pytest.mark.parametrize(
+    ("said", "line", "says"),
+    [
+        ("E: Unable to locate package imagemagik\n", 8, "apt: debian-13 has no package imagemagik; correct the name"),
+        ("E: Package 'imagemagik' has no installation candidate", 8, "apt: debian-13 has no package imagemagik"),
+        (
+            "labs: fatal: unable to access 'https://githb.com/x/y/': Could not resolve host: githb.com",
+            12,
+            "material.repositories.1.url: the server finds no address for githb.com; correct it if it is mistyped",
+        ),
+        (
+            "rain: https://data.exmple.edu/rain.csv cannot be had ([Errno -2] Name or service not known)",
+            14,
+            "material.data.1.source: the server finds no address for data.exmple.edu",
+        ),
+    ],
+)
+def test_a_mistyped_name_is_told_with_its_line(session: Any, said: str, line: int, says: str) -> None:
+    failed = report(said)
+    message = str(StatesFailed("phys", failed, blame(session, failed)))
+    assert message.startswith(f"pillar/courses/phys.sls:{line}: {says}")
+    assert message.endswith("then run 'coursehub apply phys'")
+    assert "minutes" not in message
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "E: Unable to locate package nginx\nE: Unable to locate package graphviz",
+        "E: Failed to fetch http://mirror/debian/pool/n/nginx_1_amd64.deb  Temporary failure resolving 'mirror'",
+        "No space left on device",
+    ],
+)
+def test_what_is_not_the_files_fault_blames_no_line(session: Any, said: str) -> None:
+    assert blame(session, report(said)) is None
