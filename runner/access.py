@@ -96,6 +96,8 @@ class Access:
         self._host_key = self.directory / "first_host_key"
         #: What salt-ssh shipped last, see runner/saltssh/shipped.py.
         self.shipped = self.directory / "shipped.json"
+        #: What the course file said at the last apply, see runner/verbs/changes.py.
+        self.applied = self.directory / "applied.json"
         self._record = self.directory / "server.json"
         self._order = self.directory / "order.json"
         self._names = self.directory / "names.json"
@@ -170,7 +172,10 @@ class Access:
 
     def forget_server(self) -> None:
         """Drop everything that belongs to a server that is gone; the next one gets keys of its own."""
-        for path in (self._record, self._order, self._names, self.shipped, self.known_hosts, self._host_key):
+        for path in (
+            *(self._record, self._order, self._names, self.shipped, self.applied, self.known_hosts),
+            self._host_key,
+        ):
             path.unlink(missing_ok=True)
             path.with_name(f"{path.name}.pub").unlink(missing_ok=True)
         # With what a killed rotation left: the next server's would take it for its own half-done work.

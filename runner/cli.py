@@ -142,6 +142,8 @@ def _change_lines(document: Document, test: bool) -> list[str]:
             # Of one course alone standard error says it.
             lines += [outcome["error"]] if len(document["courses"]) > 1 else []
             continue
+        for fact in outcome.get("facts", ()):
+            lines.append(f"{course_id}: {fact['key']}: {fact['old']} -> {fact['new']} (reaches {fact['reaches']})")
         for change in outcome["changes"]:
             lines.append(
                 f"{course_id}: {change['state']} {change['name']}: {change['comment'].splitlines()[0]}"

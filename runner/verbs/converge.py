@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
 from runner import saltssh
@@ -13,7 +14,7 @@ from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.saltssh.results import Report
-from runner.verbs import names
+from runner.verbs import changes, names
 from runner.verbs.blame import blame
 from runner.verbs.session import NoServer, Session, all_of, ensure_lock, need_material, need_signin, reach, visit
 
@@ -71,24 +72,9 @@ def summary(report: Report, changed: str = "changed") -> dict[str, Any]:
 
 def _changes(report: Report) -> list[dict[str, Any]]:
     return [
-        {"state": state.state, "name": state.name, "comment": state.comment, "diff": diff(state.changes)}
+        {"state": state.state, "name": state.name, "comment": state.comment, "diff": changes.diff(state.changes)}
         for state in report.changed
     ]
-
-
-def diff(changes: dict[str, Any]) -> str:
-    """The changes of one state as text: a unified diff where Salt made one, else key: old -> new."""
-    if isinstance(changes.get("diff"), str):
-        return str(changes["diff"])
-    lines = []
-    # Of a command only what it said counts.
-    changes = {key: value for key, value in changes.items() if key not in ("pid", "retcode") or "pid" not in changes}
-    for key, value in changes.items():
-        if isinstance(value, dict) and {"old", "new"} & set(value):
-            lines.append(f"{key}: {value.get('old') or '(nothing)'} -> {value.get('new') or '(nothing)'}")
-        elif value not in ("", None):
-            lines.append(f"{key}: {value}")
-    return "\n".join(lines)
 
 
 def apply(
@@ -106,8 +92,9 @@ def apply(
     def one(course_id: str) -> None:
         began = time.monotonic()
         notes: list[str] = []
+        facts: list[changes.Fact] = []
         try:
-            report = _apply_one(project, course_id, steps, test, notes)
+            report = _apply_one(project, course_id, steps, test=test, notes=notes, facts=facts)
         except StatesFailed as failure:
             failures.append(failure)
             report = failure.report
@@ -125,6 +112,7 @@ def apply(
             **outcomes.get(course_id, {}),
             **summary(report, "would_change" if test else "changed"),
             "seconds": round(time.monotonic() - began, 1),
+            "facts": [asdict(fact) for fact in facts],
             "changes": _changes(report),
             "notes": notes,
         }
@@ -137,7 +125,9 @@ def apply(
     return document
 
 
-def _apply_one(project: Project, course_id: str, steps: Steps, test: bool, notes: list[str]) -> Report:
+def _apply_one(
+    project: Project, course_id: str, steps: Steps, *, test: bool, notes: list[str], facts: list[changes.Fact]
+) -> Report:
     with claim(project, course_id, "plan" if test else "apply"):
         session = (visit if test else reach)(project, course_id, steps.say)
         server = session.server(None if test else steps.hear())
@@ -149,4 +139,8 @@ def _apply_one(project: Project, course_id: str, steps: Steps, test: bool, notes
         if not test:
             notes += session.ensure_records(server)
         session.write_pillar(str(server.ip))
-        return converge(session, server, steps, test=test)
+        facts += changes.since(project, course_id, session.course)
+        report = converge(session, server, steps, test=test)
+        if not test:
+            changes.keep(project, course_id, session.course)
+        return report

@@ -17,7 +17,7 @@ from runner.pillar import runtime_file
 from runner.project import Project
 from runner.saltssh.results import Report
 from runner.saltssh.scratch import sweep
-from runner.verbs import names
+from runner.verbs import changes, names
 from runner.verbs.converge import StatesFailed, converge, summary
 from runner.verbs.session import (
     Session,
@@ -71,6 +71,7 @@ def _up(project: Project, course_id: str, steps: Steps, document: dict[str, Any]
     except StatesFailed as failure:
         document["highstate"] = _highstate(failure.report, steps)
         raise
+    changes.keep(project, course_id, session.course)
     document["highstate"] = _highstate(report, steps)
     with steps.step("checks", f"look at {course_id} from outside") as progress:
         looked = checks.look(session.target(server), progress)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from runner.console import Steps
 from runner.saltssh.progress import SHIPPED_STATES, Story
-from runner.verbs.converge import diff
+from runner.verbs.changes import diff
 
 pytestmark = pytest.mark.unit
 

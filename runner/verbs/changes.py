@@ -1,0 +1,146 @@
+"""What changes, in a teacher's words: keys of the course file, old and new, and whom that reaches when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.access import Access
+from runner.course import Course
+from runner.project import Project, write_private
+
+_NEW_SERVERS = "personal servers that start after apply; those that run keep what they have"
+#: Whom a change of a key reaches, and when; the keys that only a new server can have are in the session's notes.
+_REACHES = {
+    "limits": _NEW_SERVERS,
+    "packages": _NEW_SERVERS,
+    "extensions": _NEW_SERVERS,
+    "kernels": _NEW_SERVERS,
+    "imports": "nobody; the modules are tried before the next packages are given out",
+    "apt": "everybody, at once",
+    "page": "everybody, at once; nothing restarts",
+    "title": "everybody, at once; nothing restarts",
+    "material": "everybody, at the next click of a link; nothing restarts",
+    "signin": "everybody, at the next sign-in; the hub restarts, and running servers go on",
+    "idle_after": "everybody, at once; running servers go on",
+    "upload_limit": "everybody, at once",
+    "domain": "everybody: the address changes",
+    "www": "whoever types www. before the address",
+    "isolation": "everybody, at the next sign-in; the hub restarts",
+    "timezone": "the server's clock and its logs",
+    "contact": "nobody of the class",
+    "size": "only a new server",
+    "image": "only a new server",
+    "region": "only a new server",
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One key of the course file that changes: old and new as they are typed, and whom it reaches when."""
+
+    key: str
+    old: str
+    new: str
+    reaches: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.old} -> {self.new} (reaches {self.reaches})"
+
+
+def _file(project: Project, course_id: str) -> Path:
+    return Access(project, course_id).applied
+
+
+def keep(project: Project, course_id: str, course: Course) -> None:
+    """Keep what was applied, for the next ``since``; people are not in it."""
+    write_private(_file(project, course_id), json.dumps(_facts(course)))
+
+
+def since(project: Project, course_id: str, course: Course) -> list[Fact]:
+    """What the course file says otherwise than when this computer applied it last; nothing where that is not known."""
+    try:
+        before = json.loads(_file(project, course_id).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    now = _facts(course)
+    return [
+        Fact(key, old, new, _REACHES.get(key.partition(".")[0], "the server"))
+        for key, old, new in between(before, now)
+    ]
+
+
+def _facts(course: Course) -> dict[str, Any]:
+    facts: dict[str, Any] = course.model_dump(mode="json", exclude={"people"})
+    return facts
+
+
+def between(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str, str]]:
+    """The values below two documents that differ: path, old, new. Of lists what is taken out and what is put in."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys([*old, *new]):
+            yield from between(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    elif old != new:
+        yield path, _shown(old, new), _shown(new, old)
+
+
+def _shown(value: Any, other: Any) -> str:
+    if isinstance(value, list) and isinstance(other, list):
+        here = [one for one in value if one not in other]
+        return ", ".join(map(_plain, here)) or "(nothing)" if here or value else "(nothing)"
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if value in (None, "", [], {}):
+        return "(nothing)"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def diff(changes: dict[str, Any]) -> str:
+    """The changes of one state as text: a unified diff where Salt made one, else key: old -> new."""
+    if isinstance(changes.get("diff"), str):
+        return short(str(changes["diff"]))
+    lines = []
+    # Of a command only what it said counts.
+    changes = {key: value for key, value in changes.items() if key not in ("pid", "retcode") or "pid" not in changes}
+    for key, value in changes.items():
+        if isinstance(value, dict) and {"old", "new"} & set(value):
+            lines.append(f"{key}: {value.get('old') or '(nothing)'} -> {value.get('new') or '(nothing)'}")
+        elif value not in ("", None):
+            lines.append(f"{key}: {value}")
+    return "\n".join(lines)
+
+
+def short(unified: str) -> str:
+    """A unified diff in which a long line of JSON for another is only what differs between them."""
+    told: list[str] = []
+    lines = unified.splitlines()
+    at = 0
+    while at < len(lines):
+        pair = lines[at : at + 2]
+        documents = [_json_in(line) for line in pair]
+        if len(pair) == 2 and pair[0][:1] == "-" and pair[1][:1] == "+" and all(one is not None for one in documents):
+            told += [f"  {path}: {old} -> {new}" for path, old, new in between(*documents)]
+            at += 2
+        else:
+            told.append(lines[at])
+            at += 1
+    return "\n".join(told)
+
+
+def _json_in(line: str) -> Any:
+    """The JSON document within a line, or None."""
+    start, end = line.find("{"), line.rfind("}")
+    if len(line) < 120 or start < 0:
+        return None
+    try:
+        return json.loads(line[start : end + 1])
+    except ValueError:
+        return None
