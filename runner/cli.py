@@ -18,6 +18,7 @@ import click
 
 from runner import cli_secrets
 from runner import course as courses
+from runner.audit import cli as audit
 from runner.console import Steps, fail
 from runner.course import cli as course_file
 from runner.errors import FAILED, USAGE, CoursehubError
@@ -315,6 +316,7 @@ def lock(course: str | None, every: bool, upgrade: bool, as_json: bool) -> None:
 
 cli.add_command(local_cloud.group(lambda: _project().state), "local")
 course_file.add_to(cli, _project)
+audit.add_to(cli, _project)
 people.add_to(cli, _project)
 cli_secrets.add_to(cli, _project)
 

@@ -4,6 +4,7 @@ include:
   - base.install
   - base.system
   - base.renew
+  - base.hardening
   - base.swap
   - base.ptrace
   - base.admins

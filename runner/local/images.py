@@ -89,7 +89,7 @@ def _build(suite: str, target: Path) -> None:
         shutil.rmtree(work)
     argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--quiet"]
     argv += [f"--include={','.join(PACKAGES)}", *_host_apt_options(), suite, str(work)]
-    mirror = _host_mirror()
+    mirror = host_mirror()
     # A teacher's own umask must not close the machine's files to its students.
     run(
         [*argv, *_sources(mirror, suite)] if mirror else argv,
@@ -100,7 +100,7 @@ def _build(suite: str, target: Path) -> None:
     work.rename(target)
 
 
-def _host_mirror() -> dict[str, str]:
+def host_mirror() -> dict[str, str]:
     """The addresses of Debian's archive and security archive in this host's own apt sources, if it is a Debian."""
     listing = run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],

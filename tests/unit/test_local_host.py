@@ -474,7 +474,7 @@ def test_a_teachers_umask_closes_nothing_in_an_image(tmp_path: Path, monkeypatch
     monkeypatch.setattr(images, "CACHE_ROOT", tmp_path / "cache")
     monkeypatch.setattr(images, "DATA_ROOT", tmp_path / "data")
     monkeypatch.setattr(images, "MIN_FREE_BYTES", 0)
-    monkeypatch.setattr(images, "_host_mirror", lambda: {})
+    monkeypatch.setattr(images, "host_mirror", lambda: {})
     image = images.base_image("debian-13-x64", print)
     for path, mode in ((".", 0o755), ("etc", 0o755), ("etc/ssh/sshd_config.d/50-cloud-init.conf", 0o644)):
         assert (image / path).stat().st_mode & 0o777 == mode, path

@@ -1,0 +1,1 @@
+"""One module for each scanner: ``measure`` runs it, ``parse`` reads what it printed."""

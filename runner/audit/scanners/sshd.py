@@ -1,0 +1,56 @@
+"""ssh-audit: what sshd offers, and whether its hardened policy passes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from runner.audit.goals import Finding, Measure
+from runner.audit.subject import ScanFailed, Subject, program
+
+#: A newer release of Debian is held against the newest policy of ssh-audit's own that there is.
+POLICIES = {"debian-12": str(Path(__file__).with_name("debian-12.policy"))}
+NEWEST_POLICY = "Hardened Debian 13 (version 1)"
+SECONDS = 120
+
+
+def measure(subject: Subject) -> list[Measure]:
+    """Ask twice: what is weak, and whether all is as the policy has it."""
+    # Its test of the connection rate would itself be an attack.
+    argv = [str(subject.tools.program("ssh-audit")), "-n", "--skip-rate-test", "-j"]
+    _, said, errors = program([*argv, subject.target.ip], seconds=SECONDS)
+    policy = POLICIES.get(subject.release, NEWEST_POLICY)
+    _, policy_said, policy_errors = program([*argv, "-P", policy, subject.target.ip], seconds=SECONDS)
+    return [*parse(_json(said, errors)), parse_policy(_json(policy_said, policy_errors))]
+
+
+def _json(said: str, errors: str) -> Any:
+    try:
+        return json.loads(said)
+    except ValueError:
+        raise ScanFailed(f"ssh-audit: {(errors or said).strip()[-200:] or 'no answer'}") from None
+
+
+def parse(document: dict[str, Any]) -> list[Measure]:
+    """Failures and warnings by algorithm, and known holes of the version."""
+    found: dict[str, list[Finding]] = {"fail": [], "warn": []}
+    for kind in ("kex", "key", "enc", "mac"):
+        for one in document.get(kind, ()):
+            for level, findings in found.items():
+                for note in (one.get("notes") or {}).get(level, ()):
+                    findings.append(Finding(f"{kind} {one['algorithm']}", note))
+    found["fail"] += [Finding(one["name"], one.get("description", "")) for one in document.get("cves", ())]
+    return [
+        Measure("ssh-audit", "failures", tuple(found["fail"])),
+        Measure("ssh-audit", "warnings", tuple(found["warn"])),
+    ]
+
+
+def parse_policy(document: dict[str, Any]) -> Measure:
+    """Whether the policy passed, and in what not."""
+    findings = tuple(
+        Finding(one["mismatched_field"], f"{' '.join(one['actual'])} instead of {' '.join(one['expected_required'])}")
+        for one in document["errors"]
+    )
+    return Measure("ssh-audit", "hardened policy", findings, "passed" if document["passed"] else "failed")
