@@ -10,7 +10,7 @@ import itertools
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -19,6 +19,7 @@ import click
 from runner import cli_secrets
 from runner import course as courses
 from runner.audit import cli as audit
+from runner.cli_lines import change_lines, check_lines, status_lines
 from runner.console import Steps, fail
 from runner.course import cli as course_file
 from runner.errors import FAILED, USAGE, CoursehubError
@@ -35,13 +36,6 @@ class _Said:
 
     course: str | None = None
     printed: bool = False
-
-
-_NO_COURSES = ["there is no course yet; 'coursehub new' writes a course file"]
-#: The provider's words for a droplet, in a teacher's.
-_STATES = {"none": "none", "new": "starting", "active": "on", "off": "off"}
-#: Columns of ``status`` after the course.
-_WIDTHS = (8, 12, 14, 15, 0)
 
 
 def _said() -> _Said:
@@ -77,15 +71,31 @@ def _project() -> Project:
 
 @cli.command()
 @course_argument
+@click.option("--yes", is_flag=True, help="Do not ask before something is made that costs money.")
 @as_json_option
-def up(course: str, as_json: bool) -> None:
+def up(course: str, yes: bool, as_json: bool) -> None:
     """Make the course's server and everything on it. Goes on where an earlier run was interrupted."""
     from runner.verbs import up as verb
 
     project = _project()
-    with _shown(as_json, lambda done: _check_lines(done.get("checks", ())) + verb.notes(done)):
-        document = verb.up(project, course, Steps())
-    _emit(document, as_json, lambda done: _check_lines(done["checks"]) + verb.explain(done, project))
+    with _shown(as_json, lambda done: check_lines(done.get("checks", ())) + verb.notes(done)):
+        document = verb.up(project, course, Steps(), _agree_to_cost(course, yes))
+    _emit(document, as_json, lambda done: check_lines(done["checks"]) + verb.explain(done, project))
+
+
+def _agree_to_cost(course: str, yes: bool) -> Callable[[str], None]:
+    """What ``up`` asks before it makes something that costs money, with what it is and costs in one line."""
+
+    def agree(what: str) -> None:
+        click.echo(what, err=True)
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            raise CoursehubError(f"up costs money; say 'coursehub up {course} --yes'", exit_code=USAGE)
+        if not click.confirm("Make it?", default=False, err=True):
+            raise CoursehubError("not confirmed; nothing was made")
+
+    return agree
 
 
 @contextlib.contextmanager
@@ -109,9 +119,9 @@ def _converge(course_ids: tuple[str, ...], every: bool, as_json: bool, test: boo
     from runner.verbs import converge
 
     project = _project()
-    with _shown(as_json, lambda done: _change_lines(done, test)):
+    with _shown(as_json, lambda done: change_lines(done, test)):
         document = converge.apply(project, _chosen(project, course_ids, every), Steps(), test=test, every=every)
-    _emit(document, as_json, lambda done: _change_lines(done, test))
+    _emit(document, as_json, lambda done: change_lines(done, test))
 
 
 @cli.command()
@@ -132,40 +142,6 @@ def plan(courses: tuple[str, ...], every: bool, as_json: bool) -> None:
     _converge(courses, every, as_json, test=True)
 
 
-def _change_lines(document: Document, test: bool) -> list[str]:
-    lines = []
-    for course_id, outcome in document.get("courses", {}).items():
-        lines += [f"{course_id}: note: {note}" for note in outcome["notes"]]
-        if "skipped" in outcome:
-            lines.append(f"skipped: {outcome['skipped']}")
-            continue
-        if "changes" not in outcome:
-            # Of one course alone standard error says it.
-            lines += [outcome["error"]] if len(document["courses"]) > 1 else []
-            continue
-        for fact in outcome.get("facts", ()):
-            lines.append(f"{course_id}: {fact['key']}: {fact['old']} -> {fact['new']} (reaches {fact['reaches']})")
-        for change in outcome["changes"]:
-            lines.append(
-                f"{course_id}: {change['state']} {change['name']}: {change['comment'].splitlines()[0]}"
-                if change["comment"]
-                else f"{course_id}: {change['state']} {change['name']}"
-            )
-            lines += [f"    {line}" for line in change["diff"].splitlines()]
-        count, failed = outcome["would_change" if test else "changed"], outcome["failed"]
-        seconds = f"{outcome['seconds']} s"
-        if count or failed:
-            verb = "would change" if test else "changed"
-            lines.append(f"{course_id}: {count} of {outcome['total']} states {verb}, {failed} failed, {seconds}")
-        else:
-            lines.append(f"{course_id}: is as its course file says, nothing to change ({seconds})")
-    return lines if document.get("courses") != {} else _NO_COURSES
-
-
-def _check_lines(looked: Iterable[Document]) -> list[str]:
-    return [f"  {'ok  ' if one['ok'] else 'FAIL'} {one['name']}: {one['detail']}" for one in looked]
-
-
 @cli.command()
 @course_argument
 @as_json_option
@@ -174,7 +150,7 @@ def check(course: str, as_json: bool) -> None:
     from runner.verbs import look
 
     def lines(done: Document) -> list[str]:
-        return _check_lines(done.get("checks", ()))
+        return check_lines(done.get("checks", ()))
 
     with _shown(as_json, lines):
         document = look.check(_project(), course, Steps())
@@ -189,7 +165,7 @@ def doctor(course: str | None, as_json: bool) -> None:
     from runner.verbs import doctor as verb
 
     def lines(done: Document) -> list[str]:
-        return _check_lines(done.get("checks", ()))
+        return check_lines(done.get("checks", ()))
 
     with _shown(as_json, lines):
         document = verb.doctor(_project(), course, Steps())
@@ -205,26 +181,12 @@ def status(courses: tuple[str, ...], as_json: bool) -> None:
     from runner.verbs import look
 
     def lines(done: Document) -> list[str]:
-        rows = [_status_line(one) for one in done.get("courses", ())]
-        return [_columns("COURSE", "SERVER", "CLOUD", "SIZE", "ADDRESS", "HUB"), *rows] if rows else _NO_COURSES
+        return status_lines(done)
 
     project = _project()
     with _shown(as_json, lines):
         document = look.status(project, list(courses) or known.course_ids(project))
     _emit(document, as_json, lines)
-
-
-def _columns(course: str, *rest: str) -> str:
-    return " ".join(
-        [f"{course:<20}", *(f"{text:<{width}}" for text, width in zip(rest, _WIDTHS, strict=False))]
-    ).rstrip()
-
-
-def _status_line(one: Document) -> str:
-    state = str(one["state"])
-    return _columns(
-        one["course"], _STATES.get(state, state), *(str(one[key] or "-") for key in ("cloud", "size", "ip", "url"))
-    )
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})

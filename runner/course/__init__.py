@@ -1,7 +1,7 @@
 """The course file as typed, frozen objects. Parsing is validating; every error carries file and line."""
 
 from runner.course.facts import Facts
-from runner.course.model import Course, CourseFile, Limits
+from runner.course.model import Course, CourseFile, Limits, Term
 from runner.course.people import People, Person
 from runner.course.reading import COURSE_ID, course_ids, load, source
 from runner.course.source import Location, Source
@@ -16,6 +16,7 @@ __all__ = [
     "People",
     "Person",
     "Source",
+    "Term",
     "course_ids",
     "load",
     "source",

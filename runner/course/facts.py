@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import datetime
 import difflib
 import functools
 import inspect
@@ -12,7 +14,7 @@ import zoneinfo
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -94,6 +96,21 @@ def _timezone(value: str) -> str:
     return value
 
 
+def _day(value: object) -> object:
+    """A day as YAML gives it, or as text where it stands in quotes."""
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return value
+    with contextlib.suppress(ValueError):
+        if isinstance(value, str):
+            return datetime.date.fromisoformat(value)
+    raise ValueError("a day such as 2026-09-21 (year, month, day)")
+
+
+Day = Annotated[
+    datetime.date,
+    BeforeValidator(_day),
+    WithJsonSchema({"type": "string", "format": "date", "patternErrorMessage": "wants a day such as 2026-09-21"}),
+]
 #: RFC 1123 labels; at least two, as no certificate authority signs a bare name.
 Hostname = Annotated[
     str,

@@ -6,12 +6,13 @@ that ``coursehub new`` writes.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from runner.course.facts import (
     Amount,
+    Day,
     DebianPackage,
     Email,
     Facts,
@@ -66,6 +67,21 @@ class Page(Facts):
     """A picture above the course's title. Its file lies in ``pillar/files/logos/`` and has at most 1 MB."""
 
 
+class Term(Facts):
+    """When the course is taught."""
+
+    first: Annotated[Day, Field(examples=["2026-09-21"])]
+    """The first day of the term."""
+    last: Annotated[Day, Field(examples=["2026-12-11"])]
+    """The last day of the term."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last < self.first:
+            raise ValueError("the term ends before it begins: first is after last")
+        return self
+
+
 class Course(Facts):
     """Everything that a teacher decides about one course."""
 
@@ -101,6 +117,9 @@ class Course(Facts):
     """The operating system of a new server; of a server that is there it changes nothing."""
     timezone: Annotated[Timezone, Field(examples=["America/Los_Angeles"])] = "Etc/UTC"
     """The clock of the course, as Continent/City."""
+    term: Annotated[Term | None, Field(examples=[{"first": "2026-09-21", "last": "2026-12-11"}])] = None
+    """The first and the last day of the course. ``plan``, ``up`` and ``status`` then say what the server costs for the
+    whole term."""
     limits: Annotated[Limits, Field(examples=[{"memory": "1500M", "cpu": 1.5, "tasks": 512}])] = Limits()
     """What one person's server may use, so that nobody takes the class down."""
     upload_limit: Annotated[

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
+from runner import course as courses
 from runner import saltssh
 from runner.claim import claim
 from runner.cloud import Server
@@ -16,7 +17,19 @@ from runner.project import Project
 from runner.saltssh.results import Report
 from runner.verbs import changes, names
 from runner.verbs.blame import blame
-from runner.verbs.session import NoServer, Session, all_of, ensure_lock, need_material, need_signin, reach, visit
+from runner.verbs.costs import what_up_makes
+from runner.verbs.session import (
+    NoServer,
+    Session,
+    all_of,
+    connect,
+    ensure_lock,
+    need_material,
+    need_signin,
+    nothing_here,
+    reach,
+    visit,
+)
 
 #: Courses whose highstate runs at the same time; salt-ssh costs a core while it renders.
 AT_ONCE = 4
@@ -100,6 +113,10 @@ def apply(
             report = failure.report
             outcomes[course_id] = {"error": str(failure)}
         except NoServer as error:
+            made = would_make(project, course_id) if test else None
+            if made:
+                outcomes[course_id] = {"would_make": made, "notes": notes}
+                return
             if not every:
                 failures.append(error)
             outcomes[course_id] = {"skipped" if every else "error": str(error), "notes": notes}
@@ -123,6 +140,13 @@ def apply(
     if failures:
         raise all_of(failures, document)
     return document
+
+
+def would_make(project: Project, course_id: str) -> str | None:
+    """What ``up`` would make and what it costs; None where that cannot be asked without starting the local cloud."""
+    if nothing_here(project, course_id, courses.load(project, course_id)):
+        return None
+    return what_up_makes(connect(project, course_id, lambda _line: None))
 
 
 def _apply_one(

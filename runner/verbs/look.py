@@ -12,6 +12,7 @@ from runner.cloud import Cloud, digitalocean_cloud
 from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.project import Project
+from runner.verbs.costs import cost_of
 from runner.verbs.session import all_of, local_machine, not_right, visit
 
 
@@ -49,6 +50,9 @@ def status(project: Project, course_ids: list[str]) -> dict[str, Any]:
 def _status(project: Project, course_id: str) -> dict[str, Any]:
     course = courses.load(project, course_id)
     state, ip, size, error = _found(project, course_id, course)
+    cost = None
+    if course.cloud == "digitalocean" and state != "none" and (priced := digitalocean_cloud().sizes().get(size)):
+        cost = cost_of(priced, course.term).document()
     return {
         "course": course_id,
         "cloud": course.cloud,
@@ -56,6 +60,7 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
         "ip": ip,
         "url": f"https://{course.domain}/",
         "size": size,
+        **({"cost": cost} if cost else {}),
         **({"error": error} if error else {}),
     }
 

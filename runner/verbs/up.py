@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +20,7 @@ from runner.saltssh.results import Report
 from runner.saltssh.scratch import sweep
 from runner.verbs import changes, names
 from runner.verbs.converge import StatesFailed, converge, summary
+from runner.verbs.costs import what_up_makes
 from runner.verbs.session import (
     Session,
     check_order,
@@ -32,14 +34,19 @@ from runner.verbs.session import (
 )
 
 
-def up(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
+def up(project: Project, course_id: str, steps: Steps, agree: Callable[[str], None]) -> dict[str, Any]:
     """Make the course's server, configure it, look at it from outside. Goes on where an earlier run ended.
 
+    ``agree`` hears what a server will be and cost, before one is made that costs money; it raises what ends the verb.
     An error carries as much of the document as there is by then.
     """
     document: dict[str, Any] = {"course": course_id}
     try:
         with claim(project, course_id, "up"):
+            if courses.load(project, course_id).cloud != "local":
+                session = connect(project, course_id, steps.say)
+                if droplets.single(session.cloud, session.access, steps.say) is None:
+                    agree(what_up_makes(session))
             _up(project, course_id, steps, document)
     except CoursehubError as error:
         error.document = {**document, "seconds": _seconds(steps)}

@@ -121,7 +121,7 @@ def test_json_of_a_verb_that_fails(coursehub: Any, project: Project, verb: tuple
 
 
 def test_up_says_what_it_has_when_it_fails(coursehub: Any, api: Api) -> None:
-    ended = coursehub("up", "phys", "--json")
+    ended = coursehub("up", "phys", "--yes", "--json")
     assert ended.code == 1
     assert "SSH on 127.0.0.9 does not answer" in ended.document["error"]
     assert (ended.document["course"], ended.document["url"]) == ("phys", "https://phys.coursehub.test/")
@@ -164,15 +164,14 @@ def test_an_error_of_our_own_is_a_line_and_a_file(
     assert log.stat().st_mode & 0o077 == 0
 
 
-def test_apply_plan_and_check_without_a_server(coursehub: Any, api: Api) -> None:
+def test_apply_and_check_without_a_server(coursehub: Any, api: Api) -> None:
     assert api.ok("GET", "droplets")["droplets"] == []
-    for verb in ("apply", "plan"):
-        every = coursehub(verb, "--all")
-        assert (every.code, every.out) == (0, "skipped: phys has no server; run 'coursehub up phys'\n")
-        ended = coursehub(verb, "phys", "--json")
-        assert ended.code == 1
-        assert "has no server" in ended.document["courses"]["phys"]["error"]
-        assert "has no server" in ended.line
+    every = coursehub("apply", "--all")
+    assert (every.code, every.out) == (0, "skipped: phys has no server; run 'coursehub up phys'\n")
+    ended = coursehub("apply", "phys", "--json")
+    assert ended.code == 1
+    assert "has no server" in ended.document["courses"]["phys"]["error"]
+    assert "has no server" in ended.line
     # Said once: a result there is none.
     assert coursehub("apply", "phys").out == ""
     assert "has no server" in coursehub("check", "phys").line
@@ -211,7 +210,7 @@ def test_what_cannot_be_ordered_is_refused_before_anything_is_made(
     coursehub: Any, api: Api, project: Project, old: str, new: str, says: str
 ) -> None:
     set_value(project, old, new)
-    ended = coursehub("up", "phys")
+    ended = coursehub("up", "phys", "--yes")
     assert ended.code == 2
     assert says in ended.line
     assert "pillar/courses/phys.sls:" in ended.line
@@ -221,7 +220,7 @@ def test_what_cannot_be_ordered_is_refused_before_anything_is_made(
 def test_the_life_of_a_server_whose_ssh_never_answers(coursehub: Any, api: Api, project: Project) -> None:
     """Ordered once, found again by its tag, and gone with its records and its key."""
     for _ in range(2):
-        ended = coursehub("up", "phys")
+        ended = coursehub("up", "phys", "--yes")
         assert ended.code == 1
         assert "SSH on 127.0.0.9 does not answer" in ended.line
         assert "coursehub down phys" in ended.line
@@ -247,7 +246,7 @@ def test_the_life_of_a_server_whose_ssh_never_answers(coursehub: Any, api: Api, 
 @pytest.fixture
 def droplet(coursehub: Any, api: Api, project: Project) -> int:
     """A server that was met, though nothing answers any more."""
-    coursehub("up", "phys")
+    coursehub("up", "phys", "--yes")
     for path in (project.state / "servers/phys").glob("first_host_key*"):
         path.unlink()
     return int(api.ok("GET", "droplets")["droplets"][0]["id"])
@@ -329,7 +328,7 @@ def test_a_name_that_another_local_cloud_has_is_refused_with_its_line(
 
 def test_an_interrupted_up_is_named_as_that(coursehub: Any, api: Api) -> None:
     del api
-    coursehub("up", "phys")
+    coursehub("up", "phys", "--yes")
     for verb in ("apply", "plan", "check"):
         assert "its up was interrupted; run 'coursehub up phys'" in coursehub(verb, "phys").line
 
@@ -363,7 +362,7 @@ def test_looking_starts_no_local_cloud(coursehub: Any, project: Project, machine
 
 
 def test_a_server_made_on_another_computer_is_not_taken_over(coursehub: Any, api: Api, project: Project) -> None:
-    coursehub("up", "phys")
+    coursehub("up", "phys", "--yes")
     shutil.rmtree(project.state / "servers")
     for verb in (["up"], ["apply"], ["down", "--yes"]):
         ended = coursehub(*verb, "phys")
@@ -375,13 +374,13 @@ def test_a_server_made_on_another_computer_is_not_taken_over(coursehub: Any, api
 def test_dns_by_hand_makes_no_records(coursehub: Any, api: Api, project: Project) -> None:
     set_value(project, "  cloud: digitalocean", "  dns: manual\n  cloud: digitalocean")
     set_value(project, "phys.coursehub.test", "phys.example.edu")
-    assert "SSH on" in coursehub("up", "phys").line
+    assert "SSH on" in coursehub("up", "phys", "--yes").line
     assert api.ok("GET", "domains/coursehub.test/records?type=A")["domain_records"] == []
 
 
 def test_a_changed_package_list_without_its_lock_is_refused(coursehub: Any, api: Api, project: Project) -> None:
     set_value(project, "packages: [numpy,", "packages: [numpy, astropy,")
-    ended = coursehub("up", "phys")
+    ended = coursehub("up", "phys", "--yes")
     assert ended.code == 2
     assert "coursehub lock phys" in ended.line
     assert api.ok("GET", "droplets")["droplets"] == []

@@ -53,7 +53,7 @@ def test_new_droplet_that_lists_lack_is_one(coursehub: Any, api: Api, late: dict
     """``up`` and its rerun use the id of the create's answer; ``down`` leaves nothing that costs."""
     habits(api, **late)
     for _ in range(2):
-        assert "SSH on 127.0.0.9" in coursehub("up", "phys").line
+        assert "SSH on 127.0.0.9" in coursehub("up", "phys", "--yes").line
     assert len(ids(api)) == 1
     assert coursehub("down", "phys", "--yes").code == 0
     assert ids(api) == []
@@ -64,27 +64,27 @@ def test_lost_answer_and_late_list_is_one(coursehub: Any, api: Api, late: dict[s
     """The create's answer is lost and the droplet is not listed, or has no tags: the order is waited for."""
     habits(api, **late)
     faults(api, {"path_regex": "^/v2/droplets/?$", "method": "POST", "times": 1, **LOST})
-    assert "SSH on" in coursehub("up", "phys").line
+    assert "SSH on" in coursehub("up", "phys", "--yes").line
     assert len(ids(api)) == 1
 
 
 def test_killed_while_ordering_is_adopted_with_its_key(coursehub: Any, api: Api, project: Project) -> None:
     """A runner died after the order was sent; the rerun finds the droplet and keeps the host key that it was given."""
     habits(api, listed_after=1.0)
-    coursehub("up", "phys")
+    coursehub("up", "phys", "--yes")
     access = Access(project, "phys")
     key = access.first_host_key()
     # As on disk at that moment: no id yet, only that an order went out.
     (access.directory / "server.json").unlink()
     access.begin_order("phys.coursehub.test")
-    assert "SSH on" in coursehub("up", "phys").line
+    assert "SSH on" in coursehub("up", "phys", "--yes").line
     assert len(ids(api)) == 1
     assert access.first_host_key() == key
 
 
 def test_down_finds_a_droplet_of_an_unanswered_order(coursehub: Any, api: Api, project: Project) -> None:
     habits(api, listed_after=1.0)
-    coursehub("up", "phys")
+    coursehub("up", "phys", "--yes")
     access = Access(project, "phys")
     (access.directory / "server.json").unlink()
     access.begin_order("phys.coursehub.test")
@@ -97,28 +97,28 @@ def test_order_that_came_to_nothing_is_sent_again(
 ) -> None:
     monkeypatch.setattr(digitalocean, "LATE_SECONDS", 0.3)
     faults(api, {"path_regex": "^/v2/droplets/?$", "method": "POST", "times": 1, "status": 504, "body": "<html>"})
-    assert "run the same command again" in coursehub("up", "phys").line
+    assert "run the same command again" in coursehub("up", "phys", "--yes").line
     assert Access(project, "phys").order_begun()
     assert ids(api) == []
-    assert "SSH on" in coursehub("up", "phys").line
+    assert "SSH on" in coursehub("up", "phys", "--yes").line
     assert len(ids(api)) == 1
 
 
 def test_deleted_droplet_that_is_listed_is_no_server(coursehub: Any, api: Api) -> None:
     """``up`` right after ``down`` makes a new server, though the old one is still listed."""
     habits(api, deleted_listed_for=30.0)
-    coursehub("up", "phys")
+    coursehub("up", "phys", "--yes")
     first = ids(api)
     assert coursehub("down", "phys", "--yes").code == 0
     assert coursehub("status", "phys", "--json").document["courses"][0]["state"] == "none"
-    assert "SSH on" in coursehub("up", "phys").line
+    assert "SSH on" in coursehub("up", "phys", "--yes").line
     assert len(ids(api)) == 1
     assert ids(api) != first
 
 
 def test_pending_event_is_waited_for(coursehub: Any, api: Api) -> None:
     habits(api, pending_for=1.0)
-    coursehub("up", "phys")
+    coursehub("up", "phys", "--yes")
     began = time.monotonic()
     assert coursehub("down", "phys", "--yes").code == 0
     assert ids(api) == []
@@ -128,7 +128,7 @@ def test_pending_event_is_waited_for(coursehub: Any, api: Api) -> None:
 def test_pending_event_without_end_is_told(coursehub: Any, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "PENDING_TRIES", 3)
     habits(api, pending_for=60.0)
-    coursehub("up", "phys")
+    coursehub("up", "phys", "--yes")
     line = coursehub("down", "phys", "--yes").line
     assert "runs another action on the droplet" in line
     assert "nothing was done" not in line
@@ -139,7 +139,7 @@ def test_pending_event_without_end_is_told(coursehub: Any, api: Api, monkeypatch
 
 def test_droplet_without_networks_is_waited_for(coursehub: Any, api: Api) -> None:
     habits(api, address_after=1.0)
-    assert "SSH on 127.0.0.9" in coursehub("up", "phys").line
+    assert "SSH on 127.0.0.9" in coursehub("up", "phys", "--yes").line
     for verb in ("apply", "status"):
         assert "error of coursehub's own" not in coursehub(verb, "phys").err
 
@@ -154,7 +154,7 @@ def test_droplet_without_networks_is_waited_for(coursehub: Any, api: Api) -> Non
 def test_useless_success_is_asked_for_again(coursehub: Any, api: Api, body: Any, path: str) -> None:
     """HTTP 200 with a truncated, empty or foreign body is no answer: asked again, and told if it stays."""
     faults(api, {"path_regex": path, "method": "GET", "times": 2, "status": 200, "body": body})
-    assert "SSH on" in coursehub("up", "phys").line
+    assert "SSH on" in coursehub("up", "phys", "--yes").line
     faults(api, {"path_regex": path, "method": "GET", "status": 200, "body": body})
     line = coursehub("down", "phys", "--yes").line
     if path != "^/v2/sizes":
@@ -203,11 +203,11 @@ def test_record_that_exists_already_is_done(api: Api) -> None:
 
 
 def test_power_on_whose_answer_was_lost_is_no_error(coursehub: Any, api: Api) -> None:
-    coursehub("up", "phys")
+    coursehub("up", "phys", "--yes")
     (droplet,) = ids(api)
     api.wait_action(api.ok("POST", f"droplets/{droplet}/actions", {"type": "power_off"})["action"]["id"])
     faults(api, {"path_regex": "actions/?$", "method": "POST", "times": 1, **LOST})
-    assert "SSH on" in coursehub("up", "phys").line
+    assert "SSH on" in coursehub("up", "phys", "--yes").line
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_refused_order_leaves_nothing_and_names_a_line(
 ) -> None:
     body = {"id": "unprocessable_entity", "message": message}
     faults(api, {"path_regex": "^/v2/droplets/?$", "method": "POST", "status": 422, "body": body})
-    ended = coursehub("up", "phys")
+    ended = coursehub("up", "phys", "--yes")
     lines = project.course_file("phys").read_text(encoding="utf-8").splitlines()
     number = next(number for number, line in enumerate(lines, 1) if line.strip().startswith(line_of))
     assert ended.code == 2
@@ -238,7 +238,7 @@ def test_size_that_the_region_lacks_is_refused_before(coursehub: Any, api: Api) 
     for size in sizes:
         size["regions"] = ["fra1"]
     faults(api, {"path_regex": "^/v2/sizes", "status": 200, "body": {"sizes": sizes, "links": {}, "meta": {}}})
-    ended = coursehub("up", "phys")
+    ended = coursehub("up", "phys", "--yes")
     assert ended.code == 2
     assert "not in sfo3 but in fra1" in ended.line
     assert api.ok("GET", "account/keys")["ssh_keys"] == []
@@ -251,7 +251,7 @@ def test_token_pasted_with_a_line_break_is_taken(
 ) -> None:
     monkeypatch.setenv("DIGITALOCEAN_ACCESS_TOKEN", token)
     monkeypatch.setenv("DIGITALOCEAN_END_POINT", f"{api.url}/v2")
-    assert "SSH on" in coursehub("up", "phys").line
+    assert "SSH on" in coursehub("up", "phys", "--yes").line
     assert len(ids(api)) == 1
 
 
@@ -262,14 +262,14 @@ def test_unusable_token_or_endpoint_is_told_at_once(
     coursehub: Any, api: Api, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(f"DIGITALOCEAN_{name}", value)
-    ended = coursehub("up", "phys")
+    ended = coursehub("up", "phys", "--yes")
     assert ended.code == 2
     assert f"DIGITALOCEAN_{name}" in ended.line
     assert ids(api) == []
 
 
 def test_colleague_without_keys_cannot_delete(coursehub: Any, api: Api, project: Project) -> None:
-    coursehub("up", "phys")
+    coursehub("up", "phys", "--yes")
     before = ids(api)
     shutil.rmtree(project.state / "servers")
     ended = coursehub("down", "phys", "--yes")
@@ -280,14 +280,14 @@ def test_colleague_without_keys_cannot_delete(coursehub: Any, api: Api, project:
 
 
 def test_down_leaves_no_tag_of_ours(coursehub: Any, api: Api) -> None:
-    coursehub("up", "phys")
+    coursehub("up", "phys", "--yes")
     assert api.ok("GET", "tags")["tags"]
     coursehub("down", "phys", "--yes")
     assert api.ok("GET", "tags")["tags"] == []
 
 
 def test_status_names_twins(coursehub: Any, api: Api) -> None:
-    coursehub("up", "phys")
+    coursehub("up", "phys", "--yes")
     with api.cloud.changing() as store:
         (ours,) = store.account.droplets
         store.account.droplets.append(ours.model_copy(update={"id": store.new_id(), "slot": 99}))
@@ -305,7 +305,7 @@ def test_create_sends_no_key_without_a_value(coursehub: Any, api: Api, monkeypat
         return request(session, method, url, **options)
 
     monkeypatch.setattr(calls.requests.Session, "request", note)
-    coursehub("up", "phys")
+    coursehub("up", "phys", "--yes")
     bodies = [json.loads(data) for method, data in sent if method == "POST"]
     assert [body["name"] for body in bodies if "user_data" in body] == [droplet["name"] for droplet in _droplets(api)]
     assert not [key for body in bodies for key, value in body.items() if value is None]

@@ -159,7 +159,7 @@ def coursehub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 def up(school: School, coursehub: Coursehub) -> School:
     """The course's server, made once."""
     if not school.machines.on:
-        coursehub("up", "phys")
+        coursehub("up", "phys", "--yes")
     school.states(STATES)
     return school
 
@@ -177,7 +177,7 @@ def open_hub(up: School, monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
 
 def test_up_from_nothing(school: School, coursehub: Coursehub) -> None:
     """No hub listens on this server: all is made and configured, and the look from outside says what is wrong."""
-    ended = coursehub("up", "phys", "--json")
+    ended = coursehub("up", "phys", "--yes", "--json")
     assert ended.code == 1, ended.err
     document = ended.document
     assert document["highstate"]["failed"] == 0, ended.err
@@ -199,7 +199,7 @@ def test_up_from_nothing(school: School, coursehub: Coursehub) -> None:
 
 
 def test_up_on_a_finished_course_with_a_hub_is_done(open_hub: School, coursehub: Coursehub) -> None:
-    ended = coursehub("up", "phys")
+    ended = coursehub("up", "phys", "--yes")
     assert ended.code == 0, ended.err
     assert "https://phys.coursehub.test/" in ended.out
     assert "  ok   kernel: 5 * 4 = 20, over the websocket" in ended.out
@@ -360,7 +360,7 @@ def test_a_state_that_fails_is_named_with_what_its_program_said(up: School, cour
     assert "state unit-broken (unit) failed: no such printer" in ended.line
     assert "coursehub apply phys" in ended.line
     assert ended.document["courses"]["phys"]["failed"] == 2
-    ended = coursehub("up", "phys", "--json")
+    ended = coursehub("up", "phys", "--yes", "--json")
     assert ended.code == 1
     assert "no such printer" in ended.line
     assert ended.document["highstate"]["failed"] == 2
@@ -466,7 +466,7 @@ def test_an_interrupted_first_contact_is_gone_on_with(up: School, coursehub: Cou
     Access(up.project, "phys").first_host_key()
     ended = coursehub("apply", "phys")
     assert "its up was interrupted; run 'coursehub up phys'" in ended.line
-    assert coursehub("up", "phys", "--json").document["highstate"]["failed"] == 0
+    assert coursehub("up", "phys", "--yes", "--json").document["highstate"]["failed"] == 0
     assert not Access(up.project, "phys").has_first_host_key()
 
 

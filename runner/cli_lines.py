@@ -1,0 +1,78 @@
+"""What verbs print of their documents, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+Document = dict[str, Any]
+
+NO_COURSES = ["there is no course yet; 'coursehub new' writes a course file"]
+#: The provider's words for a droplet, in a teacher's.
+_STATES = {"none": "none", "new": "starting", "active": "on", "off": "off"}
+#: Columns of ``status`` after the course.
+_WIDTHS = (8, 12, 14, 15, 0)
+
+
+def change_lines(document: Document, test: bool) -> list[str]:
+    """What ``apply`` changed, or with ``test`` what it would change."""
+    lines = []
+    for course_id, outcome in document.get("courses", {}).items():
+        lines += [f"{course_id}: note: {note}" for note in outcome["notes"]]
+        if "skipped" in outcome:
+            lines.append(f"skipped: {outcome['skipped']}")
+            continue
+        if "would_make" in outcome:
+            lines.append(f"{course_id}: {outcome['would_make']}")
+            continue
+        if "changes" not in outcome:
+            # Of one course alone standard error says it.
+            lines += [outcome["error"]] if len(document["courses"]) > 1 else []
+            continue
+        for fact in outcome.get("facts", ()):
+            lines.append(f"{course_id}: {fact['key']}: {fact['old']} -> {fact['new']} (reaches {fact['reaches']})")
+        for change in outcome["changes"]:
+            lines.append(
+                f"{course_id}: {change['state']} {change['name']}: {change['comment'].splitlines()[0]}"
+                if change["comment"]
+                else f"{course_id}: {change['state']} {change['name']}"
+            )
+            lines += [f"    {line}" for line in change["diff"].splitlines()]
+        count, failed = outcome["would_change" if test else "changed"], outcome["failed"]
+        seconds = f"{outcome['seconds']} s"
+        if count or failed:
+            verb = "would change" if test else "changed"
+            lines.append(f"{course_id}: {count} of {outcome['total']} states {verb}, {failed} failed, {seconds}")
+        else:
+            lines.append(f"{course_id}: is as its course file says, nothing to change ({seconds})")
+    return lines if document.get("courses") != {} else NO_COURSES
+
+
+def check_lines(looked: Iterable[Document]) -> list[str]:
+    """What was looked at, a line each."""
+    return [f"  {'ok  ' if one['ok'] else 'FAIL'} {one['name']}: {one['detail']}" for one in looked]
+
+
+def status_lines(document: Document) -> list[str]:
+    """The table of courses; below it what the servers cost together."""
+    rows = document.get("courses", ())
+    if not rows:
+        return NO_COURSES
+    costs = [f"{row['course']} costs {row['cost']['line']}" for row in rows if row.get("cost")]
+    month = sum(row["cost"]["month"] for row in rows if row.get("cost"))
+    if len(costs) > 1:
+        costs.append(f"together {month:.0f} dollars a month")
+    return [_columns("COURSE", "SERVER", "CLOUD", "SIZE", "ADDRESS", "HUB"), *map(_status_line, rows), *costs]
+
+
+def _columns(course: str, *rest: str) -> str:
+    return " ".join(
+        [f"{course:<20}", *(f"{text:<{width}}" for text, width in zip(rest, _WIDTHS, strict=False))]
+    ).rstrip()
+
+
+def _status_line(one: Document) -> str:
+    state = str(one["state"])
+    return _columns(
+        one["course"], _STATES.get(state, state), *(str(one[key] or "-") for key in ("cloud", "size", "ip", "url"))
+    )

@@ -1,0 +1,59 @@
+"""What a server costs: by hour, by month, and for a course's term, in US dollars before tax."""
+
+from __future__ import annotations
+
+import calendar
+import datetime
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from runner.cloud import Size
+from runner.course import Term
+from runner.verbs.session import Session, check_order
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Prices in US dollars; ``term`` is None where the course file has no term."""
+
+    hour: float
+    month: float
+    term: float | None
+
+    def document(self) -> dict[str, Any]:
+        """The prices for ``--json``."""
+        return {**asdict(self), "line": self.line()}
+
+    def line(self) -> str:
+        """The prices for a reader."""
+        term = f", {self.term:.0f} for the term" if self.term is not None else ""
+        return f"{self.hour:.3f} dollars an hour, {self.month:.0f} a month{term}"
+
+
+def cost_of(size: Size, term: Term | None) -> Cost:
+    """What a droplet of this size costs. It costs the same when it is switched off."""
+    whole = None if term is None else _between(size, term.first, term.last)
+    return Cost(size.price_hourly, size.price_monthly, whole)
+
+
+def _between(size: Size, first: datetime.date, last: datetime.date) -> float:
+    """The sum over the calendar months: hours are billed up to the price of a month."""
+    total, day = 0.0, first
+    while day <= last:
+        end = min(last, day.replace(day=calendar.monthrange(day.year, day.month)[1]))
+        total += min(((end - day).days + 1) * 24 * size.price_hourly, size.price_monthly)
+        day = end + datetime.timedelta(days=1)
+    return total
+
+
+def what_up_makes(session: Session) -> str:
+    """What ``up`` will make for a course that has no server, and what that costs, in one line.
+
+    Raises CoursehubError for a size, image or region that the cloud does not have.
+    """
+    check_order(session)
+    course = session.course
+    what = f"up makes {course.size} with {course.image} in {course.region} and points {course.domain} at it"
+    if session.local:
+        return f"{what}, on this computer; it costs nothing"
+    return f"{what}; it costs {cost_of(session.cloud.sizes()[course.size], course.term).line()}, until 'down'"
