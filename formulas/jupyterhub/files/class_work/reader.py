@@ -1,8 +1,12 @@
 """Reads in one person's home, or in a team's directory, as that person; started by ``service`` for each request.
 
 It has the student's own rights and no others, so that nothing that a student leaves in a home leads to more than the
-student may read anyway. Links are never followed. Standard input says what is wanted (JSON; arguments would show names
-in the process list); standard output is one line of JSON, then the content.
+student may read anyway. Links are never followed. Arguments are the ids to become; standard input says what is wanted
+(JSON; arguments would show names in the process list); standard output is one line of JSON, then the content.
+
+It begins as root, becomes the student itself when all of Python is loaded, and starts no other program then. So the
+kernel closes it to the student's own processes in the same step. A program that is started as the student is open to
+them until it closes itself.
 """
 
 import contextlib
@@ -50,6 +54,7 @@ class Refused(Exception):
 
 def main() -> None:
     """Do what standard input asks; the answer's first line has ``refused`` when there is nothing to see."""
+    become(int(sys.argv[1]), int(sys.argv[2]))
     give_nothing_to_gain()
     asked = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_CPU, (COMPUTING, COMPUTING))
@@ -92,9 +97,20 @@ class Answer:
         self.out.write(json.dumps(words).encode() + b"\n")
 
 
+def become(uid: int, gid: int) -> None:
+    """Take an account's rights in the place of root's, for good; end where that cannot be."""
+    try:
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    except OSError as problem:
+        sys.exit(f"reader: it cannot become {uid} ({problem.strerror})")
+
+
 def give_nothing_to_gain() -> None:
     """End at once when this is not a student's process without any rights of root."""
-    # It runs outside the bounds of its student's own programs, none of which may look or reach into it.
+    # It runs outside the bounds of its student's own programs, none of which may look or reach into it. The kernel has
+    # seen to that already, unless it was told to let setuid programs be traced (fs.suid_dumpable).
     if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
         sys.exit("reader: its memory could not be closed")
     real, effective, saved = os.getresuid()
@@ -200,10 +216,13 @@ def show(place: int, asked: dict[str, Any], answer: Answer) -> None:
 
 
 def render(place: int, asked: dict[str, Any], answer: Answer) -> None:
-    """Give a notebook as a page, by the nbconvert of the environment that runs this."""
+    """Give a notebook as a page, by the nbconvert of the course's environment."""
     if is_directory(place):
         raise Refused("This is a folder.")
-    # Here, as only this needs them: other requests run by a Python that has neither.
+    # Only now, with the student's rights: root runs nothing of the course's packages.
+    packages = f"{asked['course']}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    sys.path[:] = [*(path for path in sys.path if not path.endswith("dist-packages")), packages]
+    os.environ["JUPYTER_PATH"] = f"{asked['course']}/share/jupyter"
     import nbformat
     from nbconvert import HTMLExporter
 
