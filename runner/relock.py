@@ -50,9 +50,7 @@ RUNNER = Path("requirements/runner.lock")
 #: In this order: a lock stands behind the one that it must share versions with.
 PYTHON = (
     PythonLock(RUNNER, Path("requirements/runner.in"), OVERRIDES, annotated=True),
-    PythonLock(
-        Path("requirements/test.lock"), Path("requirements/test.in"), OVERRIDES, within=RUNNER, annotated=True
-    ),
+    PythonLock(Path("requirements/test.lock"), Path("requirements/test.in"), OVERRIDES, within=RUNNER, annotated=True),
     # The launcher's first step is uv alone, by pip, from the same resolution.
     PythonLock(Path("requirements/bootstrap.lock"), Path("requirements/bootstrap.in"), OVERRIDES, within=RUNNER),
     PythonLock(FILES / "uv/files/uv.txt", FILES / "uv/files/uv.in", lock.OVERRIDES),

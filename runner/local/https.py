@@ -1,19 +1,24 @@
-"""The certificate of pebble's own HTTPS, and the small authority that signs it."""
+"""The certificate of pebble's own HTTPS, the small authority that signs it, and the bounds of pebble's root."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ipaddress
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from runner.local.host import write_atomic
 
 CA_YEARS = 10
+#: Names that no site of the world has (RFC 2606).
+RESERVED = ("test", "example", "invalid", "localhost", "example.com", "example.net", "example.org")
+_NO_ADDRESS = [x509.IPAddress(ipaddress.ip_network(every)) for every in ("0.0.0.0/0", "::/0")]
 
 
 def make_https_certificate(directory: Path, gateway: str) -> None:
@@ -54,6 +59,54 @@ def make_https_certificate(directory: Path, gateway: str) -> None:
     write_atomic(directory / "https.key", private.decode(), 0o600)
     write_atomic(directory / "acme-ca.pem", ca.public_bytes(serialization.Encoding.PEM).decode())
     write_atomic(directory / "https.pem", leaf.public_bytes(serialization.Encoding.PEM).decode())
+
+
+def names_of(zones: Iterable[str]) -> tuple[str, ...]:
+    """Below which names the local cloud's root may vouch: the reserved ones, and the zones that are not among them."""
+    others = {zone for zone in zones if not any(zone == one or zone.endswith(f".{one}") for one in RESERVED)}
+    return (*RESERVED, *sorted(others))
+
+
+def constrained(root: str, key: str, names: Iterable[str]) -> str:
+    """The same root authority as PEM, with its own key, but good for ``names`` and what is below them alone.
+
+    A browser that trusts this one believes nothing that the key signs for the rest of the world.
+    """
+    old = x509.load_pem_x509_certificate(root.encode())
+    private = serialization.load_pem_private_key(key.encode(), None)
+    if not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise ValueError(f"a root with a key of another kind: {type(private).__name__}")
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(old.subject)
+        .issuer_name(old.subject)
+        .public_key(old.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(old.not_valid_before_utc)
+        .not_valid_after(old.not_valid_after_utc)
+    )
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    builder = builder.add_extension(_constraints(names), critical=True)
+    return builder.sign(private, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def with_root(bundle: str, root: str, key: str, names: Iterable[str]) -> str:
+    """The PEM ``bundle`` with this root in it, constrained to ``names``; as it is if it has just that."""
+    new = x509.load_pem_x509_certificate(root.encode())
+    kept = []
+    for one in x509.load_pem_x509_certificates(bundle.encode()) if bundle.strip() else []:
+        if one.public_key() != new.public_key():
+            kept.append(one.public_bytes(serialization.Encoding.PEM).decode())
+            continue
+        with contextlib.suppress(x509.ExtensionNotFound):
+            if one.extensions.get_extension_for_class(x509.NameConstraints).value == _constraints(names):
+                return bundle
+    return "".join([*kept, constrained(root, key, names)])
+
+
+def _constraints(names: Iterable[str]) -> x509.NameConstraints:
+    return x509.NameConstraints([x509.DNSName(name) for name in names], _NO_ADDRESS)
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:

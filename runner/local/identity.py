@@ -15,6 +15,8 @@ ZONE = "coursehub.test"
 DNS_PORT = 53
 ACME_PORT = 14000
 METADATA_PORT = 8169
+#: pebble gives the root's private key to whoever asks there.
+KEYS_PORT = 15000
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,12 @@ class Identity:
     def nft_table(self) -> str:
         """The nftables table (family ip) with masquerading and the metadata redirect."""
         return f"coursehub_{self.key}"
+
+    @property
+    def keys_address(self) -> str:
+        """The loopback address of this cloud's own on which pebble gives its keys away; the firewall lets root in."""
+        first, second, third, _ = bytes.fromhex(self.key)
+        return f"127.{64 + first % 64}.{second}.{third | 1}"
 
     @property
     def hosts_mark(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from runner.errors import CoursehubError
 from runner.local.host import forwarding_on, locked, run, write_atomic
-from runner.local.identity import DATA_ROOT, HOST_LOCK, METADATA_PORT, Identity, Subnet
+from runner.local.identity import DATA_ROOT, HOST_LOCK, KEYS_PORT, METADATA_PORT, Identity, Subnet
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 METADATA_ADDRESS = "169.254.169.254"
@@ -100,6 +100,17 @@ def _nft_rules(identity: Identity, subnet: Subnet) -> str:
             chain way_out {{
                 type nat hook postrouting priority srcnat;
                 ip saddr {subnet.network} ip daddr != {subnet.network} masquerade
+            }}
+            # Nobody asks the metadata service at its own address, for which a machine has no rule.
+            chain metadata_alone {{
+                type filter hook input priority filter;
+                ip daddr {subnet.gateway} tcp dport {METADATA_PORT} ct status dnat accept
+                ip daddr {subnet.gateway} tcp dport {METADATA_PORT} reject with tcp reset
+            }}
+            # Whoever has the private key of a root that a browser trusts can be any site to it.
+            chain keys {{
+                type filter hook output priority filter;
+                ip daddr {identity.keys_address} tcp dport {KEYS_PORT} meta skuid != 0 reject with tcp reset
             }}
         }}
     """

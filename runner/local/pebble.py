@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -10,13 +11,12 @@ import ssl
 import subprocess
 import threading
 import time
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from runner.errors import CoursehubError
 from runner.local.host import ProcessId, write_atomic
-from runner.local.identity import ACME_PORT, DNS_PORT
+from runner.local.identity import ACME_PORT, DNS_PORT, KEYS_PORT
 
 START_SECONDS = 60.0
 WATCH_SECONDS = 0.5
@@ -28,10 +28,22 @@ CERTIFICATE_DAYS = 90
 class Pebble:
     """pebble on the gateway's address; its process outlives ours and is found again by the next server."""
 
-    def __init__(self, directory: Path, gateway: str, log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        gateway: str,
+        log: Callable[[str], None],
+        keys_address: str = "127.0.0.1",
+        zones: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        """``keys_address`` is for root alone. The root vouches for reserved names and those below ``zones``."""
         self._directory = directory
         self._gateway = gateway
         self._log = log
+        self._keys = (keys_address, KEYS_PORT)
+        self._zones = zones
+        # Of what the bundle was made.
+        self._remembered: tuple[object, ...] = ()
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
@@ -85,21 +97,21 @@ class Pebble:
         process = self.process(self._directory) or self._process
         if process and process.alive():
             self._process = process
+            self._remember_root()
             return
         if not (self._directory / "https.pem").exists():
             # Writing on would make the directory anew that somebody has deleted, for a pebble that cannot serve.
             raise CoursehubError(f"its certificate {self._directory / 'https.pem'} is gone; stop the local cloud")
-        port = _free_port()
         with self._lock:
             if self._stop.is_set():
                 return
-            child = self._launch(port)
-        self._remember_root(port, child)
+            child = self._launch()
+        self._remember_root()
         self._log(f"pebble started, process {child.pid}")
 
-    def _launch(self, port: int) -> subprocess.Popen[bytes]:
+    def _launch(self) -> subprocess.Popen[bytes]:
         config = self._directory / "config.json"
-        write_atomic(config, json.dumps(self._config(port)), 0o600)
+        write_atomic(config, json.dumps(self._config()), 0o600)
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin"),
             "PEBBLE_VA_NOSLEEP": "1",
@@ -129,12 +141,12 @@ class Pebble:
         except (OSError, ValueError, TypeError):
             return None
 
-    def _config(self, management_port: int) -> dict[str, object]:
+    def _config(self) -> dict[str, object]:
         return {
             "pebble": {
                 "listenAddress": f"{self._gateway}:{ACME_PORT}",
-                # Gives the root's private key to whoever asks: for this host alone.
-                "managementListenAddress": f"127.0.0.1:{management_port}",
+                # Gives the root's private key to whoever asks: the firewall lets root alone ask.
+                "managementListenAddress": "{}:{}".format(*self._keys),
                 "certificate": str(self._directory / "https.pem"),
                 "privateKey": str(self._directory / "https.key"),
                 "httpPort": 80,
@@ -145,25 +157,40 @@ class Pebble:
             }
         }
 
-    def _remember_root(self, port: int, child: subprocess.Popen[bytes]) -> None:
-        context = ssl.create_default_context(cafile=str(self.ca))
+    def _remember_root(self) -> None:
+        """Have the root that signs now in the bundle, good for the names that the cloud has now."""
+        from runner.local.https import names_of, with_root
+
+        names = names_of(self._zones())
+        wanted = (self._process, names)
+        if self._remembered == wanted:
+            return
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                with urllib.request.urlopen(f"https://127.0.0.1:{port}/roots/0", context=context, timeout=2) as answer:
-                    root = answer.read().decode()
+                root, key = (self._ask(path) for path in ("/roots/0", "/root-keys/0"))
                 break
             except OSError:
                 # Dead, it will not answer however long we wait.
-                if time.monotonic() > deadline or child.poll() is not None:
+                if time.monotonic() > deadline or (self._child is not None and self._child.poll() is not None):
                     raise
                 time.sleep(0.05)
         known = self.bundle.read_text() if self.bundle.exists() else ""
-        if root.strip() not in known:
-            write_atomic(self.bundle, known + root.strip() + "\n")
+        made = with_root(known, root, key, names)
+        if made != known:
+            write_atomic(self.bundle, made)
+        self._remembered = wanted
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    def _ask(self, path: str) -> str:
+        """What pebble's own management says; one of an older version listens where its configuration says."""
+        config = json.loads((self._directory / "config.json").read_text())
+        host, _, port = config["pebble"]["managementListenAddress"].rpartition(":")
+        context = ssl.create_default_context(cafile=str(self.ca))
+        with (
+            socket.create_connection((host, int(port)), 2) as line,
+            context.wrap_socket(line, server_hostname="localhost") as tls,
+        ):
+            connection = http.client.HTTPConnection("localhost")
+            connection.sock = tls
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()

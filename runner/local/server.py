@@ -101,7 +101,13 @@ async def _serve(identity: Identity) -> None:
             return [domain.model_copy(deep=True) for domain in current.account.domains]
 
     dns.serve(subnet.gateway, DNS_PORT, domains)
-    pebble = Pebble(directory / "pebble", subnet.gateway, log)
+    pebble = Pebble(
+        directory / "pebble",
+        subnet.gateway,
+        log,
+        identity.keys_address,
+        lambda: [domain.name for domain in domains()],
+    )
     pebble.start()
     cloud.resume()
 

@@ -71,9 +71,7 @@ def _looks(project: Project, course_id: str | None) -> Iterator[tuple[str, Calla
         yield from _account(project, course_id, course)
 
 
-def _account(
-    project: Project, course_id: str | None, course: Course | None
-) -> Iterator[tuple[str, Callable[[], str]]]:
+def _account(project: Project, course_id: str | None, course: Course | None) -> Iterator[tuple[str, Callable[[], str]]]:
     try:
         cloud = digitalocean_cloud()
     except CoursehubError as problem:

@@ -66,9 +66,7 @@ def answers(**known: str) -> Callable[[str], frozenset[str]]:
 def test_delegation_that_is_wrong_names_its_record(
     cert: SimpleNamespace, servers: str, addresses: str, says: str
 ) -> None:
-    found = cert.delegation.look(
-        NAMES, OWN, answers(hub_example_org=servers), answers(hub_example_org=addresses)
-    )
+    found = cert.delegation.look(NAMES, OWN, answers(hub_example_org=servers), answers(hub_example_org=addresses))
     if not says:
         assert found.here == NAMES
         assert not found.elsewhere
@@ -146,9 +144,7 @@ def issue(cert: SimpleNamespace, config: Any, names: tuple[str, ...], how: str) 
         (config.lineage / f"{name}.pem").write_bytes((config.lineage / "fullchain.pem").read_bytes())
     renewal = cert.places.LETSENCRYPT / "renewal"
     renewal.mkdir(parents=True, exist_ok=True)
-    (renewal / f"{names[0]}.conf").write_text(
-        f"[renewalparams]\nserver = {config.directory}\nauthenticator = {how}\n"
-    )
+    (renewal / f"{names[0]}.conf").write_text(f"[renewalparams]\nserver = {config.directory}\nauthenticator = {how}\n")
 
 
 def test_a_change_of_isolation_orders_anew_and_keeps_the_old(

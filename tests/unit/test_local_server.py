@@ -28,7 +28,7 @@ from runner import local
 from runner.errors import CoursehubError
 from runner.local import cli, server
 from runner.local.host import ProcessId
-from runner.local.identity import METADATA_PORT, Identity
+from runner.local.identity import KEYS_PORT, METADATA_PORT, Identity
 from tests.support.root import eventually, need_root
 from tests.support.traces import traces_of
 
@@ -107,8 +107,9 @@ def test_api_names_certificates_and_metadata_are_there(running: Running) -> None
     assert reply.header.aa
     assert "newOrder" in running.acme()
     assert len(running.roots()) == 1
-    stranger = httpx.get(f"http://{running.cloud.resolver}:{METADATA_PORT}/metadata/v1/", trust_env=False)
-    assert stranger.status_code == 404
+    # Machines ask at 169.254.169.254, and nobody where the service really is.
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://{running.cloud.resolver}:{METADATA_PORT}/metadata/v1/", trust_env=False)
     assert (running.state / "cloud" / "token").stat().st_mode & 0o777 == 0o600
     assert running.cloud.token not in running.cloud.log.read_text()
 
@@ -166,6 +167,38 @@ def test_a_killed_certificate_authority_comes_back_and_browsers_trust_both_roots
     eventually(lambda: running.pebble != pebble)
     eventually(lambda: len(running.roots()) == known + 1)
     assert "newOrder" in running.acme()
+
+
+def test_the_roots_key_is_for_root_alone(running: Running) -> None:
+    """To a browser that trusts the root, whoever has its key is any site."""
+    line = f"/dev/tcp/{Identity.of(running.state).keys_address}/{KEYS_PORT}"
+    ask = ["bash", "-c", f"exec 3<>{line} && echo connected"]
+    assert subprocess.run(ask, capture_output=True, text=True, check=True).stdout == "connected\n"
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *ask]
+    assert "Connection refused" in subprocess.run(nobody, capture_output=True, text=True, check=False).stderr
+    assert {path.name for path in (running.state / "cloud/pebble").iterdir() if path.stat().st_mode & 0o004} <= {
+        "acme-ca.pem",
+        "ca-bundle.pem",
+        "https.pem",
+        "pebble.log",
+        "process.json",
+    }
+
+
+def test_the_root_vouches_for_the_clouds_names_alone(running: Running) -> None:
+    def permitted() -> set[str]:
+        constraints = running.roots()[-1].extensions.get_extension_for_class(x509.NameConstraints)
+        assert constraints.critical
+        return {name.value for name in constraints.value.permitted_subtrees or []}
+
+    assert "test" in permitted() and "com" not in permitted()
+    zone = f"unit-{os.getpid()}.edu"
+    running.call("POST", "domains", {"name": zone})
+    try:
+        eventually(lambda: zone in permitted())
+    finally:
+        running.call("DELETE", f"domains/{zone}")
+    eventually(lambda: zone not in permitted())
 
 
 def test_an_image_that_there_is_not_is_refused_and_a_droplet_can_be_deleted(running: Running) -> None:

@@ -97,7 +97,6 @@ def _join(group: list[Entry]) -> tuple[Entry, list[str]]:
     if len({frozenset(groups) for groups in named}) > 1:
         doubts.append(f"{lines(group)} are one person in different teams, taken as a member of all: is that right?")
 
-
     def known(kind: str) -> str | None:
         return next((value for one in group if (value := getattr(one, kind))), None)
 
