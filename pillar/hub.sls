@@ -42,6 +42,9 @@ nginx:
       certificate: {{ certificate }}/fullchain.pem
       key: {{ certificate }}/privkey.pem
 
+firewall:
+  people: {only: {{ course.get('network', {}).get('only') | json }}, also: {{ course.get('network', {}).get('campus', []) | json }}, way_out: {direct: {{ names | json }}}}
+
 letsencrypt:
   email: {{ course.contact | json }}
 {%- if subdomains %}

@@ -1,5 +1,8 @@
 {% from 'firewall/map.jinja' import firewall with context %}
 
+include:
+  - firewall.way_out
+
 firewall-packages:
   pkg.installed:
     - pkgs:
@@ -46,6 +49,7 @@ firewall-packages:
     - dataset:
         agents: {{ firewall.root_only_but | tojson }}
         closed: {{ firewall.closed | tojson }}
+        way_out: [coursehub-out]
     - serializer: json
     - makedirs: True
     - mode: '0644'

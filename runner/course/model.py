@@ -29,6 +29,7 @@ from runner.course.facts import (
     without_www,
 )
 from runner.course.material import Material
+from runner.course.network import Network
 from runner.course.people import People
 from runner.course.signin import Signin
 from runner.hostnames import CHALLENGE
@@ -151,6 +152,9 @@ class Course(Facts):
         Material, Field(examples=[{"repositories": [{"name": "labs", "url": "https://github.com/physics/labs"}]}])
     ] = Material()
     """What students are given to work with: notebooks from git, and data. A change of it restarts nothing."""
+    network: Annotated[Network, Field(examples=[{"only": ["pypi.org", "files.pythonhosted.org"]}])] = Network()
+    """What people's programs may reach outside of the server. Nothing of it means the internet, but no mail, no private
+    network and nothing of the cloud's own."""
     page: Annotated[
         Page, Field(examples=[{"message": "Lab 3 is due on Friday at 17:00.", "help": "help@example.edu"}])
     ] = Page()

@@ -1,0 +1,66 @@
+{% from 'firewall/map.jinja' import firewall with context %}
+{% set people = firewall.people %}
+{% set closed = people.only is not none %}
+{% set files = [
+    ('/etc/coursehub-way-out/tinyproxy.conf', 'way-out.conf'),
+    ('/etc/coursehub-way-out/filter', 'way-out.filter'),
+    ('/etc/profile.d/coursehub-way-out.sh', 'way-out.sh'),
+    ('/etc/systemd/system/coursehub-way-out.service', 'coursehub-way-out.service'),
+] %}
+{% if closed %}
+# The program alone, without a service of its own.
+way-out-package:
+  pkg.installed:
+    - pkgs:
+        - tinyproxy-bin
+
+# Not a user of chance: the firewall knows it.
+coursehub-out:
+  user.present:
+    - system: True
+    - home: /nonexistent
+    - createhome: False
+    - shell: /usr/sbin/nologin
+    - usergroup: True
+    - require_in:
+        - cmd: firewall-load
+
+{% for path, source in files %}
+{{ path }}:
+  file.managed:
+    - source: salt://firewall/files/{{ source }}
+    - template: jinja
+    - context:
+        people: {{ people | tojson }}
+    - makedirs: True
+    - mode: '0644'
+{% endfor %}
+
+way-out-running:
+  cmd.run:
+    - name: >-
+        systemctl enable --quiet coursehub-way-out && systemctl daemon-reload && systemctl restart coursehub-way-out
+    - unless: >-
+        systemctl is-active --quiet coursehub-way-out && systemctl is-enabled --quiet coursehub-way-out &&
+        test -e /run/coursehub-way-out.started &&
+        ! find /etc/coursehub-way-out /etc/systemd/system/coursehub-way-out.service
+        -newer /run/coursehub-way-out.started | grep -q .
+    - require:
+        - pkg: way-out-package
+        - user: coursehub-out
+{% for path, _ in files %}
+        - file: {{ path }}
+{% endfor %}
+{% else %}
+way-out-ended:
+  cmd.run:
+    - name: systemctl disable --quiet --now coursehub-way-out
+    - onlyif: test -e /etc/systemd/system/coursehub-way-out.service
+
+{% for path, _ in files %}
+{{ path }}:
+  file.absent:
+    - require:
+        - cmd: way-out-ended
+{% endfor %}
+{% endif %}

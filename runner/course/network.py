@@ -1,0 +1,64 @@
+"""What people's programs may reach outside of the server."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from runner.course.facts import Facts
+
+#: Whole networks of the world, which would be no list any more.
+_BITS = {4: 8, 6: 16}
+_NAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
+_ALIKE = r"^(\*\.)?[a-z0-9][a-z0-9.-]*[a-z0-9]$|^[0-9a-f.:]+(/[0-9]{1,3})?$"
+
+
+def _network(value: str) -> str:
+    try:
+        found = ipaddress.ip_network(value)
+    except ValueError as problem:
+        raise ValueError("a network such as 10.20.0.0/16 (host bits zero)") from problem
+    if found.prefixlen < _BITS[found.version]:
+        raise ValueError(f"a network of at least {_BITS[found.version]} bits such as 10.20.0.0/16")
+    return str(found)
+
+
+def _place(value: str) -> str:
+    if _NAME.fullmatch(value):
+        return value
+    try:
+        return _network(value)
+    except ValueError as problem:
+        raise ValueError("a name such as pypi.org or *.example.edu, or a network such as 192.0.2.0/24") from problem
+
+
+def _schema(pattern: str, wanted: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "patternErrorMessage": f"wants {wanted}"})
+
+
+Place = Annotated[
+    str,
+    AfterValidator(_place),
+    _schema(_ALIKE, "a name such as pypi.org or *.example.edu, or a network such as 192.0.2.0/24"),
+]
+OwnNetwork = Annotated[
+    str, AfterValidator(_network), _schema(r"^[0-9a-f.:]+(/[0-9]{1,3})?$", "a network such as 10.20.0.0/16")
+]
+
+
+class Network(Facts):
+    """What people's programs may reach outside of the server: of everybody who signs in, professors too."""
+
+    only: Annotated[list[Place] | None, Field(examples=[["pypi.org", "files.pythonhosted.org", "*.example.edu"]])] = (
+        None
+    )
+    """Closes everything but this list: names of web sites, reached by https, and networks. ``*.example.edu`` is
+    what is below that name, without the name itself; an empty list closes all. Left out, the internet is open. It
+    holds from ``apply`` on and ends what is open; a server that runs finds the way to the list's names after its next
+    start."""
+    campus: list[OwnNetwork] = Field(default=[], examples=[["10.20.0.0/16"]])
+    """Private networks that are open, such as that of a mirror on the campus. All others are closed always, and so
+    are mail and the cloud's own address for its servers' secrets. It means nothing where ``only`` stands."""
