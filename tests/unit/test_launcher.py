@@ -1,0 +1,100 @@
+"""``./coursehub`` on a campus: a network that replaces certificates, a proxy that does not know this computer."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import shutil
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.local.https import make_https_certificate
+
+pytestmark = pytest.mark.unit
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+class Index(http.server.BaseHTTPRequestHandler):
+    """An index that has nothing."""
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def intercepted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The address of an index behind an authority of its own, and that authority's file."""
+    directory = tmp_path_factory.mktemp("tls")
+    make_https_certificate(directory, "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(directory / "https.pem", directory / "https.key")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"https://127.0.0.1:{server.server_port}/simple", directory / "acme-ca.pem"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working copy without packages."""
+    root = tmp_path_factory.mktemp("clone")
+    shutil.copy(REPO / "coursehub", root)
+    shutil.copytree(REPO / "requirements", root / "requirements")
+    return root
+
+
+def start(clone: Path, index: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    ours = ("PIP_", "UV_", "SSL_", "REQUESTS_")
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    settings = {"PIP_INDEX_URL": index, "PIP_RETRIES": "0", "PIP_TIMEOUT": "5", **environment}
+    return subprocess.run(
+        [str(clone / "coursehub"), "validate"],
+        env={**inherited, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_a_network_with_an_authority_of_its_own_is_told(clone: Path, intercepted: tuple[str, Path]) -> None:
+    index, authority = intercepted
+    ended = start(clone, index)
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("coursehub: this network puts its own certificate authority in between")
+    assert "run 'sudo update-ca-certificates', then this again" in last
+    # With that authority known, what fails is no certificate: this index has no package.
+    known = start(clone, index, PIP_CERT=str(authority))
+    assert known.returncode == 1
+    assert "certificate" not in known.stderr
+    assert "No matching distribution" in known.stderr
+
+
+@pytest.mark.parametrize("given", [{}, {"no_proxy": "example.edu"}, {"NO_PROXY": "example.edu"}])
+def test_this_computer_is_not_behind_its_proxy(tmp_path: Path, given: dict[str, str]) -> None:
+    shutil.copy(REPO / "coursehub", tmp_path)
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    for path in ("requirements/runner.lock", ".venv/runner.lock"):
+        (tmp_path / path).write_text("")
+    python = tmp_path / ".venv/bin/python"
+    python.write_text('#!/bin/sh\necho "$no_proxy"\necho "$NO_PROXY"\n')
+    python.chmod(0o755)
+    clean = {key: value for key, value in os.environ.items() if key.lower() != "no_proxy"}
+    ended = subprocess.run(
+        [str(tmp_path / "coursehub")], env={**clean, **given}, capture_output=True, text=True, check=True
+    )
+    expected = [*given.values(), "127.0.0.1", "localhost", "::1"]
+    assert [line.split(",") for line in ended.stdout.splitlines()] == [expected, expected]
