@@ -99,6 +99,25 @@ def _names(target: Target) -> str:
     return f"{', '.join(shown)} -> {target.ip}"
 
 
+def days_left(hostname: str, ip: str) -> int | None:
+    """Days until the certificate that ``ip`` shows for ``hostname`` ends, trusted or not; None without an answer."""
+    from cryptography import x509
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Who signed it is for ``check`` to look at; here only the date counts.
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((ip, 443), 3) as raw,
+            context.wrap_socket(raw, server_hostname=hostname) as tls,
+        ):
+            shown = tls.getpeercert(binary_form=True) or b""
+        ends = x509.load_der_x509_certificate(shown).not_valid_after_utc
+    except (OSError, ValueError):
+        return None
+    return int((ends.timestamp() - time.time()) // 86400)
+
+
 def _certificate(target: Target) -> str:
     days: list[int] = []
     for hostname in target.all_names:

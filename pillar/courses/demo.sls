@@ -5,7 +5,7 @@
 course:
   title: "ENGR 114: Engineering Programming with Python"
   domain: engr114.coursehub.test   # the address that students type; a name below one of your DNS zones
-  contact: professor@coursehub.test   # Let's Encrypt writes here if a certificate is about to run out
+  contact: professor@coursehub.test   # for the account at the certificate authority
   cloud: local                     # local: machines on this computer; digitalocean: a droplet
   size: s-4vcpu-8gb
   image: debian-13-x64

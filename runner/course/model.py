@@ -94,7 +94,9 @@ class Course(Facts):
     www: Annotated[bool, Field(examples=[False])] = True
     """Whether the address works with www. before it too. That sends people on to the address itself."""
     contact: Annotated[Email, Field(examples=["professor@example.edu"])]
-    """Who hears from the certificate authority when a certificate is about to run out and could not be renewed."""
+    """Your email address, for the account at the certificate authority. Let's Encrypt sends no mail about certificates
+    that run out (since June 2025): they renew themselves, and ``status`` and ``check`` fail when one has less than 20
+    days left."""
     cloud: Annotated[Literal["local", "digitalocean"], Field(examples=["digitalocean"])] = "local"
     """Where the server is made. ``local`` is this computer, for trying things out; ``digitalocean`` is a droplet, and
     needs a token in DIGITALOCEAN_ACCESS_TOKEN."""

@@ -33,7 +33,7 @@ Ask = Callable[[str, str, str | None, Callable[[str], str | None]], str]
 QUESTIONS = {
     "title": "What is the course called?",
     "domain": "Which address will students type? (a name such as engr114.example.edu)",
-    "contact": "Your email address (the certificate authority writes there if something is wrong)",
+    "contact": "Your email address (for the account at the certificate authority)",
     "professor": "Your name",
     "account": "Your account, to sign in with",
     "email": "Your email address at the college, by which class lists and sign-in services know you",

@@ -39,8 +39,8 @@ def status(project: Project, course_ids: list[str]) -> dict[str, Any]:
                 failures.append(CoursehubError(row["error"]))
         except CoursehubError as error:
             failures.append(error)
-            unknown = {"cloud": None, "state": "unknown", "ip": None, "url": None, "size": None}
-            rows.append({"course": course_id, **unknown, "error": str(error)})
+            unknown = dict.fromkeys(("cloud", "ip", "url", "size", "certificate_days"))
+            rows.append({"course": course_id, **unknown, "state": "unknown", "error": str(error)})
     document = {"courses": rows}
     if failures:
         raise all_of(list({str(failure): failure for failure in failures}.values()), document)
@@ -53,6 +53,12 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
     cost = None
     if course.cloud == "digitalocean" and state != "none" and (priced := digitalocean_cloud().sizes().get(size)):
         cost = cost_of(priced, course.term).document()
+    days = checks.days_left(course.domain, ip) if state == "active" and ip else None
+    if error is None and days is not None and days < checks.CERTIFICATE_DAYS:
+        error = (
+            f"{course_id}: the certificate of {course.domain} ends in {days} days and ought to have been renewed; "
+            f"'coursehub logs {course_id}' says why it was not, 'coursehub apply {course_id}' tries again"
+        )
     return {
         "course": course_id,
         "cloud": course.cloud,
@@ -60,6 +66,7 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
         "ip": ip,
         "url": f"https://{course.domain}/",
         "size": size,
+        "certificate_days": days,
         **({"cost": cost} if cost else {}),
         **({"error": error} if error else {}),
     }

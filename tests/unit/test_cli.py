@@ -188,6 +188,7 @@ def test_status_of_nothing(coursehub: Any, api: Api) -> None:
                 "ip": None,
                 "url": "https://phys.coursehub.test/",
                 "size": "s-4vcpu-8gb",
+                "certificate_days": None,
             }
         ]
     }
