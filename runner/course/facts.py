@@ -103,7 +103,7 @@ def _day(value: object) -> object:
     with contextlib.suppress(ValueError):
         if isinstance(value, str):
             return datetime.date.fromisoformat(value)
-    raise ValueError("a day such as 2026-09-21 (year, month, day)")
+    raise ValueError("wants a day such as 2026-09-21 (year, month, day)")
 
 
 Day = Annotated[

@@ -30,6 +30,7 @@ _REACHES = {
     "domain": "everybody: the address changes",
     "www": "whoever types www. before the address",
     "isolation": "everybody, at the next sign-in; the hub restarts",
+    "term": "nobody of the class",
     "timezone": "the server's clock and its logs",
     "contact": "nobody of the class",
     "size": "only a new server",

@@ -92,6 +92,9 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (12, "limits.tasks (12): wants a whole number from 64 to 32768; correct it"),
         (64.5, "limits.tasks (64.5): wants a whole number from 64 to 32768; correct it"),
     ],
+    "term": [("autumn", "term ('autumn'): wants keys and values below it; correct it")],
+    "term.first": [(9, "term.first (9): wants a day such as 2026-09-21 (year, month, day); correct it")],
+    "term.last": [(2026, "term.last (2026): wants a day such as 2026-09-21 (year, month, day); correct it")],
     "isolation": [("path", "isolation ('path'): wants one of subdomains, paths; did you mean paths?")],
     "upload_limit": [("100 MB", f"upload_limit ('100 MB'): {AMOUNT}")],
     "idle_after": [
