@@ -11,14 +11,6 @@ from tests.support.attackers import Person
 SECRET = "what-alice-computed"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def written(cast: Cast) -> None:
-    """A file of the victim's, which she herself left open to everybody."""
-    alice = cast.people["alice"]
-    assert alice.shell(f"echo {SECRET} > ~/lab.txt; chmod 0666 ~/lab.txt").code == 0
-    assert alice.shell(f"echo {SECRET} > ~/groups/{cast.directory('quiet').name}/plan.txt").code == 0
-
-
 def test_home_of_another_is_listed(mallory: Person, alice: Person) -> None:
     """Tries: to list another student's home.
 
@@ -32,17 +24,20 @@ def test_open_file_in_a_closed_home(mallory: Person, alice: Person) -> None:
 
     Stopped by: nobody else can pass through the home that holds it (0700).
     """
+    assert alice.shell(f"echo {SECRET} > ~/lab.txt; chmod 0666 ~/lab.txt").code == 0
     tried = mallory.shell(f"cat {alice.home}/lab.txt; echo gone > {alice.home}/lab.txt")
     assert tried.text.count("Permission denied") == 2
     assert alice.shell("cat ~/lab.txt").text == SECRET
 
 
-def test_directory_of_another_team(mallory: Person, cast: Cast) -> None:
+def test_directory_of_another_team(mallory: Person, alice: Person, cast: Cast) -> None:
     """Tries: to read what a team has written that the student is not in.
 
     Stopped by: a team's directory is 2770 and its group's alone.
     """
-    tried = mallory.shell(f"ls {cast.directory('quiet')}; cat {cast.directory('quiet')}/plan.txt")
+    quiet = cast.directory("quiet")
+    assert alice.shell(f"echo {SECRET} > {quiet}/plan.txt; chmod 0666 {quiet}/plan.txt").code == 0
+    tried = mallory.shell(f"ls {quiet}; cat {quiet}/plan.txt")
     assert tried.text.count("Permission denied") == 2
 
 
@@ -86,7 +81,7 @@ def test_directories_of_anothers_server(mallory: Person, alice: Person) -> None:
 
     Stopped by: runtime directories are 0700, and each server has a /tmp of its own.
     """
-    alice.shell("echo hers > /tmp/hers; echo hers > /var/tmp/hers")
+    alice.shell("echo hers > /tmp/hers; echo hers > /var/tmp/hers; chmod 0644 /tmp/hers /var/tmp/hers")
     assert alice.python("import os; print(bool(os.listdir(os.environ['JUPYTER_RUNTIME_DIR'])))") == "True"
     tried = mallory.shell(f"""
         ls /run/{alice.unit.removesuffix(".service")} /run/user/$(id -u {alice.account}) 2>&1

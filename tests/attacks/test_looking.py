@@ -165,6 +165,7 @@ def test_a_script_reads_students_work(assistant: Person, mallory: Person) -> Non
     Stopped by: it answers to navigation of the top window alone (Fetch Metadata), and lets nobody frame it.
     """
     address = f"{PAGE}of/{mallory.account}/"
+    assert look(assistant, address).status_code == 200
     for mode in ("cors", "no-cors", "same-origin", "websocket", None):
         headers = {"Sec-Fetch-Mode": mode, "Sec-Fetch-Site": "same-origin"} if mode else {}
         assert assistant.client.get(address, headers=headers, allow_redirects=False).status_code == 403, mode

@@ -143,10 +143,17 @@ class Person:
         return client
 
     def stop(self) -> None:
-        """Stop the person's server with all that runs in it."""
+        """Stop the person's server with all that runs in it, and wait until the hub has seen its end."""
         client = self.client
         self._kernel = self._terminal = None
         client.stop_server()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            known = client.get(f"/hub/api/users/{self.account}", headers={"Referer": f"{client.base}/hub/home"}).json()
+            if not known["server"] and not known["pending"]:
+                return
+            time.sleep(0.1)
+        pytest.fail(f"the server of {self.account} has not ended within 60 s")
 
     def restart(self) -> None:
         """A new server in the place of the one that an attack has spoilt."""

@@ -1,0 +1,178 @@
+"""Each wall is taken away for a moment, and the attack that it stops succeeds: the suite sees when one is gone."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from shlex import quote
+from typing import Any
+
+import pytest
+
+from tests.attacks import test_homes, test_locks, test_looking, test_requests, test_rights, test_tokens
+from tests.attacks.conftest import Cast
+from tests.attacks.test_looking import trap  # noqa: F401  a fixture that some of the attacks want
+from tests.support.hub import Hub
+
+pytestmark = [pytest.mark.walls, pytest.mark.disturbs]
+
+#: Applies to every person's server that starts after it.
+DROP_IN = "/run/systemd/system/jupyter-.service.d/attack.conf"
+LIBRARY = "/opt/jupyterhub/lib"
+
+
+@dataclass(frozen=True)
+class Wall:
+    """A wall, shell scripts of root's that take it away and put it back, and the attack that it stops.
+
+    Words in braces are filled in: names of people (their accounts), ``quiet`` (a team's directory). ``again``: whose
+    servers start anew, as a running one keeps its walls. ``given``: what a parametrized attack is given. ``shows``
+    stands in what the attack's test ends with when the attack succeeded, and not when it broke for another reason.
+    """
+
+    name: str
+    attack: Callable[..., None]
+    shows: str
+    away: str
+    back: str
+    again: tuple[str, ...] = ()
+    given: dict[str, Any] = field(default_factory=dict)
+
+
+def edited(path: str, change: str, then: str) -> dict[str, str]:
+    """A wall that stands in a file: a sed expression that must change something, and what makes the change count."""
+    away = f"cp -a {path} {path}.kept; sed -i {quote(change)} {path}; ! cmp -s {path} {path}.kept; {then}"
+    return {"away": away, "back": f"[ ! -e {path}.kept ] || mv {path}.kept {path}; {then}"}
+
+
+def property_of_servers(*lines: str) -> dict[str, str]:
+    """A wall that is a property of people's units."""
+    text = "\\n".join(["[Service]", *lines])
+    away = f"mkdir -p $(dirname {DROP_IN}); printf '{text}\\n' > {DROP_IN}; systemctl daemon-reload"
+    return {"away": away, "back": f"rm -f {DROP_IN}; systemctl daemon-reload"}
+
+
+#: Until it answers.
+WORK = (
+    "systemctl restart jupyterhub-work; timeout 30 python3 -c 'import socket, time\n"
+    'while socket.socket(socket.AF_UNIX).connect_ex("/run/coursehub/work/work.sock"): time.sleep(0.1)\''
+)
+NGINX = "nginx -t -q && systemctl reload nginx && sleep 0.5"
+HUB = "systemctl restart jupyterhub"
+
+WALLS = [
+    Wall(
+        "homes are closed",
+        test_homes.test_open_file_in_a_closed_home,
+        "assert 0 == 2",
+        "chmod 0755 /home/{alice}",
+        "chmod 0700 /home/{alice}",
+    ),
+    Wall(
+        "a team's directory is the team's",
+        test_homes.test_directory_of_another_team,
+        "plan.txt",
+        "chmod 2777 {quiet}",
+        "chmod 2770 {quiet}",
+    ),
+    Wall(
+        "no link is followed in a team's directory",
+        test_homes.test_a_link_in_the_place_of_a_teams_file,
+        "DID NOT RAISE",
+        "umount --lazy /srv/class/groups",
+        "systemctl restart srv-class-groups.mount; findmnt -O nosymfollow /srv/class/groups",
+    ),
+    Wall(
+        "each server has its own /tmp",
+        test_homes.test_directories_of_anothers_server,
+        "hers",
+        again=("alice", "mallory"),
+        **property_of_servers("PrivateTmp=no"),
+    ),
+    Wall(
+        "students have no SSH",
+        test_rights.test_a_key_of_ones_own_for_ssh,
+        "assert 0 == 255",
+        **edited("/etc/ssh/sshd_config.d/00-coursehub.conf", "s/^DenyGroups/#&/", "systemctl reload ssh; sleep 0.5"),
+    ),
+    Wall(
+        "no program gains rights",
+        test_rights.test_programs_that_run_as_their_owner,
+        "True",
+        again=("mallory",),
+        **property_of_servers("NoNewPrivileges=no", "RestrictNamespaces=no", "RestrictSUIDSGID=no"),
+    ),
+    Wall(
+        "locks of root's jobs are root's",
+        test_locks.test_locks_of_roots_jobs,
+        "HELD /var/lib/apt/daily_lock",
+        "chmod 0644 /var/lib/apt/daily_lock",
+        "chmod 0600 /var/lib/apt/daily_lock",
+    ),
+    Wall(
+        "the reader follows no link",
+        test_looking.test_links_out_of_a_home,
+        "200 == 404",
+        given={"name": "passwd"},
+        **edited(f"{LIBRARY}/class_work/reader.py", "s/os.O_NOFOLLOW/0/", WORK),
+    ),
+    Wall(
+        "students' work answers to navigation alone",
+        test_looking.test_a_script_reads_students_work,
+        "200 == 403",
+        **edited(f"{LIBRARY}/class_work/service.py", 's/!= "navigate"/== "no such mode"/', WORK),
+    ),
+    Wall(
+        "what a student wrote runs nowhere",
+        test_looking.test_a_page_of_a_students_acts_as_the_teacher,
+        "default-src *",
+        **edited(f"{LIBRARY}/class_work/service.py", "s/\"sandbox; default-src 'none'/\"default-src */", WORK),
+    ),
+    Wall(
+        "the hub answers to its own names",
+        test_requests.test_a_false_host,
+        "evil.example",
+        given={"host": "evil.example"},
+        **edited("/etc/nginx/nginx.conf", "s|return 444;|return 301 https://$host/;|", NGINX),
+    ),
+    Wall(
+        "students have no role",
+        test_tokens.test_a_student_opens_pages_for_teachers,
+        "200 == 403",
+        **edited(
+            "/etc/jupyterhub/jupyterhub_config.py",
+            's/^c.JupyterHub.load_roles = roles$/&; roles.append({{"name": "all", "groups": ["students"], '
+            '"scopes": ["list:users", "admin-ui"]}})/',
+            HUB,
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("wall", WALLS, ids=lambda wall: wall.name.replace(" ", "-"))
+def test_attack_while_its_wall_is_away(wall: Wall, hub: Hub, cast: Cast, request: pytest.FixtureRequest) -> None:
+    """Tries: an attack of this suite, by the very test that it is, while the wall that stops it is away.
+
+    Stopped by: nothing, so that test must fail; it passes again when the wall is back.
+    """
+    names = {part: person.account for part, person in cast.people.items()}
+    words = {**names, **{team: str(path) for team, path in cast.teams.items()}}
+    wanted = inspect.signature(wall.attack).parameters
+    arguments = {name: wall.given.get(name) or request.getfixturevalue(name) for name in wanted}
+
+    def run(script: str) -> None:
+        hub.run(f"set -e\n{script.format(**words)}\nexit 0")
+        for part in wall.again:
+            cast.people[part].restart()
+
+    try:
+        run(wall.away)
+        with pytest.raises((AssertionError, pytest.fail.Exception)) as ended:
+            wall.attack(**arguments)
+        said = " ".join(str(ended.value).split())
+        assert wall.shows in said, said
+        print(f"{wall.name}: away, and {wall.attack.__name__} ends with: {said[:300]}")
+    finally:
+        run(wall.back)
+    wall.attack(**arguments)
