@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from tests.attacks import test_homes, test_locks, test_looking, test_requests, test_rights, test_tokens
+from tests.attacks import (
+    test_egress_people,
+    test_homes,
+    test_inner_sockets,
+    test_locks,
+    test_looking,
+    test_requests,
+    test_rights,
+    test_tokens,
+)
 from tests.attacks.conftest import Cast
 from tests.attacks.test_looking import trap  # noqa: F401  a fixture that some of the attacks want
 from tests.support.hub import Hub
@@ -115,19 +124,27 @@ WALLS = [
         test_looking.test_links_out_of_a_home,
         "200 == 404",
         given={"name": "passwd"},
-        **edited(f"{LIBRARY}/class_work/reader.py", "s/os.O_NOFOLLOW/0/", WORK),
-    ),
-    Wall(
-        "students' work answers to navigation alone",
-        test_looking.test_a_script_reads_students_work,
-        "200 == 403",
-        **edited(f"{LIBRARY}/class_work/service.py", 's/!= "navigate"/== "no such mode"/', WORK),
+        **edited(f"{LIBRARY}/class_work/reader.py", "s/os.O_NOFOLLOW/0/; s/os.lstat(part/os.stat(part/", WORK),
     ),
     Wall(
         "what a student wrote runs nowhere",
         test_looking.test_a_page_of_a_students_acts_as_the_teacher,
         "default-src *",
         **edited(f"{LIBRARY}/class_work/service.py", "s/\"sandbox; default-src 'none'/\"default-src */", WORK),
+    ),
+    Wall(
+        "inner sockets let in their two ends",
+        test_inner_sockets.test_inner_sockets_are_entered,
+        "ENTERED /run/coursehub/servers/",
+        "chmod 0755 /run/coursehub/servers; chmod 0666 /run/coursehub/servers/*.sock",
+        "chmod 2710 /run/coursehub/servers; chmod 0660 /run/coursehub/servers/*.sock",
+    ),
+    Wall(
+        "people reach no inner service by the network",
+        test_egress_people.test_egress_own_ssh_is_reached,
+        "connected to 22",
+        "nft insert rule inet coursehub output accept",
+        "nft -f /etc/nftables.conf",
     ),
     Wall(
         "the hub answers to its own names",

@@ -57,6 +57,17 @@ class Terminal:
         # Wide: no line of an answer is broken.
         self._line.send(json.dumps(["set_size", 50, 4000]))
 
+    def is_there(self) -> bool:
+        """Whether the connection still stands: it ends with a proxy that restarts, and the terminal lives on."""
+        try:
+            self._line.ping()
+            self._line.settimeout(2)
+            while self._line.recv_data_frame(control_frame=True)[0] != websocket.ABNF.OPCODE_PONG:
+                pass
+        except (OSError, ValueError, websocket.WebSocketException):
+            return False
+        return True
+
     def run(self, script: str, seconds: float = 60) -> Answer:
         """Type one line that runs a bash script; wait for its end.
 
@@ -181,7 +192,7 @@ class Person:
         script takes too long; the next call opens a new terminal.
         """
         client = self.serve()
-        if self._terminal is None:
+        if self._terminal is None or not self._terminal.is_there():
             self._terminal = Terminal(client)
         try:
             answer = self._terminal.run(script, seconds)

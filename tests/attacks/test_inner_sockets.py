@@ -1,0 +1,121 @@
+"""A student goes for the connections behind nginx: hub, proxy, "Students' work" and other people's servers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.attackers import Person
+from tests.support.hub import Hub
+
+#: Each socket below /run/coursehub by the name of its directory and file; the door alone is for everybody.
+SOCKETS = ("front/proxy.sock", "proxy-api/api.sock", "hub/hub.sock", "work/work.sock", "servers/{alice}.sock")
+
+
+def test_inner_sockets_are_entered(mallory: Person, alice: Person, hub: Hub) -> None:
+    """Tries: to speak with hub, proxy, "Students' work" and another student's server past nginx, and to list them.
+
+    Stopped by: each socket lies in a directory that only its two ends can enter.
+    """
+    alice.serve()
+    paths = [f"/run/coursehub/{name.format(alice=alice.account)}" for name in SOCKETS]
+    assert hub.run(f"ls {' '.join(paths)} | wc -l").strip() == str(len(paths))
+    said = mallory.python(f"""
+import os, socket
+for path in {paths}:
+    line = socket.socket(socket.AF_UNIX)
+    try:
+        line.connect(path)
+        print("ENTERED", path)
+    except PermissionError:
+        print("closed")
+    try:
+        print("LISTED", os.listdir(os.path.dirname(path)))
+    except PermissionError:
+        print("closed")
+""")
+    assert said.split() == ["closed"] * 2 * len(paths), said
+
+
+def test_inner_sockets_are_replaced(mallory: Person, alice: Person) -> None:
+    """Tries: to put a socket or a link of one's own where the proxy looks for a victim's server, before it starts.
+
+    Stopped by: the directories are root's or the proxy's; systemd makes each socket.
+    """
+    said = mallory.python(f"""
+import os, socket
+for directory in ("front", "proxy-api", "hub", "work", "servers", "door", "environments", "."):
+    for name in ("{alice.account}.sock", "hub.sock", "proxy.sock"):
+        path = os.path.join("/run/coursehub", directory, name)
+        for attempt in (
+            lambda: socket.socket(socket.AF_UNIX).bind(path),
+            lambda: os.symlink("/tmp/mine", path),
+            lambda: os.unlink(path),
+        ):
+            try:
+                attempt()
+                print("DONE", path)
+            except OSError:
+                pass
+print("tried")
+""")
+    assert said == "tried", said
+
+
+@pytest.mark.disturbs
+def test_inner_ports_are_taken_first(mallory: Person, bob: Person, hub: Hub) -> None:
+    """Tries: to bind every free port, so that the hub takes the squatter for a victim's server (S1).
+
+    Stopped by: nothing behind nginx listens on TCP; servers have Unix sockets that systemd makes.
+    """
+    bob.stop()
+    said = mallory.shell("""
+        python3 -c '
+import os, resource, socket, time
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+parts = [range(1024, 20000), range(20000, 40000), range(40000, 61000)]
+for ports in parts:
+    if os.fork():
+        continue
+    held = []
+    for port in ports:
+        try:
+            line = socket.socket()
+            held.append(line)
+            line.bind(("127.0.0.1", port))
+            line.listen()
+        except OSError:
+            if len(held) > 15000:
+                break
+    print("held", len(held), flush=True)
+    time.sleep(60)
+    os._exit(0)
+' > /tmp/held 2>&1 &
+        for i in $(seq 100); do [ "$(grep -c held /tmp/held)" = 3 ] && break; sleep 0.2; done
+        cat /tmp/held
+    """)
+    try:
+        assert sum(int(count) for count in re.findall(r"held (\d+)", said.text)) > 20000, said.text
+        assert bob.python("import os; print(os.path.expanduser('~'))") == bob.home
+        inside = hub.run("ss -Hltnp '( sport != :22 and sport != :80 and sport != :443 )' | grep -v python3 || true")
+        assert inside.strip() == "", inside
+    finally:
+        mallory.restart()
+
+
+@pytest.mark.parametrize("path", ["/hub/login", "/hub/home", "/hub/admin", "/hub/static/x", "/", "/user/x/"])
+def test_inner_door_gives_more_than_the_api(mallory: Person, path: str) -> None:
+    """Tries: to sign in, or to see pages, past nginx's limits and headers, by the socket that servers ask the hub at.
+
+    Stopped by: the door answers for the hub's API and nothing else.
+    """
+    said = mallory.python(f"""
+import socket
+line = socket.socket(socket.AF_UNIX)
+line.connect("/run/coursehub/door/hub.sock")
+line.sendall(b"GET {path} HTTP/1.1\\r\\nHost: x\\r\\nX-Forwarded-For: 192.0.2.9\\r\\nConnection: close\\r\\n\\r\\n")
+print(line.recv(100))
+""")
+    assert "404" in said, said
