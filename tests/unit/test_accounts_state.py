@@ -268,6 +268,52 @@ def test_who_leaves_a_group_loses_the_server_that_still_has_it(tmp_path, monkeyp
 
 
 @needs_root
+def test_who_goes_or_comes_back_has_everything_ended_first(tmp_path, monkeypatch):
+    """Also where the account files cannot be changed (S6); a role ends everything too, a team only the server."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    log = f'echo "$(basename "$0")" "$@" >> {tmp_path}/done'
+    (programs / "leave").write_text(f"#!/bin/sh\n{log}\n")
+    (programs / "systemctl").write_text(f"#!/bin/sh\n{log}\n")
+    (programs / "usermod").write_text(
+        f"#!/bin/sh\n{log}\n[ -e {tmp_path}/stuck ] && {{ echo 'usermod: cannot lock /etc/passwd' >&2; exit 1; }}\n"
+        'exec /usr/sbin/usermod "$@"\n'
+    )
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    options = {
+        "groups": ["students", "assistants"], "team_prefix": "team-", "stop_units": ["jupyter-{account}.service"],
+        "leave": str(programs / "leave"), "left_file": "/x/left.json",
+    }  # fmt: skip
+    ada = {"ada": {"groups": ["students", "team-red"], "password_hash": HASH}}
+    promoted = {"ada": {"groups": ["assistants"], "password_hash": HASH}}
+
+    def step(people, name):
+        return {"people": people, **options, "before": [f"echo {name} >> {tmp_path}/done", *stuck.get(name, [])]}
+
+    stuck = {"stuck": [f"touch {tmp_path}/stuck"], "gone": [f"rm {tmp_path}/stuck"]}
+    results, _ = run(
+        tmp_path, step(ada, "made"), step({}, "stuck"), step({}, "gone"), step(ada, "back"), step(promoted, "promoted"),
+        after="true",
+    )  # fmt: skip
+    parts, part = {}, None
+    for line in (tmp_path / "done").read_text().splitlines():
+        if " " not in line:
+            part = parts.setdefault(line, [])
+        else:
+            part.append(line)
+    whole = "leave --left /x/left.json --unit jupyter-ada.service ada"
+    lock = "usermod --lock --expiredate 1 ada"
+    assert [result["result"] for result in results] == [True, False, True, True, True], results
+    assert "cannot lock" in results[1]["comment"]
+    assert parts["stuck"][:2] == [whole, lock]
+    assert parts["gone"][:3] == [whole, lock, "leave --unit jupyter-ada.service ada"]
+    assert parts["back"][:2] == [whole, "usermod --expiredate  ada"]
+    assert whole in parts["promoted"]
+
+
+@needs_root
 def test_a_run_cut_short_is_finished(tmp_path):
     step = {"people": CLASS, "groups": GROUPS}
     # useradd did its work, then the machine died: no home, no password, and a lock file of a process long gone.
