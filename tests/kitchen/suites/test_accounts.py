@@ -6,6 +6,11 @@ import pytest
 from testinfra.host import Host
 
 PASSWORD = "change-me"
+#: Whether PAM takes what comes by standard input for kstudent's password; the one that change-password asks.
+ASK = (
+    "import pam, sys; sys.exit(not pam.pam().authenticate('kstudent', sys.stdin.readline().rstrip(), "
+    "service='coursehub-passwd'))"
+)
 
 
 def as_student(host: Host, account: str, command: str) -> int:
@@ -33,11 +38,14 @@ def test_groups_are_those_of_pillar(host: Host, account: str, wanted: str, unwan
     assert unwanted not in groups(host, account)
 
 
-def test_the_password_is_the_one_of_pillar(host: Host) -> None:
+def password_is(host: Host, password: str) -> bool:
     """Asked of PAM, which is who asks when a student signs in."""
-    asked = "printf '%%s\\n' %s | runuser -u nobody -- su kstudent -c true"
-    assert host.run(asked, PASSWORD).rc == 0
-    assert host.run(asked, "another").rc != 0
+    return host.run("printf '%%s\\n' %s | /usr/bin/python3 -I -c %s", password, ASK).rc == 0
+
+
+def test_the_password_is_the_one_of_pillar(host: Host) -> None:
+    assert password_is(host, PASSWORD)
+    assert not password_is(host, "another")
 
 
 def test_who_left_gets_in_no_more(host: Host) -> None:
@@ -64,12 +72,14 @@ def test_a_session_that_may_not_gain_rights_changes_its_password(host: Host) -> 
 
     assert change(PASSWORD, "Uphill-7-snails", "/usr/bin/passwd") != 0
     assert change("not the password", "Uphill-7-snails") != 0
-    asked = "printf '%%s\\n' %s | runuser -u nobody -- su kstudent -c true"
-    assert host.run(asked, PASSWORD).rc == 0
+    assert change(PASSWORD, "kstudent-1") != 0
+    assert change(PASSWORD, "password1") != 0
+    assert password_is(host, PASSWORD)
     assert change(PASSWORD, "Uphill-7-snails") == 0
-    assert host.run(asked, "Uphill-7-snails").rc == 0
-    assert change("Uphill-7-snails", PASSWORD) == 0
-    assert host.run(asked, PASSWORD).rc == 0
+    assert password_is(host, "Uphill-7-snails")
+    assert change("Uphill-7-snails", "Downhill-8-hares") == 0
+    host.check_output("printf 'kstudent:%%s\\n' %s | chpasswd", PASSWORD)
+    assert password_is(host, PASSWORD)
 
 
 def test_a_teams_directory_is_the_teams_alone(host: Host) -> None:
