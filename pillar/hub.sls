@@ -35,6 +35,7 @@ nginx:
       subdomains: {{ subdomains | json }}
       upstream: http://unix:/run/coursehub/front/proxy.sock
       upload_limit: {{ course.get('upload_limit', '100M') }}
+      owners: {{ ({} if subdomains else {'enter': '/hub/enter'}) | json }}
 {%- if page.get('logo') %}
       static:
         /.coursehub/{{ page.logo }}: salt://logos/{{ page.logo }}

@@ -61,6 +61,18 @@ jupyterhub-signin:
     - check_cmd: python3 -m py_compile
     - tmp_ext: .py
 
+jupyterhub-walls:
+  file.managed:
+    - names:
+{%- for module in ['__init__', 'cookies', 'fetch_metadata', 'hub', 'passes', 'policy'] %}
+      - {{ root }}/lib/class_walls/{{ module }}.py:
+        - source: salt://jupyterhub/files/class_walls/{{ module }}.py
+{%- endfor %}
+    - mode: '0644'
+    - makedirs: True
+    - check_cmd: python3 -m py_compile
+    - tmp_ext: .py
+
 jupyterhub-openings:
   file.managed:
     - names:
@@ -78,7 +90,8 @@ jupyterhub-openings:
 jupyterhub-inside:
   file.managed:
     - names:
-{%- for module in ['__init__', 'places', 'ask', 'spawner', 'units', 'door', 'hub', 'culler', 'wait_ready', 'sync_routes'] %}
+{%- for module in ['__init__', 'places', 'ask', 'spawner', 'units', 'door', 'hub', 'culler', 'wait_ready', 'sync_routes',
+                    'closing'] %}
       - {{ root }}/lib/class_inside/{{ module }}.py:
         - source: salt://jupyterhub/files/class_inside/{{ module }}.py
 {%- endfor %}
@@ -138,6 +151,7 @@ jupyterhub-inside:
       - uv_env: {{ root }}/hub
       - file: jupyterhub-helpers
       - file: jupyterhub-signin
+      - file: jupyterhub-walls
       - file: jupyterhub-openings
       - file: jupyterhub-inside
       - file: {{ root }}/lib/class_page.py

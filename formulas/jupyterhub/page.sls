@@ -30,5 +30,7 @@ jupyterhub-templates:
         - source: salt://jupyterhub/files/templates/page.html
       - {{ root }}/templates/login.html:
         - source: salt://jupyterhub/files/templates/login.html
+      - {{ root }}/templates/logout_ask.html:
+        - source: salt://jupyterhub/files/templates/logout_ask.html
     - mode: '0644'
     - makedirs: True

@@ -55,6 +55,7 @@ jupyterhub:
       - uv_env: {{ root }}/hub
       - file: /etc/jupyterhub/jupyterhub_config.py
       - file: jupyterhub-signin
+      - file: jupyterhub-walls
       - file: jupyterhub-openings
       - file: jupyterhub-inside
       - file: {{ root }}/lib/class_page.py
@@ -74,7 +75,7 @@ jupyterhub:
     ('jupyterhub-work', [root ~ '/hub/current', '/etc/jupyterhub/work.json', state ~ '/work.env', root ~ '/lib/class_work/*']),
     ('jupyterhub', [root ~ '/hub/current', '/etc/jupyterhub/jupyterhub_config.py', state ~ '/proxy.env', state ~ '/sync.env',
                     state ~ '/work.env', state ~ '/cookie_secret', root ~ '/lib/class_signin/*.py',
-                    root ~ '/lib/class_inside/*.py', root ~ '/lib/class_work/hub.py', root ~ '/lib/class_work/openings.py', root ~ '/lib/class_page.py',
+                    root ~ '/lib/class_inside/*.py', root ~ '/lib/class_walls/*.py', root ~ '/lib/class_work/hub.py', root ~ '/lib/class_work/openings.py', root ~ '/lib/class_page.py',
                     root ~ '/lib/class_subdomains.py'] +
                    ([state ~ '/oauth_client_secret'] if jupyterhub.signin.client_secret else [])),
 ] %}

@@ -15,6 +15,27 @@ nginx-acme-webroot:
     - makedirs: True
     - mode: '0644'
 
+/var/www/coursehub/cookies.html:
+  file.managed:
+    - source: salt://nginx/files/cookies.html
+    - makedirs: True
+    - mode: '0644'
+    - require_in:
+        - file: /etc/nginx/nginx.conf
+
+# Made here, once. To rotate it remove the file and apply; browsers are given a new pass unseen.
+{{ nginx.owner_secret }}:
+  cmd.run:
+    - name: >-
+        umask 077 &&
+        printf 'default "%s";\n' "$(od -An -vtx1 -N32 /dev/urandom | tr -d ' \n')" > {{ nginx.owner_secret }}.new &&
+        mv {{ nginx.owner_secret }}.new {{ nginx.owner_secret }}
+    - creates: {{ nginx.owner_secret }}
+    - require:
+        - pkg: nginx-packages
+    - require_in:
+        - file: /etc/nginx/nginx.conf
+
 /usr/local/sbin/coursehub-holding-certificate:
   file.managed:
     - source: salt://nginx/files/holding-certificate

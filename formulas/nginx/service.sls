@@ -1,3 +1,5 @@
+{% from 'nginx/map.jinja' import nginx with context %}
+
 include:
   - nginx.config
 
@@ -21,6 +23,8 @@ nginx-hardened:
 nginx-reload:
   cmd.run:
     - name: systemctl daemon-reload && systemctl reload nginx
-    - unless: test /run/coursehub-nginx.loaded -nt /etc/nginx/nginx.conf
+    - unless: >-
+        test /run/coursehub-nginx.loaded -nt /etc/nginx/nginx.conf &&
+        test /run/coursehub-nginx.loaded -nt {{ nginx.owner_secret }}
     - require:
         - cmd: nginx-hardened

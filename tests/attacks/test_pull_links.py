@@ -56,10 +56,11 @@ def test_pull_is_started_without_its_page(alice: Person, site: str) -> None:
 def test_pull_leads_on_to_the_hub(alice: Person, path: str) -> None:
     """Tries: a link that, after the pull, leads to the hub's own pages, where it would count as Alice's click.
 
-    Stopped by: what follows a pull is a page of Jupyter's in the same server (class_pull/asked.py).
+    Stopped by: nginx answers no address that could be read in two ways, and what follows a pull is a page of Jupyter's
+    in the same server (class_pull/asked.py).
     """
     arrived = alice.serve().get(f"/user/{alice.account}/git-pull/then/labs/{path}", allow_redirects=False)
-    assert arrived.status_code in (302, 404)
+    assert arrived.status_code in (302, 400, 404)
     assert arrived.headers.get("Location", f"/user/{alice.account}/lab") in (
         f"/user/{alice.account}/lab",
         f"/user/{alice.account}/git-pull/hub/logout",

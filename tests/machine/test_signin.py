@@ -392,6 +392,8 @@ def test_a_browser_goes_to_the_college_and_comes_back_signed_in(trial: Trial, dr
     wait(driver, "input[name='person']").send_keys("student", Keys.ENTER)
     signed_in(driver, trial, STUDENT)
     driver.get(f"{trial.hub.document['url']}hub/logout")
+    press(driver, "#sign-out")
+    wait(driver, "#login, a[href*='oauth_login']")
     driver.get(f"{trial.hub.document['url']}hub/home")
     assert wait(driver, "a[href*='oauth_login']")
 

@@ -166,6 +166,8 @@ def test_nginx(files: list[tuple[str, File]], tmp_path: Path) -> None:
     )  # fmt: skip
     types = tmp_path / "mime.types"
     types.write_text("types { text/html html; }")
+    secret = tmp_path / "owner-pass.secret"
+    secret.write_text(f'default "{"0" * 64}";\n')
     seen = 0
     for name, file in among(files, lambda file: file.path == "/etc/nginx/nginx.conf"):
         if ("http2 on;" in file.text or "MLKEM" in file.text) and not newest:
@@ -175,6 +177,7 @@ def test_nginx(files: list[tuple[str, File]], tmp_path: Path) -> None:
         # Without root: no low ports, no log directory, no pid file of the system's.
         text = re.sub(r"(listen (?:\[::\]:)?)(80|443)", lambda match: match[1] + str(18000 + int(match[2])), text)
         text = text.replace("/etc/nginx/mime.types", str(types))
+        text = text.replace("/etc/nginx/owner-pass.secret", str(secret))
         text = re.sub(r"(error_log|access_log|pid) /\S+/", rf"\1 {tmp_path}/", text).replace("user www-data;", "")
         config = tmp_path / "nginx.conf"
         places = "".join(

@@ -8,6 +8,12 @@ import requests
 import websocket
 
 from runner.hubclient import HubClient
+from tests.support.hub import Hub
+
+
+def visits(hub: Hub) -> bool:
+    """Whether teachers may open students' servers on this hub: where each server has a domain of its own."""
+    return '"subdomain_host": "https' in hub.run("cat /etc/jupyterhub/jupyterhub_config.py")
 
 
 def open_server(visitor: HubClient, owner: str) -> requests.Response:

@@ -45,7 +45,14 @@ def render(folder, **changes):
     lib = folder / "lib"
     if not lib.exists():
         lib.mkdir()
-        for name in ("class_inside", "class_signin", "class_work", "class_page.py", "class_subdomains.py"):
+        for name in (
+            "class_inside",
+            "class_signin",
+            "class_walls",
+            "class_work",
+            "class_page.py",
+            "class_subdomains.py",
+        ):
             (lib / name).symlink_to(FILES / name)
     path.write_text(template.render(settings={**DEFAULTS, "root": str(folder), **changes}))
     return path
@@ -57,6 +64,7 @@ CHANGES = {
     "limits": {
         "spawner": {**DEFAULTS["spawner"], "mem_limit": "700M", "tasks_max": 99, "unit_properties": {"IOWeight": 5}}
     },
+    "visits": {"subdomain_host": "https://hub.example.edu"},
     "no culler": {"culler": {**DEFAULTS["culler"], "timeout": 0}},
 }
 
@@ -161,6 +169,7 @@ def test_nobody_gets_more_scopes_than_the_work_needs(defaults):
     scopes = {role["name"]: set(role["scopes"]) for role in defaults["JupyterHub"]["load_roles"]}
     assert scopes["idle-culler"] == {"list:users", "read:users:activity", "read:servers", "delete:servers"}
     assert scopes["route-sync"] == {"proxy"}
+    assert scopes["user"] == {"read:users!user", "users:activity!user", "servers!user", "access:servers!user"}
     for name in ("instructor", "assistant"):
         assert not {scope for scope in scopes[name] if scope.startswith(("admin:", "shares", "tokens", "users"))}
         learners = ("!group=students", "!group=guests")
@@ -170,6 +179,25 @@ def test_nobody_gets_more_scopes_than_the_work_needs(defaults):
         assert {scope for scope in scopes[name] if scope.startswith("access:services")} == {
             "access:services!service=students-work"
         }
+
+
+def test_nobody_opens_anothers_server_on_one_domain(loaded):
+    """What runs there would act in the visitor's name."""
+
+    def opened(what):
+        roles = loaded[what]["JupyterHub"]["load_roles"]
+        return {scope for role in roles for scope in role["scopes"] if scope.startswith("access:servers")}
+
+    assert opened("defaults") == {"access:servers!user"}
+    assert opened("visits") == {"access:servers!user", "access:servers!group=students", "access:servers!group=guests"}
+    assert "extra_handlers" not in loaded["visits"]["JupyterHub"]
+
+
+def test_cookies_go_over_tls_alone_and_to_no_other_site(defaults):
+    """And the token of a page is for no script, as it stands in the page."""
+    settings = defaults["JupyterHub"]["tornado_settings"]
+    assert settings["cookie_options"] == {"secure": True, "samesite": "Lax"}
+    assert settings["xsrf_cookie_kwargs"] == {"secure": True, "samesite": "Lax", "httponly": True}
 
 
 def test_students_cannot_configure_their_way_out(defaults):

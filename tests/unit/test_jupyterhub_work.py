@@ -26,6 +26,7 @@ from typing import Any
 
 import pytest
 import requests
+from tornado.web import create_signed_value
 
 from tests.support import unix_http
 from tests.support.root import eventually
@@ -35,9 +36,10 @@ from tests.unit.test_jupyterhub_config import DEFAULTS, FILES
 
 pytestmark = [pytest.mark.unit, needs_root]
 PREFIX = "/services/students-work/"
+COOKIE = "service-students-work"
 SCOPE = "access:services!service=students-work"
 #: What a browser says of itself when somebody follows a link on the page.
-CLICK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin"}
+CLICK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-User": "?1"}
 #: Token: account. `gone` keeps the hub's word for a while after the system took the group away.
 PEOPLE = {"token-ta": "ta", "token-gone": "gone", "token-ada": "ada", "token-eve": "eve", "token-out": "outsider"}
 
@@ -107,9 +109,15 @@ write("long.bin"); os.truncate("long.bin", 300_000_000)
 SERVE = """
 import asyncio, sys
 from class_work import service
-service.SILENCE, service.TURN = 8, 2
+service.SILENCE, service.TURN, service.COOKIE_SECRET = 8, 2, b"of the tests"
 asyncio.run(service.main(sys.argv[1]))
 """
+
+
+def session(token: str) -> str:
+    """The cookie that a person's browser has after the hub said who it is."""
+    signed = create_signed_value(b"of the tests", COOKIE, token).decode()
+    return f"{COOKIE}={signed}"
 
 
 @dataclass
@@ -121,7 +129,7 @@ class Site:
     process: subprocess.Popen[bytes]
 
     def get(self, address: str, token: str = "token-ta", **options: Any) -> requests.Response:
-        headers = {"Authorization": f"token {token}", **CLICK, **options.pop("headers", {})}
+        headers = {"Cookie": session(token), **CLICK, **options.pop("headers", {})}
         return unix_http.session(self.socket).get(
             f"http://work{PREFIX}{address}",
             headers=headers,
@@ -254,7 +262,7 @@ def test_each_look_is_logged_and_no_name_of_a_file_is(site: Site) -> None:
 
 def test_nothing_can_be_changed(site: Site) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        headers = {"Authorization": "token token-ta", **CLICK}
+        headers = {"Cookie": session("token-ta"), **CLICK}
         address = f"http://work{PREFIX}of/ada/lab.py"
         answer = unix_http.session(site.socket).request(method, address, headers=headers, timeout=10)
         assert answer.status_code in (403, 405)
@@ -311,7 +319,7 @@ def test_a_trap_is_one_line(site: Site, address: str, says: str) -> None:
             f"GET {PREFIX}of/ada/{address} HTTP/1.1",
             "Host: x",
             "Connection: close",
-            "Authorization: token token-ta",
+            f"Cookie: {session('token-ta')}",
         ]
         raw.sendall("\r\n".join([*asked, *(f"{name}: {value}" for name, value in CLICK.items()), "", ""]).encode())
         answer = b"".join(iter(lambda: raw.recv(65536), b"")).decode()
@@ -365,17 +373,38 @@ def test_no_page_is_open_to_the_page_that_opened_it(site: Site) -> None:
     """Content has no origin, which protects it already, and would not be shown with this."""
     header = "Cross-Origin-Opener-Policy"
     for address in ("", "of/ada/", "of/ada/lab.py", "of/nobody/", "of/ada/pipe?do=show"):
-        assert site.get(address).headers[header] == "noopener-allow-popups", address
+        assert site.get(address).headers[header] == "same-origin", address
     assert header not in site.get("of/ada/lab.py?do=show").headers
 
 
-def test_a_link_on_another_site_opens_the_list_and_nobodys_work(site: Site) -> None:
+@pytest.mark.parametrize("dest", ["iframe", "object", "embed", "empty"])
+def test_no_page_is_shown_within_another(site: Site, dest: str) -> None:
+    """Content is, within ours."""
     before = site.openings()
-    other = {"Sec-Fetch-Site": "cross-site"}
+    for address in ("", "of/ada/", "of/ada/lab.py?do=fetch", "of/ada/?do=pack"):
+        assert site.get(address, headers={"Sec-Fetch-Dest": dest}).status_code == 403
+    assert site.openings() == before
+    shown = site.get("of/ada/lab.py?do=show", headers={"Sec-Fetch-Dest": dest, "Sec-Fetch-User": None})
+    assert shown.status_code == (200 if dest == "iframe" else 403)
+
+
+@pytest.mark.parametrize("other", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-User": None}])
+def test_what_nobody_clicked_opens_the_list_alone(site: Site, other: dict[str, str | None]) -> None:
+    """A link on another site, or a script that leads to an address."""
+    before = site.openings()
     assert site.get("", headers=other).status_code == 200
     for address in ("of/ada/", "of/ada/lab.py?do=fetch", "of/ada/?do=pack"):
         answer = site.get(address, headers=other)
         assert (answer.status_code, answer.headers["Location"]) == (302, PREFIX)
+    assert site.openings() == before
+
+
+def test_no_token_opens_the_page(site: Site) -> None:
+    """Whatever headers it comes with: a program sends which it likes."""
+    before = site.openings()
+    for address in ("", "of/ada/"):
+        assert site.get(address, headers={"Authorization": "token token-ta"}).status_code == 403
+    assert site.get("of/ada/?token=token-ta", "no session").status_code == 302
     assert site.openings() == before
 
 

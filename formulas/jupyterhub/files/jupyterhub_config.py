@@ -12,6 +12,7 @@ from class_inside.places import Places, url_of  # noqa: E402
 from class_page import page_from  # noqa: E402
 from class_signin import authenticator  # noqa: E402
 from class_subdomains import configure as use_subdomains  # noqa: E402
+from class_walls.hub import build, walled_roles  # noqa: E402
 from class_work.hub import HubLog  # noqa: E402
 from tornado.httpserver import HTTPServer  # noqa: E402
 
@@ -37,6 +38,8 @@ c.JupyterHub.template_paths = [f"{SETTINGS['root']}/templates"]
 c.JupyterHub.template_vars = {"page": page_from("/etc/jupyterhub/page.json")}
 # Here and not in a student's server: what is logged there, the student could prevent.
 c.JupyterHub.tornado_settings = {"log_function": HubLog()}
+visits = bool(SETTINGS["subdomain_host"])
+build(c, visits=visits, secret_file=SETTINGS["owner_secret"])
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = url_of(places.proxy_api)
 
@@ -103,7 +106,7 @@ services = [
     },
 ]
 roles = [
-    *SETTINGS["roles"],
+    *walled_roles(SETTINGS["roles"], visits=visits),
     {"name": "route-sync", "services": ["route-sync"], "scopes": ["proxy"]},
 ]
 culler = SETTINGS["culler"]

@@ -4,11 +4,13 @@ from typing import Any
 from urllib.parse import urlparse
 
 from jupyterhub.app import JupyterHub
+from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import PeriodicCallback
 from tornado.routing import RuleRouter
 from traitlets import Integer
 
+from class_inside.closing import let_the_proxy_close
 from class_inside.door import Door, open_door
 from class_inside.places import Places
 
@@ -29,6 +31,7 @@ class ClassHub(JupyterHub):
 
     async def start(self) -> None:
         """Start."""
+        let_the_proxy_close(HTTP1Connection)
         self._door = open_door(self.tornado_application, Places().door, self.hub.base_url)
         self._keep_former_servers()
         await super().start()

@@ -46,6 +46,8 @@ CONTENT_POLICY = (
     "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; media-src data:; "
     "frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
 )
+# New with each start: a session is then made again by the hub, unseen.
+COOKIE_SECRET = os.urandom(32)
 FIRST_UID = 1000
 PYTHON = "/usr/bin/python3"
 NOBODY = 65534
@@ -263,6 +265,13 @@ class Page(HubOAuthenticated, RequestHandler):
         # Students' own pages are of the same origin; a script of theirs must not read what a teacher may see.
         if self.request.headers.get("Sec-Fetch-Mode") != "navigate":
             raise HTTPError(403, reason="Open this page itself, in a browser of 2023 or newer")
+        # Nor does a page of theirs have it in a frame; the page's own frame has content alone.
+        frames = self.get_query_argument("do", "look") in ("show", "render")
+        if self.request.headers.get("Sec-Fetch-Dest", "document") not in ("document", "iframe" if frames else ""):
+            raise HTTPError(403, reason="Open this page itself, in a window of its own")
+        # A program may send what headers it likes; it has a token, and no browser's session.
+        if self.hub_auth.get_token(self, in_cookie=False):
+            raise HTTPError(403, reason="Open this page in a browser: no token opens it")
         await self.hub_auth.get_user(self, sync=False)
 
     def viewer(self) -> str:
@@ -286,9 +295,9 @@ class Page(HubOAuthenticated, RequestHandler):
         names |= {"title": title, "style": STYLE, "prefix": self.settings_.prefix, "above": []}
         names |= {"shown": shown, "size": size, "address_of": address_of}
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        # A student's page may open this one in a window, and would be let into it, being of the same origin. Not on
-        # content: that has no origin, and a browser refuses both at once.
-        self.set_header("Cross-Origin-Opener-Policy", "noopener-allow-popups")
+        # A student's page may open this one in a window, and would be let into it, being of the same origin. nginx lets
+        # no student's page have this value. Not on content: that has no origin, and a browser refuses both at once.
+        self.set_header("Cross-Origin-Opener-Policy", "same-origin")
         self.finish(TEMPLATE.generate(**{**names, **words}))
 
     def write_error(self, status_code: int, **_: Any) -> None:
@@ -329,8 +338,8 @@ class WorkPage(Page):
     async def get(self, kind: str, name: str) -> None:
         """Show it, or give it for download."""
         viewer = self.viewer()
-        if self.request.headers.get("Sec-Fetch-Site") not in ("same-origin", "none"):
-            # A link on another site must not open anything in a teacher's name.
+        if not self.clicked():
+            # A link on another site, or a script, must not open anything in a teacher's name.
             self.redirect(self.settings_.prefix)
             return
         place = self.people.place(kind, name)
@@ -353,6 +362,13 @@ class WorkPage(Page):
                 "Content-Security-Policy", PAGE_POLICY.replace("frame-ancestors 'none'", "frame-ancestors 'self'")
             )
             self.show_page(place.whose, message=str(problem) or "This takes too long; download it.")
+
+    def clicked(self) -> bool:
+        """Whether a person opened this, by a link or its address; the page's own frame then shows the content."""
+        headers = self.request.headers
+        if headers.get("Sec-Fetch-Site") not in ("same-origin", "none"):
+            return False
+        return headers.get("Sec-Fetch-User") == "?1" or headers.get("Sec-Fetch-Dest") == "iframe"
 
     def path(self, root: str) -> list[str]:
         """Return the names below a home that the address has, whatever bytes they are of."""
@@ -457,8 +473,7 @@ def application(settings: Settings) -> Application:
             (f"{prefix}oauth_callback", HubOAuthCallbackHandler),
             (f"{prefix}(of|team)/([a-z_][a-z0-9_-]*)/.*", WorkPage, shared),
         ],
-        # New with each start: a session is then made again by the hub, unseen.
-        cookie_secret=os.urandom(32),
+        cookie_secret=COOKIE_SECRET,
         log_function=lambda _: None,
     )
 

@@ -1,0 +1,210 @@
+"""What the hub's walls for browsers decide; that they stand on a hub: tests/attacks/test_browser_*.py."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jinja2
+import pytest
+
+from tests.unit.test_jupyterhub_config import FILES
+
+pytestmark = pytest.mark.unit
+OWN = "https://hub.example.edu"
+SECRET = "0123456789abcdef" * 4
+
+
+def module(name: str) -> ModuleType:
+    """One of the walls' modules that needs no JupyterHub."""
+    full = f"class_walls_{name}"
+    spec = importlib.util.spec_from_file_location(full, FILES / "class_walls" / f"{name}.py")
+    assert spec and spec.loader
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[full] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+metadata, passes, cookies, policy = (module(name) for name in ("fetch_metadata", "passes", "cookies", "policy"))
+
+
+def asked(kind: str, site: str, mode: str, dest: str, method: str = "GET", origin: str = "") -> Any:
+    return metadata.Asked(metadata.Kind[kind], method, site, mode, dest, origin, OWN)
+
+
+ANSWERED = {
+    "a click": asked("PAGE", "same-origin", "navigate", "document"),
+    "an address that was typed": asked("PAGE", "none", "navigate", "document"),
+    "a form of ours": asked("PAGE", "same-origin", "navigate", "document", "POST", OWN),
+    "a link of another site": asked("PAGE", "cross-site", "navigate", "document"),
+    "a link of a neighbouring host": asked("PAGE", "same-site", "navigate", "document"),
+    "our page's fetch": asked("API", "same-origin", "cors", "empty"),
+    "our page's change": asked("API", "same-origin", "same-origin", "empty", "POST", OWN),
+    "a program": asked("API", "", "", "", "DELETE"),
+    "a program that reads a page": asked("PAGE", "", "", ""),
+    "an old browser's form of ours": asked("PAGE", "", "", "", "POST", OWN),
+    "an LMS": asked("LAUNCH", "cross-site", "navigate", "document", "POST", "https://lms.example.edu"),
+    "an LMS and an old browser": asked("LAUNCH", "", "", "", "POST", "https://lms.example.edu"),
+}
+REFUSED = {
+    "a script that reads a page": asked("PAGE", "same-origin", "cors", "empty"),
+    "a script that reads without CORS": asked("PAGE", "same-origin", "no-cors", "empty"),
+    "a frame": asked("PAGE", "same-origin", "navigate", "iframe"),
+    "an object": asked("PAGE", "same-origin", "navigate", "object"),
+    "an image of a page": asked("PAGE", "same-origin", "no-cors", "image"),
+    "a form of another site": asked("PAGE", "cross-site", "navigate", "document", "POST", "https://evil.example"),
+    "a form of a neighbouring host": asked("PAGE", "same-site", "navigate", "document", "POST"),
+    "another site's fetch": asked("PAGE", "cross-site", "no-cors", "empty"),
+    "an API without CORS": asked("API", "same-origin", "no-cors", "empty"),
+    "an API as an image": asked("API", "same-origin", "no-cors", "image"),
+    "an API as a script": asked("API", "same-origin", "cors", "script"),
+    "an API in a window": asked("API", "same-origin", "navigate", "document"),
+    "an API from a link of another site": asked("API", "cross-site", "navigate", "document"),
+    "an API from another site": asked("API", "cross-site", "cors", "empty"),
+    "an API from a neighbouring host": asked("API", "same-site", "cors", "empty"),
+    "an API by websocket": asked("API", "same-origin", "websocket", "websocket"),
+    "an old browser's foreign form": asked("PAGE", "", "", "", "POST", "https://evil.example"),
+    "an old browser's foreign change": asked("API", "", "", "", "DELETE", "null"),
+    "the same over http": asked("PAGE", "", "", "", "POST", "http://hub.example.edu"),
+    "a launch by a script": asked("LAUNCH", "same-origin", "cors", "empty", "POST", OWN),
+}
+
+
+@pytest.mark.parametrize("who", ANSWERED)
+def test_a_request_is_answered(who: str) -> None:
+    assert metadata.refusal(ANSWERED[who]) == ""
+
+
+@pytest.mark.parametrize("who", REFUSED)
+def test_a_request_is_refused(who: str) -> None:
+    assert metadata.refusal(REFUSED[who])
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Any:
+    secret = tmp_path / "owner-pass.secret"
+    secret.write_text(f'default "{SECRET}";\n')
+    return passes.Passes(str(secret))
+
+
+def test_a_pass_is_what_nginx_computes(made: Any) -> None:
+    """``secure_link_md5 "$pass_ends $raw_owner $owner_secret"``, base64url without padding."""
+    ends, proof = made.make("ada", 1000).split(".")
+    assert int(ends) == 1000 + passes.VALID
+    digest = hashlib.md5(f"{ends} ada {SECRET}".encode(), usedforsecurity=False).digest()
+    assert proof == base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def test_a_pass_fits_its_person_and_time(made: Any) -> None:
+    value = made.make("ada", 1000)
+    assert made.fits(value, "ada", 1001)
+    assert not made.fits(value, "bob", 1001)
+    assert not made.fits(value, "ada", 1001 + passes.VALID)
+    ends, proof = value.split(".")
+    for forged in (f"{int(ends) + 1}.{proof}", f"{ends}.{'A' * 22}", f"{ends}", "", f"{ends}.{proof}x", "-1.x"):
+        assert not made.fits(forged, "ada", 1001), forged
+
+
+def test_no_pass_is_made_without_a_secret(tmp_path: Path) -> None:
+    """An empty one would be known to everybody."""
+    for name, content in (("missing", None), ("empty", ""), ("short", 'default "00";\n')):
+        path = tmp_path / name
+        if content is not None:
+            path.write_text(content)
+        with pytest.raises((OSError, ValueError)):
+            passes.Passes(str(path)).make("ada", 1000)
+
+
+@pytest.mark.parametrize(
+    ("address", "owner"),
+    [
+        ("/user/ada/lab/tree/x?reset", "ada"),
+        ("/user/ada", "ada"),
+        ("/user/ada?x=/user/bob/", "ada"),
+        ("/user/a%64a/lab", ""),
+        ("/user/ada%2f..%2fbob/", ""),
+        ("//evil.example/user/ada/", ""),
+        ("/hub/home", ""),
+        ("https://evil.example/user/ada/", ""),
+    ],
+)
+def test_an_address_leads_to_the_server_it_names(address: str, owner: str) -> None:
+    assert passes.owner_of(address, "/") == owner
+
+
+def test_the_sound_cookie_counts_whatever_stands_beside_it() -> None:
+    """Python keeps the last of one name, which may be a script's."""
+    good, best = {"ada's", "bob's"}.__contains__, {"ada's"}.__contains__
+    for header in ("hub=ada's; hub=rubbish", "hub=rubbish; hub=ada's", "x=1; hub=bob's; hub=ada's; hub"):
+        assert cookies.sound(header, "hub", good, best) == "ada's", header
+    assert cookies.sound("hub=rubbish; hub=bob's", "hub", good, best) == "bob's"
+    assert cookies.sound("hub=rubbish; hubs=ada's", "hub", good, best) is None
+    assert cookies.sound("", "hub", good, best) is None
+
+
+def test_only_a_templates_own_scripts_have_the_nonce() -> None:
+    environment = jinja2.Environment(autoescape=True, extensions=[policy.Nonces])
+    source = '<script src="x"></script>{{ word }}{{ html | safe }}<style>a{}</style><p style="display: none;"></p>'
+    html = environment.from_string(source).render(
+        csp_nonce="N", word="<script>evil()</script>", html="<script>evil()</script>"
+    )
+    assert html.startswith('<script nonce="N" src="x"></script>')
+    assert html.count("nonce=") == 2 and '<style nonce="N">' in html
+    assert html.endswith("<p data-starts-hidden></p>")
+
+
+def test_no_page_runs_what_it_does_not_name() -> None:
+    page = dict(part.split(" ", 1) for part in policy.page_policy("N").split("; "))
+    assert page["default-src"] == "'none'" and page["frame-ancestors"] == "'none'" and page["base-uri"] == "'none'"
+    assert page["script-src"] == "'nonce-N' 'strict-dynamic'"
+    assert "unsafe" not in policy.page_policy("N")
+    assert "'unsafe-inline'" in policy.page_policy("N", any_style=True).split("style-src")[1].split(";")[0]
+    assert policy.page_policy("N", forms_to=("https://*.x.edu",)).count("form-action 'self' https://*.x.edu") == 1
+
+
+ANSWER_AT_ONCE = """
+import asyncio, socket, sys, tempfile
+sys.path.insert(0, sys.argv[1])
+from class_inside.closing import let_the_proxy_close
+from tornado.http1connection import HTTP1Connection
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets, bind_unix_socket
+from tornado.web import Application, RequestHandler
+class At(RequestHandler):
+    def post(self):
+        self.finish("done")
+let_the_proxy_close(HTTP1Connection)
+async def main():
+    server = HTTPServer(Application([("/", At)]))
+    path = tempfile.mkdtemp() + "/x"
+    (tcp,) = bind_sockets(0, "127.0.0.1", socket.AF_INET)
+    server.add_sockets([tcp, bind_unix_socket(path)])
+    for family, address in ((socket.AF_UNIX, path), (socket.AF_INET, tcp.getsockname())):
+        line = socket.socket(family)
+        line.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(line, address)
+        head = [b"POST / HTTP/1.1", b"Host: x", b"Connection: close", b"Content-Length: 3", b"", b"x=y"]
+        await loop.sock_sendall(line, b"\\r\\n".join(head))
+        got = await loop.sock_recv(line, 65536)
+        assert got.endswith(b"done"), got
+        try:
+            rest = await asyncio.wait_for(loop.sock_recv(line, 1), 0.3)
+            print("closed" if rest == b"" else rest)
+        except TimeoutError:
+            print("open")
+asyncio.run(main())
+"""
+
+
+def test_the_proxy_closes_what_it_asked_by_a_socket(hub_python: str) -> None:
+    """Else node's last, empty write fails and a browser is told 503; at a port the side that answers may close."""
+    done = subprocess.run([hub_python, "-c", ANSWER_AT_ONCE, str(FILES)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["open", "closed"]
