@@ -105,6 +105,11 @@ class HubClient:
         if page.status_code != 302:
             raise HubFailure(f"signing in as {self.username} was refused (HTTP {page.status_code})")
 
+    def sign_out(self) -> None:
+        """Sign out by the hub's own form."""
+        self.get("/hub/logout")
+        self._request("POST", "/hub/logout", data={"_xsrf": self._xsrf("/hub/")})
+
     def start_server(self) -> None:
         """Ask for a server and wait, on the hub's progress stream as a browser does, until it is ready."""
         page = self.get("/hub/spawn")

@@ -66,7 +66,7 @@ def test_leaving_cookies_are_copied_before_a_sign_out(mallory: Person) -> None:
     copy, elsewhere = _copied(client), _copied(other)
     assert len(_opens(copy)) == len(_opens(elsewhere)) == 3, "else the attack shows nothing"
     line = copy.websocket(f"/user/{mallory.account}/api/events/subscribe")
-    client.get("/hub/logout")
+    client.sign_out()
     assert "/hub/home" not in _opens(copy)
     assert f"/hub/api/users/{mallory.account}" not in _opens(copy)
     assert _until(lambda: _opens(copy)) == []
