@@ -9,14 +9,15 @@
 ] %}
 {% if closed %}
 # The program alone, without a service of its own.
-way-out-package:
+firewall-way-out-package:
   pkg.installed:
     - pkgs:
         - tinyproxy-bin
 
 # Not a user of chance: the firewall knows it.
-coursehub-out:
+firewall-way-out-user:
   user.present:
+    - name: coursehub-out
     - system: True
     - home: /nonexistent
     - createhome: False
@@ -36,7 +37,7 @@ coursehub-out:
     - mode: '0644'
 {% endfor %}
 
-way-out-running:
+firewall-way-out-running:
   cmd.run:
     - name: >-
         systemctl enable --quiet coursehub-way-out && systemctl daemon-reload && systemctl restart coursehub-way-out
@@ -46,13 +47,13 @@ way-out-running:
         ! find /etc/coursehub-way-out /etc/systemd/system/coursehub-way-out.service
         -newer /run/coursehub-way-out.started | grep -q .
     - require:
-        - pkg: way-out-package
-        - user: coursehub-out
+        - pkg: firewall-way-out-package
+        - user: firewall-way-out-user
 {% for path, _ in files %}
         - file: {{ path }}
 {% endfor %}
 {% else %}
-way-out-ended:
+firewall-way-out-ended:
   cmd.run:
     - name: systemctl disable --quiet --now coursehub-way-out
     - onlyif: test -e /etc/systemd/system/coursehub-way-out.service
@@ -61,6 +62,6 @@ way-out-ended:
 {{ path }}:
   file.absent:
     - require:
-        - cmd: way-out-ended
+        - cmd: firewall-way-out-ended
 {% endfor %}
 {% endif %}
