@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,7 @@ def test_teams_of_any_script_are_different_and_stable() -> None:
     assert len(set(shorts)) == len(names)
     assert all(len(short) <= teams.LENGTH and short[0].isalpha() for short in shorts)
     assert shorts[:2] == ["team-1", teams.short(" mechanics  project GROUP 1 ")]
+    assert re.fullmatch("mechanics-proje-2-[a-z0-9]{5}", teams.short("Mechanics Project Group 2"))
     assert (teams.short("Team 1"), teams.short("7")) == ("team-1", "group-7")
     # In class lists since this version: another value would move everybody's team.
     assert teams.short("第一组") == "diyizu-5whes"

@@ -38,7 +38,10 @@ def short(name: str) -> str:
     if whole and len(slug) <= LENGTH:
         return slug
     digest = base64.b32encode(hashlib.sha256(text.encode()).digest()).decode().lower()[:_DIGEST]
-    return f"{slug[: LENGTH - 1 - _DIGEST].rstrip('-')}-{digest}"
+    # A number at the end is what people know their team by.
+    number = re.search(r"-\d{1,4}$", slug)
+    tail = f"{number[0] if number else ''}-{digest}"
+    return f"{slug[: number.start() if number else None][: LENGTH - len(tail)].rstrip('-')}{tail}"
 
 
 def is_made_up(name: str, short: str) -> bool:
