@@ -22,15 +22,19 @@ class Source:
     Raises CoursehubError (2) with ``file:line`` for what is not plain YAML or gives a key twice.
     """
 
-    def __init__(self, path: Path, shown: str, text: str | None = None) -> None:
-        """Read ``path``, or take ``text`` for what will stand there."""
+    def __init__(self, path: Path, shown: str, text: str | None = None, *, aliases: bool = False) -> None:
+        """Read ``path``, or take ``text`` for what will stand there.
+
+        ``aliases`` is for files that programmers write: anchors, aliases and tags are allowed there.
+        """
         self.path = path
         self.shown = shown
         self.lines: dict[Location, int] = {(): 1}
         try:
             text = path.read_text(encoding="utf-8") if text is None else text
             self._refuse(mistakes.before_reading(text))
-            self._refuse(mistakes.in_events(text, LOADER))
+            if not aliases:
+                self._refuse(mistakes.in_events(text, LOADER))
             self._rows = text.splitlines()
             self.data: Any = self._read(text)
         except UnicodeDecodeError as error:

@@ -203,7 +203,7 @@ def load(path: Path, root: Path) -> tuple[Instance, ...]:
     shown = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
     if not path.is_file():
         raise CoursehubError(f"there is no {shown}; give another with --file", exit_code=USAGE)
-    source = Source(path, shown)
+    source = Source(path, shown, aliases=True)
     document = _plugins_by_name(source.data)
     _validate(KitchenFile, document, source)
     _names_once(document, source)
