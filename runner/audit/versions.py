@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from runner import lock
+from runner.checks import Check
 from runner.errors import CoursehubError
-from runner.minimums import Minimum, load
+from runner.minimums import TABLE, Minimum, load
 
 #: The locks of each place; those of courses come besides.
 LOCKS = {
@@ -171,3 +172,27 @@ def unknown_release(rows: Iterable[Minimum], said: str) -> str | None:
     """The server's release when the table has no line for it, so that nothing can be said of its packages."""
     release = said.split()[1]
     return None if any(row.kind == "debian" and release in row.where for row in rows) else release
+
+
+_RUNNING = r"""
+main=$(systemctl show -p MainPID --value nginx)
+case $(readlink "/proc/$main/exe" 2>/dev/null) in
+    '') echo "running none" ;;
+    *'(deleted)') echo "running replaced" ;;
+    *) echo "running new" ;;
+esac
+"""
+
+
+def look_at_nginx(root: Path, run: Callable[[str], str]) -> Check:
+    """Whether the server's nginx is a fixed build and the one that runs; ``run`` runs a script as root there."""
+    rows = load(root)
+    said = run(server_script(rows, only="nginx") + _RUNNING)
+    if release := unknown_release(rows, said):
+        return Check("nginx", True, f"{TABLE} has no minimum for {release} yet; unattended upgrades keep it new")
+    for below in on_server(rows, said):
+        return Check("nginx", False, f"{below}; 'apt-get update && apt-get install nginx' on the server mends it")
+    if "running new" not in said.splitlines():
+        return Check("nginx", False, "an older nginx runs than is installed; 'systemctl restart nginx' mends it")
+    version = next(line.split()[4] for line in said.splitlines() if line.startswith("debian "))
+    return Check("nginx", True, f"{version} runs, a build with the known fixes")

@@ -8,24 +8,34 @@ from typing import Any
 from runner import checks, local
 from runner import course as courses
 from runner.access import Access
+from runner.audit import versions
 from runner.cloud import Cloud, digitalocean_cloud
 from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.verbs.costs import cost_of
-from runner.verbs.session import all_of, local_machine, not_right, visit
+from runner.verbs.session import Session, all_of, local_machine, not_right, visit
 
 
 def check(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
     """Look at the hub from outside as a student would. Raises CoursehubError with the document when it is not well."""
     with steps.step("checks", f"look at {course_id} from outside") as progress:
         session = visit(project, course_id, progress)
-        looked = checks.look(session.target(session.server()), progress)
+        server = session.server()
+        looked = checks.look(session.target(server), progress)
+        looked.append(_nginx(session, str(server.ip)))
     bad = [one for one in looked if not one.ok]
     document = {"course": course_id, "ok": not bad, "checks": [asdict(one) for one in looked]}
     if bad:
         raise not_right(course_id, bad[0], document)
     return document
+
+
+def _nginx(session: Session, ip: str) -> checks.Check:
+    try:
+        return versions.look_at_nginx(session.project.root, lambda script: session.access.run(ip, script))
+    except CoursehubError as failure:
+        return checks.Check("nginx", False, str(failure))
 
 
 def status(project: Project, course_ids: list[str]) -> dict[str, Any]:

@@ -176,3 +176,33 @@ def test_a_release_without_a_line_is_named() -> None:
     assert versions.unknown_release(ROWS, "release debian-13\n") is None
     with pytest.raises(CoursehubError, match="did not say"):
         versions.on_server(ROWS, "")
+
+
+# -- nginx, for `check` ----------------------------------------------------------------------------------
+
+FIXED = "release debian-13\ndebian debian-13 nginx 1.26.3-3+deb13u11 1.26.3-3+deb13u11 ok\n"
+HOLED = "release debian-13\ndebian debian-13 nginx 1.26.3-3+deb13u11 1.26.3-3+deb13u10 below\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "ok", "detail"),
+    [
+        (FIXED + "running new\n", True, "1.26.3-3+deb13u11 runs"),
+        (HOLED + "running new\n", False, "nginx 1.26.3-3+deb13u10 in debian-13: below 1.26.3-3+deb13u11"),
+        (FIXED + "running replaced\n", False, "systemctl restart nginx"),
+        (FIXED + "running none\n", False, "systemctl restart nginx"),
+        ("release ubuntu-24.04\nrunning new\n", True, "no minimum for ubuntu-24.04"),
+    ],
+)
+def test_check_says_whether_nginx_is_a_fixed_build(said: str, ok: bool, detail: str) -> None:
+    scripts: list[str] = []
+
+    def run(script: str) -> str:
+        scripts.append(script)
+        return said
+
+    looked = versions.look_at_nginx(REPO, run)
+    assert (looked.name, looked.ok) == ("nginx", ok)
+    assert detail in looked.detail
+    # The look is a second's: no environment is read for it.
+    assert "site-packages" not in scripts[0]

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import errno
+import json
+import os
 import resource
 import selectors
 import socket
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from runner.audit.goals import Finding, Measure
-from runner.audit.subject import Subject
+from runner.audit.subject import ScanFailed, Subject, program
+from runner.local.identity import Identity
+from runner.local.network import connect, disconnect, recorded_subnet
+from runner.local.store import FIRST_SLOT
 
 WANTED = (22, 80, 443)
 ALL = range(1, 65536)
@@ -18,18 +25,58 @@ ALL = range(1, 65536)
 SECONDS, AGAIN_SECONDS = 1.0, 5.0
 #: Connections under way at once, where this computer allows as many open files.
 AT_ONCE = 1000
+#: No droplet has this id, nor an address in this slot.
+_NO_DROPLET, _SLOT = -1, FIRST_SLOT - 3
+#: Seconds until the kernel lets an IPv6 address of its own be used.
+_ADDRESS_SECONDS = 3
 _LISTENING = "ss -Hltn | awk '{print $4}' | grep -v -e '^127\\.' -e '^\\[::1\\]' | sed 's/.*://' | sort -un"
 
 
 def measure(subject: Subject) -> list[Measure]:
-    """By IPv4 and, where the server has an address for it, by IPv6."""
+    """By IPv4 and by IPv6; a server without an address for it is asked at none."""
     listening = [int(port) for port in subject.run(_LISTENING).split()]
-    found = []
-    for family, addresses in (("IPv4", (subject.target.ip,)), ("IPv6", subject.ipv6)):
-        for address in addresses:
-            ports = open_ports(address, ALL, SECONDS) | open_ports(address, listening, AGAIN_SECONDS)
-            found.append(result(family, ports))
+    found = [result("IPv4", both_looks(subject.target.ip, listening))]
+    found += [result("IPv6", both_looks(address, listening)) for address in subject.ipv6]
+    if subject.container and not subject.ipv6:
+        found.append(result("IPv6", _from_beside(subject, listening)))
     return found
+
+
+def both_looks(address: str, listening: Iterable[int]) -> set[int]:
+    """All ports shortly, and those on which the server listens once more with patience."""
+    return open_ports(address, ALL, SECONDS) | open_ports(address, listening, AGAIN_SECONDS)
+
+
+def _from_beside(subject: Subject, listening: list[int]) -> set[int]:
+    """A machine of the local cloud by its link's own IPv6 address, which only its neighbours can reach."""
+    shown = subject.run("ip -6 -o addr show scope link | awk '{print $4}'").split()
+    if not shown:
+        return set()
+    address = shown[0].partition("/")[0]
+    with _neighbour(subject) as namespace:
+        argv = ["ip", "netns", "exec", namespace, sys.executable, "-m", __name__, f"{address}%eth0"]
+        env = {**os.environ, "PYTHONPATH": str(subject.project.root)}
+        code, said, errors = program([*argv, *map(str, listening)], seconds=600, env=env)
+    if code:
+        last = (errors.strip().splitlines() or ["no reason given"])[-1]
+        raise ScanFailed(f"the ports by IPv6 could not be asked: {last[:200]}")
+    return set(json.loads(said))
+
+
+@contextmanager
+def _neighbour(subject: Subject) -> Iterator[str]:
+    """While the block runs, one more computer on the machine's network; the name of its network namespace."""
+    identity = Identity.of(subject.project.state)
+    subnet = recorded_subnet(identity)
+    if subnet is None:
+        raise ScanFailed("the local cloud has no network any more; run the audit again")
+    try:
+        connect(identity, subnet, _NO_DROPLET, _SLOT)
+        # Its own address may be used when the kernel has looked that nobody else has it.
+        time.sleep(_ADDRESS_SECONDS)
+        yield identity.netns(_NO_DROPLET)
+    finally:
+        disconnect(identity, _NO_DROPLET, _SLOT)
 
 
 def result(family: str, ports: set[int]) -> Measure:
@@ -40,25 +87,26 @@ def result(family: str, ports: set[int]) -> Measure:
 
 def open_ports(address: str, ports: Iterable[int], seconds: float) -> set[int]:
     """Those of ``ports`` that take a connection within ``seconds``."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    # With the link that an address belongs to, where it names one.
+    family, _, _, _, place = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100
     batch: list[int] = []
     found: set[int] = set()
     for port in ports:
         batch.append(port)
         if len(batch) >= min(AT_ONCE, allowed):
-            found |= _batch(family, address, batch, seconds)
+            found |= _batch(family, place, batch, seconds)
             batch = []
-    return found | (_batch(family, address, batch, seconds) if batch else set())
+    return found | (_batch(family, place, batch, seconds) if batch else set())
 
 
-def _batch(family: int, address: str, ports: list[int], seconds: float) -> set[int]:
+def _batch(family: int, place: Sequence[str | int | bytes], ports: list[int], seconds: float) -> set[int]:
     found: set[int] = set()
     with selectors.DefaultSelector() as selector:
         for port in ports:
             attempt = socket.socket(family, socket.SOCK_STREAM)
             attempt.setblocking(False)
-            said = attempt.connect_ex((address, port))
+            said = attempt.connect_ex((place[0], port, *place[2:]))
             if said in (0, errno.EINPROGRESS):
                 selector.register(attempt, selectors.EVENT_WRITE, port)
             else:
@@ -74,3 +122,7 @@ def _batch(family: int, address: str, ports: list[int], seconds: float) -> set[i
         for key in list(selector.get_map().values()):
             key.fileobj.close()  # type: ignore[union-attr]
     return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(sorted(both_looks(sys.argv[1], map(int, sys.argv[2:])))))

@@ -1,0 +1,51 @@
+"""`coursehub audit --quick` on a hub that is up: every scanner comes to a figure, and the server is as it was."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.hub import Hub
+
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
+
+#: What a scanner could leave on the server.
+LEFT = "ls -A /root /tmp /var/tmp /var/log /etc/apt/sources.list.d; dpkg-query -W -f '${Package} '; id -u"
+
+
+def test_audit_gives_figures_and_leaves_nothing(hub: Hub) -> None:
+    before = hub.run(LEFT)
+    done = hub.sandbox.run("audit", hub.course, "--quick", "--json")
+    document = json.loads(done.stdout)
+    assert document["silent"] == {}, document["silent"]
+    figures = {(one["scanner"], one["name"]): one for one in document["figures"]}
+    assert {scanner for scanner, _ in figures} == {"versions", "ssh-audit", "sslyze", "observatory", "units"}
+    below = {" ".join(key): [find["id"] for find in one["findings"]] for key, one in figures.items() if not one["ok"]}
+    assert below == {}
+    assert (done.returncode, document["ok"]) == (0, True)
+    assert hub.run(LEFT) == before
+
+
+def test_audit_names_what_is_below_its_goal(hub: Hub) -> None:
+    """One open door more, which root opens for the test: the port, its service and the exit code tell of it."""
+    hub.run(
+        "systemd-run --quiet --unit=coursehub-surplus -p Type=exec /usr/bin/python3 -m http.server 4711 && "
+        "nft add element inet coursehub open_for_a_while '{ tcp . 4711 timeout 10m }'"
+    )
+    try:
+        done = hub.sandbox.run("audit", hub.course, "--only", "ports", "--json")
+        document = json.loads(done.stdout)
+        assert document["silent"] == {}
+        [port] = document["figures"][0]["findings"]
+        assert (document["figures"][0]["value"], port["id"]) == ("22 80 443 4711", "port 4711")
+        assert done.returncode == 1
+        assert "ports open by IPv4 is 22 80 443 4711, wanted 22 80 443" in document["error"]
+    finally:
+        hub.run("systemctl stop coursehub-surplus; nft flush set inet coursehub open_for_a_while")
+
+
+def test_audit_refuses_a_scanner_that_there_is_not(hub: Hub) -> None:
+    done = hub.sandbox.run("audit", hub.course, "--only", "nessus")
+    assert done.returncode == 2
+    assert "no scanner 'nessus'; there are: versions, ssh-audit" in done.stderr
