@@ -99,23 +99,23 @@ def _names(target: Target) -> str:
     return f"{', '.join(shown)} -> {target.ip}"
 
 
-def days_left(hostname: str, ip: str) -> int | None:
-    """Days until the certificate that ``ip`` shows for ``hostname`` ends, trusted or not; None without an answer."""
-    from cryptography import x509
+def days_left(hostname: str, ip: str, ca_bundle: Path | None) -> int | None:
+    """Days until the certificate that ``ip`` shows for ``hostname`` ends, below 0 once it has ended.
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Who signed it is for ``check`` to look at; here only the date counts.
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    None where there is no answer, or a certificate that nobody trusts: ``check`` says more.
+    """
+    context = ssl.create_default_context(cafile=str(ca_bundle) if ca_bundle else None)
     try:
         with (
             socket.create_connection((ip, 443), 3) as raw,
             context.wrap_socket(raw, server_hostname=hostname) as tls,
         ):
-            shown = tls.getpeercert(binary_form=True) or b""
-        ends = x509.load_der_x509_certificate(shown).not_valid_after_utc
-    except (OSError, ValueError):
+            ends = ssl.cert_time_to_seconds(str((tls.getpeercert() or {})["notAfter"]))
+    except ssl.SSLCertVerificationError as error:
+        return -1 if "expired" in error.verify_message else None
+    except (OSError, ValueError, KeyError):
         return None
-    return int((ends.timestamp() - time.time()) // 86400)
+    return int((ends - time.time()) // 86400)
 
 
 def _certificate(target: Target) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from runner import checks, local
@@ -63,10 +64,11 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
     cost = None
     if course.cloud == "digitalocean" and state != "none" and (priced := digitalocean_cloud().sizes().get(size)):
         cost = cost_of(priced, course.term).document()
-    days = checks.days_left(course.domain, ip) if state == "active" and ip else None
+    days = checks.days_left(course.domain, ip, _trusted(project, course)) if state == "active" and ip else None
     if error is None and days is not None and days < checks.CERTIFICATE_DAYS:
         error = (
-            f"{course_id}: the certificate of {course.domain} ends in {days} days and ought to have been renewed; "
+            f"{course_id}: the certificate of {course.domain} "
+            f"{f'ends in {days} days' if days >= 0 else 'has ended'} and ought to have been renewed; "
             f"'coursehub logs {course_id}' says why it was not, 'coursehub apply {course_id}' tries again"
         )
     return {
@@ -80,6 +82,12 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
         **({"cost": cost} if cost else {}),
         **({"error": error} if error else {}),
     }
+
+
+def _trusted(project: Project, course: courses.Course) -> Path | None:
+    """What to verify the hub's certificate with; None is the system's own."""
+    here = local.find(project.state) if course.cloud == "local" else None
+    return here.ca_bundle if here else None
 
 
 def _found(project: Project, course_id: str, course: courses.Course) -> tuple[str, str | None, str, str | None]:

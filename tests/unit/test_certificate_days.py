@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import socket
 import ssl
@@ -25,18 +26,23 @@ pytestmark = pytest.mark.unit
 
 
 def certificate(directory: Path, days: int) -> ssl.SSLContext:
+    """A server's context with a certificate of its own that ends in ``days``; the file ``ca`` trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "phys.example.edu")])
     now = datetime.datetime.now(datetime.UTC)
+    names = x509.SubjectAlternativeName([x509.DNSName("phys.example.edu")])
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=70))
         .not_valid_after(now + datetime.timedelta(days=days, hours=1))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
     plain = serialization.NoEncryption()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
     (directory / "pem").write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
+    (directory / "ca").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(directory / "pem")
     return context
@@ -51,8 +57,8 @@ def listener() -> Iterator[socket.socket]:
 def serve(listener: socket.socket, context: ssl.SSLContext) -> None:
     def once() -> None:
         connection, _ = listener.accept()
-        with context.wrap_socket(connection, server_side=True):
-            pass
+        with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as tls:
+            tls.recv(1)
 
     threading.Thread(target=once, daemon=True).start()
 
@@ -68,11 +74,19 @@ def at_443(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "create_connection", instead)
 
 
-@pytest.mark.parametrize("days", [12, -3, 60])
+@pytest.mark.parametrize(("days", "says"), [(12, 12), (-3, -1), (60, 60)])
 @pytest.mark.usefixtures("at_443")
-def test_days_left_are_read_from_what_the_server_shows(listener: socket.socket, tmp_path: Path, days: int) -> None:
+def test_days_left_are_read_from_what_the_server_shows(
+    listener: socket.socket, tmp_path: Path, days: int, says: int
+) -> None:
     serve(listener, certificate(tmp_path, days))
-    assert checks.days_left("phys.example.edu", "192.0.2.7") == days
+    assert checks.days_left("phys.example.edu", "192.0.2.7", tmp_path / "ca") == says
+
+
+@pytest.mark.usefixtures("at_443")
+def test_a_certificate_that_nobody_trusts_has_no_days(listener: socket.socket, tmp_path: Path) -> None:
+    serve(listener, certificate(tmp_path, 60))
+    assert checks.days_left("phys.example.edu", "192.0.2.7", None) is None
 
 
 def test_a_server_that_does_not_answer_has_no_days(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +94,7 @@ def test_a_server_that_does_not_answer_has_no_days(monkeypatch: pytest.MonkeyPat
         raise ConnectionRefusedError
 
     monkeypatch.setattr(socket, "create_connection", refused)
-    assert checks.days_left("phys.example.edu", "192.0.2.7") is None
+    assert checks.days_left("phys.example.edu", "192.0.2.7", None) is None
 
 
 @pytest.mark.parametrize(("days", "fails"), [(19, True), (20, False), (None, False)])
