@@ -87,8 +87,8 @@ c.SystemdSpawner.unit_extra_properties = {
     "TimeoutStopSec": "20",
     # Homes are 0700 and each person's group is their own; what is made in a team's directory is the team's.
     "UMask": "0007",
-    # journald multiplies the burst by up to six where the disk has room. Its own default lets one student fill the journal
-    # in minutes, and what others did is gone from it.
+    # By journald's own default one student fills the journal in minutes, and what others did is gone from it. Where the
+    # disk has room it multiplies the burst by up to six.
     "LogRateLimitIntervalSec": "30s",
     "LogRateLimitBurst": "300",
     **{name: str(value) for name, value in spawner["unit_properties"].items()},
