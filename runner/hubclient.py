@@ -9,6 +9,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Iterator
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,13 +17,30 @@ from urllib.parse import urlsplit
 
 import requests
 import websocket
+from requests.cookies import RequestsCookieJar
 
 #: Seconds for one page, and for a server to start when the whole class does.
 PAGE_SECONDS = 20
 SPAWN_SECONDS = 180
 KERNEL_SECONDS = 90
 
-_SERVER = re.compile(r"/user/(?P<account>[^/]+)/")
+_PLACE = re.compile(r"/(user|services)/[^/?]+/")
+
+
+class _Browser(requests.Session):
+    """Sends cookies as browsers do: one without a domain goes to the very name that set it, and to none below."""
+
+    _POLICY = DefaultCookiePolicy(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain)
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """The request with its cookies chosen again: requests makes each a jar with a policy of its own."""
+        prepared = super().prepare_request(request)
+        jar: RequestsCookieJar | None = prepared._cookies  # type: ignore[attr-defined]
+        if jar is not None and "Cookie" not in (request.headers or {}):
+            prepared.headers.pop("Cookie", None)
+            jar.set_policy(self._POLICY)
+            prepared.prepare_cookies(jar)
+        return prepared
 
 
 class HubFailure(Exception):
@@ -37,12 +55,12 @@ class HubClient:
 
     def __init__(self, hostname: str, username: str, ca_bundle: Path | None = None) -> None:
         self.base = f"https://{hostname}"
-        # By account, the origin at which a server was seen; the hub's where servers have no names of their own.
+        # Of each server and service, as the hub said; the hub's own where they have no names of their own.
         self._origins: dict[str, str] = {}
         self.hostname = hostname
         self.username = username
         self._ca = str(ca_bundle) if ca_bundle else None
-        self.http = requests.Session()
+        self.http = _Browser()
         # A proxy or CA setting of the teacher's shell must not decide what this look from outside sees.
         self.http.trust_env = False
         self.http.verify = self._ca or True
@@ -62,23 +80,33 @@ class HubClient:
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         options.setdefault("timeout", PAGE_SECONDS)
         try:
-            answer = self.http.request(method, self.origin(path) + path, **options)
+            return self.http.request(method, self.origin(path) + path, **options)
         except requests.exceptions.SSLError as error:
             raise HubFailure(f"the certificate of {self.hostname} is not trusted") from error
         except requests.RequestException as error:
             raise HubFailure(f"{self.hostname} does not answer ({type(error).__name__})") from error
-        where = urlsplit(answer.url)
-        if whose := _SERVER.match(where.path):
-            self._origins[whose["account"]] = f"{where.scheme}://{where.netloc}"
-        return answer
 
     def origin(self, path: str) -> str:
-        """The origin that a path of the hub is at: a server's own once a page of it was seen, else the hub's.
+        """The origin that a path of the hub is at: the hub's, or that of a server or service with a name of its own.
 
-        The hub sends a browser that asks for a server under the hub's name on to where it is.
+        Raises requests.RequestException when the hub, which is asked once for each, does not answer.
         """
-        whose = _SERVER.match(path)
-        return self._origins.get(whose["account"], self.base) if whose else self.base
+        found = _PLACE.match(path)
+        if not found:
+            return self.base
+        place = found[0]
+        if place not in self._origins:
+            answer = self._stranger().get(self.base + place, allow_redirects=False, timeout=PAGE_SECONDS)
+            where = urlsplit(answer.headers.get("Location", ""))
+            below = where.netloc.endswith(f".{self.hostname}") and where.path == place
+            self._origins[place] = f"https://{where.netloc}" if below else self.base
+        return self._origins[place]
+
+    def _stranger(self) -> requests.Session:
+        """Without cookies, as the hub tells everybody where a server is."""
+        session = requests.Session()
+        session.trust_env, session.verify = self.http.trust_env, self.http.verify
+        return session
 
     def _cookies(self, url: str) -> str:
         """The Cookie header that a browser would send there, the longest paths first."""

@@ -106,9 +106,9 @@ class Course(Facts):
     isolation: Annotated[Literal["subdomains", "paths"], Field(examples=["subdomains"])] = "paths"
     """What keeps people's servers apart in a browser. ``subdomains``: each has an address of its own, such as
     ``https://curie.engr114.example.edu/``, and a page that runs in one can do nothing in another or in the hub, whoever
-    looks at it; ``paths``: all share the course's address. With ``dns: manual``, ``subdomains`` needs two more records,
-    which ``check`` names: ``*.DOMAIN`` with the server's address, and ``_acme-challenge.DOMAIN`` as an NS record that
-    says DOMAIN."""
+    looks at it; ``paths``: all share the course's address. With ``dns: manual``, ``subdomains`` needs two more records
+    from you: ``*.DOMAIN`` with the server's address, and an NS record ``_acme-challenge.DOMAIN`` with the value DOMAIN.
+    A change of it signs everybody out once."""
     region: Annotated[Slug, Field(examples=["nyc3"])] = "sfo3"
     """Where in the world the server stands, in the cloud's own word. Near your students is fast."""
     size: Annotated[Slug, Field(examples=["s-4vcpu-8gb"])] = "s-4vcpu-8gb"

@@ -63,7 +63,8 @@ def test_who_is_taken_out_of_a_role_loses_it_with_the_apply(hub: Hub) -> None:
                 assert status(session, "/hub/admin") == 200
                 opened, watching = open_server(session, STUDENT), None
                 if visits(hub):
-                    assert (opened.status_code, opened.url) == (200, f"{session.base}/user/{STUDENT}/lab"), opened.text
+                    lab = f"/user/{STUDENT}/lab"
+                    assert (opened.status_code, opened.url) == (200, session.origin(lab) + lab), opened.text
                     assert status(session, f"/user/{STUDENT}/api/status") == 200
                     watching = session.websocket(f"/user/{STUDENT}/api/kernels/{kernel.id}/channels")
                     stack.callback(watching.close)

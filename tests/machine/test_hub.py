@@ -210,6 +210,7 @@ def test_the_hub_is_restarted_and_a_kernel_keeps_its_variables(each: Hub) -> Non
 
 def test_a_killed_hub_and_a_killed_proxy_lose_no_kernel(hub: Hub) -> None:
     """Faults 25 and 26."""
+    status = f"/user/{STUDENT}/api/status"
     with hub.sandbox.client(hub.document, STUDENT) as client:
         client.start_server()
         with client.kernel() as kernel:
@@ -220,7 +221,7 @@ def test_a_killed_hub_and_a_killed_proxy_lose_no_kernel(hub: Hub) -> None:
             hub.run("kill -9 $(systemctl show -p MainPID --value jupyterhub-proxy)")
             until(
                 "the routes after the proxy's kill -9",
-                lambda: client.http.get(f"{client.base}/user/{STUDENT}/api/status", timeout=5).status_code == 200,
+                lambda: client.http.get(f"{client.origin(status)}{status}", timeout=5).status_code == 200,
                 120,
             )
             assert kernel.run("print(survivor + 2)") == "43"

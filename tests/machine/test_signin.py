@@ -413,7 +413,8 @@ def test_a_launch_from_the_lms_signs_a_student_in(lti: Trial) -> None:
         assert client.api("GET", "/api/contents/kept.txt").json()["content"] == "my work"
         # A link in the LMS may lead to a notebook.
         page = submit(client, lti.platform.click(client, "student", "/hub/user-redirect/lab/tree/kept.txt"))
-        assert page.url == f"{client.base}/user/{STUDENT}/lab/tree/kept.txt"
+        kept = f"/user/{STUDENT}/lab/tree/kept.txt"
+        assert page.url == client.origin(kept) + kept
         client.stop_server()
 
 

@@ -213,9 +213,8 @@ class Person:
     def with_token(self, method: str, path: str, token: str, **options: Any) -> requests.Response:
         """A request to the hub with a bearer token and without any cookie."""
         headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}
-        return anonymous(self.hub).http.request(
-            method, f"https://{self.hub.document['hostname']}{path}", headers=headers, timeout=20, **options
-        )
+        stranger = anonymous(self.hub)
+        return stranger.http.request(method, stranger.origin(path) + path, headers=headers, timeout=20, **options)
 
     @staticmethod
     def _alive(client: HubClient, kernel: Kernel) -> bool:
