@@ -1,0 +1,93 @@
+"""What a script of a page of a server can do in a real browser, and whether our own pages work there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from selenium import webdriver
+
+from tests.browser.test_browser import OPEN_AND_LOOK
+from tests.support.browser import browser, sign_in, until, wait
+from tests.support.hub import Hub
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+PROFESSOR = "rivera"
+#: Reads an address in each way that a script may fetch it, and says what it was told.
+FETCH = """
+const [address, done] = arguments;
+const how = ["cors", "no-cors", "same-origin"];
+Promise.all(how.map(mode => fetch(address, {mode, credentials: "include"}).then(got => got.status, String))).then(done);
+"""
+FRAME = """
+const [address, done] = arguments, frame = document.createElement("iframe");
+frame.onload = () => {
+    let seen;
+    try { seen = frame.contentDocument ? frame.contentDocument.body.innerText : ""; } catch (error) { seen = ""; }
+    frame.remove();
+    done(seen);
+};
+frame.src = address;
+document.body.append(frame);
+"""
+WORKER = """
+const [address, done] = arguments;
+navigator.serviceWorker.register(address).then(() => done("registered"), error => done(String(error)));
+"""
+
+
+@pytest.fixture(scope="module")
+def inside(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """A professor's browser at a page of a server, whose scripts have the origin of a student's on one domain."""
+    with browser(hub, tmp_path_factory.mktemp("walls"), "walls") as driver:
+        sign_in(driver, hub, PROFESSOR, f"{hub.document['url']}hub/spawn")
+        wait(driver, ".jp-Launcher, .jp-DirListing", 120)
+        driver.set_script_timeout(60)
+        yield driver
+
+
+@pytest.mark.parametrize("path", ["hub/home", "hub/admin", "hub/logout", "services/students-work/", "user/rivera/lab"])
+def test_window_that_a_script_opens_is_shut_to_it(hub: Hub, inside: webdriver.Chrome, path: str) -> None:
+    here = inside.current_window_handle
+    try:
+        assert inside.execute_async_script(OPEN_AND_LOOK, hub.document["url"] + path) == "shut"
+    finally:
+        for opened in set(inside.window_handles) - {here}:
+            inside.switch_to.window(opened)
+            inside.close()
+        inside.switch_to.window(here)
+
+
+@pytest.mark.parametrize("path", ["hub/home", "hub/admin", "hub/api/user", "hub/api/users", "services/students-work/"])
+def test_script_reads_nothing_of_the_hub(hub: Hub, inside: webdriver.Chrome, path: str) -> None:
+    assert inside.execute_async_script(FETCH, hub.document["url"] + path) == [403, 403, 403]
+
+
+@pytest.mark.parametrize("path", ["hub/home", "hub/logout", "services/students-work/"])
+def test_frame_shows_a_script_nothing(hub: Hub, inside: webdriver.Chrome, path: str) -> None:
+    seen = inside.execute_async_script(FRAME, hub.document["url"] + path)
+    assert PROFESSOR not in seen and "Sign out" not in seen
+
+
+def test_script_reads_no_cookie_of_the_hubs(hub: Hub, inside: webdriver.Chrome) -> None:
+    """Even one at the hub's own address: the XSRF token is what the hub's API wants."""
+    here = inside.current_url
+    inside.get(f"{hub.document['url']}hub/home")
+    wait(inside, "#start")
+    seen = inside.execute_script("return document.cookie")
+    inside.get(here)
+    wait(inside, ".jp-Launcher, .jp-DirListing", 120)
+    assert seen == ""
+
+
+def test_script_becomes_no_worker(hub: Hub, inside: webdriver.Chrome) -> None:
+    address = f"{hub.document['url']}user/{PROFESSOR}/static/favicons/favicon.ico"
+    assert "registered" not in inside.execute_async_script(WORKER, address)
+
+
+def test_students_page_is_not_shown_to_a_professor(hub: Hub, inside: webdriver.Chrome) -> None:
+    inside.get(f"{hub.document['url']}user/gkim/lab")
+    text = until(inside, lambda d: d.execute_script("return document.body.innerText"), "no page")
+    assert "This is the server of gkim" in text
+    assert "/hub/enter/user/gkim/" in inside.current_url
