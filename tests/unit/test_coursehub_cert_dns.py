@@ -130,12 +130,12 @@ def test_a_configuration_that_cannot_work_is_refused(
     assert told.count("\n") == 1
 
 
-def issue(cert: SimpleNamespace, config: Any, names: tuple[str, ...], how: str) -> None:
+def issue(cert: SimpleNamespace, config: Any, names: tuple[str, ...], how: str, days: int = 90) -> None:
     """Put a certificate where certbot would."""
     config.lineage.mkdir(parents=True, exist_ok=True)
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "90", "-subj", "/CN=x", "-addext", f"subjectAltName={','.join(f'DNS:{name}' for name in names)}",
+         "-days", str(days), "-subj", "/CN=x", "-addext", f"subjectAltName={','.join(f'DNS:{name}' for name in names)}",
          "-keyout", str(config.lineage / "privkey.pem"), "-out", str(config.lineage / "fullchain.pem")],
         check=True,
         capture_output=True,
@@ -187,6 +187,19 @@ def test_a_wrong_delegation_costs_no_try_at_the_ca(
     result = cert.running.run(config, timer=False, plan=False)
     assert not result.ok
     assert RECORD in result.warnings[0]
+
+
+def test_a_certificate_that_cannot_be_renewed_says_so_in_time(
+    cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record went away after the certificate came: it serves on, and the warning names what to check."""
+    monkeypatch.setattr(cert.delegation, "name_servers", lambda _: frozenset())
+    issue(cert, config, NAMES, "dns-standalone", days=20)
+    result = cert.running.run(config, timer=True, plan=False)
+    assert not result.ok
+    assert result.covered == list(NAMES)
+    assert "days and cannot be renewed" in result.warnings[0]
+    assert result.warnings[0].endswith(RECORD)
 
 
 def test_our_name_server_passes_challenges_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,10 +112,14 @@ def run(config: Config, *, timer: bool, plan: bool) -> Outcome:
     # A certificate that serves some names is no reason to keep a highstate waiting for the others.
     wait = 0 if timer or plan or found else config.dns_wait
     dns = wait_for_dns(config, own, wait)
-    reason, wanted = reason_to_ask(config, found, dns, datetime.datetime.now(datetime.UTC))
-    if plan:
-        return outcome(config, dns, changed=False, wanted=bool(reason), reason=reason, warnings=[])
+    now = datetime.datetime.now(datetime.UTC)
+    reason, wanted = reason_to_ask(config, found, dns, now)
     warnings: list[str] = []
+    if not dns.here and found and found.days_left(now) < RENEW_DAYS:
+        why = dns.elsewhere[config.names[0]]
+        warnings.append(f"it expires in {found.days_left(now):.0f} days and cannot be renewed: {why}")
+    if plan:
+        return outcome(config, dns, changed=False, wanted=bool(reason), reason=reason, warnings=warnings)
     issued = False
     if reason:
         force = found is not None and not reason.startswith("new in DNS")
