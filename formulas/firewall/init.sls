@@ -15,7 +15,7 @@ firewall-packages:
     - makedirs: True
     - mode: '0644'
 
-{% for file in ['input', 'output'] %}
+{% for file in ['input', 'output', 'loopback'] %}
 /etc/coursehub/firewall/{{ file }}.nft:
   file.managed:
     - source: salt://firewall/files/{{ file }}.nft
@@ -78,7 +78,8 @@ firewall-load:
         systemctl is-enabled --quiet nftables coursehub-firewall-fill.service coursehub-firewall-fill.path &&
         systemctl is-active --quiet coursehub-firewall-fill.path &&
         /usr/local/sbin/coursehub-firewall-fill --check &&
-        /usr/sbin/nft list table inet coursehub
+        /usr/sbin/nft list table inet coursehub &&
+        /usr/sbin/nft list chain inet coursehub_loopback output
     - require:
         - file: /etc/nftables.conf
         - file: /etc/systemd/system/nftables.service.d/coursehub.conf

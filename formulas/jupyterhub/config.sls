@@ -90,8 +90,8 @@ jupyterhub-openings:
 jupyterhub-inside:
   file.managed:
     - names:
-{%- for module in ['__init__', 'places', 'ask', 'spawner', 'units', 'door', 'hub', 'culler', 'wait_ready', 'sync_routes',
-                    'closing'] %}
+{%- for module in ['__init__', 'places', 'ask', 'properties', 'spawner', 'units', 'door', 'hub', 'culler', 'wait_ready',
+                    'sync_routes', 'closing'] %}
       - {{ root }}/lib/class_inside/{{ module }}.py:
         - source: salt://jupyterhub/files/class_inside/{{ module }}.py
 {%- endfor %}

@@ -169,6 +169,12 @@ class Person:
     def restart(self) -> None:
         """A new server in the place of the one that an attack has spoilt."""
         self.stop()
+        for _ in range(30):
+            # The hub answers before a server that is slow to stop has stopped.
+            with contextlib.suppress(HubFailure):
+                self.serve()
+                return
+            time.sleep(1)
         self.serve()
 
     def python(self, code: str, seconds: float = 60) -> str:

@@ -217,12 +217,6 @@ def test_limits_come_from_pillar_as_systemd_wants_them(loaded):
     assert all(isinstance(value, str) for value in properties.values()), "systemdspawner formats each as a string"
 
 
-def test_a_sockets_path_fits_for_the_longest_account(defaults):
-    unit = defaults["SystemdSpawner"]["unit_name_template"].format(USERNAME="a" * 32, USERID=1)
-    path = f"/run/{unit}/kernel-{'0' * 8}-{'0' * 4}-{'0' * 4}-{'0' * 4}-{'0' * 12}-ipc-5"
-    assert len(path) <= 107
-
-
 def test_no_culler_when_it_is_off(loaded):
     hub = loaded["no culler"]["JupyterHub"]
     assert [service["name"] for service in hub["services"]] == ["route-sync", "students-work"]

@@ -6,10 +6,6 @@ env=$(readlink -f {{ link }})
 export PATH="$env/bin:/usr/local/bin:/usr/bin:/bin"
 # The one way out, where a course has closed all others.
 [ ! -r /etc/profile.d/coursehub-way-out.sh ] || . /etc/profile.d/coursehub-way-out.sh
-# systemd makes this directory for the unit, 0700 and short: the kernels' sockets must fit in 107 bytes.
-if [ -n "${RUNTIME_DIRECTORY:-}" ]; then
-    export JUPYTER_RUNTIME_DIR="$RUNTIME_DIRECTORY"
-fi
 {%- if class_links.root %}
 # Links to what the class shares, made and dropped as whoever's home it is: root has no business there, and what runs has the
 # groups with which it started anyway. What else has such a name stays, and nothing in a home keeps the server from starting.

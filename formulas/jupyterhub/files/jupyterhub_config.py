@@ -75,7 +75,6 @@ c.SystemdSpawner.mem_limit = spawner["mem_limit"]
 c.SystemdSpawner.cpu_limit = spawner["cpu_limit"]
 c.SystemdSpawner.disable_user_config = True
 c.SystemdSpawner.default_shell = "/bin/bash"
-# Short: the unit's runtime directory holds the kernels' sockets, and a socket's path ends at 107 bytes.
 c.SystemdSpawner.unit_name_template = "jupyter-{USERNAME}"
 c.SystemdSpawner.slice = "class.slice"
 c.SystemdSpawner.unit_extra_properties = {
@@ -85,8 +84,6 @@ c.SystemdSpawner.unit_extra_properties = {
     "MemorySwapMax": "0",
     "TasksMax": str(spawner["tasks_max"]),
     "TimeoutStopSec": "20",
-    # Homes are 0700 and each person's group is their own; what is made in a team's directory is the team's.
-    "UMask": "0007",
     # By journald's own default one student fills the journal in minutes, and what others did is gone from it. Where the
     # disk has room it multiplies the burst by up to six.
     "LogRateLimitIntervalSec": "30s",

@@ -18,6 +18,7 @@ from traitlets import Unicode
 
 from class_inside import units
 from class_inside.places import Places, url_of
+from class_inside.properties import RUNTIME, confined
 
 # Seconds between looks at a server that does not answer yet. It seldom comes to that: a request waits in the socket.
 AGAIN = 0.2
@@ -51,7 +52,8 @@ class ClassSpawner(SystemdSpawner):
         # One that the hub does not know of, as after its database was lost, or what an older one left failed.
         await units.stop(self.unit_name)
         environment = self.places.environments / f"{self.unit_name}.env"
-        write_environment(environment, {**self.get_env(), "SHELL": self.default_shell})
+        own = {"SHELL": self.default_shell, "JUPYTER_RUNTIME_DIR": str(RUNTIME)}
+        write_environment(environment, {**self.get_env(), **own})
         try:
             await units.start(
                 units.Server(
@@ -63,7 +65,7 @@ class ClassSpawner(SystemdSpawner):
                     socket=socket,
                     socket_group=self.socket_group,
                     environment_file=environment,
-                    properties=self.properties(),
+                    properties=self.properties(person),
                     argv=[self._expand_user_vars(word) for word in (*self.cmd, *self.get_args())],
                 )
             )
@@ -73,15 +75,9 @@ class ClassSpawner(SystemdSpawner):
             environment.unlink(missing_ok=True)
         return url_of(socket)
 
-    def properties(self) -> dict[str, str | list[str]]:
-        """Return the unit's properties: the limits, then whatever the configuration says."""
-        found: dict[str, str | list[str]] = {
-            "RuntimeDirectory": self.unit_name,
-            "RuntimeDirectoryMode": "0700",
-            "PrivateTmp": "yes",
-            "PrivateDevices": "yes",
-            "NoNewPrivileges": "yes",
-        }
+    def properties(self, person: pwd.struct_passwd) -> dict[str, str | list[str]]:
+        """Return the unit's properties: what it may not do, its limits, then whatever the configuration says."""
+        found = confined(person.pw_dir, person.pw_uid, person.pw_gid, self.mem_limit)
         if self.mem_limit is not None:
             found |= {"MemoryAccounting": "yes", "MemoryMax": str(self.mem_limit)}
         if self.cpu_limit is not None:
