@@ -24,7 +24,7 @@ def test_audit_gives_figures_and_leaves_nothing(hub: Hub) -> None:
     below = {" ".join(key): [find["id"] for find in one["findings"]] for key, one in figures.items() if not one["ok"]}
     # Headers and students' units have tests of their own.
     assert not [name for name in below if not name.startswith(("observatory", "units"))], below
-    assert (done.returncode, document["ok"]) == (1, False) if below else (0, True)
+    assert (done.returncode, document["ok"]) == ((1, False) if below else (0, True))
     assert hub.run(LEFT) == before
 
 
