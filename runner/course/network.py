@@ -12,6 +12,9 @@ from runner.course.facts import Facts
 
 #: Whole networks of the world, which would be no list any more.
 _BITS = {4: 8, 6: 16}
+#: What is wanted, as a teacher reads it.
+_OWN = "a network such as 10.20.0.0/16"
+_LISTED = "a name such as pypi.org or *.example.edu, or a network such as 192.0.2.0/24"
 _NAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 _ALIKE = r"^(\*\.)?[a-z0-9][a-z0-9.-]*[a-z0-9]$|^[0-9a-f.:]+(/[0-9]{1,3})?$"
 
@@ -20,9 +23,9 @@ def _network(value: str) -> str:
     try:
         found = ipaddress.ip_network(value)
     except ValueError as problem:
-        raise ValueError("a network such as 10.20.0.0/16 (host bits zero)") from problem
+        raise ValueError(_OWN) from problem
     if found.prefixlen < _BITS[found.version]:
-        raise ValueError(f"a network of at least {_BITS[found.version]} bits such as 10.20.0.0/16")
+        raise ValueError(_OWN)
     return str(found)
 
 
@@ -32,7 +35,7 @@ def _place(value: str) -> str:
     try:
         return _network(value)
     except ValueError as problem:
-        raise ValueError("a name such as pypi.org or *.example.edu, or a network such as 192.0.2.0/24") from problem
+        raise ValueError(_LISTED) from problem
 
 
 def _schema(pattern: str, wanted: str) -> WithJsonSchema:
@@ -42,10 +45,10 @@ def _schema(pattern: str, wanted: str) -> WithJsonSchema:
 Place = Annotated[
     str,
     AfterValidator(_place),
-    _schema(_ALIKE, "a name such as pypi.org or *.example.edu, or a network such as 192.0.2.0/24"),
+    _schema(_ALIKE, _LISTED),
 ]
 OwnNetwork = Annotated[
-    str, AfterValidator(_network), _schema(r"^[0-9a-f.:]+(/[0-9]{1,3})?$", "a network such as 10.20.0.0/16")
+    str, AfterValidator(_network), _schema(r"^[0-9a-f.:]+(/[0-9]{1,3})?$", _OWN)
 ]
 
 

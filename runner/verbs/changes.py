@@ -29,6 +29,7 @@ _REACHES = {
     "upload_limit": "everybody, at once",
     "domain": "everybody: the address changes",
     "www": "whoever types www. before the address",
+    "network": "everybody, at once; a running server finds the way to a list after its next start",
     "isolation": "everybody, at the next sign-in; the hub restarts",
     "term": "nobody of the class",
     "timezone": "the server's clock and its logs",

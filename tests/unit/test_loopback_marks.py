@@ -19,14 +19,13 @@ def jhash(key: int, seed: int) -> int:
     a = (a + key) & WORD
     for bits in (14, 11, 25, 16, 4, 14, 24):
         # The seven steps go round: c by b, a by c, b by a.
-        c, b = c ^ b, b
-        c = (c - ((b << bits | b >> (32 - bits)) & WORD)) & WORD
+        c = ((c ^ b) - ((b << bits | b >> (32 - bits)) & WORD)) & WORD
         a, b, c = b, c, a
     return b
 
 
 def test_loopback_marks_no_two_accounts_alike() -> None:
-    """What the rules say, computed for every uid that an account may have. 0x50104a1a was seen in a kernel's own set."""
+    """The rules computed for every uid that an account may have. A kernel's own set had 0x50104a1a."""
     found = re.search(r"jhash meta skuid mod (\d+) seed (0x[0-9a-f]+) offset (\d+)", RULES.read_text(encoding="utf-8"))
     assert found
     modulus, seed, offset = int(found[1]), int(found[2], 16), int(found[3])

@@ -62,7 +62,6 @@ def test_people_are_cut_out_with_their_comments_and_nothing_else(
 @pytest.mark.parametrize(
     "text",
     [
-        COURSE.rstrip("\n") + "\n  ? people\n  : professors: [&one " + ONE + "]\n  page: {help: *one}\n",
         'course: {title: "C", people: {professors: [' + ONE + "]}, idle_after: 60}\n",
         'course: {title: "C",\n people: {professors: [' + ONE + "]}, idle_after: 60}\n",
     ],
