@@ -50,9 +50,9 @@ _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
     ),
     (
         re.compile(r"E: Unable to locate package (?P<file>\S+)"),
+        # A name that the course file mistypes is told before, with its line (runner/verbs/blame.py).
         Cause(
-            "Debian has no package {file}, or the server has no list of its packages",
-            "look at the name; if it is right, the mirror does not answer: wait some minutes",
+            "the server's list of Debian's packages lacks {file}: the mirror or its name server does not answer", _LATER
         ),
     ),
     (

@@ -23,7 +23,7 @@ REPO = Path(__file__).resolve().parents[2]
 #: The servers live for minutes, and two cores have enough to do; tests/kitchen sees the bytecode compiled.
 _BRIEF = "course_env: {bytecode: false}\njupyterhub: {bytecode: false}\n"
 #: What a working copy needs besides the runner's code, which runs from the repository itself.
-PARTS = ("salt", "formulas", "pillar", "Saltfile")
+PARTS = ("salt", "formulas", "pillar", "requirements", "Saltfile")
 
 
 @dataclass

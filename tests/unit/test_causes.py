@@ -29,7 +29,9 @@ SAID = {
     "E: Failed to fetch http://mirror/debian/pool/nginx_1_amd64.deb  Temporary failure resolving 'mirror'": (
         "the server finds no addresses, its name server (DNS) does not answer"
     ),
-    "E: Unable to locate package nginx\n": "Debian has no package nginx, or the server has no list of its packages",
+    "E: Unable to locate package nginx\n": (
+        "the server's list of Debian's packages lacks nginx: the mirror or its name server does not answer"
+    ),
     "fatal: unable to access 'https://githb.com/x/y/': Could not resolve host: githb.com": (
         "the server finds no address for githb.com: the name is mistyped, or its name server (DNS) does not answer"
     ),

@@ -51,10 +51,13 @@ def test_a_wrong_password_is_refused(ca_bundle: Path | None) -> None:
 
 def test_the_courses_upload_limit_reaches_nginx(address: str, ca_bundle: Path | None) -> None:
     tls = outside.trusting(ca_bundle) if ca_bundle else ssl.create_default_context()
-    small = outside.ask(address, NAME, "/hub/api/", method="POST", body=b"x" * 2_900_000, tls=tls)
-    assert small.status in (403, 405)
-    big = outside.ask(address, NAME, "/hub/api/", method="POST", announce=3_300_000, tls=tls)
+    path = "/user/kstudent/api/contents/x"
+    small = outside.ask(address, NAME, path, method="POST", announce=2_900_000, tls=tls)
+    assert small.status in (302, 403)
+    big = outside.ask(address, NAME, path, method="POST", announce=3_300_000, tls=tls)
     assert big.status == 413
+    # What is for people's files alone is for no other page.
+    assert outside.ask(address, NAME, "/hub/api/", method="POST", announce=2_900_000, tls=tls).status == 413
 
 
 def test_a_students_home_is_unreadable_to_another(host: Host) -> None:
