@@ -36,6 +36,10 @@ def status(client: HubClient, path: str) -> int:
     return client.get(path, allow_redirects=False).status_code
 
 
+def is_refused(client: HubClient, path: str) -> bool:
+    return status(client, path) != 200
+
+
 def apply(hub: Hub, old: str, new: str) -> None:
     hub.sandbox.edit("demo", old, new)
     assert hub.sandbox.json("apply", "demo")["courses"]["demo"]["failed"] == 0
@@ -53,12 +57,12 @@ def test_who_is_taken_out_of_a_role_loses_it_with_the_apply(hub: Hub) -> None:
             student.start_server()
             kernel = stack.enter_context(student.kernel())
             kernel.run("kept = 42")
-            session = stack.enter_context(hub.sandbox.client(hub.document, ASSISTANT))
-            stack.callback(session.stop_server)
-            session.start_server()
-            bearer = stack.enter_context(token_of(hub, session))
-
             for taken_out in ("demoted", "gone"):
+                # Who lost a role has to sign in again.
+                session = stack.enter_context(hub.sandbox.client(hub.document, ASSISTANT))
+                stack.callback(session.stop_server)
+                session.start_server()
+                bearer = stack.enter_context(token_of(hub, session))
                 assert [one["name"] for one in bearer.get("/hub/api/users").json()]
                 assert status(session, "/hub/admin") == 200
                 opened, watching = open_server(session, STUDENT), None
@@ -75,13 +79,12 @@ def test_who_is_taken_out_of_a_role_loses_it_with_the_apply(hub: Hub) -> None:
                     apply(hub, f"{ROLE}{STUDENTS}", f"{STUDENTS}{LINE}")
                     # What they run began with the rights of the role.
                     assert hub.run(own).strip() != "active"
-                    assert status(session, "/hub/home") == 200
                 else:
                     apply(hub, ROLE, "")
-                    assert status(session, "/hub/home") == 302
+                assert status(session, "/hub/home") == 302
                 assert status(bearer, "/hub/api/users") == 403
                 assert status(session, "/hub/admin") != 200
-                eventually(lambda: status(session, f"/user/{STUDENT}/api/status") != 200, 45)
+                eventually(functools.partial(is_refused, session, f"/user/{STUDENT}/api/status"), 45)
                 if watching:
                     eventually(functools.partial(is_closed, watching), 60)
                 if taken_out == "demoted":

@@ -56,7 +56,7 @@ def test_up_prints_the_whole_document(each: Hub) -> None:
     document = each.document
     assert document["course"] == each.course
     assert document["cloud"] == "local"
-    assert set(document["server"]) == {"id", "name", "ip", "size", "image", "region"}
+    assert set(document["server"]) == {"id", "name", "ip", "size", "image", "region", "made_by"}
     assert document["highstate"]["failed"] == 0
     assert document["highstate"]["total"] >= document["highstate"]["changed"] > 0
     assert [check["name"] for check in document["checks"] if not check["ok"]] == []
