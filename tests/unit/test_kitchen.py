@@ -223,6 +223,9 @@ def test_two_kitchens_share_no_name() -> None:
     hub = next(one for one in file if one.suite == "hub").below("11111111")
     assert hub.provisioner.pillars["courses/kitchen.sls"]["course"]["contact"] == "kitchen@coursehub.test"
     assert hub.zone == "11111111.coursehub.test"
+    certificate = next(one for one in file if one.suite == "letsencrypt").below("11111111")
+    sites = certificate.provisioner.pillars["certificate.sls"]["nginx"]["sites"]
+    assert tuple(sites) == certificate.hostnames
 
 
 # -- what a machine gets ----------------------------------------------------------------------------------

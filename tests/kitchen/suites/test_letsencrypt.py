@@ -16,7 +16,7 @@ from testinfra.host import Host
 from tests.kitchen.suites import outside
 
 NAME = f"certificate.{os.environ['KITCHEN_PLATFORM']}.{os.environ.get('KITCHEN_ZONE', 'coursehub.test')}"
-LIVE = f"/etc/ssl/coursehub/{NAME}"
+LIVE = "/etc/ssl/coursehub/kitchen"
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +77,17 @@ def test_timers_look_after_it(host: Host) -> None:
         assert host.service(timer).is_running, timer
 
 
-def test_a_stranger_gets_no_certificate(address: str) -> None:
-    """nginx has no site here: the machine answers the authority's challenges and nobody else."""
-    context = ssl.create_default_context()
+def test_nginx_serves_it(address: str, ca_bundle: Path | None, certificate: x509.Certificate) -> None:
+    """In place of the one that it had until then, and for this name alone."""
+    tls = outside.trusting(ca_bundle) if ca_bundle else ssl.create_default_context()
+    with (
+        socket.create_connection((address, 443), outside.SECONDS) as raw,
+        tls.wrap_socket(raw, server_hostname=NAME) as served,
+    ):
+        got = x509.load_der_x509_certificate(served.getpeercert(binary_form=True) or b"")
+    assert got.issuer == certificate.issuer
     with (
         pytest.raises((ssl.SSLError, ConnectionError)),
         socket.create_connection((address, 443), outside.SECONDS) as raw,
     ):
-        context.wrap_socket(raw, server_hostname=NAME)
+        tls.wrap_socket(raw, server_hostname="stranger.example.test")

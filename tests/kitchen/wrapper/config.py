@@ -170,7 +170,7 @@ class Instance:
 def _renamed(provisioner: Provisioner, zone: str) -> Provisioner:
     def rename(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {key: rename(inner) for key, inner in value.items()}
+            return {rename(key): rename(inner) for key, inner in value.items()}
         if isinstance(value, list):
             return [rename(inner) for inner in value]
         if isinstance(value, str) and value.endswith(f".{ZONE}"):
