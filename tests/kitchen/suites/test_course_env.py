@@ -35,6 +35,36 @@ def test_a_kernel_computes(host: Host) -> None:
     assert said.splitlines() == ["20", "ok"]
 
 
+FORK = """
+import os
+child = os.fork()
+if not child:
+    os.chdir("/")
+    print(5 * 4, flush=True)
+    os._exit(0)
+print(os.waitpid(child, 0)[1], os.environ.get("TMPDIR", "")[-4:])
+"""
+
+
+def test_what_a_fork_prints_from_another_folder_is_shown(host: Host) -> None:
+    """Also where TMPDIR is too long for a socket's path."""
+    script = (
+        "from jupyter_client.manager import start_new_kernel\n"
+        "manager, client = start_new_kernel(kernel_name='python3', startup_timeout=60)\n"
+        f"client.execute_interactive({FORK!r}, timeout=60)\n"
+        "client.stop_channels(); manager.shutdown_kernel(now=True)\n"
+    )
+    home = "/tmp/kitchen-forks"
+    long = f"{home}/{'x' * 100}"
+    host.check_output("install -d -m 0700 -o nobody -g nogroup %s %s", home, long)
+    as_nobody = f"cd {home} && runuser -u nobody -- env HOME={home}"
+    said = host.check_output(f"{as_nobody} {PYTHON} -c %s", script)
+    assert sorted(said.split()) == ["0", "20"]
+    said = host.check_output(f"{as_nobody} TMPDIR={long} {PYTHON} -c %s", script)
+    assert sorted(said.split()) == ["0", "20", "xxxx"]
+    assert host.check_output("ls %s", home) == "x" * 100
+
+
 def test_students_cannot_change_it(host: Host) -> None:
     # uv leaves its own empty lock file open to all; it is held while an environment is built, and never again.
     assert host.check_output("find /opt/course -perm -o+w ! -type l ! -name .lock") == ""

@@ -4,15 +4,21 @@ The kernel opens the port for every student who never forks; all accounts of the
 """
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import zmq
 from ipykernel.iostream import IOPubThread
 from zmq.eventloop.zmqstream import ZMQStream
 
+#: A Unix socket's path has 107 bytes; libzmq adds "/tmpXXXXXX/socket" to the directory.
+_LONGEST_DIRECTORY = 107 - 18
+
 
 def keep_off_the_network() -> None:
-    """Have kernels of this process listen for their subprocesses at a socket in their own, private /tmp."""
+    """Have kernels of this process listen for their subprocesses at a socket in the temporary directory."""
     IOPubThread._setup_pipe_in = listen
     IOPubThread._setup_pipe_out = connect
 
@@ -23,7 +29,8 @@ def listen(thread: Any) -> None:
     pipe = thread.socket.context.socket(zmq.PULL)
     pipe.linger = 0
     # libzmq makes a directory for it that is the account's alone, and takes it away.
-    pipe.bind("ipc://*")
+    with _sockets_in(_temporary_directory()):
+        pipe.bind("ipc://*")
     thread._pipe_endpoint = pipe.getsockopt_string(zmq.LAST_ENDPOINT)
     thread._pipe_in = ZMQStream(pipe, thread.io_loop)
     thread._pipe_in.on_recv(thread._handle_pipe_msg)
@@ -37,3 +44,26 @@ def connect(thread: Any) -> tuple[Any, Any]:
     pipe.linger = 3000
     pipe.connect(thread._pipe_endpoint)
     return context, pipe
+
+
+def _temporary_directory() -> str:
+    found = tempfile.gettempdir()
+    return found if len(os.fsencode(found)) <= _LONGEST_DIRECTORY else "/tmp"  # noqa: S108 - libzmq calls mkdtemp there
+
+
+@contextmanager
+def _sockets_in(directory: str) -> Iterator[None]:
+    """Have libzmq make the directories of its sockets here.
+
+    Without TMPDIR it makes them in the working directory, by a relative name: it cannot where the notebook's folder is
+    read-only, and a subprocess that went to another folder does not find the socket.
+    """
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = directory
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before
