@@ -159,7 +159,9 @@ class Machine:
         return psutil.Process(record["pid"])
 
     def _nft(self, command: str) -> None:
-        subprocess.run(["ip", "netns", "exec", self.netns, "nft", command], check=True, capture_output=True)
+        # The machine's own nft where it has one: this host's may be older, and crashes on what a newer one has made.
+        own = ["chroot", str(self.root), "/usr/sbin/nft"] if (self.root / "usr/sbin/nft").exists() else ["nft"]
+        subprocess.run(["ip", "netns", "exec", self.netns, *own, command], check=True, capture_output=True)
 
 
 def kill_with_children(process: subprocess.Popen[str]) -> None:
