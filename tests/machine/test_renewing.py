@@ -47,6 +47,8 @@ def test_an_unattended_upgrade_leaves_nothing_old_running(hub12: Hub) -> None:
     wanted = " ".join(f"{package}={older(hub12, package)}" for package in OLD)
     with contextlib.ExitStack() as stack:
         student = stack.enter_context(hub12.sandbox.client(hub12.document, OTHER))
+        # One that goes on would have today's environment in other tests.
+        stack.callback(student.stop_server)
         student.start_server()
         kernel = stack.enter_context(student.kernel())
         assert kernel.run("x = 41; print(x + 1)") == "42"
@@ -74,6 +76,5 @@ def test_an_unattended_upgrade_leaves_nothing_old_running(hub12: Hub) -> None:
         until("the server answers", lambda: student.get(f"/user/{OTHER}/api/status").status_code == 200, 60)
         with student.kernel() as another:
             assert another.run("print(6 * 7)") == "42"
-        student.stop_server()
     assert hub12.sandbox.json("check", hub12.course)["ok"]
     assert hub12.run("systemctl --failed --no-legend --plain") == ""
