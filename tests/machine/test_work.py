@@ -22,7 +22,12 @@ pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 PROFESSOR, ASSISTANT, STUDENT, OTHER, THIRD, GUEST = "rivera", "okafor", "abello", "bcarter", "cdubois", "visitor"
 PAGE = "/services/students-work/"
 #: What a browser says of itself when somebody follows a link.
-CLICK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-User": "?1"}
+CLICK = {
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "same-origin",
+    "Sec-Fetch-User": "?1",
+    "Sec-Fetch-Dest": "document",
+}
 NOTEBOOK = {
     "nbformat": 4,
     "nbformat_minor": 5,
