@@ -150,7 +150,11 @@ class Person:
         client = self.client
         if client.get(f"/user/{self.account}/api/status", allow_redirects=False).status_code != 200:
             self._kernel = self._terminal = None
-            client.start_server()
+            try:
+                client.start_server()
+            except HubFailure:
+                # It was ended behind the hub's back, which sees that when somebody asks.
+                client.start_server()
         return client
 
     def stop(self) -> None:
