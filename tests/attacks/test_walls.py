@@ -55,11 +55,15 @@ def edited(path: str, change: str, then: str) -> dict[str, str]:
     return {"away": away, "back": f"[ ! -e {path}.kept ] || mv {path}.kept {path}; {then}"}
 
 
-def property_of_servers(*lines: str) -> dict[str, str]:
-    """A wall that is a property of people's units."""
+def property_of_servers(*lines: str, also: str = "true") -> dict[str, str]:
+    """A wall that is a property of people's units; ``also`` is one beside it, whose ``{bit}`` is setuid on or off."""
     text = "\\n".join(["[Service]", *lines])
     away = f"mkdir -p $(dirname {DROP_IN}); printf '{text}\\n' > {DROP_IN}; systemctl daemon-reload"
-    return {"away": away, "back": f"rm -f {DROP_IN}; systemctl daemon-reload"}
+    away, back = (
+        f"{what}; {also.replace('{bit}', bit)}"
+        for what, bit in ((away, "u+s"), (f"rm -f {DROP_IN}; systemctl daemon-reload", "u-s"))
+    )
+    return {"away": away, "back": back}
 
 
 #: Until it answers.
@@ -97,7 +101,11 @@ WALLS = [
         test_homes.test_directories_of_anothers_server,
         "hers",
         again=("alice", "mallory"),
-        **property_of_servers("PrivateTmp=no"),
+        **property_of_servers(
+            "TemporaryFileSystem=",
+            "TemporaryFileSystem=/run/jupyter-server:mode=1777",
+            "ReadWritePaths=/tmp /var/tmp",
+        ),
     ),
     Wall(
         "students have no SSH",
@@ -110,7 +118,7 @@ WALLS = [
         test_rights.test_programs_that_run_as_their_owner,
         "True",
         again=("mallory",),
-        **property_of_servers("NoNewPrivileges=no", "RestrictNamespaces=no", "RestrictSUIDSGID=no"),
+        **property_of_servers("NoNewPrivileges=no", "RestrictNamespaces=no", also="chmod {bit} /usr/bin/chsh"),
     ),
     Wall(
         "locks of root's jobs are root's",
@@ -149,7 +157,7 @@ WALLS = [
     Wall(
         "the hub answers to its own names",
         test_requests.test_a_false_host,
-        "evil.example",
+        "301 Moved Permanently",
         given={"host": "evil.example"},
         **edited("/etc/nginx/nginx.conf", "s|return 444;|return 301 https://$host/;|", NGINX),
     ),

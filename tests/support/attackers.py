@@ -153,7 +153,8 @@ class Person:
             try:
                 client.start_server()
             except HubFailure:
-                # It was ended behind the hub's back, which sees that when somebody asks.
+                # It was ended behind the hub's back, which looks every two seconds.
+                time.sleep(4)
                 client.start_server()
         return client
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from jupyterhub import objects
 from jupyterhub.httpclient import fetch
 from jupyterhub.utils import url_path_join
 from systemdspawner import SystemdSpawner
-from traitlets import Unicode
+from traitlets import Unicode, default
 
 from class_inside import units
 from class_inside.places import Places, url_of
@@ -22,6 +23,8 @@ from class_inside.properties import RUNTIME, confined
 
 # Seconds between looks at a server that does not answer yet. It seldom comes to that: a request waits in the socket.
 AGAIN = 0.2
+# Seconds between looks at whether a server's socket is still there, and between questions to systemd.
+LOOK, ASK = 2, 30
 # jupyter_server refuses a socket beside any other port than this one, which it does not open then.
 NO_PORT = 8888
 
@@ -43,12 +46,15 @@ class ClassSpawner(SystemdSpawner):
     socket_group = Unicode("coursehub-proxy", config=True, help="The group whose members, the proxy, reach servers.")
 
     places = Places()
+    # When systemd last said that it runs (monotonic seconds).
+    _ran = float("-inf")
 
     async def start(self) -> str:
         """Start the server and return its URL once it answers. Raises ServerEnded, UnitError, ValueError."""
         person = pwd.getpwnam(self._expand_user_vars(self.username_template))
         socket = self.places.server(self.user.name)
         self.port = NO_PORT
+        self._ran = float("-inf")
         # One that the hub does not know of, as after its database was lost, or what an older one left failed.
         await units.stop(self.unit_name)
         environment = self.places.environments / f"{self.unit_name}.env"
@@ -104,9 +110,26 @@ class ClassSpawner(SystemdSpawner):
         """Stop it; its socket goes with it."""
         await units.stop(self.unit_name)
 
+    @default("poll_interval")
+    def _looks_often(self) -> int:
+        return LOOK
+
     async def poll(self) -> int | None:
-        """Return None while it runs, as JupyterHub wants it."""
-        return None if await units.runs(self.unit_name) else 1
+        """Return None while it runs, as JupyterHub wants it.
+
+        The socket goes at the moment at which the server ends, so that systemd need not be asked each time. Who comes
+        back after a crash is sent to a server that is gone for as long as the hub does not know.
+        """
+        behind_a_socket = self.server is not None and self.server.proto == "http+unix"
+        if behind_a_socket and not self.places.server(self.user.name).exists():
+            return 1
+        now = time.monotonic()
+        if behind_a_socket and now - self._ran < ASK:
+            return None
+        if not await units.runs(self.unit_name):
+            return 1
+        self._ran = now
+        return None
 
 
 def write_environment(path: Path, variables: dict[str, str]) -> None:
