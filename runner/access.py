@@ -14,7 +14,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from runner.cloud import Server
+from runner.cloud import Server, maker
 from runner.errors import CoursehubError
 from runner.project import Project, write_private
 
@@ -133,15 +133,24 @@ class Access:
 
     def begin_order(self, name: str) -> None:
         """Keep that a server of this name is ordered, before it is: the answer may never come."""
-        write_private(self._order, json.dumps({"name": name, "began": time.time()}))
+        write_private(self._order, json.dumps({"name": name, "began": time.time(), "sent": time.time()}))
 
-    def order_begun(self) -> tuple[str, float] | None:
-        """Name and time (seconds since 1970) of an order whose outcome is not known, or None."""
+    def order_unanswered(self) -> None:
+        """Keep that the order was sent until now: from now on the server may turn up."""
+        begun = self.order_begun()
+        if begun:
+            write_private(self._order, json.dumps({"name": begun[0], "began": begun[1], "sent": time.time()}))
+
+    def order_begun(self) -> tuple[str, float, float] | None:
+        """Of an order whose outcome is not known: name, when it began and when it was sent last; None without one.
+
+        Times are seconds since 1970.
+        """
         try:
             order = json.loads(self._order.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return order["name"], order["began"]
+        return order["name"], order["began"], order["sent"]
 
     def remember(self, server: Server) -> None:
         """Keep the server's id and address, and salt-ssh's roster with it. An order has come to its end by that."""
@@ -185,9 +194,15 @@ class Access:
             self.directory.rmdir()
         write_roster(self.project)
 
-    def has_keys(self) -> bool:
-        """Whether this computer can know the server: it met it, or ordered it with a host key of its own."""
-        return self.known_hosts.exists() or self.has_first_host_key()
+    def has_keys(self, server: Server) -> bool:
+        """Whether this computer ordered or met this very server: only then may it change or delete it."""
+        if not (self.known_hosts.exists() or self.has_first_host_key()):
+            return False
+        remembered = self.server()
+        if remembered is not None:
+            return remembered.id == server.id
+        # Ordered, and the answer was lost. Its tags may not be there yet.
+        return server.made_by in ("", maker())
 
     def forget_old_server(self) -> None:
         """Before an order, when no earlier droplet can exist: its host key would refuse the new one."""

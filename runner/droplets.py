@@ -33,12 +33,12 @@ def order(cloud: Cloud, access: Access, wanted: Order, progress: Progress) -> Se
     """Order a droplet, once ``single`` has found none. It gets a host key that this computer knows before it exists.
 
     Raises Refused when the cloud does not take the order; then nothing is left of it. Any other CoursehubError can be
-    followed by the same call again: there is never a second droplet.
+    followed by the same call again: a droplet that may have been made is looked for before another one is ordered.
     """
     access.forget_old_server()
-    host_key = access.first_host_key()
     progress("ordering the droplet")
     key_id = cloud.ensure_key(access.alias, access.client_key().public)
+    host_key = access.first_host_key()
     access.begin_order(wanted.name)
     try:
         server = cloud.order(
@@ -47,13 +47,14 @@ def order(cloud: Cloud, access: Access, wanted: Order, progress: Progress) -> Se
             user_data=user_data(host_private_key=host_key.private, host_public_key=host_key.public),
         )
     except Unanswered:
+        access.order_unanswered()
         adopted = single(cloud, access, progress)
         if adopted is None:
             raise
         server = adopted
     except Refused:
-        cloud.remove_keys(access.alias)
         access.forget_old_server()
+        cloud.remove_keys(access.alias)
         raise
     except CoursehubError:
         # Nothing was made (a refused token, a limit of requests): the next run need not look for it.

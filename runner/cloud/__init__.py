@@ -1,15 +1,11 @@
 """The only room that knows a cloud's API."""
 
-from runner.cloud.calls import SCOPES, Refused, Unanswered
-from runner.cloud.digitalocean import DIGITALOCEAN, Cloud, digitalocean_cloud
-from runner.cloud.model import TAG, DnsRecord, Order, Server, Size, Zone, record_of, tag_of, zone_among
+from runner.cloud.calls import Refused, Unanswered
+from runner.cloud.digitalocean import Cloud, digitalocean_cloud
+from runner.cloud.model import Order, Server, Size, Zone, maker, record_of, tag_of, zone_among
 
 __all__ = [
-    "DIGITALOCEAN",
-    "SCOPES",
-    "TAG",
     "Cloud",
-    "DnsRecord",
     "Order",
     "Refused",
     "Server",
@@ -17,6 +13,7 @@ __all__ = [
     "Unanswered",
     "Zone",
     "digitalocean_cloud",
+    "maker",
     "record_of",
     "tag_of",
     "zone_among",

@@ -29,7 +29,7 @@ PAGE = 200
 #: What a custom token must be allowed to do, in the words of the control panel.
 SCOPES = (
     "droplet (create, read, update, delete), ssh_key (create, read, delete), domain (create, read, delete), "
-    "tag (create, read, delete), actions, regions, sizes and image (read)"
+    "tag (create, read, delete), account, actions, regions, sizes and image (read)"
 )
 
 T = TypeVar("T")
@@ -123,6 +123,8 @@ class Calls:
         self._sleep = sleep
         self._answer: requests.Response | None = None
         self._session = requests.Session()
+        # A ~/.netrc would otherwise take the token's place.
+        self._session.auth = lambda request: request
         if urlsplit(endpoint).hostname == "127.0.0.1":
             # A campus proxy in http_proxy knows nothing of the local cloud.
             self._session.trust_env = False
@@ -173,7 +175,9 @@ class Calls:
 
     def probe(self, what: str, method: str, path: str) -> None:
         """Send a request without a body for its answer's status alone. Raises Forbidden, NotFound, Refused."""
-        self.run(what, lambda: self.bound(_OnOurSession).get_data(path, type=method, params={}))
+        # One page of one entry: the library would read on to a list's end.
+        params = {"page": 1, "per_page": 1} if method == GET else {}
+        self.run(what, lambda: self.bound(_OnOurSession).get_data(path, type=method, params=dict(params)))
 
     def said(self, header: str) -> str | None:
         """A header of the last answer, or None."""

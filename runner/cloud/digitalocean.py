@@ -199,10 +199,13 @@ class Cloud:
         number = self._calls.run("making the droplet", create, repeat=False)
         return Server(number, order.name, None, order.size, order.image, order.region, "new", maker())
 
-    def ordered(self, course_id: str, name: str, began: float, progress: Callable[[str], None]) -> Server | None:
+    def ordered(
+        self, course_id: str, name: str, began: float, sent: float, progress: Callable[[str], None]
+    ) -> Server | None:
         """The droplet of an order whose answer was lost, or None once it would have to be listed.
 
-        ``began`` is when the order was sent (seconds since 1970). Tags come late, so the name counts too.
+        ``began`` is when the order began, ``sent`` when it was sent last (seconds since 1970). Tags come late, so the
+        name counts too.
         """
         while True:
             found = self.find(course_id) or [
@@ -214,7 +217,7 @@ class Cloud:
             ]
             if found:
                 return found[-1]
-            if time.time() > began + LATE_SECONDS:
+            if time.time() > sent + LATE_SECONDS:
                 return None
             progress("looking for a droplet that may have been ordered")
             self._calls.sleep(PAUSE)

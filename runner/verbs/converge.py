@@ -113,7 +113,13 @@ def apply(
             report = failure.report
             outcomes[course_id] = {"error": str(failure)}
         except NoServer as error:
-            made = would_make(project, course_id) if test else None
+            made = None
+            try:
+                made = would_make(project, course_id) if test else None
+            except (CoursehubError, OSError) as wrong:
+                failures.append(wrong if isinstance(wrong, CoursehubError) else CoursehubError(f"{course_id}: {wrong}"))
+                outcomes[course_id] = {"error": str(failures[-1]), "notes": notes}
+                return
             if made:
                 outcomes[course_id] = {"would_make": made, "notes": notes}
                 return

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dnslib import QTYPE, DNSError, DNSRecord
+from dnslib import QTYPE, RCODE, DNSError, DNSRecord
 
 from runner import course as courses
 from runner import local
@@ -171,7 +171,7 @@ def _keys(session: Session) -> str:
     servers = session.cloud.find(session.course_id, session.access.server())
     if not servers:
         return "made with the server"
-    if not session.access.has_keys():
+    if not session.access.has_keys(servers[0]):
         raise session.made_elsewhere(servers[0])
     return f"those of droplet {servers[0].id} are here"
 
@@ -208,8 +208,11 @@ def _name_servers(zone: str) -> list[str]:
     question = DNSRecord.question(zone, "NS")
     for resolver in _resolvers():
         try:
-            answer = DNSRecord.parse(question.send(resolver, _DNS_PORT, timeout=_DNS_SECONDS))
+            sent = question.send(resolver, _DNS_PORT, timeout=_DNS_SECONDS, ipv6=":" in resolver)
+            answer = DNSRecord.parse(sent)
         except (OSError, DNSError):
+            continue
+        if answer.header.rcode not in (RCODE.NOERROR, RCODE.NXDOMAIN):
             continue
         return sorted(str(one.rdata).rstrip(".").lower() for one in answer.rr if one.rtype == QTYPE.NS)
     raise CoursehubError("this computer's name server does not answer; look at its network")

@@ -76,12 +76,12 @@ class Session:
         server = self.cloud.single(self.course_id, self.access.server())
         if server is None:
             raise no_server(self.course_id)
+        if not self.access.has_keys(server):
+            raise self.made_elsewhere(server)
         if self.access.has_first_host_key():
             raise CoursehubError(
                 f"{self.course_id}: its up was interrupted; run 'coursehub up {self.course_id}' to go on with it"
             )
-        if not self.access.known_hosts.exists():
-            raise self.made_elsewhere(server)
         if server.state != "active":
             if report is None:
                 raise not_running(self.course_id, server.id, server.state)

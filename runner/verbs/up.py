@@ -97,7 +97,7 @@ def make_server(session: Session, progress: Progress, notes: list[str] | None = 
     server = droplets.single(session.cloud, access, progress)
     if server is None:
         server = _order(session, progress)
-    elif not access.has_keys():
+    elif not access.has_keys(server):
         raise session.made_elsewhere(server)
     server = session.cloud.wait_active(session.course_id, server, progress)
     access.remember(server)
@@ -229,8 +229,9 @@ def _delete(session: Session, progress: Progress) -> list[int]:
     """Delete the course's droplets and all that was made for them at the provider; the droplets' ids."""
     access = session.access
     servers = droplets.found(session.cloud, access, progress)
-    if servers and not access.has_keys():
-        raise session.made_elsewhere(servers[0])
+    for server in servers:
+        if not access.has_keys(server):
+            raise session.made_elsewhere(server)
     remembered = access.server()
     # One that was deleted in the control panel is not listed any more, and its records are still there.
     addresses = {server.ip for server in (*servers, *([remembered] if remembered else [])) if server.ip}

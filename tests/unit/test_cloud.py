@@ -139,7 +139,7 @@ def test_fault_3_lost_create_is_found(api: Api, cloud: Cloud, key_id: int, lost:
     faults(api, {"path_regex": "^/v2/droplets/?$", "method": "POST", "times": 1, "after": True, **lost})
     with pytest.raises(Unanswered):
         order(cloud, key_id)
-    found = cloud.ordered("phys", ORDER.name, time.time(), nobody)
+    found = cloud.ordered("phys", ORDER.name, time.time(), time.time(), nobody)
     assert found
     assert [droplet["id"] for droplet in droplets(api)] == [found.id]
 

@@ -279,6 +279,19 @@ def test_colleague_without_keys_cannot_delete(coursehub: Any, api: Api, project:
     assert len(api.ok("GET", f"{RECORDS}?type=A")["domain_records"]) == 2
 
 
+def test_another_server_of_the_course_is_not_ours(coursehub: Any, api: Api) -> None:
+    """The server that this computer made was deleted, and a colleague's computer made another: that one is theirs."""
+    coursehub("up", "phys", "--yes")
+    with api.cloud.changing() as store:
+        (ours,) = store.account.droplets
+        theirs = ours.model_copy(update={"id": store.new_id(), "slot": 99})
+        store.account.droplets = [theirs]
+    for verb in (["up", "--yes"], ["apply"], ["down", "--yes"]):
+        assert "its keys are not here" in coursehub(*verb, "phys").line
+    assert ids(api) == [theirs.id]
+    assert len(api.ok("GET", f"{RECORDS}?type=A")["domain_records"]) == 2
+
+
 def test_down_leaves_no_tag_of_ours(coursehub: Any, api: Api) -> None:
     coursehub("up", "phys", "--yes")
     assert api.ok("GET", "tags")["tags"]

@@ -14,6 +14,7 @@ from dnslib import NS, QTYPE, RR, DNSRecord
 from dnslib.server import BaseResolver, DNSLogger, DNSServer
 
 from runner.cloud import health
+from runner.cloud.calls import SCOPES
 from runner.project import Project
 from runner.verbs import doctor
 from tests.support.local_api import TOKEN, Api
@@ -132,6 +133,13 @@ def test_doctor_names_the_line_of_a_wrong_size(coursehub: Any, api: Api, project
     assert not ok
     assert said.startswith("pillar/courses/phys.sls:")
     assert "did you mean s-4vcpu-8gb?" in said
+
+
+def test_doctor_asks_for_the_scopes_that_errors_name() -> None:
+    for scope, _, _ in health._PROBES:
+        kind, _, right = scope.partition(":")
+        assert kind in SCOPES
+        assert right in SCOPES
 
 
 def test_doctor_without_a_course(coursehub: Any, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,7 @@ class ClassSpawner(SystemdSpawner):
         now = time.monotonic()
         if behind_a_socket and now - self._ran < ASK:
             return None
-        if not await units.runs(self.unit_name):
+        if await units.ended(self.unit_name):
             return 1
         self._ran = now
         return None

@@ -90,6 +90,12 @@ async def runs(unit: str) -> bool:
     return code == 0
 
 
+async def ended(unit: str) -> bool:
+    """Whether systemd says that the service is not up; a systemd that does not answer says nothing."""
+    code, _ = await run("systemctl", "is-active", "--quiet", f"{unit}.service")
+    return code in (3, 4)
+
+
 async def run(*argv: str) -> tuple[int, str]:
     """Return a program's exit code and what it said, in one line."""
     process = await asyncio.create_subprocess_exec(
