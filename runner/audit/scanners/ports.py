@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from runner.audit.goals import Finding, Measure
 from runner.audit.subject import ScanFailed, Subject, program
@@ -55,7 +56,8 @@ def _from_beside(subject: Subject, listening: list[int]) -> set[int]:
     address = shown[0].partition("/")[0]
     with _neighbour(subject) as namespace:
         argv = ["ip", "netns", "exec", namespace, sys.executable, "-m", __name__, f"{address}%eth0"]
-        env = {**os.environ, "PYTHONPATH": str(subject.project.root)}
+        # Where this very code lies: a working copy may be elsewhere (COURSEHUB_ROOT).
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
         code, said, errors = program([*argv, *map(str, listening)], seconds=600, env=env)
     if code:
         last = (errors.strip().splitlines() or ["no reason given"])[-1]
