@@ -84,10 +84,10 @@ def as_it_was(server: Machine) -> None:
 
 
 def change_environment(server: Machine) -> None:
-    """Another lock, if only by a comment: the next apply makes the course's environment anew, for some seconds."""
+    """Another lock, if only by an empty line: the next apply makes the course's environment anew, for some seconds."""
     lock = server.sandbox.root / "pillar" / "files" / "locks" / "demo.txt"
     with lock.open("a", encoding="utf-8") as text:
-        text.write(f"# {time.monotonic_ns()}\n")
+        text.write("\n")
 
 
 # -- an empty server -------------------------------------------------------------------------------------------------
