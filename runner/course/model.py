@@ -154,7 +154,7 @@ class Course(Facts):
         Material, Field(examples=[{"repositories": [{"name": "labs", "url": "https://github.com/physics/labs"}]}])
     ] = Material()
     """What students are given to work with: notebooks from git, and data. A change of it restarts nothing."""
-    network: Annotated[Network, Field(examples=[{"only": ["pypi.org", "files.pythonhosted.org"]}])] = Network()
+    network: Annotated[Network, Field(examples=[{"only": ["index.example.org", "files.example.org"]}])] = Network()
     """What people's programs may reach outside of the server. Nothing of it means the internet, but no mail, no private
     network and nothing of the cloud's own."""
     page: Annotated[

@@ -14,7 +14,7 @@ from runner.course.facts import Facts
 _BITS = {4: 8, 6: 16}
 #: What is wanted, as a teacher reads it.
 _OWN = "a network such as 10.20.0.0/16"
-_LISTED = "a name such as pypi.org or *.example.edu, or a network such as 192.0.2.0/24"
+_LISTED = "a name such as index.example.org or *.example.edu, or a network such as 192.0.2.0/24"
 _NAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 _ALIKE = r"^(\*\.)?[a-z0-9][a-z0-9.-]*[a-z0-9]$|^[0-9a-f.:]+(/[0-9]{1,3})?$"
 
@@ -55,7 +55,7 @@ OwnNetwork = Annotated[
 class Network(Facts):
     """What people's programs may reach outside of the server: of everybody who signs in, professors too."""
 
-    only: Annotated[list[Place] | None, Field(examples=[["pypi.org", "files.pythonhosted.org", "*.example.edu"]])] = (
+    only: Annotated[list[Place] | None, Field(examples=[["index.example.org", "*.example.edu"]])] = (
         None
     )
     """Closes everything but this list: names of web sites, reached by https, and networks. ``*.example.edu`` is

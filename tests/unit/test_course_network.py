@@ -10,7 +10,7 @@ from runner.course.network import Network
 pytestmark = pytest.mark.unit
 
 
-@pytest.mark.parametrize("place", ["pypi.org", "*.example.edu", "192.0.2.0/24", "192.0.2.7", "2001:db8::/32"])
+@pytest.mark.parametrize("place", ["index.example.org", "*.example.edu", "192.0.2.0/24", "192.0.2.7", "2001:db8::/32"])
 def test_network_list_takes_names_and_networks(place: str) -> None:
     assert Network(only=[place]).only
 
@@ -18,8 +18,8 @@ def test_network_list_takes_names_and_networks(place: str) -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        "https://pypi.org",
-        "pypi.org/simple",
+        "https://index.example.org",
+        "index.example.org/simple",
         "PyPI.org",
         "*",
         "*.",
@@ -30,12 +30,12 @@ def test_network_list_takes_names_and_networks(place: str) -> None:
         "10.0.0.1/8",
         "a b.org",
         ".org",
-        "pypi.org\n",
+        "index.example.org\n",
         "(a|b).org",
     ],
 )
 def test_network_list_refuses_what_is_neither(place: str) -> None:
-    with pytest.raises(ValidationError, match=r"a name such as pypi\.org"):
+    with pytest.raises(ValidationError, match=r"a name such as index\.example\.org"):
         Network(only=[place])
 
 

@@ -44,7 +44,7 @@ WITHIN = "wants a file or folder of the repository, such as week-1/lab1.ipynb; c
 HOST_KEY = "wants a host's public key: ssh-ed25519 and its letters, without the host's name; correct it"
 DATA_NAME = "wants the name of a file or folder: letters, digits, ., _ and -, no spaces; correct it"
 SOURCE = "wants an https:// address, or the name of a file in pillar/files/data/; correct it"
-PLACE = "wants a name such as pypi.org or *.example.edu, or a network such as 192.0.2.0/24; correct it"
+PLACE = "wants a name such as index.example.org or *.example.edu, or a network such as 192.0.2.0/24; correct it"
 CAMPUS = "wants a network such as 10.20.0.0/16; correct it"
 KINDS = "password, google, github, microsoft, oidc, lti13"
 IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
@@ -53,8 +53,8 @@ IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
 WRONG: dict[str, list[tuple[Any, str]]] = {
     "network": [("closed", f"network ('closed'): {BELOW}")],
     "network.only": [
-        ("pypi.org", f"network.only ('pypi.org'): {LIST}"),
-        (["https://pypi.org"], f"network.only.1 ('https://pypi.org'): {PLACE}"),
+        ("index.example.org", f"network.only ('index.example.org'): {LIST}"),
+        (["https://index.example.org"], f"network.only.1 ('https://index.example.org'): {PLACE}"),
     ],
     "network.campus": [(["mirror.example.edu"], f"network.campus.1 ('mirror.example.edu'): {CAMPUS}")],
     "title": [
