@@ -66,9 +66,7 @@ def _fetch(home: Path) -> None:
 
 def _run(argv: list[str], directory: Path) -> None:
     try:
-        done = subprocess.run(
-            argv, cwd=directory, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
-        )
+        done = subprocess.run(argv, cwd=directory, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         raise ScanFailed(f"Debian's archive did not answer within {TIMEOUT_SECONDS} s; run the audit again") from None
     if done.returncode:

@@ -47,17 +47,13 @@ Place = Annotated[
     AfterValidator(_place),
     _schema(_ALIKE, _LISTED),
 ]
-OwnNetwork = Annotated[
-    str, AfterValidator(_network), _schema(r"^[0-9a-f.:]+(/[0-9]{1,3})?$", _OWN)
-]
+OwnNetwork = Annotated[str, AfterValidator(_network), _schema(r"^[0-9a-f.:]+(/[0-9]{1,3})?$", _OWN)]
 
 
 class Network(Facts):
     """What people's programs may reach outside of the server: of everybody who signs in, professors too."""
 
-    only: Annotated[list[Place] | None, Field(examples=[["index.example.org", "*.example.edu"]])] = (
-        None
-    )
+    only: Annotated[list[Place] | None, Field(examples=[["index.example.org", "*.example.edu"]])] = None
     """Closes everything but this list: names of web sites, reached by https, and networks. ``*.example.edu`` is
     what is below that name, without the name itself; an empty list closes all. Left out, the internet is open. It
     holds from ``apply`` on and ends what is open; a server that runs finds the way to the list's names after its next

@@ -21,7 +21,7 @@ from runner.verbs.session import Session, visit
 
 #: Findings of one figure that people are shown; the document has them all.
 SHOWN = 12
-_ABOUT = '. /etc/os-release; echo "$ID-$VERSION_ID"; ip -6 -o addr show scope global | awk \'{print $4}\''
+_ABOUT = ". /etc/os-release; echo \"$ID-$VERSION_ID\"; ip -6 -o addr show scope global | awk '{print $4}'"
 
 
 def audit(project: Project, course_id: str, steps: Steps, *, only: Sequence[str], quick: bool) -> dict[str, Any]:

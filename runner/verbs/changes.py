@@ -70,8 +70,7 @@ def since(project: Project, course_id: str, course: Course) -> list[Fact]:
         return []
     now = _facts(course)
     return [
-        Fact(key, old, new, _REACHES.get(key.partition(".")[0], "the server"))
-        for key, old, new in between(before, now)
+        Fact(key, old, new, _REACHES.get(key.partition(".")[0], "the server")) for key, old, new in between(before, now)
     ]
 
 

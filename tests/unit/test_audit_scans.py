@@ -203,9 +203,7 @@ def test_a_port_that_takes_a_connection_is_open(listening: tuple[str, int, int])
     assert ports.open_ports(address, [closed, opened], 2) == {opened}
 
 
-def test_more_ports_than_files_may_be_open(
-    listening: tuple[str, int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_ports_than_files_may_be_open(listening: tuple[str, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     address, opened, closed = listening
     monkeypatch.setattr(ports, "AT_ONCE", 3)
     assert ports.open_ports(address, [*[closed] * 10, opened, closed], 2) == {opened}

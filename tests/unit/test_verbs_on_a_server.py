@@ -210,9 +210,7 @@ def test_up_on_a_finished_course_with_a_hub_is_done(open_hub: School, coursehub:
     assert len(open_hub.api.ok("GET", "droplets")["droplets"]) == 1
 
 
-def test_check_and_status_of_a_hub(
-    open_hub: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_and_status_of_a_hub(open_hub: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch) -> None:
     # The hub is a stand-in, and no nginx is before it.
     monkeypatch.setattr(versions, "look_at_nginx", lambda *_: Check("nginx", True, "1.0 runs"))
     ended = coursehub("check", "phys", "--json")

@@ -77,5 +77,3 @@ def _together(findings: list[Finding]) -> Iterator[Finding]:
     for name, same in by_id.items():
         lost, possible = sum(one.lost for one in same), sum(one.possible for one in same)
         yield Finding(name, f"{lost} of {possible} points", lost, possible)
-
-
