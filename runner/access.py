@@ -101,6 +101,8 @@ class Access:
         self._record = self.directory / "server.json"
         self._order = self.directory / "order.json"
         self._names = self.directory / "names.json"
+        #: In which cloud and account the server was made, see runner/birthplace.py.
+        self.birthplace = self.directory / "birthplace.json"
         self._shared = self.directory / "ssh"
 
     # -- what is kept ------------------------------------------------------------------------------------
@@ -181,13 +183,8 @@ class Access:
 
     def forget_server(self) -> None:
         """Drop everything that belongs to a server that is gone; the next one gets keys of its own."""
-        for path in (
-            *(self._record, self._order, self._names, self.shipped, self.applied, self.known_hosts),
-            self._host_key,
-        ):
-            path.unlink(missing_ok=True)
-            path.with_name(f"{path.name}.pub").unlink(missing_ok=True)
-        # With what a killed rotation left: the next server's would take it for its own half-done work.
+        self.forget_old_server()
+        self._names.unlink(missing_ok=True)
         for path in self.directory.glob(f"*{self.key_file.name}*"):
             path.unlink(missing_ok=True)
         if self.directory.is_dir() and not any(self.directory.iterdir()):
@@ -205,8 +202,12 @@ class Access:
         return server.made_by in ("", maker())
 
     def forget_old_server(self) -> None:
-        """Before an order, when no earlier droplet can exist: its host key would refuse the new one."""
-        for path in (self._record, self._order, self.known_hosts, self._host_key):
+        """Before an order, when no earlier droplet can exist: drop what was true of that droplet alone.
+
+        Its host key would refuse the new one, and a half-done change of its client key would be gone on with there.
+        """
+        files = (self._record, self._order, self.known_hosts, self._host_key, self.shipped, self.applied)
+        for path in (*files, self.birthplace, self.new_key_file, self.old_key_file):
             path.unlink(missing_ok=True)
             path.with_name(f"{path.name}.pub").unlink(missing_ok=True)
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
-from runner import cli_secrets
+from runner import birthplace, cli_secrets
 from runner import course as courses
 from runner.audit import cli as audit
 from runner.cli_lines import change_lines, check_lines, status_lines
@@ -234,7 +234,7 @@ def down(course: str, yes: bool, as_json: bool) -> None:
     from runner.verbs import up as verb
 
     project = _project()
-    if not yes and not session.nothing_here(project, course, courses.load(project, course)):
+    if not yes and not session.nothing_here(project, course, birthplace.load(project, course)):
         _confirm(course)
     document = verb.down(project, course, Steps())
     _emit(

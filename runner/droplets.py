@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from runner import birthplace
 from runner.access import Access
 from runner.cloud import Cloud, Order, Refused, Server, Unanswered
 from runner.cloud.userdata import user_data
@@ -13,11 +14,16 @@ Progress = Callable[[str], None]
 
 
 def found(cloud: Cloud, access: Access, progress: Progress) -> list[Server]:
-    """All droplets of the course, oldest first; one whose order was never answered too."""
+    """All droplets of the course, oldest first; one whose order was never answered too.
+
+    Raises CoursehubError when there is none because the token opens another account than the one that has it.
+    """
     servers = cloud.find(access.course_id, access.server())
     order = access.order_begun()
     if not servers and order and (server := cloud.ordered(access.course_id, *order, progress)):
         return [server]
+    if not servers:
+        birthplace.need_account(cloud, access)
     return servers
 
 
@@ -39,6 +45,7 @@ def order(cloud: Cloud, access: Access, wanted: Order, progress: Progress) -> Se
     progress("ordering the droplet")
     key_id = cloud.ensure_key(access.alias, access.client_key().public)
     host_key = access.first_host_key()
+    birthplace.keep(access, cloud)
     access.begin_order(wanted.name)
     try:
         server = cloud.order(

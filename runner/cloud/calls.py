@@ -16,8 +16,8 @@ from digitalocean.baseapi import DELETE, GET, BaseAPI, Error, NotFoundError
 
 from runner.errors import CoursehubError
 
-#: Seconds that one HTTP request may take; python-digitalocean itself would wait for ever.
-REQUEST_SECONDS = 20.0
+#: Seconds until a connection must stand, and that an answer may take; python-digitalocean itself would wait for ever.
+CONNECT_SECONDS, REQUEST_SECONDS = 5.0, 20.0
 #: Tries of one request before giving up, with pauses that double from half a second and carry jitter.
 TRIES = 6
 #: Seconds that the provider's own "try again later" is followed for at most; a class waits.
@@ -95,7 +95,7 @@ class _OnOurSession(BaseAPI):  # type: ignore[misc]  # the library is untyped
             params=given if type == GET else None,
             data=None if type == GET else json.dumps(given),
             headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
-            timeout=REQUEST_SECONDS,
+            timeout=(CONNECT_SECONDS, REQUEST_SECONDS),
         )
         self._keep(answer)
         return answer
@@ -231,7 +231,17 @@ class Calls:
             raise _Failure(f"no answer ({type(error).__name__})", None) from error
         except (Error, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             status = self._answer.status_code if self._answer is not None else None
-            raise _Failure(str(error), status) from error
+            raise _Failure(self._reason() or str(error), status) from error
+
+    def _reason(self) -> str:
+        """The provider's own sentence about an error; the library stumbles over an error that lacks one."""
+        if self._answer is None or self._answer.ok:
+            return ""
+        try:
+            said = self._answer.json()["message"]
+        except (KeyError, TypeError, ValueError):
+            said = None
+        return str(said) if said else "it does not say why"
 
     def _wanted_wait(self) -> float | None:
         """Seconds until the provider takes requests again, by its own word; None where it says nothing."""

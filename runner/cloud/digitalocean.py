@@ -235,6 +235,11 @@ class Cloud:
                 )
             if now.state == "active" and now.ip:
                 return now
+            if now.state == "archive":
+                raise CoursehubError(
+                    f"{self.name}: droplet {now.id} of {course_id} is archived, so nobody can switch it on; ask the "
+                    "provider's support (a ticket in the control panel) to bring it back"
+                )
             if now.state == "off" and not powered:
                 self._power_on(now)
                 powered = True
@@ -304,9 +309,9 @@ class Cloud:
         """Make ``record`` the only one of its kind and name; True when something changed."""
         return self._records.ensure_record(zone, record)
 
-    def addresses(self, zone: Zone, hostname: str) -> list[str]:
-        """Where ``hostname`` leads now."""
-        return self._records.addresses(zone, hostname)
+    def targets(self, zone: Zone, record: DnsRecord) -> list[str]:
+        """What the records of ``record``'s kind and name say now."""
+        return self._records.targets(zone, record)
 
     def remove_record(self, zone: Zone, record: DnsRecord) -> None:
         """Remove the records that say what ``record`` says; others of its name are not ours."""

@@ -50,6 +50,7 @@ class Health:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self._account_id = ""
 
     def account(self) -> Account:
         """The account and how many droplets it has. Raises CoursehubError when the token does not open it."""
@@ -67,6 +68,12 @@ class Health:
             droplet_limit=int(account["droplet_limit"]),
             droplets=len(droplets),
         )
+
+    def account_id(self) -> str:
+        """The account's UUID; asked for once. Raises CoursehubError when the token does not open it."""
+        if not self._account_id:
+            self._account_id = self._calls.get("looking at the account", "account", then=_uuid)
+        return self._account_id
 
     def missing_scopes(self) -> list[str]:
         """The scopes of a custom token that it lacks, of those that we need."""
@@ -86,3 +93,7 @@ class Health:
         if not said:
             return 0.0
         return time.time() - email.utils.parsedate_to_datetime(said).timestamp()
+
+
+def _uuid(data: Any) -> str:
+    return str(data["account"]["uuid"])

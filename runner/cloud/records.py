@@ -50,9 +50,9 @@ class Records:
                 raise
         return True
 
-    def addresses(self, zone: Zone, hostname: str) -> list[str]:
-        """Where ``hostname`` leads now."""
-        return [str(record["data"]) for record in self._of(zone, DnsRecord("A", hostname, ""))]
+    def targets(self, zone: Zone, record: DnsRecord) -> list[str]:
+        """What the records of ``record``'s kind and name say now."""
+        return [str(one["data"]) for one in self._of(zone, record)]
 
     def remove_record(self, zone: Zone, record: DnsRecord) -> None:
         """Remove the records that say what ``record`` says; others of its name are not ours."""

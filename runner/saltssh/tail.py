@@ -17,6 +17,8 @@ from runner.saltssh.progress import SHIPPED_STATES, Story
 
 #: Seconds that a highstate may take before it is given up; a fresh server needs about a minute.
 HIGHSTATE_SECONDS = 1800
+#: Seconds until the server must have said something; one whose memory is used up takes its time.
+FIRST_WORD_SECONDS = 90
 #: What is run on the server, and what it is given. salt/config/master switches on the log that it follows.
 _WATCH = Path(__file__).with_name("watch.sh").read_text(encoding="utf-8")
 _GIVEN = (THIN_DIR, shipped.BESIDE, SHIPPED_STATES)
@@ -62,8 +64,15 @@ class Tail:
         self._reader.start()
 
     def found_nobody(self) -> bool:
-        """Whether no SSH server answered at all, as while a machine boots."""
+        """Whether no SSH server answered at all, as while a machine boots. Raises CoursehubError for a silent one."""
+        deadline = time.monotonic() + FIRST_WORD_SECONDS
         while not self._heard.wait(0.05):
+            if time.monotonic() > deadline:
+                raise CoursehubError(
+                    f"{self._access.course_id}: the server at {self._ip} takes SSH connections but has said nothing "
+                    f"for {FIRST_WORD_SECONDS} s; look at its load in the control panel, or switch it off there and "
+                    f"run 'coursehub up {self._access.course_id}'"
+                )
             if self._process.poll() is not None:
                 self._said = self._process.stderr.read() if self._process.stderr else ""
                 return is_silence(self._said)

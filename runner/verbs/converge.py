@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
-from runner import course as courses
-from runner import saltssh
+from runner import birthplace, saltssh
 from runner.claim import claim
 from runner.cloud import Server
 from runner.console import Steps
@@ -150,7 +149,7 @@ def apply(
 
 def would_make(project: Project, course_id: str) -> str | None:
     """What ``up`` would make and what it costs; None where that cannot be asked without starting the local cloud."""
-    if nothing_here(project, course_id, courses.load(project, course_id)):
+    if nothing_here(project, course_id, birthplace.load(project, course_id)):
         return None
     return what_up_makes(connect(project, course_id, lambda _line: None))
 

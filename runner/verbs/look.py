@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from runner import checks, local
+from runner import birthplace, checks, local
 from runner import course as courses
 from runner.access import Access
 from runner.audit import versions
@@ -59,7 +59,7 @@ def status(project: Project, course_ids: list[str]) -> dict[str, Any]:
 
 
 def _status(project: Project, course_id: str) -> dict[str, Any]:
-    course = courses.load(project, course_id)
+    course = birthplace.load(project, course_id)
     state, ip, size, error = _found(project, course_id, course)
     cost = None
     if course.cloud == "digitalocean" and state != "none" and (priced := digitalocean_cloud().sizes().get(size)):
@@ -100,8 +100,10 @@ def _found(project: Project, course_id: str, course: courses.Course) -> tuple[st
         return "active" if machine.running else "off", machine.ip, machine.size, None
     else:
         return "none", None, course.size, None
-    found = cloud.find(course_id, Access(project, course_id).server())
+    access = Access(project, course_id)
+    found = cloud.find(course_id, access.server())
     if not found:
+        birthplace.need_account(cloud, access)
         return "none", None, course.size, None
     server = found[0]
     return server.state, server.ip, server.size, cloud.several(course_id, found) if len(found) > 1 else None

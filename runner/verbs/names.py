@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runner.cloud import record_of
 from runner.course import neighbours
 from runner.errors import USAGE, CoursehubError
 
@@ -31,15 +32,17 @@ def said(name: str, where: str) -> str:
 def need_free(session: Session, zone: Zone | None, ip: str | None = None) -> list[str]:
     """Look where the course's names lead before they are pointed at its server, whose address is ``ip``.
 
-    Returns notes about addresses that nobody here knows. Raises CoursehubError for a name of another course's server.
+    Without ``ip`` the server is yet to be made. Returns notes about records that nobody here knows, which will be
+    replaced. Raises CoursehubError for a name of another course's server.
     """
-    names = session.course.hostnames if zone else ()
+    names = session.course.dns_names if zone else ()
     return [note for name in names if zone and (note := _look(session, zone, name, ip))]
 
 
 def _look(session: Session, zone: Zone, hostname: str, ip: str | None) -> str | None:
-    elsewhere = [address for address in session.cloud.addresses(zone, hostname) if address != ip]
-    for address in elsewhere:
+    ours = record_of(hostname, ip or "")
+    elsewhere = [target for target in session.cloud.targets(zone, ours) if target != ours.data]
+    for address in elsewhere if ours.kind == "A" else ():
         other = session.cloud.course_at(address)
         if other and other != session.course_id:
             raise CoursehubError(
@@ -48,4 +51,8 @@ def _look(session: Session, zone: Zone, hostname: str, ip: str | None) -> str | 
             )
     # An address of an earlier server of this course is no news.
     unknown = [address for address in elsewhere if hostname not in session.access.names()]
-    return f"{hostname} led to {unknown[0]} until now; it leads to {ip} from now on" if unknown else None
+    if not unknown:
+        return None
+    if ip is None:
+        return f"{hostname} leads to {unknown[0]} now and will lead to the new server"
+    return f"{hostname} led to {unknown[0]} until now; it leads to {ours.data} from now on"

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from runner import birthplace, leaks, local, lock, material, pillar, signin
 from runner import course as courses
-from runner import leaks, local, lock, material, pillar, signin
 from runner.access import Access
 from runner.checks import Check, Target
 from runner.cloud import Cloud, Server, Zone, digitalocean_cloud, record_of, tag_of, zone_among
@@ -75,6 +75,7 @@ class Session:
         """
         server = self.cloud.single(self.course_id, self.access.server())
         if server is None:
+            birthplace.need_account(self.cloud, self.access)
             raise no_server(self.course_id)
         if not self.access.has_keys(server):
             raise self.made_elsewhere(server)
@@ -221,7 +222,7 @@ class Session:
 def connect(project: Project, course_id: str, report: Callable[[str], None]) -> Session:
     """Read and validate the course, then reach its cloud (the local one is started)."""
     leaks.refuse(project)
-    course = courses.load(project, course_id)
+    course = birthplace.load(project, course_id)
     if course.cloud == "local":
         return _locally(project, course_id, course, local.ensure_running(project.state, report))
     return Session(project, course_id, course, digitalocean_cloud(), None)
@@ -229,7 +230,7 @@ def connect(project: Project, course_id: str, report: Callable[[str], None]) -> 
 
 def reach(project: Project, course_id: str, report: Callable[[str], None]) -> Session:
     """The same for verbs that need a server: no local cloud is started for a course that has none."""
-    if nothing_here(project, course_id, courses.load(project, course_id)):
+    if nothing_here(project, course_id, birthplace.load(project, course_id)):
         raise no_server(course_id)
     return connect(project, course_id, report)
 
@@ -246,7 +247,7 @@ def visit(project: Project, course_id: str, report: Callable[[str], None]) -> Se
     Raises CoursehubError when there is no such machine.
     """
     leaks.refuse(project)
-    course = courses.load(project, course_id)
+    course = birthplace.load(project, course_id)
     if course.cloud == "digitalocean":
         return Session(project, course_id, course, digitalocean_cloud(), None)
     here = local.find(project.state)

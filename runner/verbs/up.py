@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from runner import checks, droplets, local, signin
-from runner import course as courses
+from runner import birthplace, checks, droplets, local, signin
 from runner.access import Access
 from runner.claim import claim
 from runner.cloud import Order, Refused, Server
@@ -43,29 +42,48 @@ def up(project: Project, course_id: str, steps: Steps, agree: Callable[[str], No
     document: dict[str, Any] = {"course": course_id}
     try:
         with claim(project, course_id, "up"):
-            if courses.load(project, course_id).cloud != "local":
-                session = connect(project, course_id, steps.say)
-                if droplets.single(session.cloud, session.access, steps.say) is None:
-                    agree(what_up_makes(session))
-            _up(project, course_id, steps, document)
+            session, server, made = _look(project, course_id, steps, document)
+            if made:
+                agree(made)
+            _up(session, server, steps, document)
     except CoursehubError as error:
         error.document = {**document, "seconds": _seconds(steps)}
         raise
     return document
 
 
-def _up(project: Project, course_id: str, steps: Steps, document: dict[str, Any]) -> None:
-    with steps.step("server", f"server of {course_id}") as progress:
+def _look(
+    project: Project, course_id: str, steps: Steps, document: dict[str, Any]
+) -> tuple[Session, Server | None, str | None]:
+    """Everything that could refuse the course, before anybody is asked or anything is made.
+
+    The server if there is one, and what will be made and cost if it costs money.
+    """
+    with steps.step("look", f"look at what {course_id} needs") as progress:
         session = connect(project, course_id, progress if steps.console.is_terminal else steps.say)
         document |= _of_course(session)
         names.need_own(session)
         ensure_lock(session)
         need_signin(session)
         need_material(session)
+        progress(f"asking {session.cloud.name} for the server")
+        server = droplets.single(session.cloud, session.access, progress)
+        if server is None:
+            replaced = need_order(session)
+            made = None if session.local else "; ".join([what_up_makes(session), *replaced])
+            return session, None, made
+        if not session.access.has_keys(server):
+            raise session.made_elsewhere(server)
+        return session, server, None
+
+
+def _up(session: Session, server: Server | None, steps: Steps, document: dict[str, Any]) -> None:
+    project, course_id = session.project, session.course_id
+    with steps.step("server", f"server of {course_id}") as progress:
         if session.local:
             local.prepare_image(session.course.image, progress)
         notes: list[str] = []
-        server = make_server(session, progress, notes)
+        server = make_server(session, progress, notes, server)
         document |= {
             "server": {key: value for key, value in asdict(server).items() if key != "state"},
             "notes": [*notes, *session.notes(server)],
@@ -88,17 +106,16 @@ def _up(project: Project, course_id: str, steps: Steps, document: dict[str, Any]
         raise not_right(course_id, bad[0])
 
 
-def make_server(session: Session, progress: Progress, notes: list[str] | None = None) -> Server:
-    """The course's server, ordered when there is none, with its DNS records, met by SSH under a key of its own.
+def make_server(
+    session: Session, progress: Progress, notes: list[str] | None = None, server: Server | None = None
+) -> Server:
+    """The course's server, ordered where ``server`` is None, with its DNS records, met by SSH under a key of its own.
 
     Can be interrupted anywhere and called again. ``notes`` hears of a name that led elsewhere.
     """
     access = session.access
-    server = droplets.single(session.cloud, access, progress)
     if server is None:
         server = _order(session, progress)
-    elif not access.has_keys(server):
-        raise session.made_elsewhere(server)
     server = session.cloud.wait_active(session.course_id, server, progress)
     access.remember(server)
     moved = session.ensure_records(server)
@@ -108,14 +125,17 @@ def make_server(session: Session, progress: Progress, notes: list[str] | None = 
     return server
 
 
-def _order(session: Session, progress: Progress) -> Server:
-    """Order the droplet once all that could be wrong with the order has been looked at."""
+def need_order(session: Session) -> list[str]:
+    """Refuse an order that is wrong, before it is sent; lines about names that lead elsewhere now."""
     check_order(session)
     if session.local:
         need_disk()
     zone = session.zone()
     session.need_names()
-    names.need_free(session, zone)
+    return names.need_free(session, zone)
+
+
+def _order(session: Session, progress: Progress) -> Server:
     course = session.course
     wanted = Order(session.course_id, course.domain, course.size, course.image, course.region)
     try:
@@ -212,7 +232,7 @@ def notes(document: dict[str, Any]) -> list[str]:
 def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
     """Delete the course's server, its DNS records and its keys. What is gone already is fine."""
     with claim(project, course_id, "down"), steps.step("down", f"taking {course_id} down") as progress:
-        course = courses.load(project, course_id)
+        course = birthplace.load(project, course_id)
         removed = (
             [] if nothing_here(project, course_id, course) else _delete(connect(project, course_id, progress), progress)
         )

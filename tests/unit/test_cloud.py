@@ -172,6 +172,13 @@ def test_fault_7_what_cannot_be_ordered_makes_nothing(api: Api, cloud: Cloud, ke
     assert droplets(api) == []
 
 
+@pytest.mark.parametrize("body", [{}, {"id": "unprocessable_entity"}, {"message": None}, [], "<html>"])
+def test_fault_7_a_refusal_without_a_reason_is_told(api: Api, cloud: Cloud, key_id: int, body: Any) -> None:
+    faults(api, {"path_regex": "^/v2/droplets/?$", "method": "POST", "status": 422, "body": body})
+    with pytest.raises(Refused, match="refused while making the droplet: it does not say why"):
+        order(cloud, key_id)
+
+
 def test_fault_8_ours_is_found_on_any_page(api: Api, cloud: Cloud, key_id: int) -> None:
     server = order(cloud, key_id)
     # Twins of ours in the account itself: 210 create calls would show nothing more.
@@ -244,6 +251,15 @@ def test_a_droplet_that_is_off_is_switched_on(api: Api, cloud: Cloud, key_id: in
     action = api.ok("POST", f"droplets/{server.id}/actions", {"type": "power_off"})["action"]
     api.wait_action(action["id"])
     assert cloud.wait_active("phys", server, nobody).state == "active"
+
+
+def test_an_archived_droplet_is_not_waited_for(api: Api, cloud: Cloud, key_id: int, slept: list[float]) -> None:
+    server = order(cloud, key_id)
+    shown = api.ok("GET", f"droplets/{server.id}")["droplet"] | {"status": "archive"}
+    faults(api, {"path_regex": f"^/v2/droplets/{server.id}$", "status": 200, "body": {"droplet": shown}})
+    with pytest.raises(CoursehubError, match=rf"droplet {server.id} of phys is archived.*support"):
+        cloud.wait_active("phys", server, nobody)
+    assert slept == []
 
 
 def test_a_server_that_does_not_come_on_is_not_for_deleting(

@@ -22,19 +22,20 @@ def session(
 ) -> Any:
     """A course phys whose names are in DNS as ``records`` say; ``holders`` are the courses of addresses."""
     cloud = SimpleNamespace(
-        addresses=lambda _, name: records.get(name, []),
+        targets=lambda _, record: records.get(record.hostname, []),
         course_at=holders.get,
         zones=lambda: [ZONE],
         remove_record=lambda _, record: removed.append((record.hostname, record.data)),
     )
-    course = SimpleNamespace(hostnames=("phys.example.edu", "www.phys.example.edu"))
+    names = ("phys.example.edu", "www.phys.example.edu", "*.phys.example.edu", "_acme-challenge.phys.example.edu")
+    course = SimpleNamespace(dns_names=names)
     access = SimpleNamespace(names=lambda: list(known))
     return SimpleNamespace(
         course_id="phys", course=course, cloud=cloud, access=access, at=lambda *_: "pillar/courses/phys.sls:4"
     )
 
 
-@pytest.mark.parametrize("name", ["phys.example.edu", "www.phys.example.edu"])
+@pytest.mark.parametrize("name", ["phys.example.edu", "www.phys.example.edu", "*.phys.example.edu"])
 def test_a_name_that_leads_to_another_course_is_refused(name: str) -> None:
     for ip in (None, "192.0.2.9"):
         with pytest.raises(CoursehubError) as caught:
@@ -53,7 +54,20 @@ def test_a_name_of_our_own_or_of_nobody_is_free() -> None:
     assert names.need_free(foreign, ZONE, "192.0.2.9") == [
         "phys.example.edu led to 192.0.2.1 until now; it leads to 192.0.2.9 from now on"
     ]
+    assert names.need_free(foreign, ZONE) == ["phys.example.edu leads to 192.0.2.1 now and will lead to the new server"]
     assert names.need_free(foreign, None) == []
+
+
+def test_a_foreign_wildcard_or_delegation_is_told() -> None:
+    """What ``isolation: subdomains`` adds is looked at too; our own delegation is no news."""
+    there = {
+        "*.phys.example.edu": ["192.0.2.1"],
+        "_acme-challenge.phys.example.edu": ["ns.example.org", "phys.example.edu"],
+    }
+    assert names.need_free(session(records=there, holders={}), ZONE, "192.0.2.9") == [
+        "*.phys.example.edu led to 192.0.2.1 until now; it leads to 192.0.2.9 from now on",
+        "_acme-challenge.phys.example.edu led to ns.example.org until now; it leads to phys.example.edu from now on",
+    ]
 
 
 def test_down_leaves_a_record_that_leads_to_another_course() -> None:
