@@ -50,19 +50,9 @@ include:
 
 # What a pull of course material does; nbgitpuller itself is in the lock.
 course_env-pull:
-  file.managed:
-    - names:
-{%- for module in ['__init__', 'asked', 'files', 'git', 'leftovers', 'merging', 'notes', 'pages', 'puller'] %}
-      - {{ root }}/lib/class_pull/{{ module }}.py:
-        - source: salt://course_env/files/class_pull/{{ module }}.py
-        - check_cmd: python3 -m py_compile
-{%- endfor %}
-{%- for page in ['pull.html', 'pull.js', 'told.html'] %}
-      - {{ root }}/lib/class_pull/{{ page }}:
-        - source: salt://course_env/files/class_pull/{{ page }}
-{%- endfor %}
-    - mode: '0644'
-    - makedirs: True
+  python_package.installed:
+    - name: {{ root }}/lib/class_pull
+    - source: salt://course_env/files/class_pull
 
 # Read at each click: a new repository restarts nobody's server.
 /etc/jupyter/class_pull_course.json:
@@ -74,16 +64,12 @@ course_env-pull:
 
 # Before the configurations that import it.
 course_env-server:
-  file.managed:
+  python_package.installed:
     - names:
-{%- for module in ['class_server/__init__', 'class_server/inherited', 'class_kernel/__init__', 'class_kernel/pipe'] %}
-      - {{ root }}/lib/{{ module }}.py:
-        - source: salt://course_env/files/{{ module }}.py
-{%- endfor %}
-    - mode: '0644'
-    - makedirs: True
-    - check_cmd: python3 -m py_compile
-    - tmp_ext: .py
+      - {{ root }}/lib/class_server:
+        - source: salt://course_env/files/class_server
+      - {{ root }}/lib/class_kernel:
+        - source: salt://course_env/files/class_kernel
     - require_in:
       - file: /etc/jupyter/jupyter_server_config.py
 
@@ -99,7 +85,7 @@ course_env-server:
     - context:
         lib: {{ root }}/lib
     - require:
-      - file: course_env-server
+      - python_package: course_env-server
 
 # Beside the extensions' own files of this kind: a setting in the configuration would take the place of theirs.
 /etc/jupyter/jupyter_server_config.d/class_pull.json:
@@ -112,7 +98,7 @@ course_env-server:
     - mode: '0644'
     - makedirs: True
     - require:
-      - file: course_env-pull
+      - python_package: course_env-pull
 
 # Lab's own defaults ask every student at the first start whether to fetch news from the internet.
 /etc/jupyter/labconfig/default_setting_overrides.json:

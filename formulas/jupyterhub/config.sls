@@ -47,31 +47,14 @@ jupyterhub-helpers:
     - mode: '0644'
     - makedirs: True
 
-# check_cmd: what is no Python never replaces what runs. Whether it all loads is tried once, with the configuration: to
-# import JupyterHub for each file took ten seconds of a first apply.
-jupyterhub-signin:
-  file.managed:
-    - names:
-{%- for module in ['__init__', 'accounts', 'leaving', 'password', 'oauth', 'lti13', 'tries'] %}
-      - {{ root }}/lib/class_signin/{{ module }}.py:
-        - source: salt://jupyterhub/files/class_signin/{{ module }}.py
-{%- endfor %}
-    - mode: '0644'
-    - makedirs: True
-    - check_cmd: python3 -m py_compile
-    - tmp_ext: .py
+# What does not compile never replaces what runs. Whether it all loads is tried once, with the configuration.
+{%- for id, package in [('signin', 'class_signin'), ('walls', 'class_walls'), ('inside', 'class_inside')] %}
 
-jupyterhub-walls:
-  file.managed:
-    - names:
-{%- for module in ['__init__', 'cookies', 'fetch_metadata', 'hub', 'passes', 'policy'] %}
-      - {{ root }}/lib/class_walls/{{ module }}.py:
-        - source: salt://jupyterhub/files/class_walls/{{ module }}.py
+jupyterhub-{{ id }}:
+  python_package.installed:
+    - name: {{ root }}/lib/{{ package }}
+    - source: salt://jupyterhub/files/{{ package }}
 {%- endfor %}
-    - mode: '0644'
-    - makedirs: True
-    - check_cmd: python3 -m py_compile
-    - tmp_ext: .py
 
 jupyterhub-openings:
   file.managed:
@@ -82,19 +65,6 @@ jupyterhub-openings:
         - source: salt://jupyterhub/files/class_work/openings.py
       - {{ root }}/lib/class_work/hub.py:
         - source: salt://jupyterhub/files/class_work/hub.py
-    - mode: '0644'
-    - makedirs: True
-    - check_cmd: python3 -m py_compile
-    - tmp_ext: .py
-
-jupyterhub-inside:
-  file.managed:
-    - names:
-{%- for module in ['__init__', 'places', 'ask', 'properties', 'spawner', 'units', 'door', 'hub', 'culler', 'wait_ready',
-                    'sync_routes', 'closing'] %}
-      - {{ root }}/lib/class_inside/{{ module }}.py:
-        - source: salt://jupyterhub/files/class_inside/{{ module }}.py
-{%- endfor %}
     - mode: '0644'
     - makedirs: True
     - check_cmd: python3 -m py_compile
@@ -150,10 +120,10 @@ jupyterhub-inside:
     - require:
       - uv_env: {{ root }}/hub
       - file: jupyterhub-helpers
-      - file: jupyterhub-signin
-      - file: jupyterhub-walls
+      - python_package: jupyterhub-signin
+      - python_package: jupyterhub-walls
       - file: jupyterhub-openings
-      - file: jupyterhub-inside
+      - python_package: jupyterhub-inside
       - file: {{ root }}/lib/class_page.py
       - file: {{ root }}/lib/class_subdomains.py
 {%- if jupyterhub.signin.client_secret %}

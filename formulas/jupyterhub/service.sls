@@ -36,7 +36,7 @@ jupyterhub-proxy:
   service.running:
     - enable: True
     - require:
-      - file: jupyterhub-inside
+      - python_package: jupyterhub-inside
       - cmd: jupyterhub-places
     - watch:
       - uv_env: {{ root }}/proxy
@@ -54,10 +54,10 @@ jupyterhub:
     - watch:
       - uv_env: {{ root }}/hub
       - file: /etc/jupyterhub/jupyterhub_config.py
-      - file: jupyterhub-signin
-      - file: jupyterhub-walls
+      - python_package: jupyterhub-signin
+      - python_package: jupyterhub-walls
       - file: jupyterhub-openings
-      - file: jupyterhub-inside
+      - python_package: jupyterhub-inside
       - file: {{ root }}/lib/class_page.py
       - file: {{ root }}/lib/class_subdomains.py
 {%- if jupyterhub.signin.client_secret %}

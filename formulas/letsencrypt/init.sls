@@ -11,23 +11,16 @@ letsencrypt-packages:
 {%- endif %}
 
 letsencrypt-command:
-  file.managed:
-    - names:
-{%- for module in ['__init__', 'authority', 'certificate', 'config', 'deciding', 'delegation', 'doors', 'main', 'names',
-                   'places', 'running', 'serving', 'tries'] %}
-      - /usr/local/lib/coursehub/coursehub_cert/{{ module }}.py:
-        - source: salt://letsencrypt/files/coursehub_cert/{{ module }}.py
-{%- endfor %}
-    - mode: '0644'
-    - makedirs: True
-    - dir_mode: '0755'
+  python_package.installed:
+    - name: /usr/local/lib/coursehub/coursehub_cert
+    - source: salt://letsencrypt/files/coursehub_cert
 
 /usr/local/sbin/coursehub-cert:
   file.managed:
     - source: salt://letsencrypt/files/coursehub-cert
     - mode: '0755'
     - require:
-        - file: letsencrypt-command
+        - python_package: letsencrypt-command
 
 /etc/coursehub/cert.json:
   file.serialize:

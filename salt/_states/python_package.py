@@ -1,0 +1,123 @@
+"""A directory of Python modules, installed as one: all of its files, or none.
+
+Salt's own ``file.recurse`` has no ``check_cmd``, and ``file.managed`` is a state and a process for each file: 45 of
+them took five seconds of a first apply.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+# Salt puts __opts__ and __salt__ into a state module when it loads it.
+# ruff: noqa: F821
+
+#: What Python itself writes beside modules.
+CACHE = "__pycache__"
+
+
+def installed(name: str, source: str) -> dict[str, Any]:
+    """Have the files of ``source`` in the directory ``name``, and no others; root's, readable by everybody.
+
+    name
+        Directory on the server. It is made, with the directories above it.
+    source
+        Directory on the file server, such as ``salt://formula/files/package``.
+
+    Nothing is replaced while a module in ``source`` does not compile, so what runs goes on with what it has.
+    """
+    wanted = _wanted(source)
+    if not wanted:
+        return _told(name, False, f"there are no files in {source}")
+    if broken := _broken(wanted):
+        return _told(name, False, f"{broken}; nothing was changed")
+    root = Path(name)
+    try:
+        changes = _changes(root, wanted)
+        if not changes:
+            return _told(name, True, f"{len(wanted)} files are as they should be")
+        if __opts__["test"]:
+            return _told(name, None, f"{len(changes)} of {len(wanted)} files would change", changes)
+        _write(root, wanted, changes)
+    except OSError as error:
+        return _told(name, False, f"{error.filename}: {error.strerror}")
+    return _told(name, True, f"{len(changes)} of {len(wanted)} files changed", changes)
+
+
+def _told(name: str, result: bool | None, comment: str, changes: dict[str, str] | None = None) -> dict[str, Any]:
+    return {"name": name, "result": result, "comment": comment, "changes": changes or {}}
+
+
+def _wanted(source: str) -> dict[str, bytes]:
+    """Return the content of each file of ``source`` by its path below it."""
+    below = source.removeprefix("salt://").strip("/")
+    files = {str(path).partition(f"/{below}/")[2]: Path(path) for path in __salt__["cp.cache_dir"](source)}
+    return {path: file.read_bytes() for path, file in files.items() if _ours(Path(path))}
+
+
+def _ours(path: Path) -> bool:
+    """Return whether a file belongs to the package: neither bytecode nor what an editor left."""
+    return CACHE not in path.parts and not path.name.startswith(".") and not path.name.endswith("~")
+
+
+def _broken(files: dict[str, bytes]) -> str:
+    """Return which module does not compile and why, or nothing."""
+    for path, content in files.items():
+        if path.endswith(".py"):
+            try:
+                compile(content, path, "exec", dont_inherit=True)
+            except (SyntaxError, ValueError) as error:
+                return f"{path}:{getattr(error, 'lineno', None) or 1}: {error.args[0]}"
+    return ""
+
+
+def _changes(root: Path, wanted: dict[str, bytes]) -> dict[str, str]:
+    """Return what would change for each file that differs, is missing, or is no longer in the package."""
+    changes = {}
+    for path, content in wanted.items():
+        there = root / path
+        try:
+            found = there.lstat()
+            old = there.read_bytes() if there.is_file() and not there.is_symlink() else None
+        except FileNotFoundError:
+            changes[path] = "new"
+            continue
+        if old != content:
+            changes[path] = _difference(old or b"", content)
+        elif (found.st_uid, found.st_gid, found.st_mode & 0o7777) != (0, 0, 0o644):
+            changes[path] = "owner and mode set"
+    for path in _present(root):
+        if path not in wanted:
+            changes[path] = "removed"
+    return changes
+
+
+def _difference(old: bytes, new: bytes) -> str:
+    lines = (text.decode(errors="replace").splitlines() for text in (old, new))
+    return "\n".join(list(difflib.unified_diff(*lines, lineterm="", n=1))[2:])
+
+
+def _present(root: Path) -> list[str]:
+    return [
+        str(path.relative_to(root))
+        for path in sorted(root.rglob("*"))
+        if (path.is_symlink() or path.is_file()) and CACHE not in path.parts
+    ]
+
+
+def _write(root: Path, wanted: dict[str, bytes], changes: dict[str, str]) -> None:
+    for path in changes:
+        there = root / path
+        if path not in wanted:
+            there.unlink()
+            continue
+        for directory in reversed([parent for parent in there.parents if not parent.exists()]):
+            directory.mkdir()
+            directory.chmod(0o755)
+        new = there.with_name(f".{there.name}.new")
+        new.write_bytes(wanted[path])
+        os.chown(new, 0, 0)
+        new.chmod(0o644)
+        new.replace(there)
