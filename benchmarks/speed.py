@@ -23,10 +23,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runner.hubclient import HubClient
-from runner.passwords import Passwords
-from runner.pillar import host_ca_certificates
+from runner.hub.client import HubClient
+from runner.people.passwords import Passwords
 from runner.saltssh import argv
+from runner.saltssh.pillar import host_ca_certificates
 from runner.verbs.session import CHECK_ACCOUNT, Session, connect
 from runner.verbs.up import make_server
 from tests.support.sandbox import REPO, Sandbox

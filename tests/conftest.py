@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.access import Access
+from runner.servers.access import Access
 from tests.support.hub import Hub
 from tests.support.sandbox import REPO, Sandbox
 

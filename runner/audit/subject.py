@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.access import Access
 from runner.audit.tools import Tools
-from runner.checks import Target
 from runner.errors import CoursehubError
+from runner.hub.checks import Target
 from runner.project import Project
+from runner.servers.access import Access
 
 
 class ScanFailed(CoursehubError):

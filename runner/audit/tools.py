@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import lock
 from runner.errors import CoursehubError
+from runner.packages import lock
 
 SOURCE = Path("requirements/audit.in")
 LOCK = Path("requirements/audit.lock")

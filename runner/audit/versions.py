@@ -11,10 +11,10 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from runner import lock
-from runner.checks import Check
 from runner.errors import CoursehubError
-from runner.minimums import TABLE, Minimum, load
+from runner.hub.checks import Check
+from runner.packages import lock
+from runner.packages.minimums import TABLE, Minimum, load
 
 #: The locks of each place; those of courses come besides.
 LOCKS = {

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from runner.hostnames import CHALLENGE
+from runner.course.hostnames import CHALLENGE
 
 #: Everything that this program makes carries this tag, and one for its course.
 TAG = "coursehub"

@@ -9,7 +9,7 @@ def user_data(*, host_private_key: str, host_public_key: str) -> str:
     """cloud-config that gives the server the host key that the runner knows already.
 
     So the first connection is verified: no trust on first use. The key stays readable in the cloud's metadata,
-    which is why the runner replaces it over that first connection (``runner.access.first_contact``).
+    which is why the runner replaces it over that first connection (``runner.servers.access.first_contact``).
     """
     config = {
         "ssh_deletekeys": True,

@@ -28,11 +28,11 @@ from runner.course.facts import (
     between,
     without_www,
 )
+from runner.course.hostnames import CHALLENGE
 from runner.course.material import Material
 from runner.course.network import Network
 from runner.course.people import People
 from runner.course.signin import Signin
-from runner.hostnames import CHALLENGE
 
 #: What a language's kernel needs from the Python index; what it needs from Debian stands in formulas/course_env.
 KERNELS = {"r": (), "octave": ("octave-kernel",)}

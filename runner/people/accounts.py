@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from anyascii import anyascii
 
+from runner.classlist.entry import Entry
 from runner.course.people import RESERVED, TEAM_PREFIX
 from runner.errors import CoursehubError
-from runner.people.classlist.entry import Entry
 
 #: Bytes of an account's name that utmp has room for (useradd(8)).
 ACCOUNT_LENGTH = 32

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from runner.classlist import Entry
+from runner.classlist.text import plain
 from runner.course.people import Person
-from runner.people.classlist import Entry
-from runner.people.classlist.text import plain
+from runner.course.roles import STAFF, Role
 from runner.people.listed import ClassList
-from runner.people.roles import STAFF, Role
 
 #: A person with the role; None: has left.
 Found = tuple[Role | None, Person]

@@ -14,11 +14,11 @@ from pydantic import Field, ValidationError
 from runner.course.facts import Facts
 from runner.course.model import Course
 from runner.course.people import People, Person
+from runner.course.roles import ROLES, Role
 from runner.course.source import LOADER
 from runner.errors import USAGE, CoursehubError
-from runner.people.roles import ROLES, Role
 from runner.project import Project
-from runner.vault import Vault
+from runner.secrets.vault import Vault
 
 _MESSAGE_HEAD = "#!gpg|yaml\n"
 _YAML_OUT: type = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from anyascii import anyascii
 from pydantic import ValidationError
 
+from runner.classlist import Entry
+from runner.classlist.duplicates import lines, one_line_each
 from runner.course.people import Person
+from runner.course.roles import ROLES, STAFF, Role
 from runner.errors import USAGE, CoursehubError
 from runner.people.accounts import assign
-from runner.people.classlist import Entry
-from runner.people.classlist.duplicates import lines, one_line_each
 from runner.people.finding import Found, Index, share_a_word
 from runner.people.listed import ClassList, plain
-from runner.people.roles import ROLES, STAFF, Role
 
 
 @dataclass(frozen=True)

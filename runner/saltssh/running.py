@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.access import Access, is_host_key_refusal, ssh_error
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.saltssh import results, shipped
 from runner.saltssh.scratch import scratch
 from runner.saltssh.tail import HIGHSTATE_SECONDS, Tail, Watcher, watched
-from runner.secrets import unlocked
+from runner.secrets.values import unlocked
+from runner.servers.access import Access, is_host_key_refusal, ssh_error
 
 #: The exit code of OpenSSH when it is not the remote command that failed.
 _SSH_FAILED = 255

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import yaml
 
-from runner.access import THIN_DIR, Access
-from runner.pillar import runtime_file
 from runner.project import Project, write_private
+from runner.saltssh.pillar import runtime_file
+from runner.servers.access import THIN_DIR, Access
 
 #: Where salt-ssh puts the package on the server.
 PACKAGE = f"{THIN_DIR}/salt_state.tgz"

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from runner.access import THIN_DIR, Access, is_silence, ssh_error
 from runner.errors import CoursehubError
 from runner.saltssh import shipped
 from runner.saltssh.progress import SHIPPED_STATES, Story
+from runner.servers.access import THIN_DIR, Access, is_silence, ssh_error
 
 #: Seconds that a highstate may take before it is given up; a fresh server needs about a minute.
 HIGHSTATE_SECONDS = 1800

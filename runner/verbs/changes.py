@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.access import Access
 from runner.course import Course
 from runner.project import Project, write_private
+from runner.servers.access import Access
 
 _NEW_SERVERS = "personal servers that start after apply; those that run keep what they have"
 #: Whom a change of a key reaches, and when; the keys that only a new server can have are in the session's notes.

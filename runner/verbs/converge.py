@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
-from runner import birthplace, saltssh
-from runner.claim import claim
+from runner import saltssh
 from runner.cloud import Server
 from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.saltssh.results import Report
+from runner.servers import birthplace
+from runner.servers.claim import claim
 from runner.verbs import changes, names
 from runner.verbs.blame import blame
 from runner.verbs.costs import what_up_makes

@@ -13,7 +13,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from runner import lock, material, signin
 from runner.course import COURSE_ID, Course, CourseFile, Source, course_ids, load, neighbours, reference, schema
 from runner.course import source as source_of
 from runner.course.problems import Problem, explain, find, key_of
@@ -21,8 +20,10 @@ from runner.course.writing import compose
 from runner.errors import USAGE, CoursehubError
 from runner.local.catalog import IMAGE_NAMES, REGIONS, SIZES
 from runner.local.identity import ZONE
+from runner.packages import lock
 from runner.project import Project
 from runner.secrets import Secrets
+from runner.setup import material, signin
 from runner.verbs import names
 
 Choices = dict[str, Any]

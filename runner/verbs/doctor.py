@@ -13,11 +13,11 @@ from dnslib import QTYPE, RCODE, DNSError, DNSRecord
 
 from runner import course as courses
 from runner import local
-from runner.checks import Check
 from runner.cloud import Cloud, digitalocean_cloud
 from runner.console import Steps
 from runner.course import Course
 from runner.errors import CoursehubError
+from runner.hub.checks import Check
 from runner.project import Project
 from runner.verbs.session import LOCAL_DISK, Session, check_order
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from runner import course as courses
-from runner import lock as locks
-from runner import relock
 from runner.console import Steps
+from runner.packages import lock as locks
 from runner.project import Project
+from runner.verbs import relock
 
 
 def lock(project: Project, course_id: str, steps: Steps, *, upgrade: bool) -> dict[str, Any]:

@@ -6,14 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from runner import birthplace, checks, local
 from runner import course as courses
-from runner.access import Access
+from runner import local
 from runner.audit import versions
 from runner.cloud import Cloud, digitalocean_cloud
 from runner.console import Steps
 from runner.errors import CoursehubError
+from runner.hub import checks
 from runner.project import Project
+from runner.servers import birthplace
+from runner.servers.access import Access
 from runner.verbs.costs import cost_of
 from runner.verbs.session import Session, all_of, local_machine, not_right, visit
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from runner import course as courses
-from runner import material
-from runner.claim import claim
 from runner.course import Course
 from runner.course.material import Repository
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
 from runner.secrets import Secrets
-from runner.vault import Report, Vault
+from runner.secrets.vault import Report, Vault
+from runner.servers.claim import claim
+from runner.setup import material
 
 
 def show(project: Project, course_id: str, report: Report) -> dict[str, Any]:

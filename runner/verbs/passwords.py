@@ -8,14 +8,14 @@ from typing import Any
 
 from runner import course as courses
 from runner import saltssh
-from runner.access import Access, HostKeyRefused
-from runner.claim import claim
 from runner.console import Steps
 from runner.course import Person
 from runner.errors import USAGE, CoursehubError
-from runner.passwords import Card, Passwords, as_page, as_table
 from runner.people import people_of
+from runner.people.passwords import Card, Passwords, as_page, as_table
 from runner.project import Project, write_private
+from runner.servers.access import Access, HostKeyRefused
+from runner.servers.claim import claim
 from runner.verbs.session import reach
 
 

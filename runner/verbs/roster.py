@@ -8,17 +8,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from runner import classlist, people
 from runner import course as courses
-from runner import people
-from runner.claim import claim
+from runner.classlist import Entry
+from runner.classlist.teams import names_in, short
 from runner.course import People, Person
 from runner.course.cutting import replace_text, without_people
 from runner.errors import USAGE, CoursehubError
-from runner.passwords import as_csv
-from runner.people import ROLES, Change, ClassList, Role, classlist
-from runner.people.classlist import Entry
-from runner.people.classlist.teams import names_in, short
+from runner.people import ROLES, Change, ClassList, Role
+from runner.people.passwords import as_csv
 from runner.project import Project, write_private
+from runner.servers.claim import claim
 
 #: Columns of an exported class list, as an import reads them.
 _COLUMNS = ("name", "email", "login", "number", "github", "role", "account", "groups")

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from runner import course as courses
-from runner import material, people, saltssh
-from runner.access import Access, KeyPair
-from runner.claim import claim
+from runner import people, saltssh
 from runner.console import Steps
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project, write_private
-from runner.secrets import NAME, Secrets
-from runner.vault import Report, Vault
+from runner.secrets.values import NAME, Secrets
+from runner.secrets.vault import Report, Vault
+from runner.servers.access import Access, KeyPair
+from runner.servers.claim import claim
+from runner.setup import material
 from runner.verbs import material as material_verb
 from runner.verbs.session import Session, need_signin, reach
 

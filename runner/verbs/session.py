@@ -11,18 +11,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from runner import birthplace, leaks, local, lock, material, pillar, signin
 from runner import course as courses
-from runner.access import Access
-from runner.checks import Check, Target
+from runner import local
 from runner.cloud import Cloud, Server, Zone, digitalocean_cloud, record_of, tag_of, zone_among
 from runner.course import Course, People
+from runner.course.hostnames import server_label, service_label
 from runner.errors import USAGE, CoursehubError
-from runner.hostnames import server_label, service_label
-from runner.passwords import Passwords
+from runner.hub.checks import Check, Target
+from runner.packages import lock
 from runner.people import people_of
+from runner.people.passwords import Passwords
 from runner.project import Project
-from runner.secrets import Secrets
+from runner.saltssh import pillar
+from runner.secrets import Secrets, leaks
+from runner.servers import birthplace
+from runner.servers.access import Access
+from runner.setup import material, signin
 from runner.verbs import names
 
 #: The account that looks at the hub as a student would; it belongs to no person.

@@ -9,10 +9,10 @@ import subprocess
 from typing import Any
 
 from runner import course as courses
-from runner import leaks
-from runner.access import Access, ssh_error
 from runner.cloud import Server
 from runner.project import Project
+from runner.secrets import leaks
+from runner.servers.access import Access, ssh_error
 from runner.verbs.session import no_server
 
 #: The units that make up a hub, for ``logs``.

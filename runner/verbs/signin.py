@@ -9,12 +9,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from runner import course as courses
-from runner import signin
 from runner.course.signin import NEEDS, PLACEHOLDERS
 from runner.errors import CoursehubError
 from runner.people import people_of
 from runner.project import Project
 from runner.secrets import Secrets
+from runner.setup import signin
 
 
 def show(project: Project, course_id: str) -> dict[str, Any]:

@@ -6,17 +6,20 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from runner import birthplace, checks, droplets, local, signin
-from runner.access import Access
-from runner.claim import claim
+from runner import local
 from runner.cloud import Order, Refused, Server
 from runner.console import Progress, Steps
 from runner.errors import USAGE, CoursehubError
-from runner.passwords import Passwords
-from runner.pillar import runtime_file
+from runner.hub import checks
+from runner.people.passwords import Passwords
 from runner.project import Project
+from runner.saltssh.pillar import runtime_file
 from runner.saltssh.results import Report
 from runner.saltssh.scratch import sweep
+from runner.servers import birthplace, droplets
+from runner.servers.access import Access
+from runner.servers.claim import claim
+from runner.setup import signin
 from runner.verbs import changes, names
 from runner.verbs.converge import StatesFailed, converge, summary
 from runner.verbs.costs import what_up_makes

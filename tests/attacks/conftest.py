@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from runner import local
-from runner.hostnames import server_label
-from runner.passwords import Passwords
+from runner.course.hostnames import server_label
+from runner.people.passwords import Passwords
 from tests.support.attackers import Outside, Person
 from tests.support.hub import Hub
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 import websocket
 
-from runner.hubclient import HubClient
+from runner.hub.client import HubClient
 from tests.attacks.conftest import Cast
 from tests.support.attackers import Outside, Person
 from tests.support.hub import Hub

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from runner.hubclient import HubFailure
+from runner.hub.client import HubFailure
 from tests.support.attackers import Person
 from tests.support.hub import Hub
 

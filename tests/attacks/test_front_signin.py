@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from runner.hubclient import HubClient
+from runner.hub.client import HubClient
 from tests.support.attackers import Outside, Person
 from tests.support.hub import Hub
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.hubclient import HubFailure
+from runner.hub.client import HubFailure
 from tests.attacks.conftest import Cast
 from tests.support.attackers import Person
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from runner.hubclient import HubClient, HubFailure
+from runner.hub.client import HubClient, HubFailure
 from tests.support.attackers import Person
 from tests.support.hub import Hub
 

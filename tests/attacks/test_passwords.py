@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from runner.passwords import Password
+from runner.people.passwords import Password
 from tests.support.attackers import Person
 from tests.support.hub import Hub
 

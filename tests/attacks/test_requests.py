@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from runner.hubclient import HubFailure
+from runner.hub.client import HubFailure
 from tests.support.attackers import Outside, Person, statuses
 from tests.support.hub import Hub
 

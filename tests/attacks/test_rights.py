@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from runner.access import KeyPair
+from runner.servers.access import KeyPair
 from tests.support.attackers import Outside, Person
 from tests.support.hub import Hub
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.access import THIN_DIR
+from runner.servers.access import THIN_DIR
 from tests.support.attackers import Person
 from tests.support.hub import Hub
 

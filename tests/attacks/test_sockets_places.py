@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runner.hubclient import HubFailure
+from runner.hub.client import HubFailure
 from tests.support.attackers import Person
 from tests.support.hub import Hub
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from dnslib import DNSRecord
 
-from runner.hostnames import server_label
+from runner.course.hostnames import server_label
 from tests.support.attackers import Outside, Person, statuses
 from tests.support.hub import Hub
 from tests.support.visiting import open_server

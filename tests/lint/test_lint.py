@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import lock, relock
+from runner.packages import lock
+from runner.verbs import relock
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.hubclient import HubClient
+from runner.hub.client import HubClient
 from tests.machine.test_hub import STUDENT
 from tests.support.hub import Hub
 from tests.support.root import eventually

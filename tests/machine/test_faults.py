@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from runner.access import Access
 from runner.errors import CoursehubError
 from runner.local.host import write_atomic
+from runner.servers.access import Access
 from tests.support.machine import Machine, course, fresh_server, one_line
 from tests.support.sandbox import Sandbox
 from tests.support.traces import traces_of

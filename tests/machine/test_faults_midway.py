@@ -18,7 +18,7 @@ import digitalocean
 import pytest
 
 from runner import local
-from runner.hubclient import HubClient
+from runner.hub.client import HubClient
 from tests.support.machine import Machine, fresh_server, one_line
 from tests.support.mirror import Fault, broken_mirror
 from tests.support.sandbox import Sandbox

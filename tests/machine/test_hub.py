@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from runner.errors import CoursehubError
-from runner.hubclient import HubClient, HubFailure
+from runner.hub.client import HubClient, HubFailure
 from tests.support.hub import Hub
 from tests.support.machine import one_line
 
@@ -271,7 +271,7 @@ def test_a_changed_host_key_is_refused(hub: Hub) -> None:
     """Fault 14."""
     known = hub.sandbox.project.state / "servers" / "demo" / "known_hosts"
     good = known.read_text(encoding="utf-8")
-    from runner.access import KeyPair
+    from runner.servers.access import KeyPair
 
     other = KeyPair.generate("x").public.split()[1]
     known.write_text(f"{good.split()[0]} ssh-ed25519 {other}\n", encoding="utf-8")

@@ -25,7 +25,7 @@ import yaml
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as seen
 
-from runner.hubclient import HubClient
+from runner.hub.client import HubClient
 from tests.machine.test_hub import OTHER, STUDENT
 from tests.support.authority import Authority
 from tests.support.browser import browser, press, shoot, sign_in, until, wait

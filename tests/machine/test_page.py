@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.hubclient import HubClient
+from runner.hub.client import HubClient
 from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]

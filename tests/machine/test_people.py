@@ -16,12 +16,12 @@ import pytest
 import requests
 import yaml
 
-from runner.access import KeyPair
-from runner.hubclient import HubClient, HubFailure, Kernel
-from runner.passwords import Passwords
+from runner.hub.client import HubClient, HubFailure, Kernel
 from runner.people import ClassList, write
 from runner.people import read as read_list
+from runner.people.passwords import Passwords
 from runner.project import write_private
+from runner.servers.access import KeyPair
 from tests.machine.test_hub import STUDENT, hub_answers, until
 from tests.support.hub import Hub
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.access import THIN_DIR
-from runner.passwords import Passwords
+from runner.people.passwords import Passwords
+from runner.servers.access import THIN_DIR
 from tests.machine.test_hub import STUDENT
 from tests.support.hub import Hub
 

@@ -27,8 +27,8 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from runner.hubclient import HubClient
-from runner.passwords import Passwords
+from runner.hub.client import HubClient
+from runner.people.passwords import Passwords
 from tests.machine.test_hub import OTHER, PROFESSOR, STUDENT, hub_answers, until
 from tests.support.authority import Authority
 from tests.support.browser import browser, press, shoot, wait

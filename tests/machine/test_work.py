@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from runner.hubclient import HubClient
+from runner.hub.client import HubClient
 from tests.machine.test_hub import until
 from tests.support.hub import Hub
 from tests.support.visiting import is_closed, open_server, visits

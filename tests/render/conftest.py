@@ -15,7 +15,7 @@ from saltfactories.manager import FactoriesManager
 from runner import people
 from runner.project import Project
 from runner.secrets import Secrets
-from runner.vault import Vault
+from runner.secrets.vault import Vault
 from tests.render import courses
 from tests.render.rendering import ROOT, Renderer, Rendering, all_once
 

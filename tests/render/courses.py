@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 
 from runner.course import Person
-from runner.passwords import Password
 from runner.people import ClassList
-from runner.pillar import runtime as runner_runtime
+from runner.people.passwords import Password
+from runner.saltssh.pillar import runtime as runner_runtime
 from tests.render.rendering import ROOT
 
 # In no rendered file that others may read, and in no state's changes.

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from runner.course.material import KNOWN_HOSTS
-from runner.material import DATA, MIRRORS
+from runner.setup.material import DATA, MIRRORS
 from tests.render.courses import MADE_UP, SECRET
 from tests.render.rendering import ROOT, Chunk, Rendering
 

@@ -12,7 +12,7 @@ import yaml
 from runner.course import CourseFile
 from runner.project import Project
 from runner.secrets import Secrets
-from runner.signin import STORED_AS, identity, redirect_uri
+from runner.setup.signin import STORED_AS, identity, redirect_uri
 from tests.render.conftest import RELEASES
 from tests.render.courses import MADE_UP, SECRET, runtime
 from tests.render.rendering import Renderer, Rendering, all_once

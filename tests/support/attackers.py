@@ -24,8 +24,8 @@ import pytest
 import requests
 import websocket
 
-from runner.access import Access
-from runner.hubclient import HubClient, HubFailure, Kernel
+from runner.hub.client import HubClient, HubFailure, Kernel
+from runner.servers.access import Access
 from tests.support.hub import Hub
 
 #: Errors that say that the attack itself is broken, so that nothing was tried.

@@ -24,7 +24,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as seen
 from selenium.webdriver.support.ui import WebDriverWait
 
-from runner.passwords import Passwords
+from runner.people.passwords import Passwords
 from tests.support.hub import Hub
 from tests.support.sandbox import REPO
 

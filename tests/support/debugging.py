@@ -12,7 +12,7 @@ from typing import Any
 
 import websocket
 
-from runner.hubclient import HubClient, Kernel
+from runner.hub.client import HubClient, Kernel
 
 
 class Debugger:

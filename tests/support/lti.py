@@ -18,7 +18,7 @@ import jwt
 import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from runner.hubclient import HubClient
+from runner.hub.client import HubClient
 from tests.support.serving import in_background
 
 _CLAIM = "https://purl.imsglobal.org/spec/lti/claim"

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runner.access import THIN_DIR, Access
 from runner.local.identity import Identity
+from runner.servers.access import THIN_DIR, Access
 from runner.verbs.session import connect
 from runner.verbs.up import make_server
 from tests.support.sandbox import Sandbox

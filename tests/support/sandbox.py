@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from runner.access import Access
 from runner.course import load
-from runner.hubclient import HubClient
-from runner.passwords import Passwords
+from runner.hub.client import HubClient
+from runner.people.passwords import Passwords
 from runner.project import Project
+from runner.servers.access import Access
 
 REPO = Path(__file__).resolve().parents[2]
 #: The servers live for minutes, and two cores have enough to do; tests/kitchen sees the bytecode compiled.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner import cli
+from runner.cli import main as cli
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 import requests
 import websocket
 
-from runner.hubclient import HubClient
+from runner.hub.client import HubClient
 from tests.support.hub import Hub
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import runner.access
+import runner.servers.access
 from runner.project import Project
 from tests.support.environments import python_of
 from tests.support.lesson import DRIVER, FILES, Class, git
@@ -54,7 +54,7 @@ def api(tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> It
         monkeypatch.setenv("DIGITALOCEAN_END_POINT", f"{running.url}/v2/")
         monkeypatch.setenv("DIGITALOCEAN_ACCESS_TOKEN", TOKEN)
         monkeypatch.setattr(running.machines, "address", lambda _slot: "127.0.0.9")
-        monkeypatch.setattr(runner.access, "SSH_SECONDS", 0.2)
+        monkeypatch.setattr(runner.servers.access, "SSH_SECONDS", 0.2)
         yield running
 
 

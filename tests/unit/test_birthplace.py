@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runner.access import Access
 from runner.project import Project
+from runner.servers.access import Access
 from tests.support.local_api import TOKEN, Api, served
 
 pytestmark = pytest.mark.unit

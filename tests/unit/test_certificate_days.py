@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from runner import checks
 from runner import course as courses
 from runner.errors import CoursehubError
+from runner.hub import checks
 from runner.project import Project
 from runner.verbs import look
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner import classlist
+from runner.classlist import Entry
+from runner.classlist.formats import known
 from runner.errors import CoursehubError
-from runner.people import classlist
-from runner.people.classlist import Entry
-from runner.people.classlist.formats import known
 from tests.support.chance import chance
 
 pytestmark = pytest.mark.unit

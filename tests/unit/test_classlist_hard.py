@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from runner import classlist
+from runner.classlist import teams
 from runner.errors import CoursehubError
-from runner.people import ClassList, classlist, merge
-from runner.people.classlist import teams
+from runner.people import ClassList, merge
 
 pytestmark = pytest.mark.unit
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from runner import cli, local
 from runner import course as courses
-from runner.access import Access
+from runner import local
+from runner.cli import main as cli
 from runner.cloud import Cloud, tag_of
 from runner.cloud.model import maker
 from runner.errors import CoursehubError
@@ -21,6 +21,7 @@ from runner.local import host, network
 from runner.local.identity import Identity
 from runner.local.store import Droplet, Store
 from runner.project import Project
+from runner.servers.access import Access
 from runner.verbs.session import Session
 from tests.support.local_api import TOKEN, Api
 

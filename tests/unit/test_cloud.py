@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from runner.access import KeyPair
 from runner.cloud import Cloud, Order, Refused, Server, Unanswered, Zone, calls, digitalocean, record_of, tag_of
 from runner.cloud.model import maker
 from runner.errors import CoursehubError
+from runner.servers.access import KeyPair
 from tests.support.local_api import TOKEN, Api, served
 
 pytestmark = pytest.mark.unit

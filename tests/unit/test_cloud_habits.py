@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from runner.access import Access
 from runner.cloud import Cloud, calls, digitalocean
 from runner.cloud.model import Zone, record_of
 from runner.project import Project
+from runner.servers.access import Access
 from tests.support.local_api import TOKEN, Api
 
 pytestmark = pytest.mark.unit

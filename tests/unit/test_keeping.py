@@ -10,14 +10,14 @@ import pytest
 import yaml
 from passlib.hash import sha512_crypt
 
-from runner import pillar
-from runner.access import THIN_DIR, Access, KeyPair, is_host_key_refusal
-from runner.claim import claim
 from runner.cloud import Server
 from runner.cloud.userdata import user_data
 from runner.errors import CoursehubError
-from runner.passwords import Passwords
+from runner.people.passwords import Passwords
 from runner.project import Project, write_private
+from runner.saltssh import pillar
+from runner.servers.access import THIN_DIR, Access, KeyPair, is_host_key_refusal
+from runner.servers.claim import claim
 
 pytestmark = pytest.mark.unit
 
@@ -128,7 +128,7 @@ def test_the_second_runner_hears_who_holds_the_course(project: Project) -> None:
             sys.executable,
             "-c",
             "import sys, time\nfrom pathlib import Path\n"
-            "from runner.claim import claim\nfrom runner.project import Project\n"
+            "from runner.servers.claim import claim\nfrom runner.project import Project\n"
             "with claim(Project(Path(sys.argv[1])), 'phys', 'up'):\n    print('held', flush=True)\n    time.sleep(60)",
             str(project.root),
         ],

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from runner import lock
 from runner.errors import CoursehubError
+from runner.packages import lock
 from runner.project import Project
 from tests.kitchen import side_by_side
 from tests.kitchen.wrapper import actions, config, sandbox

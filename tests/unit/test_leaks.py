@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from runner import leaks
-from runner.access import KeyPair
 from runner.errors import CoursehubError
 from runner.people import ClassList, write
 from runner.project import Project
-from runner.secrets import Secrets
+from runner.secrets import Secrets, leaks
+from runner.servers.access import KeyPair
 from runner.verbs.session import connect
 from tests.unit.test_classlist import BLACKBOARD, BRIGHTSPACE, spreadsheet
 

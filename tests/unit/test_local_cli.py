@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from runner.cli import local as cli
 from runner.errors import CoursehubError
-from runner.local import cli, host
+from runner.local import host
 
 pytestmark = pytest.mark.unit
 

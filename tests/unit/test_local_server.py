@@ -25,8 +25,9 @@ from cryptography import x509
 from dnslib import DNSRecord
 
 from runner import local
+from runner.cli import local as cli
 from runner.errors import CoursehubError
-from runner.local import cli, server
+from runner.local import server
 from runner.local.host import ProcessId
 from runner.local.identity import KEYS_PORT, METADATA_PORT, Identity
 from tests.support.root import eventually, need_root

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import lock
 from runner.errors import CoursehubError
+from runner.packages import lock
 
 pytestmark = pytest.mark.unit
 REPO = Path(__file__).parents[2]

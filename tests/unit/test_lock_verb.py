@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from runner import cli, lock
+from runner.cli import main as cli
 from runner.errors import CoursehubError
+from runner.packages import lock
 from runner.project import Project
 from tests.unit.test_lock import make_wheel
 

@@ -14,13 +14,13 @@ import pytest
 import yaml
 
 from runner import course as courses
-from runner import material
 from runner.course.model import CourseFile
 from runner.course.problems import find
 from runner.course.source import Source
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.secrets import Secrets
+from runner.setup import material
 from runner.verbs import courses as course_verbs
 from runner.verbs import material as material_verb
 from tests.support.typed import Ended, typed

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from packaging.utils import canonicalize_name
 
-from runner import minimums
 from runner.audit import versions
 from runner.errors import CoursehubError
-from runner.minimums import Minimum
+from runner.packages import minimums
+from runner.packages.minimums import Minimum
 
 pytestmark = pytest.mark.unit
 

@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
-from runner import checks, hubclient
-from runner.checks import Check, Target
-from runner.hubclient import HubClient, HubFailure
+from runner.hub import checks
+from runner.hub import client as hubclient
+from runner.hub.checks import Check, Target
+from runner.hub.client import HubClient, HubFailure
 from tests.support.authority import Authority
 from tests.support.names import Names
 from tests.support.stand_in_hub import PASSWORD, USER, Behaviour, Hub, serve

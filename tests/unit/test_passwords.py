@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.access import Access, HostKeyRefused, KeyPair, ssh_error
-from runner.claim import claim
 from runner.cloud import Server
 from runner.console import Steps
 from runner.errors import CoursehubError
-from runner.passwords import Card, Passwords, as_page, as_table
+from runner.people.passwords import Card, Passwords, as_page, as_table
 from runner.project import Project
+from runner.servers.access import Access, HostKeyRefused, KeyPair, ssh_error
+from runner.servers.claim import claim
 from runner.verbs import passwords as verb
 
 pytestmark = pytest.mark.unit

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from runner import people
+from runner.classlist import Entry
 from runner.course import Course
 from runner.course.people import RESERVED, Account, People
 from runner.errors import CoursehubError
 from runner.people import ClassList, Role, assign, merge
-from runner.people.classlist import Entry
 from runner.project import Project
 from tests.support.chance import chance
 
@@ -134,8 +134,8 @@ def test_an_account_once_given_is_kept_and_never_given_again(first: list[Entry],
 
 def _storable(entry: Entry) -> bool:
     """What classlist would let through: clean text and addresses that are some."""
-    from runner.people.classlist.rows import _EMAIL
-    from runner.people.classlist.text import clean
+    from runner.classlist.rows import _EMAIL
+    from runner.classlist.text import clean
 
     text = entry.email or entry.login or ""
     return clean(text) == text and bool(text) and (not entry.email or bool(_EMAIL.fullmatch(entry.email)))
@@ -339,7 +339,7 @@ def test_a_list_without_a_professor_is_told_before_a_server_is_touched(project: 
 
 
 def test_what_is_no_class_list_is_one_line_without_names(project: Project) -> None:
-    from runner.vault import Vault
+    from runner.secrets.vault import Vault
 
     for text in ("Ann Lee", "people: {students: [{account: ROOT, name: Ann Lee}]}", "people: [Ann", "- Ann"):
         project.people_file("phys").parent.mkdir(parents=True, exist_ok=True)

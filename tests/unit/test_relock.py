@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from runner import cli, lock, relock
+from runner.cli import main as cli
 from runner.errors import CoursehubError
+from runner.packages import lock
+from runner.verbs import relock
 from tests.lint import test_lint
 from tests.unit.test_lock import make_wheel
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.access import Access
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.saltssh.tail import watched
+from runner.servers.access import Access
 from tests.support.root import eventually
 
 pytestmark = pytest.mark.unit

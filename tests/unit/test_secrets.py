@@ -17,13 +17,13 @@ import yaml
 
 from runner import course as courses
 from runner import local
-from runner.access import Access, KeyPair
 from runner.cloud import Cloud, Server
 from runner.errors import CoursehubError
-from runner.pillar import runtime_file
 from runner.project import Project
+from runner.saltssh.pillar import runtime_file
 from runner.secrets import Secrets
-from runner.vault import Vault
+from runner.secrets.vault import Vault
+from runner.servers.access import Access, KeyPair
 from runner.verbs import secrets as verb
 from runner.verbs.session import Session
 from tests.support.typed import Ended, typed
@@ -285,7 +285,7 @@ def test_what_is_kept_of_a_killed_key_change_is_told(door: Door) -> None:
 
 
 def test_one_at_a_time(coursehub: Any, project: Project) -> None:
-    from runner.claim import claim
+    from runner.servers.claim import claim
 
     with claim(project, "phys", "apply"):
         ended = coursehub("secrets", "set", "phys", "a", given="x")

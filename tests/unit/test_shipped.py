@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.access import Access
 from runner.project import Project
 from runner.saltssh import shipped
+from runner.servers.access import Access
 
 pytestmark = pytest.mark.unit
 

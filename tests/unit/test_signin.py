@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from runner import course as courses
-from runner import signin
 from runner.course import CourseFile
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.secrets import Secrets
+from runner.setup import signin
 from runner.verbs import courses as verbs
 from runner.verbs import signin as verb
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.hostnames import server_label, service_label
+from runner.course.hostnames import server_label, service_label
 from runner.local import below
 from runner.local.identity import Identity
 from runner.local.store import Domain, Record

@@ -12,7 +12,7 @@ import yaml
 
 from runner.errors import CoursehubError
 from runner.project import Project
-from runner.vault import Vault, keys_directory
+from runner.secrets.vault import Vault, keys_directory
 from tests.support.root import eventually
 
 pytestmark = pytest.mark.unit

@@ -21,16 +21,16 @@ import psutil
 import pytest
 import requests.adapters
 
-import runner.access
+import runner.servers.access
 from runner import saltssh
-from runner.access import Access, KeyPair
 from runner.audit import versions
-from runner.checks import Check
 from runner.errors import CoursehubError
-from runner.passwords import Passwords
+from runner.hub.checks import Check
+from runner.people.passwords import Passwords
 from runner.project import Project
 from runner.saltssh import argv, running
 from runner.saltssh import shipped as shipped_states
+from runner.servers.access import Access, KeyPair
 from runner.verbs.session import CHECK_ACCOUNT
 from tests.support.authority import Authority
 from tests.support.computer import Computers, enter_network
@@ -289,7 +289,7 @@ def test_what_was_shipped_is_not_run_where_something_else_would_be(up: School, c
 def test_what_the_server_no_longer_has_is_shipped_again(
     up: School, shipped: Access, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    thin, package = runner.access.THIN_DIR, shipped_states.PACKAGE
+    thin, package = runner.servers.access.THIN_DIR, shipped_states.PACKAGE
     files = f"{package} {thin}/minion {thin}/ext_version"
     script = shipped_states.script(shipped, shipped_states.inputs(up.project, "phys"), test=False)
     shipped.run(up.ip, f"mkdir /root/before && cp -p {files} /root/before")
@@ -383,7 +383,7 @@ def test_states_that_do_not_render_are_one_line(up: School, coursehub: Coursehub
 def test_only_some_states_and_an_earlier_run_is_waited_for(up: School) -> None:
     """A broken connection leaves the server's end running; two at once would fight over apt."""
     access = Access(up.project, "phys")
-    access.run(up.ip, f"nohup sh -c 'sleep 2; :' {runner.access.THIN_DIR}/salt-call >/dev/null 2>&1 &")
+    access.run(up.ip, f"nohup sh -c 'sleep 2; :' {runner.servers.access.THIN_DIR}/salt-call >/dev/null 2>&1 &")
     # Long enough for the news of it to come: the log is followed, and the follower ends with the highstate.
     up.states(STATES + "\nunit-nap:\n  cmd.run:\n    - name: sleep 2\n")
     heard: list[tuple[int, int, str]] = []
@@ -489,7 +489,7 @@ def test_a_server_that_goes_down_in_the_middle_is_told_from_one_that_does_not_an
     with pytest.raises(CoursehubError, match=rf"the connection to {up.ip} broke in the middle of the highstate"):
         saltssh.highstate(up.project, "phys", ip=up.ip, watch=lambda count, *_: began.set() if count == 3 else None)
     killer.join()
-    monkeypatch.setattr(runner.access, "SSH_SECONDS", 1)
+    monkeypatch.setattr(runner.servers.access, "SSH_SECONDS", 1)
     ended = coursehub("apply", "phys")
     assert ended.code == 1
     assert f"SSH on {up.ip} does not answer after 1 s" in ended.line

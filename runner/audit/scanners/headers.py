@@ -11,7 +11,7 @@ from typing import Any
 
 from runner.audit.goals import Finding, Measure
 from runner.audit.subject import ScanFailed, Subject, program
-from runner.hubclient import HubClient, HubFailure
+from runner.hub.client import HubClient, HubFailure
 
 SCRIPT = Path(__file__).with_name("observatory.mjs")
 PACKAGE = Path("node_modules/@mdn/mdn-http-observatory")

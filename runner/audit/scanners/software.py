@@ -7,7 +7,7 @@ import json
 from runner.audit import versions
 from runner.audit.goals import Finding, Measure
 from runner.audit.subject import Subject
-from runner.minimums import load
+from runner.packages.minimums import load
 
 #: The server's own look at what an upgrade has replaced and what still runs (formulas/base/files/coursehub-renew).
 _REPLACED = r"""

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 
 from runner.audit.goals import Finding, Measure
 from runner.audit.subject import ScanFailed, Subject
-from runner.hubclient import HubClient, HubFailure
+from runner.hub.client import HubClient, HubFailure
 
 #: The first pattern that fits counts. Exposure from 0 (nothing) to 10.
 LIMITS = (

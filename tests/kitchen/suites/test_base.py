@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from runner.pillar import host_ca_certificates
+from runner.saltssh.pillar import host_ca_certificates
 from tests.kitchen.suites.conftest import Shell
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from runner import checks
-from runner.hubclient import HubClient, HubFailure
+from runner.hub import checks
+from runner.hub.client import HubClient, HubFailure
 from tests.kitchen.suites import outside
 
 NAME = f"{os.environ['KITCHEN_PLATFORM']}.{os.environ.get('KITCHEN_ZONE', 'coursehub.test')}"

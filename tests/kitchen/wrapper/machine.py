@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner import droplets, local
-from runner.access import Access
+from runner import local
 from runner.cloud import Cloud, Order, Server, record_of
 from runner.errors import USAGE, CoursehubError
-from runner.pillar import host_ca_certificates
 from runner.project import Project, write_private
+from runner.saltssh.pillar import host_ca_certificates
+from runner.servers import droplets
+from runner.servers.access import Access
 from tests.kitchen.wrapper.config import Instance
 
 Report = Callable[[str], None]

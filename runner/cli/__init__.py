@@ -1,0 +1,1 @@
+"""The command line: every verb's arguments, what it prints, and how it ends."""

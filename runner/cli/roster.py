@@ -1,0 +1,299 @@
+"""``coursehub roster`` and ``passwords``: who is in a course, and their first passwords."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runner.console import Steps
+from runner.course.roles import ROLES, Role
+from runner.errors import USAGE, CoursehubError
+from runner.project import Project
+
+Document = dict[str, Any]
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+_yes = click.option("--yes", is_flag=True, help="Do not ask before writing.")
+_course = click.argument("course")
+_role = click.Choice(ROLES)
+#: What a change is shown by: who comes, comes back, changes roles, goes.
+_MARKS = {"comes": "+", "returns": "+", "moves": "~", "goes": "-"}
+#: Of one person, and of more.
+_WORDS = {
+    "comes": ("comes", "come"),
+    "returns": ("comes back", "come back"),
+    "moves": ("changes roles", "change roles"),
+    "goes": ("goes", "go"),
+}
+_FACTS = {
+    "name": "Name",
+    "email": "Email address",
+    "login": "Login at the college",
+    "number": "Number at the college",
+    "github": "Login at GitHub",
+    "groups": "Teams, separated by commas",
+}
+
+
+def add_to(cli: click.Group, project: Callable[[], Project]) -> None:
+    """Add the verbs; ``project`` is asked for when one of them runs."""
+    roster = click.Group("roster", help="Keep the class list, encrypted: import it from the LMS, show it, change it.")
+    _writing(roster, project)
+    _reading(roster, project)
+    cli.add_command(roster)
+    cli.add_command(_passwords(project))
+
+
+def _emit(document: Document, as_json: bool, lines: list[str]) -> None:
+    for line in [json.dumps(document)] if as_json else lines:
+        click.echo(line)
+
+
+def _writing(roster: click.Group, project: Callable[[], Project]) -> None:
+    @roster.command("import")
+    @_course
+    @click.argument("file", type=click.Path(path_type=Path))
+    @click.option("--role", type=_role, help="What everybody in the file is; without it what the file says.")
+    @click.option("--add", "only_add", is_flag=True, help="Nobody goes: the file has only newcomers.")
+    @click.option("--encoding", help="How the file's text is written, such as cp1250; for files that are not UTF-8.")
+    @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
+    @_yes
+    @_as_json
+    def import_(
+        course: str,
+        file: Path,
+        *,
+        role: Role | None,
+        only_add: bool,
+        encoding: str | None,
+        dry_run: bool,
+        yes: bool,
+        as_json: bool,
+    ) -> None:
+        """Bring the class list to an exported FILE: Brightspace, Canvas, Moodle, Blackboard, CSV or Excel."""
+        from runner.verbs import roster as verb
+
+        agree = _agree(as_json, yes=yes, dry_run=dry_run)
+        document = verb.import_(project(), course, file, agree, role=role, only_add=only_add, encoding=encoding)
+        _changed(document, as_json)
+
+    @roster.command()
+    @_course
+    @click.argument("role", type=_role)
+    @_yes
+    @_as_json
+    def add(course: str, role: Role, yes: bool, as_json: bool) -> None:
+        """Add one person: asks for the name and for the email address or login."""
+        from runner.verbs import roster as verb
+
+        # Not options: a name on the command line stands in the shell's history and the process list.
+        _changed(verb.add(project(), course, _agree(as_json, yes=yes), role=role, ask=_answer), as_json)
+
+    @roster.command()
+    @_course
+    @click.argument("account")
+    @click.option("--role", type=_role, help="Change the role too.")
+    @_yes
+    @_as_json
+    def edit(course: str, account: str, *, role: Role | None, yes: bool, as_json: bool) -> None:
+        """Change what is known of one person. The account and the files stay.
+
+        Asks for each fact: Return keeps it, a single - takes it away. Piped in: a line such as "email: a@example.edu"
+        for each fact that changes.
+        """
+        from runner.verbs import roster as verb
+
+        agree = _agree(as_json, yes=yes)
+        _changed(verb.edit(project(), course, account, agree, role=role, ask=_facts(role is not None)), as_json)
+
+    @roster.command()
+    @_course
+    @click.argument("account")
+    @_yes
+    @_as_json
+    def remove(course: str, account: str, yes: bool, as_json: bool) -> None:
+        """Take one person out: the next apply locks the account; the files stay."""
+        from runner.verbs import roster as verb
+
+        _changed(verb.remove(project(), course, account, _agree(as_json, yes=yes)), as_json)
+
+    @roster.command()
+    @_course
+    @_as_json
+    def encrypt(course: str, as_json: bool) -> None:
+        """Move the people who stand in the course's own file into its encrypted class list."""
+        from runner.verbs import roster as verb
+
+        document = verb.encrypt(project(), course)
+        lines = [
+            f"{course}: {_people(document['moved'])} moved from {document['file']} to {document['list']}; commit both. "
+            "What git kept before stays in its history"
+        ]
+        _emit(document, as_json, lines if document["moved"] else [f"{course}: its people are encrypted already"])
+
+
+def _reading(roster: click.Group, project: Callable[[], Project]) -> None:
+    @roster.command()
+    @_course
+    @_as_json
+    def show(course: str, as_json: bool) -> None:
+        """Show everybody with role and account."""
+        from runner.verbs import roster as verb
+
+        document = verb.show(project(), course)
+        _emit(document, as_json, [_person_line(" ", person) for person in document["people"]])
+
+    @roster.command()
+    @_course
+    @click.argument("file", type=click.Path(path_type=Path), required=False)
+    @_as_json
+    def export(course: str, file: Path | None, as_json: bool) -> None:
+        """Write the class list to FILE as CSV, which Excel opens and 'roster import' reads.
+
+        Without FILE below .coursehub. The file is in clear: keep it out of git, and delete it after use.
+        """
+        from runner.verbs import roster as verb
+
+        document = verb.export(project(), course, file)
+        told = f"{course}: {_people(document['people'])} in {document['file']}, in clear; delete it after use"
+        _emit(document, as_json, [told])
+
+
+def _person_line(mark: str, person: Document) -> str:
+    known_by = person.get("email") or person.get("login") or person.get("number") or ""
+    teams = f"  [{', '.join(person['groups'])}]" if person.get("groups") else ""
+    return f"{mark} {person['role'][:-1]:<10} {person['account']:<32} {person['name']}  {known_by}{teams}".rstrip()
+
+
+def _change_lines(document: Document) -> list[str]:
+    lines = [f"  note: {note}" for note in document.get("notes", ())]
+    lines += [_person_line(mark, one) for kind, mark in _MARKS.items() for one in document[kind]]
+    lines += [
+        f"~ {one['account']:<43} {one['key']}: {one['old'] or '(nothing)'} -> {one['new'] or '(nothing)'}"
+        for one in document["changes"]
+    ]
+    lines += [f"  ? {doubt}" for doubt in document["doubts"]]
+    counts = [
+        f"{many} {one if many == 1 else more}" for kind, (one, more) in _WORDS.items() if (many := len(document[kind]))
+    ]
+    if changed := len({one["account"] for one in document["changes"]}):
+        counts.append(f"what is known of {changed} changes")
+    source = f"{_people(document['read'])} in {document['system']}'s list: " if "system" in document else ""
+    stays = f"{document['stays']} {'stays' if document['stays'] == 1 else 'stay'}"
+    return [*lines, f"{document['course']}: {source}{', '.join(counts) or 'nobody comes or goes'}; {stays}"]
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"
+
+
+def _agree(as_json: bool, *, yes: bool, dry_run: bool = False) -> Callable[[Document], bool]:
+    """Shows a change and asks, where there is somebody to ask."""
+
+    def agree(document: Document) -> bool:
+        if not as_json:
+            for line in _change_lines(document):
+                click.echo(line)
+        if dry_run:
+            return False
+        doubts = document["doubts"]
+        asks = not (yes or as_json) and sys.stdin.isatty()
+        if doubts and not asks:
+            more = f" (and {len(doubts) - 1} more)" if len(doubts) > 1 else ""
+            raise CoursehubError(
+                f"nothing was written, as a question is open: {doubts[0]}{more}; correct it, or run the same in a "
+                "terminal without --yes and answer",
+                exit_code=USAGE,
+                document=document,
+            )
+        if yes:
+            return True
+        if not asks:
+            raise CoursehubError("nothing was written; say --yes to write it, or --dry-run to look", exit_code=USAGE)
+        question = "Is all of this right, the lines with ? too? Write it?" if doubts else "Write this?"
+        return click.confirm(question, err=True)
+
+    return agree
+
+
+def _changed(document: Document, as_json: bool) -> None:
+    course = document["course"]
+    if document["written"]:
+        lines = [f"{course}: written; commit pillar/secrets/, then 'coursehub apply {course}'"]
+    elif document["changes"] or any(document[kind] for kind in _MARKS):
+        lines = [f"{course}: nothing was written"]
+    else:
+        lines = _change_lines(document)
+    _emit(document, as_json, lines)
+
+
+def _answer(question: str) -> str:
+    """One answer: typed, or a line of what is piped in."""
+    if sys.stdin.isatty():
+        return str(click.prompt(question, err=True))
+    line = sys.stdin.readline()
+    if not line.strip():
+        raise CoursehubError(f"{question}: nothing was given; type it, or pipe in a line", exit_code=USAGE)
+    return line.strip()
+
+
+def _facts(may_be_none: bool) -> Callable[[Document], Document]:
+    """Asks for the facts of a person who is known, and returns those that were given."""
+
+    def ask(known: Document) -> Document:
+        if sys.stdin.isatty():
+            asked = {key: _one_fact(question, known.get(key)) for key, question in _FACTS.items()}
+            return {key: value for key, value in asked.items() if value is not None}
+        given: Document = {}
+        for line in sys.stdin:
+            key, colon, value = line.partition(":")
+            key = key.strip().lower()
+            if line.strip() and (not colon or key not in _FACTS):
+                raise CoursehubError(f"{key!r} is no fact of a person; there are: {', '.join(_FACTS)}", exit_code=USAGE)
+            if line.strip():
+                given[key] = "" if value.strip() == "-" else value.strip()
+        if not given and not may_be_none:
+            raise CoursehubError(
+                "nothing was given; run it in a terminal, or pipe in lines such as 'email: a@example.edu'",
+                exit_code=USAGE,
+            )
+        return given
+
+    return ask
+
+
+def _one_fact(question: str, known: Any) -> str | None:
+    shown = ", ".join(known) if isinstance(known, list) else known or ""
+    answer = str(click.prompt(question, default=shown, show_default=bool(shown), err=True)).strip()
+    return None if answer == shown else "" if answer == "-" else answer
+
+
+def _passwords(project: Callable[[], Project]) -> click.Command:
+    @click.command()
+    @_course
+    @click.option("--csv", "as_csv", is_flag=True, help="A table instead of a page to print.")
+    @click.option("--new", "only_new", is_flag=True, help="Only those that no sheet had yet, as of late students.")
+    @click.option("--reset", metavar="ACCOUNT", help="Make a new password for one person.")
+    @_as_json
+    def passwords(course: str, as_csv: bool, only_new: bool, reset: str | None, as_json: bool) -> None:
+        """Write a sheet of first passwords to print and cut, below .coursehub; or reset one."""
+        from runner.verbs import passwords as verb
+
+        if reset is not None:
+            try:
+                document = verb.reset(project(), course, reset, Steps())
+            except CoursehubError as failure:
+                if failure.document and not as_json:
+                    _emit(failure.document, as_json, verb.reset_lines(failure.document))
+                raise
+            _emit(document, as_json, verb.reset_lines(document))
+            return
+        document = verb.sheet(project(), course, as_csv=as_csv, only_new=only_new)
+        _emit(document, as_json, verb.sheet_lines(document))
+
+    return passwords

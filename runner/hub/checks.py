@@ -1,0 +1,217 @@
+"""The look at a hub from outside, as a student has it: name, certificate, page, sign-in, server, kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import requests
+
+from runner.hub.client import PAGE_SECONDS, HubClient, HubFailure
+
+#: Days under which a certificate ought to have been renewed: Let's Encrypt renews at 30 of 90.
+CERTIFICATE_DAYS = 20
+#: Ports at which programs of students like to listen, and at which an older hub did: none may answer from outside.
+INSIDE = (5000, 8000, 8001, 8080, 8081, 8888)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: what was found is in ``detail``, in a teacher's words."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to look at: names, the server's address, the CA to trust (None: the system's), whom to sign in as.
+
+    ``redirect_uri`` is where a provider sends people back to; None where people sign in by password or from the LMS.
+    """
+
+    hostnames: tuple[str, ...]
+    ip: str
+    ca_bundle: Path | None
+    username: str
+    password: str
+    redirect_uri: str | None = None
+    below: str = ""
+    """One of the names that servers have of their own; empty where they have none."""
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """The names to try, one that servers have included."""
+        return (*self.hostnames, *filter(None, [self.below]))
+
+    @property
+    def wildcard(self) -> str:
+        """The name of the record that leads to all servers."""
+        return f"*.{self.hostnames[0]}"
+
+
+def look(target: Target, progress: Callable[[str], None]) -> list[Check]:
+    """All checks in order. One that fails does not keep the others from being tried, unless they need it."""
+    checks: list[Check] = []
+    for name, function in (
+        ("dns", _names),
+        ("certificate", _certificate),
+        ("redirect", _redirect),
+        ("closed", _closed),
+        ("login page", _login_page),
+        *((("provider", _provider),) if target.redirect_uri else ()),
+    ):
+        progress(name)
+        checks.append(_run(name, function, target))
+    checks.extend(_as_student(target, progress))
+    return checks
+
+
+def _run(name: str, function: Callable[[Target], str], target: Target) -> Check:
+    try:
+        return Check(name, True, function(target))
+    except (HubFailure, OSError, requests.RequestException, ValueError, KeyError) as error:
+        return Check(name, False, str(error) or type(error).__name__)
+
+
+def _names(target: Target) -> str:
+    for hostname in target.all_names:
+        record = f"A record{f' {target.wildcard}' if hostname == target.below else ''}"
+        try:
+            addresses = {str(info[4][0]) for info in socket.getaddrinfo(hostname, 443, socket.AF_INET)}
+        except socket.gaierror as error:
+            raise HubFailure(
+                f"{hostname} has no address yet: make an {record} for {target.ip}, or wait until DNS has spread"
+            ) from error
+        if addresses != {target.ip}:
+            raise HubFailure(
+                f"{hostname} points at {', '.join(sorted(addresses))} instead of {target.ip}: correct its "
+                f"{record}, or wait until DNS has spread"
+            )
+    shown = [target.wildcard if hostname == target.below else hostname for hostname in target.all_names]
+    return f"{', '.join(shown)} -> {target.ip}"
+
+
+def days_left(hostname: str, ip: str, ca_bundle: Path | None) -> int | None:
+    """Days until the certificate that ``ip`` shows for ``hostname`` ends, below 0 once it has ended.
+
+    None where there is no answer, or a certificate that nobody trusts: ``check`` says more.
+    """
+    context = ssl.create_default_context(cafile=str(ca_bundle) if ca_bundle else None)
+    try:
+        with (
+            socket.create_connection((ip, 443), 3) as raw,
+            context.wrap_socket(raw, server_hostname=hostname) as tls,
+        ):
+            ends = ssl.cert_time_to_seconds(str((tls.getpeercert() or {})["notAfter"]))
+    except ssl.SSLCertVerificationError as error:
+        return -1 if "expired" in error.verify_message else None
+    except (OSError, ValueError, KeyError):
+        return None
+    return int((ends - time.time()) // 86400)
+
+
+def _certificate(target: Target) -> str:
+    days: list[int] = []
+    for hostname in target.all_names:
+        context = ssl.create_default_context(cafile=str(target.ca_bundle) if target.ca_bundle else None)
+        try:
+            with (
+                socket.create_connection((target.ip, 443), PAGE_SECONDS) as raw,
+                context.wrap_socket(raw, server_hostname=hostname) as tls,
+            ):
+                ends = ssl.cert_time_to_seconds(str((tls.getpeercert() or {})["notAfter"]))
+        except ssl.SSLCertVerificationError as error:
+            delegated = (
+                f" look whether DNS has the NS record _acme-challenge.{target.hostnames[0]} with the value "
+                f"{target.hostnames[0]};"
+                if target.below
+                else ""
+            )
+            raise HubFailure(
+                f"browsers will warn at {hostname}: {error.verify_message};{delegated} the server asks for a "
+                "certificate again by itself every hour, or run apply"
+            ) from error
+        days.append(int((ends - time.time()) // (24 * 60 * 60)))
+    if min(days) < CERTIFICATE_DAYS:
+        raise HubFailure(f"only {min(days)} days left; renewal has failed: run apply")
+    return f"trusted for every name, {min(days)} days left"
+
+
+def _redirect(target: Target) -> str:
+    session = requests.Session()
+    session.trust_env = False
+    answer = session.get(f"http://{target.hostnames[0]}/", allow_redirects=False, timeout=PAGE_SECONDS)
+    where = answer.headers.get("Location", "")
+    if answer.status_code not in (301, 308) or not where.startswith(f"https://{target.hostnames[0]}/"):
+        raise HubFailure(f"plain HTTP is not sent on to HTTPS (HTTP {answer.status_code})")
+    return "plain HTTP is sent on to HTTPS"
+
+
+def _closed(target: Target) -> str:
+    for port in INSIDE:
+        try:
+            socket.create_connection((target.ip, port), 1).close()
+        except OSError:
+            continue
+        raise HubFailure(f"port {port} answers from outside: the firewall is open; run apply")
+    return "nothing but the web and SSH answers from outside"
+
+
+def _login_page(target: Target) -> str:
+    with HubClient(target.hostnames[0], target.username, target.ca_bundle) as client:
+        page = client.get("/hub/login")
+        known = ("login_form", "username", "service-login")
+        if page.status_code != 200 or not any(mark in page.text for mark in known):
+            raise HubFailure(f"no login page (HTTP {page.status_code})")
+        return f"answers in {page.elapsed.total_seconds():.2f} s"
+
+
+def _provider(target: Target) -> str:
+    with HubClient(target.hostnames[0], target.username, target.ca_bundle) as client:
+        page = client.get("/hub/oauth_login", allow_redirects=False)
+    if page.status_code == 503:
+        raise HubFailure("the sign-in service does not answer the hub, so nobody new gets in; look whether it is up")
+    where = urlsplit(page.headers.get("Location", ""))
+    if page.status_code != 302 or parse_qs(where.query).get("redirect_uri") != [target.redirect_uri]:
+        raise HubFailure(f"the hub does not send people to the sign-in service (HTTP {page.status_code}); run apply")
+    return f"people are sent to {where.hostname}"
+
+
+def _as_student(target: Target, progress: Callable[[str], None]) -> Iterator[Check]:
+    """Sign in, start a server, compute; each needs the one before."""
+    with HubClient(target.hostnames[0], target.username, target.ca_bundle) as client:
+
+        def sign_in(_: Target) -> str:
+            client.sign_in(target.password)
+            return f"as {target.username}"
+
+        def server(_: Target) -> str:
+            client.start_server()
+            return "started, JupyterLab answers"
+
+        def kernel(_: Target) -> str:
+            with client.kernel() as started:
+                answer = started.run("print(5 * 4)")
+            if answer != "20":
+                raise HubFailure(f"a kernel computed 5 * 4 = {answer!r}")
+            return "5 * 4 = 20, over the websocket"
+
+        try:
+            for name, function in (("sign-in", sign_in), ("server", server), ("kernel", kernel)):
+                progress(name)
+                check = _run(name, function, target)
+                yield check
+                if not check.ok:
+                    return
+        finally:
+            # Whatever was found: the look leaves no server running.
+            with contextlib.suppress(HubFailure, requests.RequestException):
+                client.stop_server()

@@ -1,0 +1,55 @@
+"""What the runner adds to a course's pillar: facts of its server and of this computer, never the course's own.
+
+It is written to ``.coursehub/pillar/runtime/<course>.sls`` in the formulas' own keys, so that salt-ssh typed by
+hand and the runner see one pillar. Passwords are in it as hashes only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runner.people.passwords import Password
+from runner.project import Project, write_private
+
+
+def runtime(
+    *, ip: str, acme_directory: str | None, extra_ca: Mapping[str, str], passwords: Mapping[str, Password]
+) -> dict[str, Any]:
+    """The generated pillar.
+
+    ``acme_directory`` None leaves the school's own (pillar/site.sls); ``extra_ca`` are PEM texts by name.
+    """
+    letsencrypt: dict[str, Any] = {"addresses": [ip]}
+    if acme_directory:
+        letsencrypt["directory"] = acme_directory
+    return {
+        "letsencrypt": letsencrypt,
+        "base": {"extra_ca": dict(extra_ca)},
+        "accounts": {
+            "people": {account: {"password_hash": password.hash} for account, password in sorted(passwords.items())}
+        },
+    }
+
+
+def write_runtime(project: Project, course_id: str, document: Mapping[str, Any]) -> None:
+    """Write the generated pillar of one course, readable by the owner alone."""
+    path = runtime_file(project, course_id)
+    write_private(path, "#!yaml\n" + yaml.safe_dump(dict(document), sort_keys=True))
+
+
+def runtime_file(project: Project, course_id: str) -> Path:
+    """Where the generated pillar of one course is kept."""
+    return project.state / "pillar" / "runtime" / f"{course_id}.sls"
+
+
+def host_ca_certificates() -> dict[str, str]:
+    """The certificate authorities that this computer's administrator added, by name.
+
+    A network that inspects TLS does it to the local cloud's machines too, so they must trust the same.
+    """
+    directory = Path("/usr/local/share/ca-certificates")
+    return {path.stem: path.read_text(encoding="ascii") for path in sorted(directory.glob("**/*.crt"))}
