@@ -27,7 +27,7 @@ from runner.hub.client import HubClient
 from runner.people.passwords import Passwords
 from runner.saltssh import argv
 from runner.saltssh.pillar import host_ca_certificates
-from runner.verbs.session import CHECK_ACCOUNT, Session, connect
+from runner.session import CHECK_ACCOUNT, Session, connect
 from runner.verbs.up import make_server
 from tests.support.sandbox import REPO, Sandbox
 

@@ -230,7 +230,7 @@ def _opening_lines(document: Document) -> list[str]:
 @as_json_option
 def down(course: str, yes: bool, as_json: bool) -> None:
     """Delete the server with all files on it. Its DNS records and its keys go too."""
-    from runner.verbs import session
+    from runner import session
     from runner.verbs import up as verb
 
     project = _project()

@@ -7,9 +7,8 @@ import datetime
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from runner.cloud import Size
+from runner.cloud.model import Size
 from runner.course import Term
-from runner.verbs.session import Session, check_order
 
 
 @dataclass(frozen=True)
@@ -44,16 +43,3 @@ def _between(size: Size, first: datetime.date, last: datetime.date) -> float:
         total += min(((end - day).days + 1) * 24 * size.price_hourly, size.price_monthly)
         day = end + datetime.timedelta(days=1)
     return total
-
-
-def what_up_makes(session: Session) -> str:
-    """What ``up`` will make for a course that has no server, and what that costs, in one line.
-
-    Raises CoursehubError for a size, image or region that the cloud does not have.
-    """
-    check_order(session)
-    course = session.course
-    what = f"up makes {course.size} with {course.image} in {course.region} and points {course.domain} at it"
-    if session.local:
-        return f"{what}, on this computer; it costs nothing"
-    return f"{what}; it costs {cost_of(session.cloud.sizes()[course.size], course.term).line()}, until 'down'"

@@ -44,7 +44,10 @@ REMOVE = (
     "var/log/apt/*",
 )
 
+#: Bytes that must be free when a machine is made.
 MIN_FREE_BYTES = 2 * 1024**3
+#: Bytes that must be free when one is ordered: base image, packages, both environments.
+ORDER_BYTES = 4 * 1024**3
 
 
 def base_image(slug: str, report: Report) -> Path:
@@ -56,7 +59,9 @@ def base_image(slug: str, report: Report) -> Path:
     if suite is None:
         raise CoursehubError(f"there is no image {slug!r}; the local cloud has {', '.join(SUITES)}")
     target = CACHE_ROOT / f"{suite}-{_recipe_key()}"
-    _need_room()
+    for directory in (CACHE_ROOT, DATA_ROOT):
+        directory.mkdir(parents=True, exist_ok=True)
+    need_room(MIN_FREE_BYTES)
     if target.is_dir():
         return target
     with locked(CACHE_ROOT / f"{suite}.lock"):
@@ -66,15 +71,18 @@ def base_image(slug: str, report: Report) -> Path:
     return target
 
 
-def _need_room() -> None:
-    """A machine that fills up in the middle of its installation is worse than one that is not made."""
+def need_room(needed: int = ORDER_BYTES) -> None:
+    """Refuse a machine that this computer has no room for: one that fills up half-way is worse than none.
+
+    ``needed`` is in bytes. Raises CoursehubError.
+    """
     for directory in (CACHE_ROOT, DATA_ROOT):
-        directory.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(directory).free
-        if free < MIN_FREE_BYTES:
+        there = next(one for one in (directory, *directory.parents) if one.is_dir())
+        free = shutil.disk_usage(there).free
+        if free < needed:
             raise CoursehubError(
-                f"no space for a machine: {directory} has {free / 1e9:.1f} GB free of the {MIN_FREE_BYTES / 1e9:.1f} "
-                "that one needs; make room and run this again"
+                f"no space for a machine: {there} has {free / 1024**3:.1f} GiB free of the {needed / 1024**3:.1f} that "
+                "one needs; make room there, or use cloud: digitalocean"
             )
 
 

@@ -24,7 +24,6 @@ from pathlib import Path
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from runner import local
 from runner.errors import CoursehubError
 from runner.local import api, below, dns, metadata, network
 from runner.local.cloud import Cloud
@@ -33,6 +32,7 @@ from runner.local.host import ProcessId, set_hosts_lines, write_atomic
 from runner.local.identity import DNS_PORT, METADATA_PORT, ZONE, Identity
 from runner.local.machine import NspawnBackend
 from runner.local.pebble import Pebble
+from runner.local.removing import remove_forgotten
 from runner.local.source import source_key
 from runner.local.store import Domain, Store
 
@@ -236,7 +236,7 @@ def _end_unrecorded(identity: Identity, home: Path, cloud: Cloud, backend: Nspaw
         with cloud.reading(), backend.still():
             if not (home / "account.json").exists():
                 log("the cloud's directory was deleted; removing its machines and ending")
-                local.remove_forgotten(identity, pebble)
+                remove_forgotten(identity, pebble)
             else:
                 log("server.json was deleted or names another server; ending")
             os._exit(0)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+from collections.abc import Iterable
 
-from runner.cloud import record_of
+from runner import local
+from runner.cloud import Server, Zone, record_of, zone_among
 from runner.course import neighbours
 from runner.errors import USAGE, CoursehubError
-
-if TYPE_CHECKING:
-    from runner.cloud import Zone
-    from runner.verbs.session import Session
+from runner.session.session import Session
 
 
 def need_own(session: Session) -> None:
@@ -56,3 +55,42 @@ def _look(session: Session, zone: Zone, hostname: str, ip: str | None) -> str | 
     if ip is None:
         return f"{hostname} leads to {unknown[0]} now and will lead to the new server"
     return f"{hostname} led to {unknown[0]} until now; it leads to {ours.data} from now on"
+
+
+def ensure_records(session: Session, server: Server) -> list[str]:
+    """Point the course's names at its server, unless the teacher makes the records by hand.
+
+    What led elsewhere is told in the lines that it returns. Raises CoursehubError for another course's name.
+    """
+    zone = session.zone()
+    if zone and server.ip:
+        need_names(session)
+        notes = need_free(session, zone, server.ip)
+        session.access.remember_names(session.course.dns_names)
+        for hostname in session.course.dns_names:
+            session.cloud.ensure_record(zone, record_of(hostname, server.ip))
+        return notes
+    return []
+
+
+def need_names(session: Session) -> None:
+    """Refuse names that another local cloud of this computer has, whose hub they lead to."""
+    for hostname in session.course.hostnames if session.local else ():
+        holder = local.holder_of(session.project.state, hostname)
+        if holder:
+            raise CoursehubError(
+                f"{session.at('domain')}: {hostname} leads to a hub of another local cloud on this computer; choose "
+                "another domain here, or take that hub down first: "
+                f"COURSEHUB_ROOT={holder.parent} ./coursehub status"
+            )
+
+
+def remove_records(session: Session, addresses: Iterable[str]) -> None:
+    """Remove every record that was made for the course's server, under names that it no longer has too."""
+    made = session.access.names() or (session.course.dns_names if session.course.dns == "cloud" else ())
+    zones = session.cloud.zones() if made else []
+    ours = [address for address in addresses if made and session.cloud.course_at(address) in (None, session.course_id)]
+    for address, hostname in itertools.product(ours, made):
+        zone = zone_among(zones, hostname)
+        if zone:
+            session.cloud.remove_record(zone, record_of(hostname, address))

@@ -16,8 +16,8 @@ from runner.audit.waivers import Waivers
 from runner.console import Steps
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
+from runner.session import Session, visit
 from runner.verbs import converge
-from runner.verbs.session import Session, visit
 
 #: Findings of one figure that people are shown; the document has them all.
 SHOWN = 12

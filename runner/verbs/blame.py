@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from runner.saltssh.results import Report, StateResult
 
 if TYPE_CHECKING:
-    from runner.verbs.session import Session
+    from runner.session import Session
 
 _NO_PACKAGE = re.compile(
     r"Unable to locate package (?P<one>[a-z0-9][a-z0-9+.-]*)"

@@ -15,21 +15,13 @@ from runner.project import Project
 from runner.saltssh.results import Report
 from runner.servers import birthplace
 from runner.servers.claim import claim
-from runner.verbs import changes, names
+from runner.session import Session, connect, names, nothing_here, reach, visit
+from runner.session.failures import NoServer, all_of
+from runner.session.needs import ensure_lock, need_material, need_signin
+from runner.session.notes import notes as notes_of
+from runner.session.order import what_up_makes
+from runner.verbs import changes
 from runner.verbs.blame import blame
-from runner.verbs.costs import what_up_makes
-from runner.verbs.session import (
-    NoServer,
-    Session,
-    all_of,
-    connect,
-    ensure_lock,
-    need_material,
-    need_signin,
-    nothing_here,
-    reach,
-    visit,
-)
 
 #: Courses whose highstate runs at the same time; salt-ssh costs a core while it renders.
 AT_ONCE = 4
@@ -161,13 +153,13 @@ def _apply_one(
     with claim(project, course_id, "plan" if test else "apply"):
         session = (visit if test else reach)(project, course_id, steps.say)
         server = session.server(None if test else steps.hear())
-        notes += session.notes(server)
+        notes += notes_of(session, server)
         names.need_own(session)
         ensure_lock(session)
         need_signin(session)
         need_material(session)
         if not test:
-            notes += session.ensure_records(server)
+            notes += names.ensure_records(session, server)
         session.write_pillar(str(server.ip))
         facts += changes.since(project, course_id, session.course)
         report = converge(session, server, steps, test=test)

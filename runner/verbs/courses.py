@@ -23,8 +23,8 @@ from runner.local.identity import ZONE
 from runner.packages import lock
 from runner.project import Project
 from runner.secrets import Secrets
+from runner.session import names
 from runner.setup import material, signin
-from runner.verbs import names
 
 Choices = dict[str, Any]
 #: Asks a person for one thing: its name, the question, the default or None, and what says whether an answer is wrong.

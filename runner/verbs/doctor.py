@@ -19,7 +19,9 @@ from runner.course import Course
 from runner.errors import CoursehubError
 from runner.hub.checks import Check
 from runner.project import Project
-from runner.verbs.session import LOCAL_DISK, Session, check_order
+from runner.session import Session
+from runner.session.failures import made_elsewhere
+from runner.session.order import check_order
 
 #: Programs that verbs call, by the Debian package that has them.
 _TOOLS = {"ssh": "openssh-client", "ssh-keygen": "openssh-client", "git": "git", "gpg": "gnupg"}
@@ -120,12 +122,7 @@ def _local() -> str:
     reason = local.why_unavailable()
     if reason:
         raise CoursehubError(reason)
-    free = shutil.disk_usage("/var/lib").free
-    if free < LOCAL_DISK:
-        raise CoursehubError(
-            f"/var/lib has {free / 1024**3:.1f} GB free and a server of the local cloud needs "
-            f"{LOCAL_DISK / 1024**3:.0f}; make room there"
-        )
+    local.need_room()
     return "can make servers on this computer"
 
 
@@ -172,7 +169,7 @@ def _keys(session: Session) -> str:
     if not servers:
         return "made with the server"
     if not session.access.has_keys(servers[0]):
-        raise session.made_elsewhere(servers[0])
+        raise made_elsewhere(session.access, servers[0])
     return f"those of droplet {servers[0].id} are here"
 
 

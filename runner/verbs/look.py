@@ -10,14 +10,15 @@ from runner import course as courses
 from runner import local
 from runner.audit import versions
 from runner.cloud import Cloud, digitalocean_cloud
+from runner.cloud.costs import cost_of
 from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.hub import checks
 from runner.project import Project
 from runner.servers import birthplace
 from runner.servers.access import Access
-from runner.verbs.costs import cost_of
-from runner.verbs.session import Session, all_of, local_machine, not_right, visit
+from runner.session import Session, local_machine, visit
+from runner.session.failures import all_of, not_right
 
 
 def check(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from runner.people.passwords import Card, Passwords, as_page, as_table
 from runner.project import Project, write_private
 from runner.servers.access import Access, HostKeyRefused
 from runner.servers.claim import claim
-from runner.verbs.session import reach
+from runner.session import reach
 
 
 def sheet(project: Project, course_id: str, *, as_csv: bool, only_new: bool = False) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from runner.secrets.values import NAME, Secrets
 from runner.secrets.vault import Report, Vault
 from runner.servers.access import Access, KeyPair
 from runner.servers.claim import claim
+from runner.session import Session, reach
+from runner.session.needs import need_signin
 from runner.setup import material
 from runner.verbs import material as material_verb
-from runner.verbs.session import Session, need_signin, reach
 
 
 @dataclass(frozen=True)

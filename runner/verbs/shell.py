@@ -13,7 +13,7 @@ from runner.cloud import Server
 from runner.project import Project
 from runner.secrets import leaks
 from runner.servers.access import Access, ssh_error
-from runner.verbs.session import no_server
+from runner.session.failures import no_server
 
 #: The units that make up a hub, for ``logs``.
 UNITS = ("jupyterhub", "jupyterhub-proxy", "jupyterhub-work", "nginx", "certbot", "coursehub-cert")

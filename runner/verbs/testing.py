@@ -89,7 +89,7 @@ def _images_meanwhile() -> Iterator[None]:
     local.install_packages(_say)
     pool = ThreadPoolExecutor(max_workers=1)
     # One after the other, the oldest first: the unit suite wants it. What fails here is told where it is needed.
-    for slug in local.IMAGES:
+    for slug in local.SUITES:
         pool.submit(local.prepare_image, slug, _say)
     try:
         yield

@@ -19,21 +19,14 @@ from runner.saltssh.scratch import sweep
 from runner.servers import birthplace, droplets
 from runner.servers.access import Access
 from runner.servers.claim import claim
+from runner.session import Session, connect, names, nothing_here
+from runner.session.failures import made_elsewhere, not_right
+from runner.session.needs import ensure_lock, need_material, need_signin
+from runner.session.notes import notes as notes_of
+from runner.session.order import check_order, what_up_makes
 from runner.setup import signin
-from runner.verbs import changes, names
+from runner.verbs import changes
 from runner.verbs.converge import StatesFailed, converge, summary
-from runner.verbs.costs import what_up_makes
-from runner.verbs.session import (
-    Session,
-    check_order,
-    connect,
-    ensure_lock,
-    need_disk,
-    need_material,
-    need_signin,
-    not_right,
-    nothing_here,
-)
 
 
 def up(project: Project, course_id: str, steps: Steps, agree: Callable[[str], None]) -> dict[str, Any]:
@@ -76,7 +69,7 @@ def _look(
             made = None if session.local else "; ".join([what_up_makes(session), *replaced])
             return session, None, made
         if not session.access.has_keys(server):
-            raise session.made_elsewhere(server)
+            raise made_elsewhere(session.access, server)
         return session, server, None
 
 
@@ -89,7 +82,7 @@ def _up(session: Session, server: Server | None, steps: Steps, document: dict[st
         server = make_server(session, progress, notes, server)
         document |= {
             "server": {key: value for key, value in asdict(server).items() if key != "state"},
-            "notes": [*notes, *session.notes(server)],
+            "notes": [*notes, *notes_of(session, server)],
             "checks": [],
         }
         session.write_pillar(str(server.ip))
@@ -121,7 +114,7 @@ def make_server(
         server = _order(session, progress)
     server = session.cloud.wait_active(session.course_id, server, progress)
     access.remember(server)
-    moved = session.ensure_records(server)
+    moved = names.ensure_records(session, server)
     if notes is not None:
         notes += moved
     access.first_contact(str(server.ip), progress)
@@ -132,9 +125,9 @@ def need_order(session: Session) -> list[str]:
     """Refuse an order that is wrong, before it is sent; lines about names that lead elsewhere now."""
     check_order(session)
     if session.local:
-        need_disk()
+        local.need_room()
     zone = session.zone()
-    session.need_names()
+    names.need_names(session)
     return names.need_free(session, zone)
 
 
@@ -254,13 +247,13 @@ def _delete(session: Session, progress: Progress) -> list[int]:
     servers = droplets.found(session.cloud, access, progress)
     for server in servers:
         if not access.has_keys(server):
-            raise session.made_elsewhere(server)
+            raise made_elsewhere(session.access, server)
     remembered = access.server()
     # One that was deleted in the control panel is not listed any more, and its records are still there.
     addresses = {server.ip for server in (*servers, *([remembered] if remembered else [])) if server.ip}
     if addresses:
         progress("removing the DNS records")
-        session.remove_records(sorted(addresses))
+        names.remove_records(session, sorted(addresses))
     for server in servers:
         progress(f"deleting droplet {server.id}")
         session.cloud.destroy(server, progress)

@@ -15,7 +15,7 @@ from runner import local
 from runner.local.identity import Identity, Subnet
 from runner.local.network import connect, disconnect, recorded_subnet
 from runner.local.store import FIRST_SLOT
-from runner.verbs.session import connect as connect_to
+from runner.session import connect as connect_to
 from tests.support.sandbox import Sandbox
 
 #: What makes up a server, besides what a class does on it.

@@ -17,7 +17,7 @@ import pytest
 
 from runner.local.identity import Identity
 from runner.servers.access import THIN_DIR, Access
-from runner.verbs.session import connect
+from runner.session import connect
 from runner.verbs.up import make_server
 from tests.support.sandbox import Sandbox
 

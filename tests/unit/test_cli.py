@@ -22,7 +22,7 @@ from runner.local.identity import Identity
 from runner.local.store import Droplet, Store
 from runner.project import Project
 from runner.servers.access import Access
-from runner.verbs.session import Session
+from runner.session import Session, names
 from tests.support.local_api import TOKEN, Api
 
 pytestmark = pytest.mark.unit
@@ -316,7 +316,7 @@ def test_a_name_that_another_local_cloud_has_is_refused_with_its_line(
     cloud = Cloud("the local cloud", f"{api.url}/v2/", TOKEN)
     session = Session(project, "phys", courses.load(project, "phys"), cloud, here)
     host.HOSTS.write_text("")
-    session.need_names()
+    names.need_names(session)
     other = Identity.of(tmp_path / "other/.coursehub")
     host.HOSTS.write_text(f"10.0.0.1 www.phys.coursehub.test {other.hosts_mark}\n")
     record = tmp_path / "data" / other.key / "network.json"
@@ -324,7 +324,7 @@ def test_a_name_that_another_local_cloud_has_is_refused_with_its_line(
     other.state.mkdir(parents=True)
     record.write_text(json.dumps({"state": str(other.state), "network": "10.101.1.0/24"}))
     with pytest.raises(CoursehubError, match=r"^pillar/courses/phys.sls:\d+: www.phys.coursehub.test leads to") as said:
-        session.need_names()
+        names.need_names(session)
     assert f"take that hub down first: COURSEHUB_ROOT={tmp_path}/other ./coursehub status" in str(said.value)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from runner.cloud import Size
+from runner.cloud.costs import cost_of
 from runner.course import Term
 from runner.project import Project
-from runner.verbs.costs import cost_of
 from tests.support.local_api import Api
 
 pytestmark = pytest.mark.unit

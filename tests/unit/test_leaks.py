@@ -16,7 +16,7 @@ from runner.people import ClassList, write
 from runner.project import Project
 from runner.secrets import Secrets, leaks
 from runner.servers.access import KeyPair
-from runner.verbs.session import connect
+from runner.session import connect
 from tests.unit.test_classlist import BLACKBOARD, BRIGHTSPACE, spreadsheet
 
 pytestmark = pytest.mark.unit

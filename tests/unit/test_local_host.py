@@ -389,7 +389,7 @@ def test_no_space_is_said_before_a_machine_is_made(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(images, "CACHE_ROOT", tmp_path / "cache")
     monkeypatch.setattr(images, "DATA_ROOT", tmp_path / "data")
     monkeypatch.setattr(images, "MIN_FREE_BYTES", 10**18)
-    with pytest.raises(CoursehubError, match=r"no space for a machine: .*GB free.*make room"):
+    with pytest.raises(CoursehubError, match=r"no space for a machine: .*GiB free.*make room"):
         local.prepare_image("debian-13-x64", print)
     with pytest.raises(CoursehubError, match="there is no image 'windows-95'"):
         local.prepare_image("windows-95", print)

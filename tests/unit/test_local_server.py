@@ -27,7 +27,7 @@ from dnslib import DNSRecord
 from runner import local
 from runner.cli import local as cli
 from runner.errors import CoursehubError
-from runner.local import server
+from runner.local import server, starting
 from runner.local.host import ProcessId
 from runner.local.identity import KEYS_PORT, METADATA_PORT, Identity
 from tests.support.root import eventually, need_root
@@ -296,11 +296,11 @@ def test_an_interrupted_start_leaves_no_server(tmp_path: Path, monkeypatch: pyte
 
     identity = Identity.of(tmp_path)
     identity.directory.mkdir()
-    monkeypatch.setattr(local, "subprocess", SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL))
-    monkeypatch.setattr(local, "time", SimpleNamespace(sleep=interrupt, monotonic=time.monotonic))
+    monkeypatch.setattr(starting, "subprocess", SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL))
+    monkeypatch.setattr(starting, "time", SimpleNamespace(sleep=interrupt, monotonic=time.monotonic))
     try:
         with pytest.raises(KeyboardInterrupt):
-            local._start(identity)
+            starting._start(identity)
         assert children[0].returncode == -signal.SIGKILL
     finally:
         children[0].kill()

@@ -9,8 +9,7 @@ import pytest
 
 from runner.cloud import Zone
 from runner.errors import CoursehubError
-from runner.verbs import names
-from runner.verbs.session import Session
+from runner.session import names
 
 pytestmark = pytest.mark.unit
 
@@ -76,5 +75,5 @@ def test_down_leaves_a_record_that_leads_to_another_course() -> None:
     one = session(
         records={}, holders={"192.0.2.1": "chem", "192.0.2.2": "phys"}, known=("phys.example.edu",), removed=removed
     )
-    Session.remove_records(one, ["192.0.2.1", "192.0.2.2", "192.0.2.3"])
+    names.remove_records(one, ["192.0.2.1", "192.0.2.2", "192.0.2.3"])
     assert removed == [("phys.example.edu", "192.0.2.2"), ("phys.example.edu", "192.0.2.3")]

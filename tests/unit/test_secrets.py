@@ -24,8 +24,9 @@ from runner.saltssh.pillar import runtime_file
 from runner.secrets import Secrets
 from runner.secrets.vault import Vault
 from runner.servers.access import Access, KeyPair
+from runner.session import Session
+from runner.session.notes import notes as notes_of
 from runner.verbs import secrets as verb
-from runner.verbs.session import Session
 from tests.support.typed import Ended, typed
 
 pytestmark = pytest.mark.unit
@@ -280,7 +281,7 @@ def test_what_is_kept_of_a_killed_key_change_is_told(door: Door) -> None:
         door.rotate()
     session = Session(door.project, "chem", courses.load(door.project, "chem"), door.cloud, None)
     server = Server(7, "chem", "192.0.2.7", "s-4vcpu-8gb", "debian-13-x64", "sfo3", "active")
-    (note,) = session.notes(server)
+    (note,) = notes_of(session, server)
     assert "'coursehub secrets rotate chem ssh-key' ends it" in note
 
 

@@ -163,7 +163,7 @@ def test_base_images_are_built_beside_the_first_suites_of_a_run_with_machines(
     machine.write_text(
         "import time\nfrom pathlib import Path\n\ndef test_machine():\n"
         "    end = time.monotonic() + 20\n"
-        f"    while not all(Path({str(there)!r}, slug).exists() for slug in {testing.local.IMAGES!r}):\n"
+        f"    while not all(Path({str(there)!r}, slug).exists() for slug in {tuple(testing.local.SUITES)!r}):\n"
         "        assert time.monotonic() < end\n"
         "        time.sleep(0.01)\n"
     )

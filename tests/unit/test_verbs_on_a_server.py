@@ -31,7 +31,7 @@ from runner.project import Project
 from runner.saltssh import argv, running
 from runner.saltssh import shipped as shipped_states
 from runner.servers.access import Access, KeyPair
-from runner.verbs.session import CHECK_ACCOUNT
+from runner.session import CHECK_ACCOUNT
 from tests.support.authority import Authority
 from tests.support.computer import Computers, enter_network
 from tests.support.local_api import TOKEN, Api, served

@@ -1,0 +1,52 @@
+"""The errors that several verbs raise, each in one wording."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.cloud import Server
+from runner.errors import CoursehubError
+from runner.hub.checks import Check
+from runner.servers.access import Access
+
+
+class NoServer(CoursehubError):
+    """The course has no server."""
+
+
+def no_server(course_id: str) -> NoServer:
+    """The error of a verb that needs a server."""
+    return NoServer(f"{course_id} has no server; run 'coursehub up {course_id}'")
+
+
+def not_running(course_id: str, droplet_id: int, state: str) -> CoursehubError:
+    """The error of a verb that needs the server to run and may not power it on."""
+    return CoursehubError(f"{course_id}: droplet {droplet_id} is {state}; run 'coursehub up {course_id}'")
+
+
+def not_right(course_id: str, check: Check, document: dict[str, Any] | None = None) -> CoursehubError:
+    """The error of a hub that runs and is not what a student needs."""
+    return CoursehubError(
+        f"{course_id}: the hub runs but {check.name} is not right: {check.detail}; 'coursehub logs {course_id}' shows "
+        "what the hub says",
+        document=document,
+    )
+
+
+def all_of(failures: list[CoursehubError], document: dict[str, Any]) -> CoursehubError:
+    """One error for several courses' with the document of all."""
+    more = f" ({len(failures) - 1} more failed, see above)" if len(failures) > 1 else ""
+    return CoursehubError(
+        f"{failures[0]}{more}", exit_code=max(failure.exit_code for failure in failures), document=document
+    )
+
+
+def made_elsewhere(access: Access, server: Server) -> CoursehubError:
+    """The error for a server whose keys are not on this computer."""
+    where = access.project.shown(access.directory)
+    who = f"by {server.made_by} (user and computer)" if server.made_by else "on another computer"
+    return CoursehubError(
+        f"{access.course_id}: droplet {server.id} was made {who} and its keys are not here, so nothing was changed; "
+        f"copy {where} from there. If the keys are lost, delete the droplet in the control panel, with all files "
+        "on it, and run this again"
+    )

@@ -1,0 +1,27 @@
+"""What a course must have before anything is made or changed for it: a lock, a sign-in, keys for its material."""
+
+from __future__ import annotations
+
+from runner import course as courses
+from runner.packages import lock
+from runner.secrets import Secrets
+from runner.session.session import Session
+from runner.setup import material, signin
+
+
+def ensure_lock(session: Session) -> None:
+    """Lock the course's packages at the first use; refuse a lock that does not fit them any more."""
+    line = courses.source(session.project, session.course_id).line(("course", "packages"))
+    lock.ensure_lock(session.course_id, session.course.locked_packages, session.project.root, line=line)
+
+
+def need_signin(session: Session) -> None:
+    """Refuse a kind of sign-in that lacks something before anything is made."""
+    secrets = Secrets(session.project, session.course_id)
+    signin.need(session.course, session.people, secrets, session.at("signin", "kind"))
+
+
+def need_material(session: Session) -> None:
+    """Refuse a private repository without a deploy key that is one before anything is made."""
+    secrets = Secrets(session.project, session.course_id)
+    material.need(session.course, session.course_id, secrets, session.at("material", "repositories"))

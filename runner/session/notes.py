@@ -1,0 +1,42 @@
+"""What a teacher should know of a course that works: what the server cannot become, and what has no end yet."""
+
+from __future__ import annotations
+
+from runner.cloud import Server
+from runner.people.passwords import Passwords
+from runner.session.session import Session
+from runner.setup import signin
+
+
+def notes(session: Session, server: Server) -> list[str]:
+    """What the course file asks of the server that this server cannot become, a line each with ``file:line``; and
+    what was begun and has no end yet."""
+    found = signin.notes(session.course, session.people, session.at("signin", "kind"))
+    found += _late_passwords(session)
+    if session.access.changes_key():
+        found.append(
+            f"{session.course_id}: a change of the SSH key was interrupted, so the old key still opens the server; "
+            f"'coursehub secrets rotate {session.course_id} ssh-key' ends it"
+        )
+    pairs = ((key, getattr(session.course, key), getattr(server, key)) for key in ("size", "image", "region"))
+    return found + [
+        f"{session.at(key)}: {key} is {wanted} here and {has} on the server; only a new server gets it: 'coursehub "
+        f"down {session.course_id}' (deletes the files on it), then up. Everything else goes on"
+        for key, wanted, has in pairs
+        # The provider takes an image's name away once it has a newer one.
+        if has and wanted != has
+    ]
+
+
+def _late_passwords(session: Session) -> list[str]:
+    """Who came after the sheet of first passwords was printed."""
+    if session.course.signin.kind != "password":
+        return []
+    accounts = [person.account for person in session.people.everyone()]
+    missing = Passwords(session.project, session.course_id).not_handed_out(accounts)
+    if not missing or len(missing) == len(accounts):
+        return []
+    verb = f"'coursehub passwords {session.course_id} --new' prints {'it' if len(missing) == 1 else 'them'}"
+    if len(missing) == 1:
+        return [f"{missing[0]} has a first password that was not printed yet; {verb}"]
+    return [f"{len(missing)} people have a first password that was not printed yet; {verb}"]
