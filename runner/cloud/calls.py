@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 import digitalocean
 import requests
-from digitalocean.baseapi import DELETE, GET, BaseAPI, Error, NotFoundError
+from digitalocean.baseapi import DELETE, GET, POST, BaseAPI, Error, NotFoundError
 
 from runner.errors import CoursehubError
 
@@ -24,6 +24,8 @@ TRIES = 6
 LONGEST_WAIT = 60.0
 #: How often, and after how many seconds each, to ask again while another action runs on a droplet.
 PENDING_TRIES, PENDING_PAUSE = 60, 2.0
+#: How the provider knows us in its logs.
+USER_AGENT = "coursehub"
 #: Entries of one page of a list, the most that the API gives.
 PAGE = 200
 #: What a custom token must be allowed to do, in the words of the control panel.
@@ -84,11 +86,13 @@ class _OnOurSession(BaseAPI):  # type: ignore[misc]  # the library is untyped
     """
 
     _keep: Callable[[requests.Response], None]
+    #: Whether a key without a value is sent: the library has such for everything that its caller did not name.
+    _exact = False
 
     def _BaseAPI__perform_request(
         self, url: str, type: str = GET, params: dict[str, Any] | None = None
     ) -> requests.Response:
-        given = {key: value for key, value in (params or {}).items() if value is not None}
+        given = {key: value for key, value in (params or {}).items() if value is not None or self._exact}
         answer: requests.Response = self._session.request(
             type,
             urljoin(self.end_point, url),
@@ -109,10 +113,6 @@ class SSHKey(_OnOurSession, digitalocean.SSHKey):  # type: ignore[misc]
     """python-digitalocean's key, by our session."""
 
 
-class Domain(_OnOurSession, digitalocean.Domain):  # type: ignore[misc]
-    """python-digitalocean's DNS zone, by our session."""
-
-
 class Calls:
     """Requests to one account. ``name`` is what the user calls the cloud. The token is in no error."""
 
@@ -123,6 +123,7 @@ class Calls:
         self._sleep = sleep
         self._answer: requests.Response | None = None
         self._session = requests.Session()
+        self._session.headers["User-Agent"] = USER_AGENT
         # A ~/.netrc would otherwise take the token's place.
         self._session.auth = lambda request: request
         if urlsplit(endpoint).hostname == "127.0.0.1":
@@ -182,6 +183,17 @@ class Calls:
     def said(self, header: str) -> str | None:
         """A header of the last answer, or None."""
         return self._answer.headers.get(header) if self._answer is not None else None
+
+    def post(self, what: str, path: str, body: dict[str, Any], *, repeat: bool = True) -> dict[str, Any]:
+        """Make something and return the answer. Raises Refused, and Unanswered with ``repeat=False`` (see ``run``)."""
+
+        def call() -> dict[str, Any]:
+            data = self.bound(_OnOurSession, _exact=True).get_data(path, type=POST, params=body)
+            if not isinstance(data, dict):
+                raise TypeError(path)
+            return data
+
+        return self.run(what, call, repeat=repeat)
 
     def delete(self, what: str, path: str) -> None:
         """Delete what is at ``path``; what is gone already is fine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,11 @@ def region_document(slug: str) -> dict[str, Any]:
         "available": True,
         "sizes": list(SIZES),
     }
+
+
+def network_id(region: str) -> str:
+    """The UUID of the private network that every droplet of a region is in unless it says otherwise."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{region}.local.coursehub.test"))
 
 
 def image_document(slug: str) -> dict[str, Any]:

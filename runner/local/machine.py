@@ -214,7 +214,8 @@ class NspawnBackend:
         name = self._identity.machine(spec.droplet_id)
         argv = nspawn_argv(
             name=name,
-            hostname=spec.name,
+            # A kernel takes 64 bytes; cloud-init gets the whole name.
+            hostname=spec.name if len(spec.name) < 64 else spec.name.partition(".")[0][:63],
             root=home / "root",
             namespace=self._identity.netns(spec.droplet_id),
             machine_id=_machine_id(home),

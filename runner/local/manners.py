@@ -2,10 +2,11 @@
 
 The file holds one object, read at each request; all times are seconds:
 
-    {"listed_after": 3, "tags_after": 2, "address_after": 1, "deleted_listed_for": 5, "pending_for": 2}
+    {"listed_after": 3, "tags_after": 2, "address_after": 1, "deleted_listed_for": 5, "pending_for": 2, "pages_fail": 1}
 
 A new droplet is missing from lists, has no tags, or has no address at first; a deleted one is listed for a while; and
-for a while after its create every action on a droplet, its delete too, is refused with a pending event.
+for a while after its create every action on a droplet, its delete too, is refused with a pending event. Each page of a
+list but its first fails ``pages_fail`` times before it is given.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class _Habits(BaseModel, frozen=True):
     address_after: float = 0.0
     deleted_listed_for: float = 0.0
     pending_for: float = 0.0
+    pages_fail: int = 0
 
 
 class Manners:
@@ -34,6 +36,7 @@ class Manners:
         self._path = path
         self._made: dict[int, float] = {}
         self._gone: list[tuple[float, Droplet]] = []
+        self._failed: dict[str, int] = {}
 
     def made(self, droplet: Droplet) -> None:
         """Note that a droplet was made now."""
@@ -61,6 +64,15 @@ class Manners:
     def is_pending(self, droplet: Droplet) -> bool:
         """Whether an action is still said to run on the droplet."""
         return self._age(droplet) < self._habits().pending_for
+
+    def page_fails(self, page: str) -> bool:
+        """Whether a page of a list fails this time."""
+        times = self._failed.get(page, 0)
+        if times >= self._habits().pages_fail:
+            self._failed.pop(page, None)
+            return False
+        self._failed[page] = times + 1
+        return True
 
     def _age(self, droplet: Droplet) -> float:
         return time.monotonic() - self._made.get(droplet.id, float("-inf"))

@@ -42,6 +42,7 @@ class Droplet(BaseModel):
     public_keys: list[str]
     user_data: str
     created_at: str
+    monitoring: bool = False
     status: Literal["new", "active", "off"] = "new"
     on: bool = True
 

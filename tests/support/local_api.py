@@ -7,16 +7,11 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
-import yaml
-from openapi_core import OpenAPI
-from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
-from requests import Request, Response
 
 from runner.local import api
 from runner.local.cloud import Cloud
@@ -24,8 +19,8 @@ from runner.local.faults import Faults
 from runner.local.machine import MachineSpec
 from runner.local.server import _Protocol, cut
 from runner.local.store import Store
+from tests.support.contract import Contract, check_contract
 
-DESCRIPTION = Path(__file__).parent / "digitalocean-openapi.yaml"
 TOKEN = "a-token-for-tests"
 
 
@@ -67,33 +62,6 @@ class MemoryMachines:
         return f"10.101.1.{slot}"
 
 
-@cache
-def description() -> OpenAPI:
-    """The provider's description. It composes its lists by allOf, so that unnamed keys cannot be forbidden here."""
-    return OpenAPI.from_file_path(str(DESCRIPTION))
-
-
-def described_keys(schema: str) -> set[str]:
-    """The keys that the provider's description names for a kind of object."""
-    return set(_schemas()[schema]["properties"])
-
-
-@cache
-def _schemas() -> Any:
-    return yaml.load(DESCRIPTION.read_text(), Loader=yaml.CSafeLoader)["components"]["schemas"]
-
-
-def check_contract(method: str, url: str, answer: httpx.Response) -> None:
-    """Raise if the description does not allow this answer to this request."""
-    path = httpx.URL(url).path.rstrip("/")
-    request = Request(method, f"http://127.0.0.1{path}", headers={"content-type": "application/json"}).prepare()
-    response = Response()
-    response.status_code = answer.status_code
-    response._content = answer.content
-    response.headers.update(answer.headers)
-    description().validate_response(RequestsOpenAPIRequest(request), RequestsOpenAPIResponse(response))
-
-
 @dataclass
 class Api:
     """A served API: loopback, a real HTTP server, machines in memory."""
@@ -102,6 +70,7 @@ class Api:
     cloud: Cloud
     machines: MemoryMachines
     state: Path
+    contract: Contract
     #: Plain HTTP: reading the host's certificates for each client would take most of the tests' time.
     client: httpx.Client = field(default_factory=lambda: httpx.Client(verify=False, timeout=10, trust_env=False))
 
@@ -137,6 +106,8 @@ def served(state: Path, machines: MemoryMachines | None = None) -> Iterator[Api]
     app = api.make_app(
         cloud, token=TOKEN, gateway="10.101.1.1", netmask="255.255.255.0", faults=Faults(state / "faults.json"), cut=cut
     )
+    contract = Contract(app._app)
+    app._app = contract  # type: ignore[assignment]
     config = uvicorn.Config(app, port=0, http=_Protocol, ws="none", lifespan="off", log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -147,8 +118,9 @@ def served(state: Path, machines: MemoryMachines | None = None) -> Iterator[Api]
     cloud.resume()
     try:
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield Api(f"http://127.0.0.1:{port}", cloud, machines, state)
+        yield Api(f"http://127.0.0.1:{port}", cloud, machines, state, contract)
     finally:
         cloud.close()
         server.should_exit = True
         thread.join(timeout=5)
+    assert not contract.broken, contract.broken

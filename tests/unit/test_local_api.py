@@ -20,7 +20,8 @@ from openapi_core.exceptions import OpenAPIError
 
 from runner.errors import CoursehubError
 from runner.local.cloud import WATCH_SECONDS
-from tests.support.local_api import TOKEN, Api, check_contract, described_keys, served
+from tests.support.contract import check_contract, check_request, described_keys
+from tests.support.local_api import TOKEN, Api, served
 from tests.support.root import eventually
 
 pytestmark = pytest.mark.unit
@@ -142,6 +143,87 @@ def test_objects_have_no_keys_but_the_providers(api: Api) -> None:
         "tags": api.ok("POST", "tags", {"name": "t"})["tag"],
     }
     assert {kind: set(document) - described_keys(kind) for kind, document in shown.items()} == {k: set() for k in shown}
+
+
+def test_a_droplet_has_every_key_of_the_provider(api: Api) -> None:
+    """Clients read keys that we do not; ``gpu_info`` is of sizes that we have none of."""
+    droplet = create(api, monitoring=True)
+    assert described_keys("droplet") - set(droplet) == {"gpu_info"}
+    assert "monitoring" in droplet["features"]
+    assert "monitoring" not in create(api)["features"]
+
+
+def test_the_check_of_requests_can_fail() -> None:
+    check_request("POST", "/v2/droplets", "", json.dumps(ORDER).encode())
+    for body in ({**ORDER, "monitoring": "true"}, {**ORDER, "vpc_uuid": None}, {**ORDER, "tags": "a"}):
+        with pytest.raises(OpenAPIError):
+            check_request("POST", "/v2/droplets", "", json.dumps(body).encode())
+    with pytest.raises(OpenAPIError):
+        check_request("POST", "/v2/volumes", "", b"{}")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("domains/coursehub.test/records", {"type": "A", "name": "a", "data": "192.0.2.1", "ttl": 29}),
+        ("domains/coursehub.test/records", {"type": "A", "name": "a", "data": "192.0.2.1", "ttl": "300"}),
+        ("droplets", {**ORDER, "monitoring": "true"}),
+        ("droplets", {**ORDER, "ipv6": 1}),
+        ("droplets", {**ORDER, "ssh_keys": "1"}),
+        ("droplets", {**ORDER, "tags": "term"}),
+        ("droplets", {**ORDER, "user_data": {}}),
+        ("droplets", {**ORDER, "name": "x" * 256}),
+    ],
+)
+def test_what_the_provider_refuses_is_refused(api: Api, path: str, body: Any) -> None:
+    assert api.call("POST", path, body).status_code == 422
+
+
+def test_a_name_may_have_255_letters(api: Api) -> None:
+    name = f"{'x' * 250}.test"
+    assert create(api, name=name)["name"] == name
+
+
+def test_pages_fail_as_often_as_told(api: Api) -> None:
+    (api.state / "manners.json").write_text(json.dumps({"pages_fail": 2}))
+    second = "sizes?per_page=2&page=2"
+    assert [api.call("GET", second).status_code for _ in range(4)] == [500, 500, 200, 500]
+    assert api.call("GET", "sizes?per_page=2").status_code == 200
+
+
+def test_a_droplet_with_a_pending_event_is_locked(api: Api) -> None:
+    (api.state / "manners.json").write_text(json.dumps({"pending_for": 60}))
+    droplet = api.ok("POST", "droplets", ORDER)["droplet"]
+    api.wait_action(api.ok("GET", f"droplets/{droplet['id']}/actions")["actions"][0]["id"])
+    assert api.ok("GET", f"droplets/{droplet['id']}")["droplet"]["locked"]
+    for method, path in (("DELETE", ""), ("POST", "/actions")):
+        answer = api.call(method, f"droplets/{droplet['id']}{path}", {"type": "power_off"})
+        assert_error(answer, 422, "unprocessable_entity", "pending event")
+
+
+def test_the_providers_own_client_reads_the_cloud(api: Api) -> None:
+    """pydo is made from the description, so it reads what the description says and nothing else."""
+    import pydo
+    from azure.core.pipeline.policies import HeadersPolicy
+
+    # Its own way to send a token insists on TLS, which loopback has none of.
+    policy = HeadersPolicy({"Authorization": f"Bearer {TOKEN}"})
+    client = pydo.Client(token=TOKEN, endpoint=api.url, authentication_policy=policy)
+    key = client.ssh_keys.create({"name": "k", "public_key": public_key()})["ssh_key"]
+    made = client.droplets.create({**ORDER, "ssh_keys": [key["id"]], "tags": ["term"], "monitoring": True})["droplet"]
+    api.wait_action(client.droplet_actions.list(made["id"])["actions"][0]["id"])
+    assert [one["id"] for one in client.droplets.list(tag_name="term")["droplets"]] == [made["id"]]
+    assert "monitoring" in client.droplets.get(made["id"])["droplet"]["features"]
+    record = {"type": "A", "name": "hub", "data": "192.0.2.1", "ttl": 300}
+    number = client.domains.create_record("coursehub.test", record)["domain_record"]["id"]
+    found = client.domains.list_records("coursehub.test", name="hub.coursehub.test", type="A")["domain_records"]
+    assert [one["id"] for one in found] == [number]
+    client.domains.delete_record("coursehub.test", number)
+    for listed, name in (("sizes", "sizes"), ("regions", "regions"), ("images", "images"), ("tags", "tags")):
+        assert getattr(client, listed).list()[name]
+    assert client.account.get()["account"]["status"] == "active"
+    client.droplets.destroy(made["id"])
+    assert client.droplets.list()["droplets"] == []
 
 
 # --- what can be ordered

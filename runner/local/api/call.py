@@ -62,6 +62,8 @@ class Call:
         """One page of a list with links to the others."""
         per_page = self._positive("per_page", 20, MAX_PAGE)
         page = self._positive("page", 1, 10**6)
+        if page > 1 and self.cloud.manners.page_fails(f"{key} {page}"):
+            raise ApiError(500, "server_error", "Unexpected server-side error")
         last = max(1, math.ceil(len(items) / per_page))
         shown = items[(page - 1) * per_page : page * per_page]
         pages: Document = {}

@@ -12,6 +12,8 @@ from runner.local.store import Domain, Record, Store
 DOMAIN = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$", re.IGNORECASE)
 #: Types whose data is a name, which the API takes with the dot at its end and lists without.
 NAMES = ("CAA", "CNAME", "MX", "NS", "SRV")
+#: Seconds for which a record may be remembered at least.
+LEAST_TTL = 30
 RECORD_TYPES = ("A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT")
 
 
@@ -104,6 +106,8 @@ def _record_numbers(body: Document) -> Document:
             if not isinstance(body[name], int) or isinstance(body[name], bool) or body[name] < 0:
                 raise unprocessable(f"{name.capitalize()} must be a number")
             given[name] = body[name]
+    if given.get("ttl", LEAST_TTL) < LEAST_TTL:
+        raise unprocessable(f"TTL must be at least {LEAST_TTL} seconds")
     if isinstance(body.get("tag"), str):
         given["tag"] = body["tag"]
     return given

@@ -6,14 +6,16 @@ import re
 
 from runner.local.api.account import DROPLET_LIMIT, find_key
 from runner.local.api.call import Call, Document, Routes, not_found
-from runner.local.catalog import REGIONS, SIZES, image_document, image_slug, region_document
+from runner.local.catalog import REGIONS, SIZES, image_document, image_slug, network_id, region_document
 from runner.local.cloud import ApiError, unprocessable
 from runner.local.store import Action, Droplet, Store, now
 
 MAX_USER_DATA_BYTES = 64 * 1024
-HOSTNAME = re.compile(r"^(?=.{1,63}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")
+HOSTNAME = re.compile(r"^(?=.{1,255}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")
 TAG = re.compile(r"^[A-Za-z0-9:_-]{1,255}$")
 DROPLET_ACTIONS = ("reboot", "power_cycle", "shutdown", "power_off", "power_on", "resize", "rename")
+#: What an order may switch on; a text in the place of true is refused.
+SWITCHES = ("backups", "ipv6", "monitoring", "private_networking", "with_droplet_agent", "public_networking")
 NEEDS_ON = ("reboot", "power_cycle", "shutdown")
 NEEDS_OFF = ("resize", "power_on")
 
@@ -28,18 +30,20 @@ def droplet_document(call: Call, droplet: Droplet) -> Document:
         "type": "public",
     }
     with call.cloud.reading() as store:
-        locked = any(a.status == "in-progress" and a.droplet_id == droplet.id for a in store.account.actions)
+        busy = any(a.status == "in-progress" and a.droplet_id == droplet.id for a in store.account.actions)
+    locked = busy or call.cloud.manners.is_pending(droplet)
     return {
         "id": droplet.id,
         "name": droplet.name,
         "memory": size.memory,
         "vcpus": size.vcpus,
         "disk": droplet.disk,
+        "disk_info": [{"type": "local", "size": {"amount": droplet.disk, "unit": "gib"}}],
         "locked": locked,
         "status": droplet.status,
         "kernel": None,
         "created_at": droplet.created_at,
-        "features": [],
+        "features": [*(["monitoring"] if droplet.monitoring else []), "droplet_agent", "private_networking"],
         "backup_ids": [],
         "next_backup_window": None,
         "snapshot_ids": [],
@@ -50,6 +54,7 @@ def droplet_document(call: Call, droplet: Droplet) -> Document:
         "networks": {"v4": [address], "v6": []} if call.cloud.manners.has_address(droplet) else {},
         "region": region_document(droplet.region),
         "tags": call.cloud.manners.tags(droplet),
+        "vpc_uuid": network_id(droplet.region),
     }
 
 
@@ -111,13 +116,18 @@ def _order(store: Store, body: Document) -> Document:
     region = body.get("region") or next(iter(REGIONS))
     if region not in REGIONS:
         raise unprocessable("You specified an invalid region for Droplet creation.")
-    user_data = body.get("user_data") or ""
+    user_data = "" if body.get("user_data") is None else body["user_data"]
     if not isinstance(user_data, str) or len(user_data.encode()) > MAX_USER_DATA_BYTES:
         raise unprocessable("User data must be a text of at most 64 KB.")
     tags = body.get("tags") or []
     if not isinstance(tags, list) or not all(isinstance(tag, str) and TAG.match(tag) for tag in tags):
         raise unprocessable("Tags may contain letters, numbers, colons, dashes, and underscores.")
+    for switch in SWITCHES:
+        if not isinstance(body.get(switch, False), bool):
+            raise unprocessable(f"{switch} must be true or false.")
     keys = body.get("ssh_keys") or []
+    if not isinstance(keys, list) or not all(isinstance(key, int | str) for key in keys):
+        raise unprocessable("SSH keys must be a list of numbers or fingerprints.")
     try:
         public_keys = [find_key(store, key).public_key for key in keys]
     except ApiError as error:
@@ -134,6 +144,7 @@ def _order(store: Store, body: Document) -> Document:
         "tags": list(dict.fromkeys(tags)),
         "public_keys": public_keys,
         "user_data": user_data,
+        "monitoring": body.get("monitoring", False),
     }
 
 

@@ -100,5 +100,8 @@ def _with_headers(send: Send, headers: dict[str, str]) -> Send:
 def error_response(error: ApiError, headers: dict[str, str] | None = None) -> JSONResponse:
     """An error in the provider's shape."""
     request_id = (headers or {}).get("x-request-id", str(uuid.uuid4()))
-    body = {"id": error.id, "message": str(error), "request_id": request_id}
+    body: dict[str, Any] = {"id": error.id, "message": str(error), "request_id": request_id}
+    if error.status == 400:
+        # Some of the provider's rooms say it by these keys.
+        body |= {"error": str(error), "root_causes": []}
     return JSONResponse(body, error.status, headers=headers)

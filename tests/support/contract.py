@@ -1,0 +1,115 @@
+"""Holds every request that our own client sends, and every true answer, against the provider's description."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from openapi_core import OpenAPI
+from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
+from openapi_core.exceptions import OpenAPIError
+from openapi_core.validation.request.exceptions import ParameterValidationError
+from requests import Request, Response
+
+from runner.cloud.calls import USER_AGENT
+
+#: What `doctor` sends to learn whether a token may make something: a body that makes nothing.
+EMPTY = b"{}"
+DESCRIPTION = Path(__file__).parent / "digitalocean-openapi.yaml"
+Message = MutableMapping[str, Any]
+
+
+@cache
+def description() -> OpenAPI:
+    """The provider's description. It composes its lists by allOf, so that unnamed keys cannot be forbidden here."""
+    return OpenAPI.from_file_path(str(DESCRIPTION))
+
+
+def described_keys(schema: str) -> set[str]:
+    """The keys that the provider's description names for a kind of object."""
+    return set(_document()["components"]["schemas"][schema]["properties"])
+
+
+@cache
+def _document() -> Any:
+    return yaml.load(DESCRIPTION.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+
+
+def _request(method: str, path: str, query: str = "", body: bytes | None = None) -> RequestsOpenAPIRequest:
+    url = f"http://127.0.0.1{path.rstrip('/')}" + (f"?{query}" if query else "")
+    headers = {"content-type": "application/json"}
+    return RequestsOpenAPIRequest(Request(method, url, headers=headers, data=body).prepare())
+
+
+def check_contract(method: str, url: str, answer: httpx.Response) -> None:
+    """Raise OpenAPIError if the description does not allow this answer to this request."""
+    response = Response()
+    response.status_code = answer.status_code
+    response._content = answer.content
+    response.headers.update(answer.headers)
+    request = _request(method, httpx.URL(url).path)
+    description().validate_response(request, RequestsOpenAPIResponse(response))
+
+
+def check_request(method: str, path: str, query: str, body: bytes) -> None:
+    """Raise OpenAPIError if the description does not allow this request."""
+    try:
+        description().validate_request(_request(method, path, query, body or None))
+    except ParameterValidationError as error:
+        # A number or a fingerprint: what reads the path takes the number for a text.
+        if error.name != "ssh_key_identifier":
+            raise
+
+
+class Contract:
+    """An application between the faults and the API; ``broken`` has what the description does not allow."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.broken: list[str] = []
+        self.requests: set[tuple[str, str]] = set()
+
+    async def __call__(
+        self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+    ) -> None:
+        """One request and its answer."""
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        headers = {key.decode(): value.decode() for key, value in scope["headers"]}
+        method, path, query = scope["method"], scope["path"], scope["query_string"].decode()
+        asked_for_scope = method == "POST" and body == EMPTY
+        if headers.get("user-agent") == USER_AGENT and not asked_for_scope:
+            self.requests.add((method, path))
+            self._note(method, path, lambda: check_request(method, path, query, bytes(body)))
+        start: Message = {}
+        answer = bytearray()
+
+        async def heard(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+            else:
+                answer.extend(message.get("body", b""))
+            await send(message)
+
+        async def again() -> Message:
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        await self._app(scope, again, heard)
+        if start:
+            given = [(key.decode(), value.decode()) for key, value in start["headers"]]
+            told = httpx.Response(start["status"], headers=given, content=bytes(answer))
+            self._note(method, path, lambda: check_contract(method, path, told))
+
+    def _note(self, method: str, path: str, check: Callable[[], None]) -> None:
+        try:
+            check()
+        except OpenAPIError as error:
+            self.broken.append(f"{method} {path}: {error} {error.__cause__ or ''}")
