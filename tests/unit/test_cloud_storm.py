@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner import cli
+from runner.cli.main import main
 from runner.cloud import calls, digitalocean
 from tests.support.bad_line import BadLine
 from tests.support.local_api import TOKEN, Api
@@ -122,7 +122,7 @@ def _killed(verb: str, number: int, *, after: bool) -> bool:
         calls.requests.Session.request = counted  # type: ignore[method-assign]
         sys.argv = ["coursehub", verb, "phys", "--yes"]
         try:
-            cli.main()
+            main()
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
