@@ -1,84 +1,73 @@
-"""`coursehub new`, `validate` and `schema`: the course file by hand."""
+"""``coursehub new``, ``validate`` and ``schema``: the course file by hand."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from runner.cli.base import as_json_option, cli, course_argument, courses_argument, emit, project
 from runner.console import fail
 from runner.errors import USAGE
-from runner.project import Project
-
-as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
 
-def add_to(group: click.Group, project: Callable[[], Project]) -> None:
-    """Add the verbs; ``project`` is asked for when one of them runs."""
+@cli.command()
+@course_argument
+@click.option("--from", "old", metavar="OLDCOURSE", help="Keep that course's choices, leave its class out.")
+@click.option("--title", help="What the course is called.")
+@click.option("--domain", help="The address that students type.")
+@click.option("--contact", help="Your email address, for the certificate authority.")
+@click.option("--professor", help="Your name.")
+@click.option("--account", help="Your account; without it your last name.")
+@click.option("--email", help="Your email address at the college; without it the one of --contact.")
+@click.option("--cloud", help="local or digitalocean.")
+@click.option("--size", help="The server's size, in the cloud's own word.")
+@click.option("--timezone", help="Such as America/Los_Angeles.")
+@click.option("--packages", help="Python packages, separated by commas.")
+@as_json_option
+def new(course: str, old: str | None, as_json: bool, **answers: str | None) -> None:
+    """Write a course file that explains itself: asks, or takes the answers as options."""
+    from runner.verbs import courses as verb
 
-    @group.command()
-    @click.argument("course")
-    @click.option("--from", "old", metavar="OLDCOURSE", help="Keep that course's choices, leave its class out.")
-    @click.option("--title", help="What the course is called.")
-    @click.option("--domain", help="The address that students type.")
-    @click.option("--contact", help="Your email address, for the certificate authority.")
-    @click.option("--professor", help="Your name.")
-    @click.option("--account", help="Your account; without it your last name.")
-    @click.option("--email", help="Your email address at the college; without it the one of --contact.")
-    @click.option("--cloud", help="local or digitalocean.")
-    @click.option("--size", help="The server's size, in the cloud's own word.")
-    @click.option("--timezone", help="Such as America/Los_Angeles.")
-    @click.option("--packages", help="Python packages, separated by commas.")
-    @as_json_option
-    def new(course: str, old: str | None, as_json: bool, **answers: str | None) -> None:
-        """Write a course file that explains itself: asks, or takes the answers as options."""
-        from runner.verbs import courses as verb
-
-        # A document is for a program, and a program cannot answer.
-        ask = _ask if sys.stdin.isatty() and not as_json else None
-        document = verb.new(project(), course, answers, old, ask)
-        _emit(document, as_json, _new_lines(document))
-
-    @group.command()
-    @click.argument("courses", nargs=-1, metavar="[COURSE...]")
-    @as_json_option
-    def validate(courses: tuple[str, ...], as_json: bool) -> None:
-        """Say every mistake in the course files (all without a name), each with its line; touch nothing."""
-        from runner.verbs import courses as verb
-
-        document = verb.validate(project(), list(courses))
-        wrong = [error for one in document["courses"] for error in one["errors"]] + document["errors"]
-        lines = [f"{error['file']}:{error['line']}: {error['message']}" for error in wrong]
-        lines += [f"{one['file']}: good" for one in document["courses"] if one["ok"]]
-        _emit(document, as_json, lines)
-        if wrong:
-            files = len({error["file"] for error in wrong})
-            fail(
-                f"{len(wrong)} mistake{'s' * (len(wrong) > 1)} in {files} course file{'s' * (files > 1)}; correct them"
-            )
-            sys.exit(USAGE)
-
-    @group.command()
-    @click.option("--write", is_flag=True, help="Bring the schema, the reference page and the example up to date.")
-    @as_json_option
-    def schema(write: bool, as_json: bool) -> None:
-        """Print the JSON schema of the course file, for editors."""
-        from runner.course.schema import text
-        from runner.verbs import courses as verb
-
-        if not write:
-            click.echo(text(), nl=False)
-            return
-        document = verb.write_schema(project())
-        _emit(document, as_json, [f"{path} written" for path in document["written"]] or ["nothing to write"])
+    # A document is for a program, and a program cannot answer.
+    ask = _ask if sys.stdin.isatty() and not as_json else None
+    document = verb.new(project(), course, answers, old, ask)
+    emit(document, as_json, _new_lines(document))
 
 
-def _emit(document: dict[str, Any], as_json: bool, lines: list[str]) -> None:
-    for line in [json.dumps(document)] if as_json else lines:
-        click.echo(line)
+@cli.command()
+@courses_argument
+@as_json_option
+def validate(courses: tuple[str, ...], as_json: bool) -> None:
+    """Say every mistake in the course files (all without a name), each with its line; touch nothing."""
+    from runner.verbs import courses as verb
+
+    document = verb.validate(project(), list(courses))
+    wrong = [error for one in document["courses"] for error in one["errors"]] + document["errors"]
+    lines = [f"{error['file']}:{error['line']}: {error['message']}" for error in wrong]
+    lines += [f"{one['file']}: good" for one in document["courses"] if one["ok"]]
+    emit(document, as_json, lines)
+    if wrong:
+        files = len({error["file"] for error in wrong})
+        fail(f"{len(wrong)} mistake{'s' * (len(wrong) > 1)} in {files} course file{'s' * (files > 1)}; correct them")
+        sys.exit(USAGE)
+
+
+@cli.command()
+@click.option("--write", is_flag=True, help="Bring the schema, the reference page and the example up to date.")
+@as_json_option
+def schema(write: bool, as_json: bool) -> None:
+    """Print the JSON schema of the course file, for editors."""
+    from runner.course.schema import text
+    from runner.verbs import courses as verb
+
+    if not write:
+        click.echo(text(), nl=False)
+        return
+    document = verb.write_schema(project())
+    emit(document, as_json, [f"{path} written" for path in document["written"]] or ["nothing to write"])
 
 
 def _new_lines(document: dict[str, Any]) -> list[str]:

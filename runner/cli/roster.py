@@ -1,8 +1,7 @@
-"""``coursehub roster`` and ``passwords``: who is in a course, and their first passwords."""
+"""``coursehub roster``: who is in a course."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,16 +9,11 @@ from typing import Any
 
 import click
 
-from runner.console import Steps
+from runner.cli.base import Document, as_json_option, cli, course_argument, emit, project
 from runner.course.roles import ROLES, Role
 from runner.errors import USAGE, CoursehubError
-from runner.project import Project
 
-Document = dict[str, Any]
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 _yes = click.option("--yes", is_flag=True, help="Do not ask before writing.")
-_course = click.argument("course")
 _role = click.Choice(ROLES)
 #: What a change is shown by: who comes, comes back, changes roles, goes.
 _MARKS = {"comes": "+", "returns": "+", "moves": "~", "goes": "-"}
@@ -40,128 +34,122 @@ _FACTS = {
 }
 
 
-def add_to(cli: click.Group, project: Callable[[], Project]) -> None:
-    """Add the verbs; ``project`` is asked for when one of them runs."""
-    roster = click.Group("roster", help="Keep the class list, encrypted: import it from the LMS, show it, change it.")
-    _writing(roster, project)
-    _reading(roster, project)
-    cli.add_command(roster)
-    cli.add_command(_passwords(project))
+@cli.group()
+def roster() -> None:
+    """Keep the class list, encrypted: import it from the LMS, show it, change it."""
 
 
-def _emit(document: Document, as_json: bool, lines: list[str]) -> None:
-    for line in [json.dumps(document)] if as_json else lines:
-        click.echo(line)
+@roster.command("import")
+@course_argument
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--role", type=_role, help="What everybody in the file is; without it what the file says.")
+@click.option("--add", "only_add", is_flag=True, help="Nobody goes: the file has only newcomers.")
+@click.option("--encoding", help="How the file's text is written, such as cp1250; for files that are not UTF-8.")
+@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
+@_yes
+@as_json_option
+def import_(
+    course: str,
+    file: Path,
+    *,
+    role: Role | None,
+    only_add: bool,
+    encoding: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Bring the class list to an exported FILE: Brightspace, Canvas, Moodle, Blackboard, CSV or Excel."""
+    from runner.verbs import roster as verb
+
+    agree = _agree(as_json, yes=yes, dry_run=dry_run)
+    document = verb.import_(project(), course, file, agree, role=role, only_add=only_add, encoding=encoding)
+    _changed(document, as_json)
 
 
-def _writing(roster: click.Group, project: Callable[[], Project]) -> None:
-    @roster.command("import")
-    @_course
-    @click.argument("file", type=click.Path(path_type=Path))
-    @click.option("--role", type=_role, help="What everybody in the file is; without it what the file says.")
-    @click.option("--add", "only_add", is_flag=True, help="Nobody goes: the file has only newcomers.")
-    @click.option("--encoding", help="How the file's text is written, such as cp1250; for files that are not UTF-8.")
-    @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
-    @_yes
-    @_as_json
-    def import_(
-        course: str,
-        file: Path,
-        *,
-        role: Role | None,
-        only_add: bool,
-        encoding: str | None,
-        dry_run: bool,
-        yes: bool,
-        as_json: bool,
-    ) -> None:
-        """Bring the class list to an exported FILE: Brightspace, Canvas, Moodle, Blackboard, CSV or Excel."""
-        from runner.verbs import roster as verb
+@roster.command()
+@course_argument
+@click.argument("role", type=_role)
+@_yes
+@as_json_option
+def add(course: str, role: Role, yes: bool, as_json: bool) -> None:
+    """Add one person: asks for the name and for the email address or login."""
+    from runner.verbs import roster as verb
 
-        agree = _agree(as_json, yes=yes, dry_run=dry_run)
-        document = verb.import_(project(), course, file, agree, role=role, only_add=only_add, encoding=encoding)
-        _changed(document, as_json)
-
-    @roster.command()
-    @_course
-    @click.argument("role", type=_role)
-    @_yes
-    @_as_json
-    def add(course: str, role: Role, yes: bool, as_json: bool) -> None:
-        """Add one person: asks for the name and for the email address or login."""
-        from runner.verbs import roster as verb
-
-        # Not options: a name on the command line stands in the shell's history and the process list.
-        _changed(verb.add(project(), course, _agree(as_json, yes=yes), role=role, ask=_answer), as_json)
-
-    @roster.command()
-    @_course
-    @click.argument("account")
-    @click.option("--role", type=_role, help="Change the role too.")
-    @_yes
-    @_as_json
-    def edit(course: str, account: str, *, role: Role | None, yes: bool, as_json: bool) -> None:
-        """Change what is known of one person. The account and the files stay.
-
-        Asks for each fact: Return keeps it, a single - takes it away. Piped in: a line such as "email: a@example.edu"
-        for each fact that changes.
-        """
-        from runner.verbs import roster as verb
-
-        agree = _agree(as_json, yes=yes)
-        _changed(verb.edit(project(), course, account, agree, role=role, ask=_facts(role is not None)), as_json)
-
-    @roster.command()
-    @_course
-    @click.argument("account")
-    @_yes
-    @_as_json
-    def remove(course: str, account: str, yes: bool, as_json: bool) -> None:
-        """Take one person out: the next apply locks the account; the files stay."""
-        from runner.verbs import roster as verb
-
-        _changed(verb.remove(project(), course, account, _agree(as_json, yes=yes)), as_json)
-
-    @roster.command()
-    @_course
-    @_as_json
-    def encrypt(course: str, as_json: bool) -> None:
-        """Move the people who stand in the course's own file into its encrypted class list."""
-        from runner.verbs import roster as verb
-
-        document = verb.encrypt(project(), course)
-        lines = [
-            f"{course}: {_people(document['moved'])} moved from {document['file']} to {document['list']}; commit both. "
-            "What git kept before stays in its history"
-        ]
-        _emit(document, as_json, lines if document["moved"] else [f"{course}: its people are encrypted already"])
+    # Not options: a name on the command line stands in the shell's history and the process list.
+    _changed(verb.add(project(), course, _agree(as_json, yes=yes), role=role, ask=_answer), as_json)
 
 
-def _reading(roster: click.Group, project: Callable[[], Project]) -> None:
-    @roster.command()
-    @_course
-    @_as_json
-    def show(course: str, as_json: bool) -> None:
-        """Show everybody with role and account."""
-        from runner.verbs import roster as verb
+@roster.command()
+@course_argument
+@click.argument("account")
+@click.option("--role", type=_role, help="Change the role too.")
+@_yes
+@as_json_option
+def edit(course: str, account: str, *, role: Role | None, yes: bool, as_json: bool) -> None:
+    """Change what is known of one person. The account and the files stay.
 
-        document = verb.show(project(), course)
-        _emit(document, as_json, [_person_line(" ", person) for person in document["people"]])
+    Asks for each fact: Return keeps it, a single - takes it away. Piped in: a line such as "email: a@example.edu"
+    for each fact that changes.
+    """
+    from runner.verbs import roster as verb
 
-    @roster.command()
-    @_course
-    @click.argument("file", type=click.Path(path_type=Path), required=False)
-    @_as_json
-    def export(course: str, file: Path | None, as_json: bool) -> None:
-        """Write the class list to FILE as CSV, which Excel opens and 'roster import' reads.
+    agree = _agree(as_json, yes=yes)
+    _changed(verb.edit(project(), course, account, agree, role=role, ask=_facts(role is not None)), as_json)
 
-        Without FILE below .coursehub. The file is in clear: keep it out of git, and delete it after use.
-        """
-        from runner.verbs import roster as verb
 
-        document = verb.export(project(), course, file)
-        told = f"{course}: {_people(document['people'])} in {document['file']}, in clear; delete it after use"
-        _emit(document, as_json, [told])
+@roster.command()
+@course_argument
+@click.argument("account")
+@_yes
+@as_json_option
+def remove(course: str, account: str, yes: bool, as_json: bool) -> None:
+    """Take one person out: the next apply locks the account; the files stay."""
+    from runner.verbs import roster as verb
+
+    _changed(verb.remove(project(), course, account, _agree(as_json, yes=yes)), as_json)
+
+
+@roster.command()
+@course_argument
+@as_json_option
+def encrypt(course: str, as_json: bool) -> None:
+    """Move the people who stand in the course's own file into its encrypted class list."""
+    from runner.verbs import roster as verb
+
+    document = verb.encrypt(project(), course)
+    lines = [
+        f"{course}: {_people(document['moved'])} moved from {document['file']} to {document['list']}; commit both. "
+        "What git kept before stays in its history"
+    ]
+    emit(document, as_json, lines if document["moved"] else [f"{course}: its people are encrypted already"])
+
+
+@roster.command()
+@course_argument
+@as_json_option
+def show(course: str, as_json: bool) -> None:
+    """Show everybody with role and account."""
+    from runner.verbs import roster as verb
+
+    document = verb.show(project(), course)
+    emit(document, as_json, [_person_line(" ", person) for person in document["people"]])
+
+
+@roster.command()
+@course_argument
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@as_json_option
+def export(course: str, file: Path | None, as_json: bool) -> None:
+    """Write the class list to FILE as CSV, which Excel opens and 'roster import' reads.
+
+    Without FILE below .coursehub. The file is in clear: keep it out of git, and delete it after use.
+    """
+    from runner.verbs import roster as verb
+
+    document = verb.export(project(), course, file)
+    told = f"{course}: {_people(document['people'])} in {document['file']}, in clear; delete it after use"
+    emit(document, as_json, [told])
 
 
 def _person_line(mark: str, person: Document) -> str:
@@ -229,7 +217,7 @@ def _changed(document: Document, as_json: bool) -> None:
         lines = [f"{course}: nothing was written"]
     else:
         lines = _change_lines(document)
-    _emit(document, as_json, lines)
+    emit(document, as_json, lines)
 
 
 def _answer(question: str) -> str:
@@ -271,29 +259,3 @@ def _one_fact(question: str, known: Any) -> str | None:
     shown = ", ".join(known) if isinstance(known, list) else known or ""
     answer = str(click.prompt(question, default=shown, show_default=bool(shown), err=True)).strip()
     return None if answer == shown else "" if answer == "-" else answer
-
-
-def _passwords(project: Callable[[], Project]) -> click.Command:
-    @click.command()
-    @_course
-    @click.option("--csv", "as_csv", is_flag=True, help="A table instead of a page to print.")
-    @click.option("--new", "only_new", is_flag=True, help="Only those that no sheet had yet, as of late students.")
-    @click.option("--reset", metavar="ACCOUNT", help="Make a new password for one person.")
-    @_as_json
-    def passwords(course: str, as_csv: bool, only_new: bool, reset: str | None, as_json: bool) -> None:
-        """Write a sheet of first passwords to print and cut, below .coursehub; or reset one."""
-        from runner.verbs import passwords as verb
-
-        if reset is not None:
-            try:
-                document = verb.reset(project(), course, reset, Steps())
-            except CoursehubError as failure:
-                if failure.document and not as_json:
-                    _emit(failure.document, as_json, verb.reset_lines(failure.document))
-                raise
-            _emit(document, as_json, verb.reset_lines(document))
-            return
-        document = verb.sheet(project(), course, as_csv=as_csv, only_new=only_new)
-        _emit(document, as_json, verb.sheet_lines(document))
-
-    return passwords

@@ -13,7 +13,6 @@ import pytest
 
 from runner import course as courses
 from runner import local
-from runner.cli import main as cli
 from runner.cloud import Cloud, tag_of
 from runner.cloud.model import maker
 from runner.errors import CoursehubError
@@ -87,7 +86,9 @@ def test_without_a_course_there_is_a_way_to_one(coursehub: Any, project: Project
 
 def test_what_few_verbs_need_is_loaded_by_those() -> None:
     """What is loaded here, the verbs that a teacher types most wait for each time."""
-    asked = "import sys, runner.cli, runner.verbs.up, runner.verbs.converge, runner.verbs.look; print(*sys.modules)"
+    asked = (
+        "import sys, runner.cli.main, runner.verbs.up, runner.verbs.converge, runner.verbs.look; print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", asked], cwd=REPO, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "pydantic" in loaded
@@ -150,13 +151,37 @@ def test_status_tells_of_all_courses_though_one_cannot_be_asked(coursehub: Any, 
     ]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("up", "chem"),
+        ("check", "chem"),
+        ("lock", "chem"),
+        ("signin", "chem"),
+        ("material", "chem"),
+        ("roster", "show", "chem"),
+        ("passwords", "chem"),
+        ("secrets", "show", "chem"),
+        ("audit", "chem"),
+        ("new", "phys"),
+        ("down", "chem", "--yes"),
+    ],
+    ids=" ".join,
+)
+def test_json_of_a_failure_names_the_course(coursehub: Any, arguments: tuple[str, ...]) -> None:
+    ended = coursehub(*arguments, "--json")
+    assert ended.code != 0
+    assert ended.document["course"] == next(word for word in arguments if word in ("chem", "phys"))
+    assert ended.line == f"coursehub: {ended.document['error']}"
+
+
 def test_an_error_of_our_own_is_a_line_and_a_file(
     coursehub: Any, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(cli.courses, "course_ids", broken)
+    monkeypatch.setattr(courses, "course_ids", broken)
     ended = coursehub("apply", "--all", "--json")
     assert ended.code == 1
     assert ended.document["error"].startswith("an error of coursehub's own (ZeroDivisionError: a bug)")
@@ -396,7 +421,7 @@ def test_a_full_disk_or_a_file_that_cannot_be_written_is_one_line(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", str(project.state / "roster"))
 
-    monkeypatch.setattr(cli.courses, "course_ids", full)
+    monkeypatch.setattr(courses, "course_ids", full)
     ended = coursehub("apply", "--all")
     assert ended.code == 1
     assert "No space left on device" in ended.line

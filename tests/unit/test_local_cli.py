@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -15,8 +16,9 @@ from runner.local import host
 pytestmark = pytest.mark.unit
 
 
-def test_status_and_stop_of_nothing(tmp_path: Path) -> None:
-    commands = cli.group(lambda: tmp_path / "never")
+def test_status_and_stop_of_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "project", lambda: SimpleNamespace(state=tmp_path / "never"))
+    commands = cli.commands
     shown = CliRunner().invoke(commands, ["status", "--json"])
     assert json.loads(shown.stdout) == {"running": False, "endpoint": None, "machines": []}
     assert CliRunner().invoke(commands, ["status"]).stdout == "local cloud: not running\n"
@@ -25,7 +27,8 @@ def test_status_and_stop_of_nothing(tmp_path: Path) -> None:
 
 def test_start_where_it_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host.os, "geteuid", lambda: 1000)
-    done = CliRunner().invoke(cli.group(lambda: tmp_path), ["start"])
+    monkeypatch.setattr(cli, "project", lambda: SimpleNamespace(state=tmp_path))
+    done = CliRunner().invoke(cli.commands, ["start"])
     assert isinstance(done.exception, CoursehubError)
     assert "DIGITALOCEAN_ACCESS_TOKEN" in str(done.exception)
     assert not (tmp_path / "cloud").exists()

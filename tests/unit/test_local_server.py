@@ -307,8 +307,9 @@ def test_an_interrupted_start_leaves_no_server(tmp_path: Path, monkeypatch: pyte
         children[0].wait()
 
 
-def test_status_and_start_by_hand(running: Running) -> None:
-    commands = cli.group(lambda: running.state)
+def test_status_and_start_by_hand(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "project", lambda: SimpleNamespace(state=running.state))
+    commands = cli.commands
     started = CliRunner().invoke(commands, ["start", "--json"])
     assert json.loads(started.stdout) == {"running": True, "endpoint": running.cloud.endpoint, "machines": []}
     shown = CliRunner().invoke(commands, ["status"])

@@ -1,0 +1,74 @@
+"""What all verbs share on the command line: the group, the common options, and how a document is printed.
+
+Results go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from runner.errors import CoursehubError
+from runner.project import Project
+
+Document = dict[str, Any]
+
+
+@dataclass
+class Said:
+    """What is known of the verb when it fails: which course, and whether its document is printed already."""
+
+    course: str | None = None
+    printed: bool = False
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def cli() -> None:
+    """One pillar file per course (pillar/courses/COURSE.sls) becomes a JupyterHub for the class."""
+
+
+def said() -> Said:
+    """What the running verb has said so far."""
+    return click.get_current_context().find_root().ensure_object(Said)
+
+
+def _note_course(_context: click.Context, _parameter: click.Parameter, course: str | None) -> str | None:
+    said().course = course
+    return course
+
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+course_argument = click.argument("course", callback=_note_course)
+course_or_none = click.argument("course", required=False, callback=_note_course)
+courses_argument = click.argument("courses", nargs=-1, metavar="[COURSE...]")
+
+
+def project() -> Project:
+    """The working copy that the verb is about."""
+    return Project.here()
+
+
+def emit(document: Document, as_json: bool, lines: Iterable[str]) -> None:
+    """Print a verb's result: the document, or its lines for a person."""
+    if as_json:
+        click.echo(json.dumps(document))
+        said().printed = True
+        return
+    for line in lines:
+        click.echo(line)
+
+
+@contextlib.contextmanager
+def shown(as_json: bool, lines: Callable[[Document], Iterable[str]]) -> Iterator[None]:
+    """Print the ``lines`` of what a failed verb got done. Its JSON document is printed when the program ends."""
+    try:
+        yield
+    except CoursehubError as failure:
+        if not as_json:
+            emit(failure.document, as_json, lines(failure.document))
+        raise

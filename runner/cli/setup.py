@@ -1,0 +1,28 @@
+"""``coursehub signin`` and ``material``: what a teacher sets up on other sites."""
+
+from __future__ import annotations
+
+from runner.cli.base import as_json_option, cli, course_argument, emit, project
+from runner.console import Steps
+
+
+@cli.command()
+@course_argument
+@as_json_option
+def signin(course: str, as_json: bool) -> None:
+    """Show what to type into Google's, GitHub's, Microsoft's, your college's or your LMS's form."""
+    from runner.verbs import signin as verb
+
+    document = verb.show(project(), course)
+    emit(document, as_json, verb.explain(document))
+
+
+@cli.command()
+@course_argument
+@as_json_option
+def material(course: str, as_json: bool) -> None:
+    """Show the links for the LMS and the deploy keys. A key that is missing is made."""
+    from runner.verbs import material as verb
+
+    document = verb.show(project(), course, Steps().say)
+    emit(document, as_json, verb.explain(document))

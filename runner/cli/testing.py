@@ -1,0 +1,18 @@
+"""``coursehub test``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from runner.cli.base import cli, project
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def test(arguments: tuple[str, ...]) -> None:
+    """Run the tests. [lint|render|unit|kitchen|machine|browser ...] [pytest options]; all without a name."""
+    from runner.verbs import testing
+
+    sys.exit(testing.test(project(), list(arguments)))
