@@ -16,15 +16,10 @@ from tests.attacks.conftest import Cast
 from tests.support.attackers import Outside, Person
 from tests.support.hub import Hub
 from tests.support.tokens import token_with_all_rights
+from tests.support.visiting import CLICK
 
 PASS = "__Host-Http-coursehub-owner"
 WORK = "/services/students-work/"
-CLICK = {
-    "Sec-Fetch-Site": "same-origin",
-    "Sec-Fetch-Mode": "navigate",
-    "Sec-Fetch-Dest": "document",
-    "Sec-Fetch-User": "?1",
-}
 #: A script of a page of the hub's own origin, as a student's server has it on a hub with one domain.
 SCRIPT = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
 #: What else such a script can have its browser ask.

@@ -14,15 +14,9 @@ import requests
 from tests.attacks.conftest import Cast
 from tests.support.attackers import Outside, Person, statuses
 from tests.support.hub import Hub
+from tests.support.visiting import CLICK
 
 PAGE = "/services/students-work/"
-#: What a browser says of itself when somebody clicks a link.
-CLICK = {
-    "Sec-Fetch-Mode": "navigate",
-    "Sec-Fetch-Site": "same-origin",
-    "Sec-Fetch-User": "?1",
-    "Sec-Fetch-Dest": "document",
-}
 TRAP = "~/attack-trap"
 HERS = "what-alice-wrote"
 

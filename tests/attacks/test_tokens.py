@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.attackers import Person
 from tests.support.hub import Hub
+from tests.support.visiting import CLICK
 
 
 @pytest.fixture
@@ -157,11 +158,5 @@ def test_a_student_opens_pages_for_teachers(mallory: Person) -> None:
 
     Stopped by: roles (JupyterHub), and the service's own look at the Unix groups.
     """
-    click = {
-        "Sec-Fetch-Mode": "navigate",
-        "Sec-Fetch-Site": "same-origin",
-        "Sec-Fetch-User": "?1",
-        "Sec-Fetch-Dest": "document",
-    }
     for path in ("/hub/admin", "/services/students-work/", f"/services/students-work/of/{mallory.account}/"):
-        assert mallory.client.get(path, headers=click).status_code == 403, path
+        assert mallory.client.get(path, headers=CLICK).status_code == 403, path

@@ -15,19 +15,12 @@ import requests
 from runner.hub.client import HubClient
 from tests.machine.test_hub import until
 from tests.support.hub import Hub
-from tests.support.visiting import is_closed, open_server, visits
+from tests.support.visiting import CLICK, is_closed, open_server, visits
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 
 PROFESSOR, ASSISTANT, STUDENT, OTHER, THIRD, GUEST = "rivera", "okafor", "abello", "bcarter", "cdubois", "visitor"
 PAGE = "/services/students-work/"
-#: What a browser says of itself when somebody follows a link.
-CLICK = {
-    "Sec-Fetch-Mode": "navigate",
-    "Sec-Fetch-Site": "same-origin",
-    "Sec-Fetch-User": "?1",
-    "Sec-Fetch-Dest": "document",
-}
 NOTEBOOK = {
     "nbformat": 4,
     "nbformat_minor": 5,

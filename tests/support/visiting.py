@@ -10,6 +10,14 @@ import websocket
 from runner.hub.client import HubClient
 from tests.support.hub import Hub
 
+#: What a browser says of itself when somebody clicks a link of the same site.
+CLICK = {
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "same-origin",
+    "Sec-Fetch-User": "?1",
+    "Sec-Fetch-Dest": "document",
+}
+
 
 def visits(hub: Hub) -> bool:
     """Whether teachers may open students' servers on this hub: where each server has a domain of its own."""
