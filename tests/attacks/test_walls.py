@@ -138,7 +138,7 @@ WALLS = [
         "what a student wrote runs nowhere",
         test_looking.test_a_page_of_a_students_acts_as_the_teacher,
         "default-src *",
-        **edited(f"{LIBRARY}/class_work/service.py", "s/\"sandbox; default-src 'none'/\"default-src */", WORK),
+        **edited(f"{LIBRARY}/class_work/pages.py", "s/\"sandbox; default-src 'none'/\"default-src */", WORK),
     ),
     Wall(
         "inner sockets let in their two ends",

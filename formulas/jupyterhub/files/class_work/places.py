@@ -1,0 +1,105 @@
+"""Who may look and whose work there is to see: the service's settings, and the system's word about people and teams."""
+
+import grp
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from jupyterhub.utils import subdomain_hook_idna
+
+FIRST_UID = 1000
+NOBODY = 65534
+
+
+@dataclass(frozen=True)
+class Settings:
+    """From /etc/jupyterhub/work.json; the formula's defaults say what each is."""
+
+    socket: str
+    base_url: str
+    hub_api: str
+    service: str
+    viewers: list[str]
+    owners: list[str]
+    hidden: list[str]
+    team_prefix: str
+    teams: str
+    python: str
+    download: int
+    subdomain_host: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """Where the pages begin."""
+        return f"{self.base_url}services/{self.service}/"
+
+    @property
+    def callback(self) -> str:
+        """Where the hub sends people back to, as it has it from the service's name."""
+        if not self.subdomain_host:
+            return f"{self.prefix}oauth_callback"
+        hub = urlsplit(self.subdomain_host)
+        return f"{hub.scheme}://{subdomain_hook_idna(self.service, hub.netloc, 'service')}{self.prefix}oauth_callback"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Whose files: where they are, and as whom they are read."""
+
+    whose: str
+    root: str
+    uid: int
+    gid: int
+
+
+class People:
+    """Who may look, and at whose work; asked of the system anew each time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def may_look(self, account: str) -> bool:
+        """Whether an account is a teacher's now."""
+        return any(account in members(group) for group in self.settings.viewers)
+
+    def owners(self) -> list[str]:
+        """Return the accounts into whose homes a teacher may look."""
+        found = {account for group in self.settings.owners for account in members(group)}
+        return sorted(found - set(self.settings.hidden))
+
+    def teams(self) -> list[str]:
+        """Return the teams that have a directory."""
+        prefix = self.settings.team_prefix
+        if not prefix:
+            return []
+        names = [entry.gr_name.removeprefix(prefix) for entry in grp.getgrall() if entry.gr_name.startswith(prefix)]
+        return sorted(name for name in names if name and (Path(self.settings.teams) / name).is_dir())
+
+    def place(self, kind: str, name: str) -> Place | None:
+        """Return where a person's or a team's files are, or None for whoever is none of the class's."""
+        if kind == "team":
+            return self._team(name)
+        if name not in self.owners():
+            return None
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            # A group may list somebody who has no account any more.
+            return None
+        return Place(name, entry.pw_dir, entry.pw_uid, entry.pw_gid) if entry.pw_uid >= FIRST_UID else None
+
+    def _team(self, name: str) -> Place | None:
+        if name not in self.teams():
+            return None
+        group = grp.getgrnam(f"{self.settings.team_prefix}{name}")
+        root = str(Path(self.settings.teams) / name)
+        return Place(f"groups/{name}", root, NOBODY, group.gr_gid) if group.gr_gid >= FIRST_UID else None
+
+
+def members(group: str) -> list[str]:
+    """Return who is in a Unix group."""
+    try:
+        return grp.getgrnam(group).gr_mem
+    except KeyError:
+        return []
