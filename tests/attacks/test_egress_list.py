@@ -9,12 +9,13 @@ import pytest
 from tests.attacks.test_egress_people import call, is_refused
 from tests.support.attackers import Person
 from tests.support.hub import Hub
+from tests.support.internet import Internet, internet
 
 pytestmark = pytest.mark.disturbs
 
 NETWORK = """
   network:
-    only: [pypi.org, "*.pythonhosted.org", 192.0.2.0/24]
+    only: [{domain}, "*.below.{domain}", 192.0.2.0/24]
 """
 #: Asks the proxy for a connection; prints its answer's status.
 CONNECT = """
@@ -26,23 +27,30 @@ print(line.recv(1000).split(b" ")[1].decode())
 
 
 @pytest.fixture(scope="module")
-def closed(hub: Hub, cast: object, request: pytest.FixtureRequest) -> Iterator[None]:  # noqa: ARG001
-    """The course's network, closed while the module's tests run; the cast is there before and after."""
+def world(
+    hub: Hub,
+    cast: object,  # noqa: ARG001
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Internet]:
+    """The internet, of which the course lists one name; the cast is there before the network is closed, and after."""
     if request.config.getoption("--hub"):
         pytest.skip("it would change somebody's course")
     path = hub.sandbox.project.course_file(hub.course)
     before = path.read_text(encoding="utf-8")
-    path.write_text(before.rstrip("\n") + "\n" + NETWORK, encoding="utf-8")
     try:
-        assert hub.sandbox.json("apply", hub.course)["courses"][hub.course]["failed"] == 0
-        yield
+        with internet(hub, tmp_path_factory.mktemp("internet")) as found:
+            listed = NETWORK.format(domain=found.domain)
+            path.write_text(f"{before.rstrip()}\n{listed}", encoding="utf-8")
+            assert hub.sandbox.json("apply", hub.course)["courses"][hub.course]["failed"] == 0
+            yield found
     finally:
         path.write_text(before, encoding="utf-8")
         assert hub.sandbox.json("apply", hub.course)["courses"][hub.course]["failed"] == 0
 
 
 @pytest.fixture
-def student(closed: None, mallory: Person) -> Iterator[Person]:  # noqa: ARG001
+def student(world: Internet, mallory: Person) -> Iterator[Person]:  # noqa: ARG001
     """A student whose server began after the network was closed."""
     if "888" not in mallory.python("import os; print(os.environ.get('https_proxy', ''))"):
         mallory.restart()
@@ -52,35 +60,39 @@ def student(closed: None, mallory: Person) -> Iterator[Person]:  # noqa: ARG001
 @pytest.mark.parametrize(
     "place",
     [
-        "deb.debian.org:443",
-        "pypi.org.example.com:443",
-        "evilpypi.org:443",
-        "pypi.org:22",
-        "203.0.113.7:443",
+        "{other}:443",
+        "www.{domain}:443",
+        "{domain}.{other}:443",
+        "evil{domain}:443",
+        "below.{domain}:443",
+        "{domain}:22",
+        "{address}:443",
         "127.0.0.1:22",
         "localhost:22",
         "169.254.169.254:80",
         "[::1]:22",
     ],
 )
-def test_egress_list_is_left_by_the_proxy(student: Person, place: str) -> None:
+def test_egress_list_is_left_by_the_proxy(student: Person, world: Internet, place: str) -> None:
     """Tries: to reach by the proxy a name that is not listed, another port, or the machine itself.
 
     Stopped by: the proxy passes on to listed names, whole, at port 443 alone (formula firewall, way_out.sls).
     """
-    assert student.python(CONNECT.format(place=place)) == "403"
+    there = place.format(domain=world.domain, other=world.other, address=world.address)
+    assert student.python(CONNECT.format(place=there)) == "403"
 
 
-def test_egress_list_is_left_without_the_proxy(student: Person) -> None:
+def test_egress_list_is_left_without_the_proxy(student: Person, world: Internet) -> None:
     """Tries: to reach the internet past the proxy: directly, by a question for a name, by a datagram.
 
     Stopped by: all but the list is closed for people, names' port too, which could carry whatever one likes.
     """
-    assert is_refused(call(student, "203.0.113.7", 443))
-    assert "gaierror" in call(student, "pypi.org", 443)
+    assert is_refused(call(student, world.address, 443))
+    assert "gaierror" in call(student, world.domain, 443)
     for port in (53, 443, 123):
         said = student.python(
-            f"import socket; s = socket.socket(type=socket.SOCK_DGRAM); print(s.sendto(b'x', ('203.0.113.7', {port})))"
+            "import socket; s = socket.socket(type=socket.SOCK_DGRAM)\n"
+            f"print(s.sendto(b'x', ({world.address!r}, {port})))"
         )
         assert is_refused(said), said
 
@@ -104,12 +116,14 @@ def test_egress_list_of_connections_is_used_up(student: Person) -> None:
     assert said == "60 ConnectionRefusedError"
 
 
-def test_egress_list_is_open(student: Person, hub: Hub) -> None:
+def test_egress_list_is_open(student: Person, hub: Hub, world: Internet) -> None:
     """Tries: what the list allows: a listed name through the proxy as programs find it, and the hub itself.
 
     Stopped by: nothing; this is the other side of the walls.
     """
-    asked = "curl -sS -m 20 -o /dev/null -w '%{http_code}' "
-    assert student.shell(f"{asked} https://pypi.org/simple/pip/").text == "200"
-    assert student.shell(f"{asked} https://deb.debian.org/").code == 56
+    # -k: nobody on the machine knows who signed for the tests' internet.
+    asked = "curl -sSk -m 20 -o /dev/null -w '%{http_code}' "
+    assert student.shell(f"{asked} https://{world.domain}/").text == "200"
+    assert student.shell(f"{asked} https://www.below.{world.domain}/").text == "200"
+    assert student.shell(f"{asked} https://{world.other}/").code == 56
     assert call(student, hub.document["hostname"], 443) == "connected to 443"

@@ -100,6 +100,10 @@ class Hub:
         finally:
             subprocess.run(["ip", "address", "del", *change], check=True)
 
+    def bridge(self) -> str:
+        """The network interface of this host to which the local cloud's machines are connected."""
+        return self._network()[0].bridge
+
     def _network(self) -> tuple[Identity, Subnet]:
         identity = Identity.of(self.sandbox.project.state)
         subnet = recorded_subnet(identity)
