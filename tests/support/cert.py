@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 FILES = Path(__file__).resolve().parents[2] / "formulas" / "letsencrypt" / "files"
 
@@ -20,3 +25,32 @@ def package() -> SimpleNamespace:
     finally:
         sys.path.remove(str(FILES))
         sys.dont_write_bytecode = before
+
+
+def within(directory: Path, patch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The package's modules, with all of its places below ``directory``."""
+    modules = package()
+    patch.setattr(modules.places, "CONFIG", directory / "cert.json")
+    patch.setattr(modules.places, "STATE", directory / "state")
+    patch.setattr(modules.places, "LETSENCRYPT", directory / "letsencrypt")
+    return modules
+
+
+def issue(cert: SimpleNamespace, config: Any, names: Sequence[str], *, how: str = "webroot", days: int = 90) -> None:
+    """Put a certificate where certbot would, ordered by the plugin ``how``."""
+    config.lineage.mkdir(parents=True, exist_ok=True)
+    alt = ",".join(f"DNS:{name}" for name in names)
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-days", str(days), "-subj", "/CN=x", "-addext", f"subjectAltName={alt}",
+         "-keyout", str(config.lineage / "privkey.pem"), "-out", str(config.lineage / "fullchain.pem")],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    for name in ("cert", "chain"):
+        (config.lineage / f"{name}.pem").write_bytes((config.lineage / "fullchain.pem").read_bytes())
+    renewal = cert.places.LETSENCRYPT / "renewal"
+    renewal.mkdir(parents=True, exist_ok=True)
+    (renewal / f"{config.names[0]}.conf").write_text(
+        f"[renewalparams]\nserver = {config.directory}\nauthenticator = {how}\n"
+    )

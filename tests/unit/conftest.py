@@ -46,6 +46,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.fixture
+def empty_project(tmp_path: Path) -> Project:
+    """A working copy without any course."""
+    made = Project(tmp_path)
+    made.courses.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
 def api(tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """The account that the token opens, in which nothing listens behind a droplet's address."""
     del project

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from runner import course
@@ -25,13 +23,6 @@ course:
     students:
       - {account: turing, name: "Alan Turing"}
 """
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    made = Project(tmp_path)
-    made.courses.mkdir(parents=True)
-    return made
 
 
 @pytest.mark.parametrize(
@@ -69,10 +60,12 @@ def project(tmp_path: Path) -> Project:
         ),
     ],
 )
-def test_a_value_that_makes_no_sense_is_refused(project: Project, old: str, new: str, line: int, says: str) -> None:
-    project.course_file("phys").write_text(COURSE.replace(old, new, 1), encoding="utf-8")
+def test_a_value_that_makes_no_sense_is_refused(
+    empty_project: Project, old: str, new: str, line: int, says: str
+) -> None:
+    empty_project.course_file("phys").write_text(COURSE.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(CoursehubError) as caught:
-        course.load(project, "phys")
+        course.load(empty_project, "phys")
     assert str(caught.value).startswith(f"pillar/courses/phys.sls:{line}: ")
     assert says in str(caught.value)
     assert caught.value.exit_code == 2
@@ -82,10 +75,10 @@ def test_a_value_that_makes_no_sense_is_refused(project: Project, old: str, new:
     "line",
     ["limits: {memory: 256M}", "limits: {memory: 8G}", "title: “P” and more", "upload_limit: 20G"],
 )
-def test_a_value_at_the_edge_is_taken(project: Project, line: str) -> None:
+def test_a_value_at_the_edge_is_taken(empty_project: Project, line: str) -> None:
     text = COURSE.replace('  title: "P"\n', "") if line.startswith("title") else COURSE
-    project.course_file("phys").write_text(f"{text}  {line}\n", encoding="utf-8")
-    assert course.load(project, "phys").domain == "phys.example.edu"
+    empty_project.course_file("phys").write_text(f"{text}  {line}\n", encoding="utf-8")
+    assert course.load(empty_project, "phys").domain == "phys.example.edu"
 
 
 def test_the_shipped_example_is_good() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import subprocess
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cert import package
+from tests.support.cert import issue, within
 from tests.support.serving import in_background
 
 pytestmark = pytest.mark.unit
@@ -24,12 +23,7 @@ HERE = frozenset({"192.0.2.10", "2001:db8::10"})
 
 @pytest.fixture
 def cert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The package's modules, with all of its places in a directory of the test's own."""
-    modules = package()
-    monkeypatch.setattr(modules.places, "CONFIG", tmp_path / "cert.json")
-    monkeypatch.setattr(modules.places, "STATE", tmp_path / "state")
-    monkeypatch.setattr(modules.places, "LETSENCRYPT", tmp_path / "letsencrypt")
-    return modules
+    return within(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -49,28 +43,6 @@ def config(cert: SimpleNamespace, tmp_path: Path) -> Any:
     }
     cert.places.CONFIG.write_text(json.dumps(raw))
     return cert.config.Config.read(cert.places.CONFIG)
-
-
-def issue(
-    config: Any, cert: SimpleNamespace, names: list[str], days: int = 90, directory: str = "", how: str = "webroot"
-) -> None:
-    """Put a certificate where certbot would."""
-    config.lineage.mkdir(parents=True, exist_ok=True)
-    alt = ",".join(f"DNS:{name}" for name in names)
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", str(days), "-subj", "/CN=x", "-addext", f"subjectAltName={alt}",
-         "-keyout", str(config.lineage / "privkey.pem"), "-out", str(config.lineage / "fullchain.pem")],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    for name in ("cert", "chain"):
-        (config.lineage / f"{name}.pem").write_bytes((config.lineage / "fullchain.pem").read_bytes())
-    renewal = cert.places.LETSENCRYPT / "renewal"
-    renewal.mkdir(parents=True, exist_ok=True)
-    (renewal / "hub.example.org.conf").write_text(
-        f"[renewalparams]\nserver = {directory or config.directory}\nauthenticator = {how}\n"
-    )
 
 
 def zone(**names: str) -> Callable[[str], frozenset[str]]:
@@ -138,7 +110,7 @@ def test_the_ca_is_asked_only_when_the_certificate_says_so(
 
 def test_reads_what_certbot_wrote(cert: SimpleNamespace, config: Any) -> None:
     assert cert.certificate.read_certificate(config) is None
-    issue(config, cert, ["hub.example.org"])
+    issue(cert, config, ["hub.example.org"])
     found = cert.certificate.read_certificate(config)
     assert found.names == {"hub.example.org"}
     assert found.directory == config.directory
@@ -177,7 +149,7 @@ def test_link_is_switched_once_and_keys_go_with_it(cert: SimpleNamespace, config
     live = Path(config.live)
     live.parent.mkdir()
     live.symlink_to(holding)
-    issue(config, cert, ["hub.example.org"])
+    issue(cert, config, ["hub.example.org"])
     assert cert.serving.serve(config, changed=False) == (True, [])
     assert live.readlink() == config.lineage
     assert (tmp_path / "reloaded").exists()
@@ -187,7 +159,7 @@ def test_link_is_switched_once_and_keys_go_with_it(cert: SimpleNamespace, config
 
 
 def test_a_reload_that_failed_is_due_again(cert: SimpleNamespace, config: Any) -> None:
-    issue(config, cert, ["hub.example.org"])
+    issue(cert, config, ["hub.example.org"])
     broken = dataclasses.replace(config, reload=("false",))
     changed, trouble = cert.serving.serve(broken, changed=True)
     assert changed and "'false' failed" in trouble[0]
@@ -274,7 +246,7 @@ def run(
     def ask(config_: Any, wanted: Any, **_: Any) -> str:
         asked.append(tuple(wanted))
         if not trouble:
-            issue(config_, cert, list(wanted))
+            issue(cert, config_, list(wanted))
         return trouble
 
     monkeypatch.setattr(cert.running, "look", lambda config_, _: cert.names.Dns(*_dns(config_.names, names)))
@@ -377,7 +349,7 @@ def test_a_certificate_that_a_kill_left_half_made_is_made_anew_under_its_name(
     if killed == "in the middle":
         (cert.places.LETSENCRYPT / "archive" / "hub.example.org").mkdir(parents=True)
     if killed == "before the end":
-        issue(config, cert, ["hub.example.org"])
+        issue(cert, config, ["hub.example.org"])
         (cert.places.LETSENCRYPT / "renewal" / "hub.example.org.conf").write_text("")
     if killed == "links only":
         config.lineage.mkdir(parents=True)
@@ -391,7 +363,7 @@ def test_a_certificate_that_a_kill_left_half_made_is_made_anew_under_its_name(
 
 
 def test_what_is_half_made_stays_while_no_other_comes(cert: SimpleNamespace, config: Any, certbot: Path) -> None:
-    issue(config, cert, ["hub.example.org"])
+    issue(cert, config, ["hub.example.org"])
     (cert.places.LETSENCRYPT / "renewal" / "hub.example.org.conf").write_text("")
     before = (config.lineage / "fullchain.pem").read_text()
     certbot.write_text("#!/bin/sh\necho Error: the CA is down; exit 1\n")
@@ -402,7 +374,7 @@ def test_what_is_half_made_stays_while_no_other_comes(cert: SimpleNamespace, con
 
 def test_a_whole_certificate_stays_where_it_is(cert: SimpleNamespace, config: Any, certbot: Path) -> None:
     assert not cert.certificate.half_made(config)
-    issue(config, cert, ["hub.example.org"])
+    issue(cert, config, ["hub.example.org"])
     assert not cert.certificate.half_made(config)
     certbot.write_text("#!/bin/sh\nexit 0\n")
     certbot.chmod(0o755)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +14,7 @@ from dnslib import A, DNSRecord
 
 from runner.local import dns as name_server
 from runner.local.store import Domain, Record
-from tests.support.cert import package
+from tests.support.cert import issue, within
 
 pytestmark = pytest.mark.unit
 OWN = frozenset({"192.0.2.10"})
@@ -25,11 +24,7 @@ RECORD = "check the NS record _acme-challenge.hub.example.org, which has to say 
 
 @pytest.fixture
 def cert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    modules = package()
-    monkeypatch.setattr(modules.places, "CONFIG", tmp_path / "cert.json")
-    monkeypatch.setattr(modules.places, "STATE", tmp_path / "state")
-    monkeypatch.setattr(modules.places, "LETSENCRYPT", tmp_path / "letsencrypt")
-    return modules
+    return within(tmp_path, monkeypatch)
 
 
 def write(cert: SimpleNamespace, tmp_path: Path, **changes: Any) -> None:
@@ -130,28 +125,11 @@ def test_a_configuration_that_cannot_work_is_refused(
     assert told.count("\n") == 1
 
 
-def issue(cert: SimpleNamespace, config: Any, names: tuple[str, ...], how: str, days: int = 90) -> None:
-    """Put a certificate where certbot would."""
-    config.lineage.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", str(days), "-subj", "/CN=x", "-addext", f"subjectAltName={','.join(f'DNS:{name}' for name in names)}",
-         "-keyout", str(config.lineage / "privkey.pem"), "-out", str(config.lineage / "fullchain.pem")],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    for name in ("cert", "chain"):
-        (config.lineage / f"{name}.pem").write_bytes((config.lineage / "fullchain.pem").read_bytes())
-    renewal = cert.places.LETSENCRYPT / "renewal"
-    renewal.mkdir(parents=True, exist_ok=True)
-    (renewal / f"{names[0]}.conf").write_text(f"[renewalparams]\nserver = {config.directory}\nauthenticator = {how}\n")
-
-
 def test_a_change_of_isolation_orders_anew_and_keeps_the_old(
     cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From paths to subdomains: the certificate for two names serves until the one for all has come."""
-    issue(cert, config, ("hub.example.org", "www.hub.example.org"), "webroot")
+    issue(cert, config, ("hub.example.org", "www.hub.example.org"))
     before = (config.lineage / "fullchain.pem").read_bytes()
     monkeypatch.setattr(cert.running, "look", lambda config_, _: cert.names.Dns(config_.names, {}))
     asked: list[Any] = []
@@ -168,7 +146,9 @@ def test_a_change_of_isolation_orders_anew_and_keeps_the_old(
     assert result.warnings[0].endswith(f"if it got no answer from us, {RECORD}")
     assert (config.lineage / "fullchain.pem").read_bytes() == before
 
-    monkeypatch.setattr(cert.authority, "ask_ca", lambda *_, **__: issue(cert, config, NAMES, "dns-standalone") or "")
+    monkeypatch.setattr(
+        cert.authority, "ask_ca", lambda *_, **__: issue(cert, config, NAMES, how="dns-standalone") or ""
+    )
     result = cert.running.run(config, timer=False, plan=False)
     assert result.ok
     assert result.covered == list(NAMES)
@@ -194,7 +174,7 @@ def test_a_certificate_that_cannot_be_renewed_says_so_in_time(
 ) -> None:
     """The record went away after the certificate came: it serves on, and the warning names what to check."""
     monkeypatch.setattr(cert.delegation, "name_servers", lambda _: frozenset())
-    issue(cert, config, NAMES, "dns-standalone", days=20)
+    issue(cert, config, NAMES, how="dns-standalone", days=20)
     result = cert.running.run(config, timer=True, plan=False)
     assert not result.ok
     assert result.covered == list(NAMES)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from runner import course as courses
@@ -22,13 +20,6 @@ course:
   people:
     professors: [{account: curie, name: "Marie Curie", email: curie@example.edu}]
 """
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    made = Project(tmp_path)
-    made.courses.mkdir(parents=True)
-    return made
 
 
 @pytest.mark.parametrize(
@@ -52,12 +43,12 @@ def project(tmp_path: Path) -> Project:
     ],
 )
 def test_the_form_is_shown_before_its_answers_are_known(
-    project: Project, given: str, uri: str, missing: dict[str, str]
+    empty_project: Project, given: str, uri: str, missing: dict[str, str]
 ) -> None:
-    project.course_file("phys").write_text(f"{COURSE}  signin: {given}\n")
+    empty_project.course_file("phys").write_text(f"{COURSE}  signin: {given}\n")
     with pytest.raises(CoursehubError, match="'coursehub signin COURSE' says what to register first"):
-        courses.load(project, "phys")
-    document = verb.show(project, "phys")
+        courses.load(empty_project, "phys")
+    document = verb.show(empty_project, "phys")
     assert document["redirect_uri"] == f"https://phys.example.edu/hub/{uri}"
     assert document["missing"] == missing
     told = "\n".join(verb.explain(document))
@@ -67,7 +58,7 @@ def test_the_form_is_shown_before_its_answers_are_known(
     assert all(f"{key}:" in told and f"(there: {name})" in told for key, name in missing.items())
 
 
-def test_another_mistake_is_still_told(project: Project) -> None:
-    project.course_file("phys").write_text(f"{COURSE}  signin: {{kind: microsoft}}\n  titel: x\n")
+def test_another_mistake_is_still_told(empty_project: Project) -> None:
+    empty_project.course_file("phys").write_text(f"{COURSE}  signin: {{kind: microsoft}}\n  titel: x\n")
     with pytest.raises(CoursehubError, match="and 1 more"):
-        verb.show(project, "phys")
+        verb.show(empty_project, "phys")
