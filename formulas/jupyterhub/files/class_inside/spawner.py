@@ -120,11 +120,10 @@ class ClassSpawner(SystemdSpawner):
         The socket goes at the moment at which the server ends, so that systemd need not be asked each time. Who comes
         back after a crash is sent to a server that is gone for as long as the hub does not know.
         """
-        behind_a_socket = self.server is not None and self.server.proto == "http+unix"
-        if behind_a_socket and not self.places.server(self.user.name).exists():
+        if not self.places.server(self.user.name).exists():
             return 1
         now = time.monotonic()
-        if behind_a_socket and now - self._ran < ASK:
+        if now - self._ran < ASK:
             return None
         if await units.ended(self.unit_name):
             return 1
