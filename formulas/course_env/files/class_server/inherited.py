@@ -5,6 +5,8 @@ import socket
 
 from jupyter_server.serverapp import ServerApp
 
+from class_server.closing import let_the_proxy_close
+
 # The first that systemd hands over (sd_listen_fds(3)).
 FIRST = 3
 
@@ -25,4 +27,5 @@ def listen_on_inherited() -> str:
         return True
 
     ServerApp._bind_http_server_unix = bind
+    let_the_proxy_close()
     return str(listening.getsockname())
