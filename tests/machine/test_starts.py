@@ -1,0 +1,68 @@
+"""A student's server that failed starts again at once, whatever ended it (faults 32 and 33)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from runner.hub.client import HubClient, HubFailure
+from tests.machine.test_hub import STUDENT, until
+from tests.support.hub import Hub
+
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
+
+UNIT = f"jupyter-{STUDENT}"
+#: What ends a server, by turns: a signal to its process, to all of its processes, and one that looks like a fault.
+ENDS = {
+    "killed": f"kill -KILL $(systemctl show -p MainPID --value {UNIT})",
+    "all killed": f"systemctl kill --signal=KILL {UNIT}",
+    "crashed": f"kill -SEGV $(systemctl show -p MainPID --value {UNIT})",
+}
+#: `COURSEHUB_ROUNDS=30` for the whole of fault 32.
+ROUNDS = int(os.environ.get("COURSEHUB_ROUNDS", "10"))
+#: Seconds. A start that hung took 180.
+AT_ONCE = 60
+DROP_IN = f"/run/systemd/system/{UNIT}.service.d"
+
+
+@pytest.fixture
+def client(hub: Hub) -> Iterator[HubClient]:
+    with hub.sandbox.client(hub.document, STUDENT) as made:
+        yield made
+        made.stop_server()
+
+
+def started(client: HubClient) -> bool:
+    client.start_server()
+    return True
+
+
+def test_a_server_that_was_killed_starts_again(hub: Hub, client: HubClient) -> None:
+    took = [until("the first start", lambda: started(client), AT_ONCE)]
+    ways = list(ENDS)
+    for number in range(ROUNDS):
+        way = ways[number % len(ways)]
+        hub.run(ENDS[way])
+        took.append(until(f"start {number + 1}, after {way}", lambda: started(client), AT_ONCE))
+    print(f"{ROUNDS} starts after a failure, the slowest within {max(took):.1f} s: {[round(one, 1) for one in took]}")
+    assert hub.run(f"systemctl list-units --all --failed --no-legend --plain '{UNIT}*'") == ""
+
+
+def test_a_start_that_failed_is_told_and_the_next_one_works(hub: Hub, client: HubClient) -> None:
+    """The unit dies before it runs; nobody waits for the time-out."""
+    client.stop_server()
+    hub.run(
+        f"mkdir -p {DROP_IN}; printf '[Service]\\nExecStartPre=/bin/false\\n' > {DROP_IN}/fail.conf; "
+        "systemctl daemon-reload"
+    )
+    try:
+        began = time.monotonic()
+        with pytest.raises(HubFailure, match=r"did not start|would not start"):
+            client.start_server()
+        assert time.monotonic() - began < AT_ONCE
+    finally:
+        hub.run(f"rm -r {DROP_IN}; systemctl daemon-reload")
+    until("the next start", lambda: started(client), AT_ONCE)
