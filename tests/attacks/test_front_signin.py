@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,19 +13,25 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from runner.hub.client import HubClient
-from tests.support.attackers import Outside, Person
+from runner.hub.client import PAGE_SECONDS, HubClient
+from tests.support.attackers import Outside, Person, anonymous
 from tests.support.hub import Hub
 
 DEVICE = "coursehub-device"
 #: More wrong passwords than anybody may try at once.
 GUESSES = 12
+#: A class that comes in at the same minute.
+CLASS = 30
+#: Seconds that each of them waits on a busy host; two passwords are looked at side by side.
+PATIENCE = 120
 #: Seconds within which a right password is answered, on a busy host too.
 AT_ONCE = 20
 
 
-def post(client: HubClient, account: str, password: str, **headers: str) -> requests.Response:
-    """Send the sign-in form as a browser does; the answer to it."""
+def post(
+    client: HubClient, account: str, password: str, seconds: float = PAGE_SECONDS, **headers: str
+) -> requests.Response:
+    """Send the sign-in form as a browser does; the answer to it, for which it waits so long."""
     if not client._xsrf("/hub/"):
         client.get("/hub/login")
     return client._request(
@@ -32,6 +40,7 @@ def post(client: HubClient, account: str, password: str, **headers: str) -> requ
         data={"username": account, "password": password, "_xsrf": client._xsrf("/hub/")},
         headers=headers,
         allow_redirects=False,
+        timeout=seconds,
     )
 
 
@@ -196,3 +205,65 @@ def test_front_signin_is_made_slow(target: Person, outside: Outside) -> None:
                 one.result()
     assert answer.status_code == 302
     assert took < AT_ONCE, f"{took:.1f} s"
+
+
+@pytest.fixture
+def classmates(hub: Hub) -> Iterator[list[Person]]:
+    """A class of this test's own, as large as one that sits in a lab."""
+    mark = secrets.token_hex(3)
+    people = [Person(hub, f"mate-{mark}-{number}", secrets.token_hex(12)) for number in range(CLASS)]
+    names = " ".join(one.account for one in people)
+    lines = "".join(f"{one.account}:{one.password}\n" for one in people)
+    hub.run(
+        f"for one in {names}; do useradd --create-home --user-group --groups students $one; done\n"
+        f"chpasswd <<'END'\n{lines}END\n"
+    )
+    yield people
+    for one in people:
+        one.forget()
+    hub.run(f"for one in {names}; do userdel --remove $one 2>/dev/null || true; done")
+
+
+def come_in(person: Person, together: threading.Barrier) -> tuple[set[int], float]:
+    """Open the sign-in page with all that belongs to it and sign in, as a browser; the statuses, and the seconds."""
+    client = anonymous(person.hub)
+    together.wait(60)
+    began = time.monotonic()
+    page = client.get("/hub/login", timeout=PATIENCE)
+    parts = re.findall(r'(?:src|href)="(/hub/(?:static|logo)[^"]*)"', page.text)
+    statuses = {page.status_code, *(client.get(part, timeout=PATIENCE).status_code for part in parts)}
+    answer = post(client, person.account, person.password, PATIENCE)
+    home = client.get("/hub/home", timeout=PATIENCE)
+    client.http.close()
+    assert parts, page.text
+    return statuses | {answer.status_code, home.status_code}, time.monotonic() - began
+
+
+@pytest.mark.disturbs
+def test_front_signin_of_a_class_beside_a_guesser(classmates: list[Person], target: Person, outside: Outside) -> None:
+    """Tries: to guess from the room in which a whole class signs in, so that its limits shut the class out.
+
+    Stopped by: right passwords cost nothing, and wrong ones count for the account that they were for alone.
+    """
+    done, guesses = threading.Event(), []
+
+    def guess() -> None:
+        with outside.browser() as guesser:
+            while not done.is_set():
+                guesses.append(post(guesser, target.account, f"wrong-{len(guesses)}", PATIENCE).status_code)
+
+    together = threading.Barrier(CLASS)
+    with ThreadPoolExecutor(max_workers=CLASS + 1) as pool:
+        guessing = pool.submit(guess)
+        coming = [pool.submit(come_in, one, together) for one in classmates]
+        came = [one.result() for one in coming]
+        deadline = time.monotonic() + 120
+        while 429 not in guesses and time.monotonic() < deadline:
+            time.sleep(0.2)
+        done.set()
+        guessing.result()
+    print(f"{CLASS} signed in, the slowest within {max(seconds for _, seconds in came):.1f} s")
+    assert [statuses for statuses, _ in came] == [{200, 302}] * CLASS
+    assert set(guesses) == {403, 429}, guesses
+    # One more a minute: a busy host needs longer than that.
+    assert 10 <= guesses.count(403) <= 13
