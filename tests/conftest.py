@@ -11,6 +11,7 @@ import pytest
 from runner.servers.access import Access
 from tests.support.hub import Hub
 from tests.support.sandbox import REPO, Sandbox
+from tests.support.visiting import visits
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +30,8 @@ TOGETHER = {
     "tests/machine/test_material": "sign-in",
     "tests/machine/test_people": "sign-in",
     "tests/machine/": "hub",
+    # Where hub12 is.
+    "tests/attacks/test_one_domain": "hub",
     # Whichever process has nothing left begins them: with the hub that it has, or with one more.
     "tests/attacks/": "attacks",
     "tests/browser/": "hub",
@@ -132,14 +135,27 @@ def hub(request: pytest.FixtureRequest) -> Hub:
 
 @pytest.fixture(scope="session")
 def hub12(sandbox: Sandbox) -> Hub:
-    """The same course on Debian 12, on a small machine of its own."""
+    """The same course on Debian 12, on a small machine of its own, with all servers under the hub's own name."""
     sandbox.copy_course(
         "demo",
         "twelve",
         **{
             sandbox.domain("demo"): f"twelve-{os.getpid()}.coursehub.test",
+            "  cloud: local ": "  isolation: paths\n  cloud: local ",
             "debian-13-x64": "debian-12-x64",
             "s-4vcpu-8gb": "s-2vcpu-4gb",
         },
     )
     return Hub("twelve", sandbox.json("up", "twelve"), sandbox)
+
+
+@pytest.fixture(scope="session")
+def one_domain(request: pytest.FixtureRequest) -> Hub:
+    """A hub that has `isolation: paths`: hub12; with --hub that one, if it has."""
+    course = request.config.getoption("--hub")
+    if not course:
+        return request.getfixturevalue("hub12")
+    hub = Hub.standing(REPO, course)
+    if visits(hub):
+        pytest.skip("this hub has isolation: subdomains")
+    return hub

@@ -29,7 +29,12 @@ _SIDE_BY_SIDE = ("-n", str((os.cpu_count() or 1) + 1))
 #: With two of these, two cores had a fifth of their time left; with three, hardly any before the last minutes, and a
 #: load of 22 at the worst. Not tried on more cores.
 _WITH_MACHINES = ("-n", "3")
-_BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver", "certutil": "libnss3-tools"}
+_BROWSER = {
+    "chromium": "chromium",
+    "chromedriver": "chromium-driver",
+    "firefox-esr": "firefox-esr",
+    "certutil": "libnss3-tools",
+}
 #: Programs that suites call, by the Debian package that carries them.
 _PACKAGES = {
     "lint": {"shellcheck": "shellcheck"},

@@ -51,6 +51,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def cast(hub: Hub, request: pytest.FixtureRequest) -> Iterator[Cast]:
     """Students, a professor and an assistant on the hub, which is afterwards as it was."""
+    yield from cast_of(hub, request)
+
+
+def cast_of(hub: Hub, request: pytest.FixtureRequest) -> Iterator[Cast]:
+    """The same for any hub, so that a file of attacks may have one of its own."""
     if request.config.getoption("--hub"):
         yield from _visiting(hub)
     else:

@@ -1,19 +1,22 @@
-"""What a page under a student's name can do in a professor's browser: Chromium's own walls between names."""
+"""What a page under a student's name can do in a professor's browser (S4): the browsers' own walls between names."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support import expected_conditions as seen
 
+from tests.attacks.conftest import Cast
 from tests.attacks.test_subdomains import apart as only_where_names_are
 from tests.attacks.test_subdomains import name_of
 from tests.support.attackers import Person
-from tests.support.browser import browser, until, wait
+from tests.support.browser import KINDS, browser, press, until, wait
 from tests.support.hub import Hub
+from tests.support.visiting import visits
 
 apart = only_where_names_are
 
@@ -22,10 +25,11 @@ READ = """
 const [address, done] = arguments;
 fetch(address, {credentials: "include"}).then(answer => answer.text().then(text => done(text)), why => done("" + why));
 """
+#: A request that no page may read the answer of, but that every page may send.
 CHANGE = """
-const [address, done] = arguments;
-fetch(address, {method: "POST", mode: "no-cors", credentials: "include", headers: {"Content-Type": "text/plain"},
-                body: JSON.stringify({note: "planted"})}).then(() => done("sent"), why => done("" + why));
+const [address, body, done] = arguments;
+fetch(address, {method: "POST", mode: "no-cors", credentials: "include", headers: {"Content-Type": "text/plain"}, body})
+    .then(() => done("sent"), why => done("" + why));
 """
 FRAME = """
 const [address, done] = arguments, frame = document.createElement("iframe");
@@ -34,6 +38,23 @@ frame.src = address; frame.onload = () => {
     done(inside ? inside.body.innerText : "another origin");
 };
 document.body.append(frame);
+"""
+WINDOW = """
+const [address, done] = arguments, opened = window.open(address);
+setTimeout(() => {
+    try { done(opened.closed ? "shut" : opened.document.body.innerText); } catch (why) { done(why.name); }
+}, 4000);
+"""
+SOCKET = """
+const [address, done] = arguments, line = new WebSocket(address);
+line.onopen = () => done("open"); line.onerror = () => done("refused");
+"""
+#: Tokens that a test's own request would have made; nobody of the hub may read them.
+COUNT_TOKENS = """python3 - <<'END'
+import sqlite3
+hub = sqlite3.connect("file:/srv/jupyterhub/jupyterhub.sqlite?mode=ro", uri=True)
+print(*hub.execute("SELECT count(*) FROM api_tokens WHERE note = 'planted'").fetchone())
+END
 """
 PLANT = """
 const [domain] = arguments;
@@ -45,15 +66,17 @@ return document.cookie;
 """
 
 
-@pytest.fixture(scope="module")
-def visiting(
-    hub: Hub, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[webdriver.Chrome]:
+@pytest.fixture(scope="module", params=KINDS)
+def visiting(hub: Hub, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[WebDriver]:
     """A professor's browser, signed in."""
-    cast = request.getfixturevalue("cast")
+    if not visits(hub):
+        pytest.skip("this hub has isolation: paths")
+    cast: Cast = request.getfixturevalue("cast")
     professor, mallory = cast.people["professor"], cast.people["mallory"]
     mallory.serve()
-    with browser(hub, tmp_path_factory.mktemp("visit"), "subdomains") as driver:
+    home = tmp_path_factory.mktemp(f"visit-{request.param}")
+    with browser(hub, home, f"subdomains-{request.param}", kind=request.param) as driver:
+        driver.set_script_timeout(60)
         driver.get(hub.document["url"])
         wait(driver, "#username_input").send_keys(professor.account)
         field = wait(driver, "#password_input")
@@ -64,34 +87,38 @@ def visiting(
 
 
 @pytest.fixture
-def page(visiting: webdriver.Chrome, mallory: Person) -> webdriver.Chrome:
+def page(visiting: WebDriver, mallory: Person) -> WebDriver:
     """The professor looks at Mallory's server: whatever a script there does, Mallory could have put into a notebook."""
-    lab = f"https://{name_of(mallory)}/user/{mallory.account}/lab"
-    visiting.get(lab)
-    until(visiting, lambda driver: "/lab" in driver.current_url or "oauth2/authorize" in driver.current_url, "no visit")
-    if "oauth2/authorize" in visiting.current_url:
-        wait(visiting, "input[type=submit], button[type=submit]").click()
+    there = name_of(mallory)
+    if visiting.execute_script("return location.host") != there:
+        visiting.get(f"https://{there}/user/{mallory.account}/lab")
+        arrived = ("/oauth2/authorize", f"//{there}/user/{mallory.account}/lab")
+        until(visiting, lambda driver: any(one in driver.current_url for one in arrived), "no visit")
+        # The first time the hub asks whether the server may know who comes.
+        if "/oauth2/authorize" in visiting.current_url:
+            press(visiting, "input[type=submit], button[type=submit]")
     wait(visiting, ".jp-LabShell, #jp-main-dock-panel, .jp-Launcher", 120)
-    assert visiting.execute_script("return location.host") == name_of(mallory)
+    assert visiting.execute_script("return location.host") == there
     return visiting
 
 
-def test_a_script_reads_the_hub(page: webdriver.Chrome, hub: Hub, alice: Person) -> None:
-    """Tries: to read the professor's pages of the hub, and another student's server, by script.
+def test_a_script_reads_the_hub(page: WebDriver, hub: Hub, alice: Person) -> None:
+    """Tries: to read the professor's pages of the hub, "Students' work" and another student's server, by script.
 
     Stopped by: they are other origins, and give no leave.
     """
     alice.serve()
+    client = alice.client
     for address in (
         f"{hub.document['url']}hub/token",
         f"{hub.document['url']}hub/api/user",
-        f"{hub.document['url']}services/students-work/",
-        f"https://{name_of(alice)}/user/{alice.account}/api/contents",
+        f"{client.origin('/services/students-work/')}/services/students-work/of/{alice.account}/",
+        f"{client.origin(f'/user/{alice.account}/')}/user/{alice.account}/api/contents",
     ):
         assert page.execute_async_script(READ, address).startswith("TypeError"), address
 
 
-def test_a_script_reads_the_hub_as_its_own(page: webdriver.Chrome) -> None:
+def test_a_script_reads_the_hub_as_its_own(page: WebDriver) -> None:
     """Tries: to read the hub's pages under Mallory's own name, where they would be of one origin.
 
     Stopped by: there are none; the answer leads to the hub's name, which is another origin.
@@ -100,23 +127,49 @@ def test_a_script_reads_the_hub_as_its_own(page: webdriver.Chrome) -> None:
         assert page.execute_async_script(READ, path).startswith("TypeError"), path
 
 
-def test_a_script_changes_something_at_the_hub(page: webdriver.Chrome, hub: Hub, professor: Person) -> None:
-    """Tries: to make an API token with the professor's rights, blindly.
+def test_a_script_changes_something_at_the_hub(page: WebDriver, hub: Hub, professor: Person, bob: Person) -> None:
+    """Tries: to make an API token, to sign the professor out and to start a student's server, blindly.
 
-    Stopped by: the hub wants a token of its own pages with each change (XSRF), and a page cannot read that.
+    Stopped by: Fetch Metadata: the hub lets no other origin change anything; and its own pages' token (XSRF).
     """
-    address = f"{hub.document['url']}hub/api/users/{professor.account}/tokens"
-    page.execute_async_script(CHANGE, address)
-    client = professor.client
-    listed = client.get(
-        f"/hub/api/users/{professor.account}/tokens",
-        headers={"X-XSRFToken": client._xsrf("/hub/"), "Referer": f"{client.base}/hub/token"},
-    )
-    assert listed.status_code == 200, listed.text
-    assert "planted" not in listed.text
+    bob.client.get("/hub/home")
+    bob.client.stop_server()
+    for path in (
+        f"hub/api/users/{professor.account}/tokens",
+        "hub/logout",
+        f"hub/api/users/{bob.account}/server",
+        f"hub/spawn/{bob.account}",
+    ):
+        page.execute_async_script(CHANGE, hub.document["url"] + path, json.dumps({"note": "planted"}))
+    assert hub.run(COUNT_TOKENS).strip() == "0"
+    assert hub.run(f"systemctl is-active {bob.unit} || true").strip() == "inactive"
+    page.get(f"{hub.document['url']}hub/home")
+    assert wait(page, "#logout")
 
 
-def test_a_frame_shows_the_hub(page: webdriver.Chrome, hub: Hub) -> None:
+def test_a_script_uses_the_visitors_own_server(page: WebDriver, professor: Person) -> None:
+    """Tries: to write into the professor's own server and to open a terminal there, from Mallory's page.
+
+    Stopped by: Fetch Metadata and Origin, which nginx looks at: both are of the same site, but not of one origin.
+    """
+    client = professor.serve()
+    own = f"/user/{professor.account}"
+    address = client.origin(f"{own}/") + own
+    name = client.api("POST", "/api/terminals").json()["name"]
+    try:
+        for path in ("/api/terminals", "/api/contents", "/api/kernels"):
+            page.execute_async_script(CHANGE, address + path, json.dumps({"type": "directory"}))
+        assert page.execute_async_script(READ, f"{address}/api/contents").startswith("TypeError")
+        socket = f"{address.replace('https', 'wss', 1)}/terminals/websocket/{name}"
+        assert page.execute_async_script(SOCKET, socket) == "refused"
+        assert [one["name"] for one in client.api("GET", "/api/terminals").json()] == [name]
+        listed = client.api("GET", "/api/contents").json()["content"]
+        assert [one["name"] for one in listed if one["name"].startswith("Untitled")] == []
+    finally:
+        client.api("DELETE", f"/api/terminals/{name}")
+
+
+def test_a_frame_shows_the_hub(page: WebDriver, hub: Hub) -> None:
     """Tries: to show the hub within Mallory's page and to read or click what is in it.
 
     Stopped by: the hub lets itself be framed by nobody else (Content-Security-Policy), and it is another origin.
@@ -124,7 +177,22 @@ def test_a_frame_shows_the_hub(page: webdriver.Chrome, hub: Hub) -> None:
     assert page.execute_async_script(FRAME, f"{hub.document['url']}hub/home") == "another origin"
 
 
-def test_a_script_sets_the_hubs_cookies(page: webdriver.Chrome, hub: Hub, professor: Person) -> None:
+def test_a_window_shows_a_script_the_hub(page: WebDriver, hub: Hub) -> None:
+    """Tries: to open the hub in a window of its own, and to read and steer it from Mallory's page.
+
+    Stopped by: the hub's pages part themselves from who opens them (COOP), and they are another origin.
+    """
+    here = page.current_window_handle
+    try:
+        assert page.execute_async_script(WINDOW, f"{hub.document['url']}hub/home") in ("shut", "SecurityError")
+    finally:
+        for opened in set(page.window_handles) - {here}:
+            page.switch_to.window(opened)
+            page.close()
+        page.switch_to.window(here)
+
+
+def test_a_script_sets_the_hubs_cookies(page: WebDriver, hub: Hub, professor: Person) -> None:
     """Tries: to sign the professor out, or into another's session, by cookies for all names.
 
     Stopped by: the hub's own begin with __Host-, which browsers let no other name set.

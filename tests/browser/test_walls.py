@@ -1,14 +1,17 @@
-"""What a script of a page of a server can do in a real browser, and whether our own pages work there."""
+"""What a script of a page of a server can do in a real browser, where all servers answer under the hub's own name.
+
+With names of their own: tests/attacks/test_subdomains_browser.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
-from selenium import webdriver
+from selenium.webdriver.remote.webdriver import WebDriver
 
 from tests.browser.test_browser import OPEN_AND_LOOK
-from tests.support.browser import browser, sign_in, until, wait
+from tests.support.browser import KINDS, browser, sign_in, until, wait
 from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -38,9 +41,15 @@ navigator.serviceWorker.register(address).then(() => done("registered"), error =
 
 
 @pytest.fixture(scope="module")
-def inside(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+def hub(one_domain: Hub) -> Hub:
+    return one_domain
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def inside(hub: Hub, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[WebDriver]:
     """A professor's browser at a page of a server, whose scripts have the origin of a student's on one domain."""
-    with browser(hub, tmp_path_factory.mktemp("walls"), "walls") as driver:
+    kind: str = request.param
+    with browser(hub, tmp_path_factory.mktemp(f"walls-{kind}"), f"walls-{kind}", kind=kind) as driver:
         sign_in(driver, hub, PROFESSOR, f"{hub.document['url']}hub/spawn")
         wait(driver, ".jp-Launcher, .jp-DirListing", 120)
         driver.set_script_timeout(60)
@@ -48,7 +57,9 @@ def inside(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdr
 
 
 @pytest.mark.parametrize("path", ["hub/home", "hub/admin", "hub/logout", "services/students-work/", "user/rivera/lab"])
-def test_window_that_a_script_opens_is_shut_to_it(hub: Hub, inside: webdriver.Chrome, path: str) -> None:
+def test_window_that_a_script_opens_is_shut_to_it(hub: Hub, inside: WebDriver, path: str) -> None:
+    if path.startswith("user/") and inside.caps["browserName"] == "firefox":
+        pytest.skip("Firefox parts no page of a server from another one of it: docs/security.md")
     here = inside.current_window_handle
     try:
         assert inside.execute_async_script(OPEN_AND_LOOK, hub.document["url"] + path) == "shut"
@@ -60,17 +71,17 @@ def test_window_that_a_script_opens_is_shut_to_it(hub: Hub, inside: webdriver.Ch
 
 
 @pytest.mark.parametrize("path", ["hub/home", "hub/admin", "hub/api/user", "hub/api/users", "services/students-work/"])
-def test_script_reads_nothing_of_the_hub(hub: Hub, inside: webdriver.Chrome, path: str) -> None:
+def test_script_reads_nothing_of_the_hub(hub: Hub, inside: WebDriver, path: str) -> None:
     assert inside.execute_async_script(FETCH, hub.document["url"] + path) == [403, 403, 403]
 
 
 @pytest.mark.parametrize("path", ["hub/home", "hub/logout", "services/students-work/"])
-def test_frame_shows_a_script_nothing(hub: Hub, inside: webdriver.Chrome, path: str) -> None:
+def test_frame_shows_a_script_nothing(hub: Hub, inside: WebDriver, path: str) -> None:
     seen = inside.execute_async_script(FRAME, hub.document["url"] + path)
     assert PROFESSOR not in seen and "Sign out" not in seen
 
 
-def test_script_reads_no_cookie_of_the_hubs(hub: Hub, inside: webdriver.Chrome) -> None:
+def test_script_reads_no_cookie_of_the_hubs(hub: Hub, inside: WebDriver) -> None:
     """Even one at the hub's own address: the XSRF token is what the hub's API wants."""
     here = inside.current_url
     inside.get(f"{hub.document['url']}hub/home")
@@ -81,12 +92,12 @@ def test_script_reads_no_cookie_of_the_hubs(hub: Hub, inside: webdriver.Chrome) 
     assert seen == ""
 
 
-def test_script_becomes_no_worker(hub: Hub, inside: webdriver.Chrome) -> None:
+def test_script_becomes_no_worker(hub: Hub, inside: WebDriver) -> None:
     address = f"{hub.document['url']}user/{PROFESSOR}/static/favicons/favicon.ico"
     assert "registered" not in inside.execute_async_script(WORKER, address)
 
 
-def test_students_page_is_not_shown_to_a_professor(hub: Hub, inside: webdriver.Chrome) -> None:
+def test_students_page_is_not_shown_to_a_professor(hub: Hub, inside: WebDriver) -> None:
     inside.get(f"{hub.document['url']}user/gkim/lab")
     text = until(inside, lambda d: d.execute_script("return document.body.innerText"), "no page")
     assert "This is the server of gkim" in text

@@ -1,4 +1,4 @@
-"""A real Chromium, without a screen, and what it trusts."""
+"""A real browser, without a screen, and what it trusts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,11 +21,13 @@ from selenium.common.exceptions import (
 )
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webdriver import WebDriver as Driver
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as seen
 from selenium.webdriver.support.ui import WebDriverWait
 
 from runner.people.passwords import Passwords
+from tests.support.firefox import firefox
 from tests.support.hub import Hub
 from tests.support.sandbox import REPO
 
@@ -38,9 +41,8 @@ _NOT_YET = (
 )
 
 
-def _trust(home: Path, authorities: Iterable[Path]) -> None:
-    """Make a person's home whose certificate store has these authorities (PEM files) and no other."""
-    store = home / ".pki" / "nssdb"
+def _trust(store: Path, authorities: Iterable[Path]) -> None:
+    """Make a certificate store that has these authorities (PEM files) and no other."""
     store.mkdir(parents=True)
     database = f"sql:{store}"
     subprocess.run(["certutil", "-N", "-d", database, "--empty-password"], check=True)
@@ -51,14 +53,15 @@ def _trust(home: Path, authorities: Iterable[Path]) -> None:
 
 
 @contextlib.contextmanager
-def browser(hub: Hub, home: Path, name: str, *others: Path) -> Iterator[webdriver.Chrome]:
-    """One of a person who is nowhere signed in, in a ``home`` that has no browser yet.
+def browser(hub: Hub, home: Path, name: str, *others: Path, kind: str = "chromium") -> Iterator[Driver]:
+    """One of a person who is nowhere signed in, in a ``home`` that has no browser yet; ``kind`` is one of KINDS.
 
     It trusts what a person is told to trust, ``others`` (PEM files) and no other authority. Addresses of this host that
     come and go, as when another test's local cloud begins, would end its requests ("Chromium" in
     docs/decisions/local-cloud.md): it runs on a laptop. A picture of what it showed last is kept under ``name``.
     """
-    with hub.laptop() as namespace, _chromium(namespace, home, [Path(hub.document["ca_bundle"]), *others]) as driver:
+    authorities = [Path(hub.document["ca_bundle"]), *others]
+    with hub.laptop() as namespace, KINDS[kind](namespace, home, authorities) as driver:
         driver.set_page_load_timeout(120)
         try:
             yield driver
@@ -69,7 +72,7 @@ def browser(hub: Hub, home: Path, name: str, *others: Path) -> Iterator[webdrive
 
 def _chromium(namespace: str, home: Path, authorities: Iterable[Path]) -> webdriver.Chrome:
     """A Chromium that has started in this network namespace, and its driver, which has not."""
-    _trust(home, authorities)
+    _trust(home / ".pki" / "nssdb", authorities)
     program = home / "chromium"
     program.write_text(f'#!/bin/sh\nexec nsenter --net=/run/netns/{namespace} /usr/bin/chromium "$@"\n')
     program.chmod(0o755)
@@ -96,29 +99,42 @@ def _chromium(namespace: str, home: Path, authorities: Iterable[Path]) -> webdri
     return webdriver.Chrome(options=options, service=service)
 
 
-def wait(driver: webdriver.Chrome, css: str, seconds: int = 60) -> WebElement:
+def _firefox(namespace: str, home: Path, authorities: Iterable[Path]) -> AbstractContextManager[Driver]:
+    """A Firefox in this network namespace, and its driver, which is not."""
+    _trust(home / "profile", authorities)
+    return firefox(namespace, home / "profile")
+
+
+#: The browsers that the walls between servers are tried in: they rely on what each does by itself.
+KINDS: dict[str, Callable[[str, Path, Iterable[Path]], AbstractContextManager[Driver]]] = {
+    "chromium": _chromium,
+    "firefox": _firefox,
+}
+
+
+def wait(driver: Driver, css: str, seconds: int = 60) -> WebElement:
     """The first element of the page that fits, once there is one."""
     return until(driver, seen.presence_of_element_located((By.CSS_SELECTOR, css)), f"no {css}", seconds)
 
 
-def press(driver: webdriver.Chrome, css: str) -> None:
+def press(driver: Driver, css: str) -> None:
     """Click the first element of the page that fits, once nothing is in the way."""
 
-    def pressed(driver: webdriver.Chrome) -> bool:
+    def pressed(driver: Driver) -> bool:
         driver.find_element(By.CSS_SELECTOR, css).click()
         return True
 
     until(driver, pressed, f"no {css} to click")
 
 
-def until(driver: webdriver.Chrome, condition: Callable[[Any], T], otherwise: str, seconds: int = 60) -> T:
+def until(driver: Driver, condition: Callable[[Any], T], otherwise: str, seconds: int = 60) -> T:
     """What ``condition`` says once it is something; ``otherwise`` says what was not.
 
     What the condition looks for may be missing, covered, not drawn yet or just drawn anew: it is asked again then.
     """
     last = ""
 
-    def settled(driver: webdriver.Chrome) -> Any:
+    def settled(driver: Driver) -> Any:
         nonlocal last
         try:
             return condition(driver)
@@ -139,7 +155,9 @@ def until(driver: webdriver.Chrome, condition: Callable[[Any], T], otherwise: st
         with contextlib.suppress(WebDriverException):
             address = driver.current_url
             text = driver.execute_script("return document.body ? document.body.innerText : ''")
-            console = [entry["message"] for entry in driver.get_log("browser")]
+            # Chromium alone has one that can be asked for.
+            if isinstance(driver, webdriver.Chrome):
+                console = [entry["message"] for entry in driver.get_log("browser")]
         last, _, _ = (exc.msg or last).partition("\n")
         raise AssertionError(
             f"{otherwise} in {seconds} s at {address}, which shows: {text[:600]!r}; "
@@ -147,13 +165,13 @@ def until(driver: webdriver.Chrome, condition: Callable[[Any], T], otherwise: st
         ) from exc
 
 
-def shoot(driver: webdriver.Chrome, name: str) -> None:
+def shoot(driver: Driver, name: str) -> None:
     """Keep a picture of what a person sees now."""
     ARTEFACTS.mkdir(exist_ok=True)
     driver.save_screenshot(str(ARTEFACTS / f"{name}.png"))
 
 
-def sign_in(driver: webdriver.Chrome, hub: Hub, account: str, page: str = "") -> None:
+def sign_in(driver: Driver, hub: Hub, account: str, page: str = "") -> None:
     """Open the hub, or another ``page`` that sends a stranger there, fill in its form and wait for what follows."""
     driver.get(page or hub.document["url"])
     wait(driver, "#username_input").send_keys(account)

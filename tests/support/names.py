@@ -17,7 +17,8 @@ import pytest
 class Names:
     """``addresses`` by name; ``ports`` maps a port that a client asks for to the one that a test's server has.
 
-    Other ports lead to ``closed``, or where that is None stay what they are.
+    Other ports lead to ``closed``, or where that is None stay what they are. ``*.NAME`` is every name one label below
+    NAME.
     """
 
     addresses: dict[str, str] = field(default_factory=dict)
@@ -30,7 +31,9 @@ class Names:
 
     def _resolve(self, host: Any, port: Any, *arguments: Any, **options: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else str(host)
-        address = name if name in self.addresses.values() else self.addresses.get(name)
+        above = name.partition(".")[2]
+        known = self.addresses.get(name, self.addresses.get(f"*.{above}"))
+        address = name if name in self.addresses.values() else known
         if address and port:
             return self._true(address, self.ports.get(port, self.closed or port), *arguments, **options)
         if name.endswith(".test"):

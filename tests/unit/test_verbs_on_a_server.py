@@ -169,7 +169,7 @@ def up(school: School, coursehub: Coursehub) -> School:
 @pytest.fixture
 def open_hub(up: School, monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
     """With a hub behind the course's names."""
-    hosts = ("phys.coursehub.test", "www.phys.coursehub.test")
+    hosts = ("phys.coursehub.test", "www.phys.coursehub.test", "*.phys.coursehub.test")
     Names(dict.fromkeys(hosts, up.ip)).install(monkeypatch)
     context = up.authority.server_context(*hosts)
     namespace = up.machines.namespace(up.droplet)
