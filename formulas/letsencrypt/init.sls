@@ -30,7 +30,7 @@ letsencrypt-command:
         directory: {{ letsencrypt.directory | tojson }}
         addresses: {{ letsencrypt.addresses | tojson }}
         webroot: {{ letsencrypt.webroot | tojson }}
-        live: {{ letsencrypt.live or '/etc/ssl/coursehub/' ~ first }}
+        live: {{ letsencrypt.live or letsencrypt.certificates ~ '/' ~ first }}
         reload: {{ letsencrypt.reload | tojson }}
         dns_wait: {{ letsencrypt.dns_wait }}
         challenge: {{ letsencrypt.challenge }}

@@ -3,7 +3,7 @@
 {%- set keys = '/etc/coursehub-material/keys' %}
 {%- set entries = {} %}
 {%- for name, given in material.repositories | dictsort %}
-{%-   set entry = {'url': given.url, 'branch': given.get('branch', 'main'), 'host_key': given.get('host_key', '')} %}
+{%-   set entry = {'url': given.url, 'branch': given.branch, 'host_key': given.get('host_key', '')} %}
 {#-   A new key is a reason to fetch at once; what is written down is nothing to get in with. #}
 {%-   do entry.update({'key': given.deploy_key | sha256 if given.get('deploy_key') else ''}) %}
 {%-   do entries.update({name: entry}) %}

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from runner.agreed import PUBLIC_PORTS
 from runner.audit.waivers import Waivers
 
 Value = float | int | str
@@ -56,6 +57,7 @@ class Goal:
         return str(self.wanted) if self.sign == "=" else f"{self.sign} {self.wanted}"
 
 
+_PORTS = " ".join(map(str, PUBLIC_PORTS))
 #: (scanner, figure) to what it must be.
 GOALS: dict[tuple[str, str], Goal] = {
     ("ssh-audit", "failures"): Goal("=", 0),
@@ -67,8 +69,8 @@ GOALS: dict[tuple[str, str], Goal] = {
     ("observatory", "/"): Goal(">=", 130),
     ("observatory", "/hub/login"): Goal(">=", 130),
     ("observatory", "/hub/home"): Goal(">=", 130),
-    ("ports", "open by IPv4"): Goal("=", "22 80 443"),
-    ("ports", "open by IPv6"): Goal("=", "22 80 443"),
+    ("ports", "open by IPv4"): Goal("=", _PORTS),
+    ("ports", "open by IPv6"): Goal("=", _PORTS),
     ("units", "above their goal"): Goal("=", 0),
     ("lynis", "hardening index"): Goal(">=", 85),
     ("openscap", "ANSSI minimal"): Goal(">=", 100),

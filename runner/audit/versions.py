@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from runner.agreed import PATHS
 from runner.errors import CoursehubError
 from runner.hub.checks import Check
 from runner.packages import lock
@@ -27,9 +28,9 @@ LOCKS = {
 }
 #: The environment of each place on a server.
 ENVIRONMENTS = {
-    "hub": "/opt/jupyterhub/hub/current",
-    "proxy": "/opt/jupyterhub/proxy/current",
-    "course": "/opt/course/env",
+    "hub": f"{PATHS['hub']}/hub/current",
+    "proxy": f"{PATHS['hub']}/proxy/current",
+    "course": f"{PATHS['course']}/env",
 }
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+?)(?: ?;.*)?(?: \\)?$", re.MULTILINE)
 

@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from runner.agreed import GIT_HOSTS
 from runner.course.facts import Facts, none_of, text_like
 
-#: Hosts whose SSH key comes with formulas/material.
-KNOWN_HOSTS = ("github.com", "gitlab.com", "bitbucket.org")
 #: Names in each home that mean something else.
 _TAKEN = frozenset({"data", "shared", "groups"})
 
@@ -113,7 +112,7 @@ class Repository(Facts):
         if not self.private:
             if self.host_key:
                 raise ValueError("host_key is for addresses of git@ or ssh://; take it out")
-        elif self.host_key is None and self.host not in KNOWN_HOSTS:
+        elif self.host_key is None and self.host not in GIT_HOSTS:
             port = f"-p {self.port} " if self.port else ""
             raise ValueError(
                 f"we do not know the SSH key of {self.host}; add host_key: what 'ssh-keyscan -t ed25519 {port}"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from runner.agreed import ACCOUNTS, GROUPS, TEAM_PREFIX
 from runner.course.facts import Email, Facts, Text, none_of, text_like
 
 #: Accounts and groups that the image, its packages or our formulas own: a person must never get one of these. Groups
@@ -14,17 +15,13 @@ from runner.course.facts import Email, Facts, Text, none_of, text_like
 RESERVED = frozenset(
     # A word list reads better than forty quotes.
     """
-    root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc nobody sshd messagebus
-    systemd-network systemd-resolve systemd-timesync debian ubuntu admin sudo adm jupyterhub jupyterhub-proxy
-    students instructors assistants guests class class-material coursehub coursehub-check
+    root daemon bin sys sync games man lp mail news uucp proxy backup list irc nobody sshd messagebus
+    systemd-network systemd-resolve systemd-timesync debian ubuntu admin sudo adm jupyterhub jupyterhub-proxy coursehub
     tty disk kmem dialout fax voice cdrom floppy tape audio dip operator src shadow utmp video sasl plugdev staff
     users nogroup systemd-journal crontab input sgx kvm clock render netdev ssh _ssh www data
     nginx certbot node-exporter prometheus polkitd tss uuidd tcpdump syslog landscape lxd docker
     """.split()  # noqa: SIM905
-)
-
-#: How the Unix group of a team begins (pillar/hub.sls): an account brings a group of its own name.
-TEAM_PREFIX = "team-"
+) | {*ACCOUNTS.values(), *GROUPS}
 
 
 def _no_team(account: str) -> str:

@@ -13,12 +13,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 
+from runner.agreed import INNER_PORTS
 from runner.hub.client import PAGE_SECONDS, HubClient, HubFailure
 
 #: Days under which a certificate ought to have been renewed: Let's Encrypt renews at 30 of 90.
 CERTIFICATE_DAYS = 20
-#: Ports at which programs of students like to listen, and at which an older hub did: none may answer from outside.
-INSIDE = (5000, 8000, 8001, 8080, 8081, 8888)
+#: None of these may answer from outside: ports at which students' programs like to listen, then our own.
+INSIDE = (5000, 8000, 8001, 8080, 8888, *INNER_PORTS)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from anyascii import anyascii
 
+from runner.agreed import TEAM_PREFIX
 from runner.classlist.entry import Entry
-from runner.course.people import RESERVED, TEAM_PREFIX
+from runner.course.people import RESERVED
 from runner.errors import CoursehubError
 
 #: Bytes of an account's name that utmp has room for (useradd(8)).

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runner import course as courses
 from runner import local
+from runner.agreed import ACCOUNTS
 from runner.cloud import Cloud, Server, Zone
 from runner.course import Course, People
 from runner.course.hostnames import server_label, service_label
@@ -24,7 +25,7 @@ from runner.session.failures import made_elsewhere, no_server, not_running
 from runner.setup import signin
 
 #: The account that looks at the hub as a student would; it belongs to no person.
-CHECK_ACCOUNT = "coursehub-check"
+CHECK_ACCOUNT = ACCOUNTS["check"]
 #: The hub's services that have pages (formulas/jupyterhub).
 SERVICES = ("students-work",)
 

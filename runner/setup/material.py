@@ -6,6 +6,7 @@ from urllib.parse import quote, urlencode
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from runner.agreed import PATHS
 from runner.course import Course
 from runner.course.material import DataSet, Repository
 from runner.errors import USAGE, CoursehubError
@@ -15,8 +16,8 @@ from runner.servers.access import KeyPair
 #: How the secret of a repository's deploy key is called.
 KEY_PREFIX = "deploy-key-"
 #: Where formulas/material keeps what it brings.
-MIRRORS = "/srv/class/material"
-DATA = "/srv/class/data"
+MIRRORS = f"{PATHS['shared']}/material"
+DATA = f"{PATHS['shared']}/data"
 #: Where a deploy key is pasted, by host, in the host's own words.
 _FORMS = {
     "github.com": "the repository's Settings, Deploy keys, Add deploy key, without 'Allow write access'",

@@ -13,7 +13,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from runner.course import COURSE_ID, Course, CourseFile, Source, course_ids, load, neighbours, reference, schema
+from runner.course import (
+    COURSE_ID,
+    Course,
+    CourseFile,
+    Source,
+    course_ids,
+    defaults,
+    load,
+    neighbours,
+    reference,
+    schema,
+)
 from runner.course import source as source_of
 from runner.course.problems import Problem, explain, find, key_of
 from runner.course.writing import compose
@@ -50,6 +61,7 @@ _OF_ONE_TERM = ("message",)
 SCHEMA = Path("pillar/courses.schema.json")
 REFERENCE = Path("docs/course-file.md")
 EXAMPLE = Path("pillar/courses/pillar.example")
+DEFAULTS = Path("pillar/course-defaults.yaml")
 
 
 def validate(project: Project, wanted: list[str]) -> dict[str, Any]:
@@ -378,4 +390,4 @@ def write_schema(project: Project) -> dict[str, Any]:
 
 def generated() -> dict[Path, str]:
     """Each generated file of the repository with the text that it must have."""
-    return {SCHEMA: schema.text(), REFERENCE: reference.page(), EXAMPLE: reference.example()}
+    return {SCHEMA: schema.text(), REFERENCE: reference.page(), EXAMPLE: reference.example(), DEFAULTS: defaults.text()}

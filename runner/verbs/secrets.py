@@ -11,6 +11,7 @@ from typing import Any
 
 from runner import course as courses
 from runner import people, saltssh
+from runner.agreed import PATHS
 from runner.console import Steps
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project, write_private
@@ -32,18 +33,18 @@ class Made:
     disturbs: str
 
 
-#: Where formulas/jupyterhub keeps what it makes once.
+#: What formulas/jupyterhub makes once.
 _MADE = {
     "proxy-token": Made(
-        "/srv/jupyterhub/proxy.env",
+        f"{PATHS['hub_state']}/proxy.env",
         "proxy and hub were restarted: open pages reconnected within seconds, no kernel was lost",
     ),
     "sync-token": Made(
-        "/srv/jupyterhub/sync.env",
+        f"{PATHS['hub_state']}/sync.env",
         "proxy and hub were restarted: open pages reconnected within seconds, no kernel was lost",
     ),
     "cookie-secret": Made(
-        "/srv/jupyterhub/cookie_secret",
+        f"{PATHS['hub_state']}/cookie_secret",
         "everybody has to sign in again at the hub; servers and kernels went on",
     ),
 }

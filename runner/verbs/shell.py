@@ -9,16 +9,15 @@ import subprocess
 from typing import Any
 
 from runner import course as courses
+from runner.agreed import PATHS, UNITS
 from runner.cloud import Server
 from runner.project import Project
 from runner.secrets import leaks
 from runner.servers.access import Access, ssh_error
 from runner.session.failures import no_server
 
-#: The units that make up a hub, for ``logs``.
-UNITS = ("jupyterhub", "jupyterhub-proxy", "jupyterhub-work", "nginx", "certbot", "coursehub-cert")
-#: Who opened whose work (formulas/jupyterhub/files/class_work/openings.py); not there before the first opening.
-OPENINGS = "/var/log/coursehub/openings.log"
+#: Who opened whose work; it is not there before the first opening.
+OPENINGS = PATHS["openings"]
 
 
 def _reach(project: Project, course_id: str) -> tuple[Access, Server]:

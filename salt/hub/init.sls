@@ -25,7 +25,7 @@ extend:
       - failhard: True
       - require:
         - cmd: base-dpkg-repair
-{%- if salt['pillar.get']('material') %}
+{%- if salt['pillar.get']('material:repositories') or salt['pillar.get']('material:data') %}
   # Its readers are the class.
   material-parent:
     file:

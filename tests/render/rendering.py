@@ -16,6 +16,7 @@ import jinja2
 import pytest
 import salt.loader
 import salt.state
+import salt.utils.dictupdate
 import salt.utils.templates
 import yaml
 from salt.loader.lazy import LazyLoader
@@ -137,10 +138,11 @@ class Renderer:
         return self._render(self._prepare(course, grains), None, {})
 
     def formula(self, formula: str, grains: dict[str, Any], pillar: dict[str, Any]) -> Rendering:
-        """One formula alone, with no pillar but this."""
+        """One formula alone, with this pillar and what all parts of a server agree on."""
         opts = self._prepare("alone", grains)
         opts["pillar_roots"] = {"base": []}
-        return self._render(opts, formula, pillar)
+        agreed = yaml.safe_load((ROOT / "pillar" / "server.sls").read_text(encoding="utf-8"))
+        return self._render(opts, formula, salt.utils.dictupdate.update(agreed, pillar))
 
     def call(self, course: str, grains: dict[str, Any], *arguments: str) -> Any:
         """The same by salt-call, a process of its own; returns its document."""

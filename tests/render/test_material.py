@@ -8,12 +8,11 @@ import json
 import re
 
 import pytest
-import yaml
 
-from runner.course.material import KNOWN_HOSTS
+from runner.agreed import GIT_HOSTS
 from runner.setup.material import DATA, MIRRORS
 from tests.render.courses import MADE_UP, SECRET
-from tests.render.rendering import ROOT, Chunk, Rendering
+from tests.render.rendering import Chunk, Rendering
 
 pytestmark = pytest.mark.render
 COURSE = MADE_UP["made-material"]
@@ -110,9 +109,8 @@ def test_nothing_restarts_for_material(made: Rendering) -> None:
 
 
 def test_the_hosts_that_need_no_key_of_their_own_are_the_known_ones() -> None:
-    defaults = yaml.safe_load((ROOT / "formulas/material/defaults.yaml").read_text())["material"]
-    assert set(defaults["known_hosts"]) == set(KNOWN_HOSTS) == set(FINGERPRINTS)
-    for host, line in defaults["known_hosts"].items():
+    assert set(GIT_HOSTS) == set(FINGERPRINTS)
+    for host, line in GIT_HOSTS.items():
         kind, key = line.split()
         assert kind == "ssh-ed25519"
         digest = base64.b64encode(hashlib.sha256(base64.b64decode(key)).digest()).decode().rstrip("=")

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from runner.agreed import PUBLIC_PORTS
 from runner.audit.goals import Finding, Measure
 from runner.audit.subject import ScanFailed, Subject, program
 from runner.local.identity import Identity
 from runner.local.network import connect, disconnect, recorded_subnet
 from runner.local.store import FIRST_SLOT
 
-WANTED = (22, 80, 443)
 ALL = range(1, 65536)
 #: A port that says nothing this long is taken for closed; those on which the server listens are asked again, longer.
 SECONDS, AGAIN_SECONDS = 1.0, 5.0
@@ -83,7 +83,7 @@ def _neighbour(subject: Subject) -> Iterator[str]:
 
 def result(family: str, ports: set[int]) -> Measure:
     """The figure for one address."""
-    surplus = tuple(Finding(f"port {port}", "answers from outside") for port in sorted(ports - set(WANTED)))
+    surplus = tuple(Finding(f"port {port}", "answers from outside") for port in sorted(ports - set(PUBLIC_PORTS)))
     return Measure("ports", f"open by {family}", surplus, " ".join(map(str, sorted(ports))))
 
 

@@ -1,0 +1,116 @@
+#!yaml
+# What more than one part must agree on, in one place. The formulas get it by their own keys (below), pillar/hub.sls and
+# the runner (runner/agreed.py) read `server`. What concerns one formula alone is in that formula's defaults.yaml.
+# docs/formulas.md says which belongs where.
+server:
+  ports:
+    ssh: &ssh 22
+    http: &http 80
+    https: &https 443
+    web: &web [*http, *https]
+    # Open to everybody.
+    public: &public [*ssh, *http, *https]
+    # The proxy by which people's programs leave a closed network. It answers on this machine alone.
+    way_out: &way_out 888
+    # Where servers of an older coursehub asked their hub. It answers on this machine alone.
+    former_hub: 8081
+
+  uids:
+    # People's accounts start here; accounts of the system and of services are below. The Python on the server has this
+    # number as FIRST_UID or FIRST_ID; a test compares them (tests/render/test_one_home.py).
+    first_person: &first_person 1000
+
+  # Accounts that packages and formulas make. No person gets one of these names.
+  accounts:
+    web_server: &web_server www-data
+    proxy: coursehub-proxy
+    way_out: coursehub-out
+    material: &material class-material
+    # Signs in for `coursehub check`.
+    check: coursehub-check
+
+  groups:
+    everybody: &everybody class
+    # The Unix group of each role of the course file.
+    roles:
+      professors: &professors instructors
+      assistants: &assistants assistants
+      students: &students students
+      guests: &guests guests
+    all_roles: &all_roles [*students, *professors, *assistants, *guests]
+    teachers: &teachers [*professors, *assistants]
+    learners: &learners [*students, *guests]
+    # A team's group begins with this; no account and no group of the system may.
+    team_prefix: &team_prefix team-
+
+  paths:
+    uv_root: &uv_root /opt/uv
+    uv: &uv /opt/uv/uv
+    # The operating system's own Python, from which every environment is made.
+    python: &python /usr/bin/python3
+    course: &course /opt/course
+    course_python: &course_python /opt/course/env/bin/python
+    start_server: &start_server /opt/course/bin/start-server
+    hub: &hub /opt/jupyterhub
+    # The hub's database and secrets.
+    hub_state: &hub_state /srv/jupyterhub
+    # What the class shares.
+    shared: &shared /srv/class
+    # A directory for each certificate, by its first name.
+    certificates: &certificates /etc/ssl/coursehub
+    # Where the certificate authority's questions are answered on port 80.
+    acme: &acme /var/www/acme
+    # The secret by which nginx knows the owner of a server; see docs/decisions/browser-walls.md.
+    owner_secret: &owner_secret /etc/nginx/owner-pass.secret
+    # By this file the accounts formula tells the hub who left.
+    left: /var/lib/coursehub/left.json
+    # Who opened whose work. It is made with the first opening.
+    openings: /var/log/coursehub/openings.log
+
+  urls:
+    # The front proxy, as nginx writes it.
+    proxy: &proxy http://unix:/run/coursehub/front/proxy.sock
+    # Where the hub gives the pass that opens a person's own server.
+    enter: /hub/enter
+
+  # SSH host keys, as the hosts publish them: docs.github.com "GitHub's SSH key fingerprints", docs.gitlab.com "SSH host
+  # keys fingerprints", bitbucket.org/site/ssh.
+  git_hosts: &git_hosts
+    github.com: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl
+    gitlab.com: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAfuCHKVTjquxvt6CM6tdG4SLp1Btn/nOeHHE5UOzRdf
+    bitbucket.org: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIazEu89wgQZ4bqs3d63QSMzYVa0MuJ2e2gKTKqu+UUO
+
+  # The units whose journal `coursehub logs` shows.
+  units: [jupyterhub, jupyterhub-proxy, jupyterhub-work, nginx, certbot, coursehub-cert]
+
+# What each formula takes from above. pillar/hub.sls may say otherwise for a course.
+accounts:
+  groups: *all_roles
+  class_group: *everybody
+  team_prefix: *team_prefix
+  directories: {root: *shared, writers: *teachers}
+base: {sshd: {port: *ssh}}
+course_env: {root: *course, uv: *uv, python: *python}
+firewall:
+  tcp: *public
+  per_address: {ports: *web}
+  closed: [*web_server]
+  people: {from_uid: *first_person, here: *web, way_out: {port: *way_out}}
+jupyterhub:
+  root: *hub
+  state: *hub_state
+  uv: *uv
+  python: *python
+  front_group: *web_server
+  allowed_groups: *all_roles
+  owner_secret: *owner_secret
+  work: {viewers: *teachers, owners: *learners, python: *course_python}
+  spawner: {cmd: [*start_server]}
+letsencrypt: {webroot: *acme, certificates: *certificates}
+material: {root: *shared, user: *material, known_hosts: *git_hosts}
+nginx:
+  user: *web_server
+  acme_webroot: *acme
+  owner_secret: *owner_secret
+  site: {upstream: *proxy}
+uv: {root: *uv_root, python: *python}

@@ -1,0 +1,32 @@
+"""pillar/course-defaults.yaml: what a course file means where it says nothing, for pillar/hub.sls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from runner.course.material import DataSet, Repository
+from runner.course.model import Course
+
+_HEAD = """\
+# What a course file means where it says nothing: `course` has the keys of the file itself, the others those of an entry
+# in one of its lists. Made by `./coursehub schema --write` from runner/course/; not to be edited.
+"""
+_MODELS: dict[str, type[BaseModel]] = {"course": Course, "repository": Repository, "data_set": DataSet}
+
+
+def text() -> str:
+    """The defaults as the file in the repository has them."""
+    found = {name: _defaults(model) for name, model in _MODELS.items()}
+    return _HEAD + yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
+
+
+def _defaults(model: type[BaseModel]) -> dict[str, Any]:
+    """The defaults of a model's keys; keys that must be given have none."""
+    return {
+        name: default.model_dump(mode="json") if isinstance(default := field.default, BaseModel) else default
+        for name, field in model.model_fields.items()
+        if not field.is_required()
+    }

@@ -1,0 +1,159 @@
+"""Each fact has one home: pillar/server.sls for what two parts must agree on, the model for a course's defaults."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runner import agreed
+from runner.course import defaults
+from runner.course.people import RESERVED
+from runner.hub import checks
+from tests.render.rendering import ROOT, Rendering
+from tests.render.test_house import tracked
+
+pytestmark = pytest.mark.render
+
+AGREED = yaml.safe_load((ROOT / "pillar/server.sls").read_text())
+FACTS = AGREED["server"]
+DEFAULTS = yaml.safe_load(defaults.text())
+FORMULAS = {path.parent.name: yaml.safe_load(path.read_text()) for path in (ROOT / "formulas").glob("*/defaults.yaml")}
+#: Ports that mean more than our own services wherever they are written: SSH, HTTP, HTTPS.
+WELL_KNOWN = set(agreed.PUBLIC_PORTS)
+#: Where a default of a course ends up in a formula that has a default for it too.
+CHOICES = {
+    ("limits", "memory"): "jupyterhub:spawner:mem_limit",
+    ("limits", "cpu"): "jupyterhub:spawner:cpu_limit",
+    ("limits", "tasks"): "jupyterhub:spawner:tasks_max",
+    ("upload_limit",): "nginx:site:upload_limit",
+    ("signin", "claim"): "jupyterhub:signin:claim",
+}
+
+
+def code() -> dict[Path, str]:
+    """What is read or run where the facts are known: the runner, states, maps, defaults and pillar; no comments."""
+    found = {}
+    patterns = ("formulas/*/*.sls", "formulas/*/map.jinja", "formulas/*/defaults.yaml", "salt/hub/*.sls", "pillar/hub*")
+    for path in tracked(*patterns, "pillar/site.sls"):
+        lines = [line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")]
+        found[path] = re.sub(r"\{#.*?#\}", "", "\n".join(lines), flags=re.DOTALL)
+    for path in tracked("runner/**.py"):
+        if path != ROOT / "runner/agreed.py":
+            found[path] = ast.unparse(ast.parse(path.read_text()))
+    return found
+
+
+def values(node: Any) -> Iterator[Any]:
+    """All leaves of a document."""
+    if isinstance(node, dict | list):
+        for below in node.values() if isinstance(node, dict) else node:
+            yield from values(below)
+    else:
+        yield node
+
+
+@pytest.mark.parametrize("path", [*FACTS["paths"].values(), *FACTS["urls"].values()])
+def test_path_stands_in_one_place(path: str) -> None:
+    # A path that only begins like it, such as /opt/jupyterhub-old, is another.
+    pattern = re.compile(rf"(?<![\w.-]){re.escape(path)}(?![\w.-])")
+    # The runner asks Python of the same path on this computer, too.
+    known = [name for name, text in code().items() if pattern.search(text)]
+    if path == FACTS["paths"]["python"]:
+        known = [name for name in known if "runner" not in name.parts and name.parent.name != "base"]
+    assert known == []
+
+
+@pytest.mark.parametrize("port", sorted(set(values(FACTS["ports"])) - WELL_KNOWN))
+def test_port_stands_in_one_place(port: int) -> None:
+    assert [path for path, text in code().items() if re.search(rf"(?<![\w.-]){port}(?![\w.-])", text)] == []
+
+
+def test_every_port_of_ours_is_looked_at_from_outside() -> None:
+    """``check`` tries all of them: those of pillar/server.sls, and what a formula's defaults call a port."""
+    ours = set(values(FACTS["ports"]))
+    for document in FORMULAS.values():
+        ours |= set(_ports(document))
+    assert ours - WELL_KNOWN
+    assert ours - WELL_KNOWN <= set(checks.INSIDE)
+
+
+def _ports(node: Any) -> Iterator[int]:
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if re.search(r"(^|_)ports?$", str(key)) and key != "no_ports":
+            yield from (one for one in values(value) if isinstance(one, int))
+        yield from _ports(value)
+
+
+def test_no_formula_has_a_default_for_what_it_is_given() -> None:
+    twice = [
+        f"{formula}:{path}"
+        for formula, document in FORMULAS.items()
+        for path in paths(AGREED.get(formula, {}))
+        if path in set(paths(document[formula]))
+    ]
+    assert twice == []
+
+
+def paths(node: Any, before: str = "") -> Iterator[str]:
+    """Every key of a document that has no keys below it, as ``people:from_uid``."""
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from paths(value, f"{before}{key}:")
+        else:
+            yield f"{before}{key}"
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=".".join)
+def test_default_of_a_course_is_no_formulas_default_too(choice: tuple[str, ...]) -> None:
+    value: Any = DEFAULTS["course"]
+    for key in choice:
+        value = value[key]
+    formula, *keys = CHOICES[choice].split(":")
+    found: Any = FORMULAS[formula][formula]
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    assert str(found).casefold() != str(value).casefold()
+
+
+def test_pillar_takes_defaults_from_the_file_alone() -> None:
+    """A ``course.get('key', default)`` would be a second place for it."""
+    for path in tracked("pillar/hub.sls", "pillar/hub/*.jinja"):
+        text = path.read_text()
+        assert re.findall(r"\b(?:course|one|given|signin)(?:\.\w+)*\.get\(", text) == [], path
+        assert "default(" not in text, path
+
+
+def test_person_gets_no_account_or_group_of_ours() -> None:
+    assert {*FACTS["accounts"].values(), *agreed.GROUPS} <= RESERVED
+
+
+def test_python_on_the_server_knows_the_same_first_uid() -> None:
+    found = {
+        str(path.relative_to(ROOT)): int(match[1])
+        for path in tracked("formulas/*/files/**", "salt/_states/*.py")
+        if path.suffix in (".py", "")
+        for match in re.finditer(r"^FIRST_U?ID = (\d+)$", path.read_text(errors="replace"), re.MULTILINE)
+    }
+    assert found
+    assert set(found.values()) == {FACTS["uids"]["first_person"]}, found
+
+
+def test_python_on_the_server_knows_the_same_places() -> None:
+    read = {path.name: path.read_text() for path in tracked("formulas/jupyterhub/files/**") if path.suffix == ".py"}
+    assert f'"{FACTS["paths"]["openings"]}"' in read["openings.py"]
+    assert f"{FACTS['ports']['former_hub']}, config=True" in "".join(read.values())
+    proxy = (ROOT / "formulas/jupyterhub/files/jupyterhub-proxy.service").read_text()
+    assert f"--socket {FACTS['urls']['proxy'].removeprefix('http://unix:')} " in proxy
+
+
+def test_units_of_the_journal_are_units_of_a_server(renderings: dict[str, Rendering]) -> None:
+    chunks = renderings["course-demo-debian-13"].chunks
+    run = {str(chunk["name"]).partition(".")[0] for chunk in chunks if chunk["state"] == "service"}
+    run |= {Path(chunk["name"]).stem for chunk in chunks if "/systemd/system/" in str(chunk["name"])}
+    assert set(agreed.UNITS) <= run
