@@ -89,13 +89,17 @@ accounts:
   class_group: *everybody
   team_prefix: *team_prefix
   directories: {root: *shared, writers: *teachers}
-base: {sshd: {port: *ssh}}
+base:
+  sshd: {port: *ssh}
 course_env: {root: *course, uv: *uv, python: *python}
 firewall:
   tcp: *public
   per_address: {ports: *web}
   closed: [*web_server]
-  people: {from_uid: *first_person, here: *web, way_out: {port: *way_out}}
+  people:
+    from_uid: *first_person
+    here: *web
+    way_out: {port: *way_out}
 jupyterhub:
   root: *hub
   state: *hub_state
