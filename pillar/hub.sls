@@ -58,6 +58,7 @@ course_env:
   apt: {{ course.apt | json }}
   languages: {{ course.kernels | json }}
   class_links: {root: {{ server.paths.shared }}, team_prefix: {{ server.groups.team_prefix }}}
+  own: {help: {{ (course.page.help or '') | json }}, closed: {{ (course.network.only is not none) | json }} }
   pull:
     help: {{ (course.page.help or '') | json }}
     repositories: {{ pulled | json }}
@@ -91,3 +92,5 @@ jupyterhub:
     tasks_max: {{ course.limits.tasks }}
   culler:
     timeout: {{ course.idle_after * 60 }}
+    # A tenth of it, so that it holds for short ones too.
+    every: {{ [course.idle_after * 6, 300] | min }}

@@ -48,6 +48,21 @@ include:
     - context:
         settings: {{ {'kernels': course_env.kernels, 'server': course_env.server, 'lib': root ~ '/lib'} | json }}
 
+# Terminals are login shells, and Debian's /etc/profile forgets the PATH of the server that started them.
+/etc/profile.d/coursehub-course.sh:
+  file.managed:
+    - source: salt://course_env/files/login-shell.sh
+    - mode: '0644'
+    - check_cmd: sh -n
+
+# What the course's pip tells: whom to ask for a package, and whether the network is closed.
+/etc/jupyter/class_own.json:
+  file.serialize:
+    - dataset: {{ course_env.own | json }}
+    - serializer: json
+    - mode: '0644'
+    - makedirs: True
+
 # What a pull of course material does; nbgitpuller itself is in the lock.
 course_env-pull:
   python_package.installed:
@@ -66,10 +81,10 @@ course_env-pull:
 course_env-server:
   python_package.installed:
     - names:
-      - {{ root }}/lib/class_server:
-        - source: salt://course_env/files/class_server
-      - {{ root }}/lib/class_kernel:
-        - source: salt://course_env/files/class_kernel
+{%- for package in ['class_kernel', 'class_lab', 'class_own', 'class_server'] %}
+      - {{ root }}/lib/{{ package }}:
+        - source: salt://course_env/files/{{ package }}
+{%- endfor %}
     - require_in:
       - file: /etc/jupyter/jupyter_server_config.py
 
@@ -88,17 +103,25 @@ course_env-server:
       - python_package: course_env-server
 
 # Beside the extensions' own files of this kind: a setting in the configuration would take the place of theirs.
-/etc/jupyter/jupyter_server_config.d/class_pull.json:
+course_env-extensions:
   file.serialize:
-    - dataset:
-        ServerApp:
-          jpserver_extensions:
-            class_pull: true
+    - names:
+{%- for extension in ['class_lab', 'class_pull'] %}
+      - /etc/jupyter/jupyter_server_config.d/{{ extension }}.json:
+        - dataset: {{ {'ServerApp': {'jpserver_extensions': {extension: true} } } | json }}
+{%- endfor %}
     - serializer: json
     - mode: '0644'
     - makedirs: True
     - require:
       - python_package: course_env-pull
+      - python_package: course_env-server
+
+# On Lab's own search path, whichever environment runs.
+course_env-lab:
+  python_package.installed:
+    - name: /usr/local/share/jupyter/labextensions/coursehub-class
+    - source: salt://course_env/files/labextension
 
 # Lab's own defaults ask every student at the first start whether to fetch news from the internet.
 /etc/jupyter/labconfig/default_setting_overrides.json:

@@ -6,6 +6,11 @@
 
 include:
   - course_env.environment
+
+# What a class expects in a terminal. In the one transaction with the other formulas' packages.
+course_env-tools:
+  pkg.installed:
+    - pkgs: {{ course_env.tools | json }}
 {%- if found.packages %}
 
 # Alone: a name that Debian does not have must keep nothing else from being installed.

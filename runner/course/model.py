@@ -132,13 +132,16 @@ class Course(Facts):
     ] = "100M"
     """The biggest file that can be uploaded in the browser."""
     idle_after: Annotated[Minutes, Field(examples=[180])] = 120
-    """Minutes without use until a person's server is stopped. Files stay, a computing notebook counts as use."""
+    """Minutes without use until a person's server is stopped. Files stay. Use is what a person does and what a notebook
+    or terminal computes; a page that is open and that nobody touches is none."""
     packages: list[Requirement] = Field(default=[], examples=[["numpy", "pandas>=2,<3", "matplotlib"]])
     """Python packages of the course, with a version or a range where it matters. ``./coursehub lock COURSE`` picks
     exact versions once and keeps them in git; nothing changes under a running class."""
     extensions: list[Requirement] = Field(default=[], examples=[["jupyterlab-git", "jupyterlab-spellchecker>=0.8"]])
     """Extensions of JupyterLab, by their names at the Python index. Everybody of the class has them; they are locked
-    with the packages. One that is only a source package, without a built wheel, is refused."""
+    with the packages. One that is only a source package, without a built wheel, is refused. Every course has
+    jupyter-resource-usage (memory in use) and jupyter-archive (a folder as one file); docs/extensions.md says which
+    others classes like, and what they cost."""
     kernels: list[Literal["r", "octave"]] = Field(default=[], examples=[["r", "octave"]])
     """Languages beside Python. ``r`` brings R with its recommended packages, ``octave`` GNU Octave with gnuplot, both
     from Debian: a few hundred megabytes and a minute or two at the first ``apply``. More R packages come by ``apt``,

@@ -33,6 +33,8 @@ class Minimum(BaseModel):
     advisory: str
     date: datetime.date
     why: str
+    #: No lock of ours has it, and a course may.
+    optional: bool = False
     #: Since when it is known that no index has a safe version; None where one has.
     waiting: datetime.date | None = None
 

@@ -17,7 +17,10 @@ SETTINGS = json.loads(r"""{{ settings | json }}""")
 # The extension class_pull and class_server.
 sys.path.append(SETTINGS["lib"])
 
+from class_server.activity import count_what_a_person_does  # noqa: E402
+from class_server.exports import offer  # noqa: E402
 from class_server.inherited import listen_on_inherited  # noqa: E402
+from class_server.programs import prepare  # noqa: E402
 
 
 class ClassKernelManager(AsyncMappingKernelManager):
@@ -122,10 +125,15 @@ Sessions().watch()
 c = get_config()  # noqa: F821
 c.ServerApp.kernel_manager_class = ClassKernelManager
 c.ServerApp.sock = listen_on_inherited()
+count_what_a_person_does()
+offer(c)
+prepare(SETTINGS["lib"])
 # Sockets in the student's own directory: no other student can reach a kernel's ports on loopback.
 c.KernelManager.transport = "ipc"
 c.AsyncMappingKernelManager.cull_idle_timeout = SETTINGS["kernels"]["cull_idle_after"]
 c.AsyncMappingKernelManager.cull_connected = SETTINGS["kernels"]["cull_connected"]
 c.AsyncMappingKernelManager.cull_busy = False
+# Nobody reads them, and they would be counted each second.
+c.ResourceUseDisplay.enable_prometheus_metrics = False
 for name, traits in SETTINGS["server"].items():
     c[name].update(traits)

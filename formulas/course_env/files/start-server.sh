@@ -4,6 +4,8 @@
 set -eu
 env=$(readlink -f {{ link }})
 export PATH="$env/bin:/usr/local/bin:/usr/bin:/bin"
+# By this login shells find it again (/etc/profile.d/coursehub-course.sh).
+export COURSEHUB_ENV="$env"
 # The one way out, where a course has closed all others.
 [ ! -r /etc/profile.d/coursehub-way-out.sh ] || . /etc/profile.d/coursehub-way-out.sh
 {%- if class_links.root %}

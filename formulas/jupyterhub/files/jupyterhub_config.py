@@ -8,6 +8,7 @@ from pathlib import Path
 SETTINGS = json.loads(r"""{{ settings | json }}""")
 sys.path.insert(0, f"{SETTINGS['root']}/lib")
 
+from class_inside.activity import REPORTS  # noqa: E402
 from class_inside.places import Places, url_of  # noqa: E402
 from class_page import page_from  # noqa: E402
 from class_signin import authenticator  # noqa: E402
@@ -40,6 +41,7 @@ c.JupyterHub.template_vars = {"page": page_from("/etc/jupyterhub/page.json")}
 c.JupyterHub.tornado_settings = {"log_function": HubLog()}
 visits = bool(SETTINGS["subdomain_host"])
 build(c, visits=visits, secret_file=SETTINGS["owner_secret"])
+c.JupyterHub.proxy_class = "class_inside.activity.QuietProxy"
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = url_of(places.proxy_api)
 
@@ -67,6 +69,7 @@ if signin["client_secret"]:
 spawner = SETTINGS["spawner"]
 c.JupyterHub.spawner_class = "class_inside.spawner.ClassSpawner"
 c.Spawner.hub_connect_url = url_of(places.door)
+c.Spawner.environment = {"JUPYTERHUB_ACTIVITY_INTERVAL": str(REPORTS)}
 c.SystemdSpawner.cmd = spawner["cmd"]
 c.SystemdSpawner.default_url = spawner["default_url"]
 c.SystemdSpawner.start_timeout = spawner["start_timeout"]

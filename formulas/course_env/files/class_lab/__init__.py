@@ -1,0 +1,18 @@
+"""What JupyterLab says and offers to a student of the course: a server extension; ../labextension is its page part."""
+
+from typing import Any
+
+from jupyter_server.utils import url_path_join
+
+from class_lab.memory import watch
+from class_lab.own import OwnPackages
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "class_lab"}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    base = server.web_app.settings["base_url"]
+    server.web_app.add_handlers(".*$", [(url_path_join(base, "class", "own"), OwnPackages)])
+    watch(server)

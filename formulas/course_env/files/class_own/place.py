@@ -1,0 +1,120 @@
+"""Where a student's own packages lie: a virtual environment in the home, for each of the course's environments one."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import Distribution, PathDistribution
+from pathlib import Path
+
+#: Below the home.
+OWN = Path(".local/share/coursehub/packages")
+
+
+class Place:
+    """The place of whoever's home it is, for the environment (a directory) that runs."""
+
+    def __init__(self, home: Path, environment: Path) -> None:
+        self.home, self.environment = home, environment
+        self.all = home / OWN
+        self.root = self.all / environment.name
+        self.python = self.root / "bin" / "python"
+        self.constraints = self.root / "course.txt"
+
+    @classmethod
+    def here(cls) -> "Place":
+        """Return the place for the environment that this process runs from."""
+        return cls(Path.home(), Path(os.environ.get("COURSEHUB_ENV") or os.path.realpath(sys.prefix)))
+
+    @property
+    def packages(self) -> Path:
+        """The directory with the modules."""
+        return _packages(self.root)
+
+    def make(self) -> None:
+        """Make it where it is not there. What pip runs in sees what the course has. Raises OSError."""
+        made = self.root / "pyvenv.cfg"
+        if not made.exists():
+            argv = [sys.executable, "-I", "-m", "venv", "--without-pip", str(self.root)]
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise OSError((done.stderr or done.stdout).strip() or f"{self.root} was not made")
+        # Each time: a reset that was cut short, or a student who tidied up, may have left half of it.
+        self.packages.mkdir(parents=True, exist_ok=True)
+        (self.packages / "course.pth").write_text(f"{_packages(self.environment)}\n", encoding="utf-8")
+        pinned = (f"{one.name}=={one.version}\n" for one in distributions(_packages(self.environment)))
+        self.constraints.write_text("".join(sorted(pinned)), encoding="utf-8")
+
+    def reset(self) -> None:
+        """Remove all that is the student's own, of earlier environments too. Raises OSError."""
+        try:
+            # Another's directory behind a link is no business of a reset.
+            (os.unlink if self.all.is_symlink() else shutil.rmtree)(self.all)
+        except FileNotFoundError:
+            return
+
+    def own(self) -> list[str]:
+        """Return the packages in it, as ``name version``, sorted."""
+        return sorted(f"{one.name} {one.version}" for one in distributions(self.packages))
+
+    def earlier(self) -> list[str]:
+        """Return the packages that an earlier environment's place has and this one does not, as ``name==version``."""
+        there = [*distributions(self.packages), *distributions(_packages(self.environment))]
+        here = {canonical(one.name) for one in there}
+        places = sorted((one for one in _folders(self.all) if one != self.root), key=lambda one: one.stat().st_mtime)
+        found = distributions(_packages(places[-1])) if places else []
+        return sorted(f"{one.name}=={one.version}" for one in found if canonical(one.name) not in here)
+
+    def broken(self) -> list[str]:
+        """Return the packages that are not whole, each with what is missing. Imports nothing of them."""
+        found = [f"{one.name[1:]}: half removed" for one in _folders(self.packages) if one.name.startswith("~")]
+        for one in _folders(self.packages):
+            if one.name.endswith(".dist-info") and not one.name.startswith("~"):
+                lacks = _lacks(PathDistribution(one))
+                if lacks:
+                    found.append(f"{one.name.partition('-')[0]}: {lacks}")
+        return sorted(found)
+
+
+def distributions(packages: Path) -> list[Distribution]:
+    """Return what is installed in a directory, whole or not, but for what has no name."""
+    found = (PathDistribution(one) for one in _folders(packages) if one.name.endswith(".dist-info"))
+    return [one for one in found if _named(one)]
+
+
+def canonical(name: str) -> str:
+    """Return a package's name as the index compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _packages(root: Path) -> Path:
+    return root / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    try:
+        yield from (Path(one.path) for one in os.scandir(path) if one.is_dir(follow_symlinks=False))
+    except OSError:
+        return
+
+
+def _named(one: Distribution) -> bool:
+    try:
+        return bool(one.metadata["Name"] and one.metadata["Version"])
+    except (OSError, UnicodeError, KeyError):
+        return False
+
+
+def _lacks(one: Distribution) -> str:
+    if not _named(one):
+        return "its description is missing"
+    try:
+        files = one.files
+        missing = [file for file in files or () if file.suffix == ".py" and not Path(str(file.locate())).exists()]
+    except (OSError, UnicodeError, ValueError):
+        return "the list of its files cannot be read"
+    if files is None:
+        return "the list of its files is missing"
+    return f"{len(missing)} of its files are missing, {missing[0]} first" if missing else ""

@@ -1,0 +1,149 @@
+// The page part of class_lab, for JupyterLab and Notebook: messages of the server, own packages, and Excel files. It is
+// written in the form that Lab's loader takes (webpack's module federation), by hand: it is small, and needs no build.
+(() => {
+  'use strict';
+
+  let scope;
+
+  /** One of Lab's own modules, whatever its version. */
+  async function shared(name) {
+    const [version] = Object.values(scope[name]);
+    return (await version.get())();
+  }
+
+  const OUT_OF_MEMORY = 'https://coursehub.invalid/kernel-out-of-memory';
+  const REMOVE = 'coursehub:remove-own-packages';
+
+  async function plugins() {
+    const { Dialog, ICommandPalette, Notification, showDialog, showErrorMessage } = await shared('@jupyterlab/apputils');
+    const { ServerConnection } = await shared('@jupyterlab/services');
+    const { URLExt } = await shared('@jupyterlab/coreutils');
+    const { IMainMenu } = await shared('@jupyterlab/mainmenu');
+    const { ABCWidgetFactory, DocumentWidget } = await shared('@jupyterlab/docregistry');
+    const { Widget } = await shared('@lumino/widgets');
+
+    async function ask(app, method) {
+      const settings = app.serviceManager.serverSettings;
+      const answer = await ServerConnection.makeRequest(URLExt.join(settings.baseUrl, 'class/own'), { method }, settings);
+      if (!answer.ok) {
+        throw new ServerConnection.ResponseError(answer, answer.statusText);
+      }
+      return method === 'GET' ? answer.json() : null;
+    }
+
+    const messages = {
+      id: 'coursehub-class:messages',
+      autoStart: true,
+      activate: app => {
+        app.serviceManager.events.stream.connect((_, event) => {
+          if (event.schema_id === OUT_OF_MEMORY) {
+            Notification.error(event.message, { autoClose: false });
+          }
+        });
+      }
+    };
+
+    const own = {
+      id: 'coursehub-class:own-packages',
+      autoStart: true,
+      optional: [ICommandPalette, IMainMenu],
+      activate: (app, palette, menu) => {
+        app.commands.addCommand(REMOVE, {
+          label: 'Remove My Own Packages…',
+          caption: 'Remove all that you installed with pip; what the course has stays',
+          execute: async () => {
+            const found = await ask(app, 'GET');
+            const all = [...found.own, ...found.earlier];
+            const body = all.length
+              ? `${all.join(', ')}. What the course has stays, and so do your files. Restart kernels afterwards.`
+              : 'You have installed none.';
+            const buttons = all.length
+              ? [Dialog.cancelButton(), Dialog.warnButton({ label: 'Remove All' })]
+              : [Dialog.okButton()];
+            const answer = await showDialog({ title: 'Remove your own packages?', body, buttons });
+            if (!answer.button.accept || !all.length) {
+              return;
+            }
+            try {
+              await ask(app, 'DELETE');
+              Notification.success('Your own packages are removed. Restart kernels that used them.');
+            } catch (problem) {
+              await showErrorMessage('Your own packages are not removed', problem);
+            }
+          }
+        });
+        palette?.addItem({ command: REMOVE, category: 'Settings' });
+        menu?.settingsMenu.addGroup([{ command: REMOVE }], 90);
+        void app.started.then(() => ask(app, 'GET')).then(found => {
+          if (found.broken.length) {
+            Notification.warning(
+              `Some of your own packages do not work. ${found.broken.join('; ')}. ` +
+                'Install them again with %pip, or use Settings > Remove My Own Packages.',
+              { autoClose: false }
+            );
+          }
+          if (found.earlier.length && !found.own.length) {
+            Notification.info(
+              "The course's Python is a new one, without your own packages. " +
+                `To have them again: %pip install ${found.earlier.join(' ')}`,
+              { autoClose: false }
+            );
+          }
+        }, () => undefined);
+      }
+    };
+
+    class ExcelFactory extends ABCWidgetFactory {
+      createNewWidget(context) {
+        const node = document.createElement('div');
+        const words = document.createElement('p');
+        const code = document.createElement('pre');
+        words.textContent =
+          'Lab does not show Excel files. In a notebook, pandas reads them (if it asks for openpyxl: %pip install openpyxl). ' +
+          'To see the file on your own computer: right-click it in the list on the left, then Download.';
+        code.textContent = `import pandas as pd\npd.read_excel(${JSON.stringify(context.path.split('/').pop())})`;
+        node.style.padding = '2em';
+        node.append(words, code);
+        return new DocumentWidget({ content: new Widget({ node }), context });
+      }
+    }
+
+    const excel = {
+      id: 'coursehub-class:excel',
+      autoStart: true,
+      activate: app => {
+        const type = {
+          name: 'coursehub-excel',
+          displayName: 'Excel',
+          extensions: ['.xlsx', '.xlsm', '.xls', '.ods'],
+          mimeTypes: ['application/vnd.openxmlformats-officedocument.spreadsheetml.sheet'],
+          fileFormat: 'base64',
+          contentType: 'file'
+        };
+        app.docRegistry.addFileType(type);
+        app.docRegistry.addWidgetFactory(
+          new ExcelFactory({
+            name: 'How to Read Excel',
+            modelName: 'base64',
+            fileTypes: [type.name],
+            defaultFor: [type.name],
+            readOnly: true
+          })
+        );
+      }
+    };
+
+    return [messages, own, excel];
+  }
+
+  window._JUPYTERLAB = window._JUPYTERLAB || {};
+  window._JUPYTERLAB['coursehub-class'] = {
+    init: given => {
+      scope = given;
+    },
+    get: async () => {
+      const found = await plugins();
+      return () => ({ __esModule: true, default: found });
+    }
+  };
+})();
