@@ -26,11 +26,9 @@
 jupyterhub-templates:
   file.managed:
     - names:
-      - {{ root }}/templates/page.html:
-        - source: salt://jupyterhub/files/templates/page.html
-      - {{ root }}/templates/login.html:
-        - source: salt://jupyterhub/files/templates/login.html
-      - {{ root }}/templates/logout_ask.html:
-        - source: salt://jupyterhub/files/templates/logout_ask.html
+{%- for page in ['page', 'login', 'logout_ask', 'spawn_pending', 'not_running', 'error'] %}
+      - {{ root }}/templates/{{ page }}.html:
+        - source: salt://jupyterhub/files/templates/{{ page }}.html
+{%- endfor %}
     - mode: '0644'
     - makedirs: True

@@ -140,17 +140,23 @@ def ssh(course: str, command: tuple[str, ...], as_json: bool) -> None:
 
 @cli.command()
 @course_argument
+@click.argument("account", required=False)
 @click.option("-n", "--lines", default=100, show_default=True, help="How many lines back.")
 @click.option("-f", "--follow", is_flag=True, help="Go on as new lines come.")
 @click.option("--openings", is_flag=True, help="Who opened whose work instead: files, downloads and servers.")
 @as_json_option
-def logs(course: str, lines: int, follow: bool, openings: bool, as_json: bool) -> None:
-    """Show the journal of hub, proxy and nginx, or who looked into whose work."""
+def logs(course: str, *, account: str | None, lines: int, follow: bool, openings: bool, as_json: bool) -> None:
+    """Show the journal of hub, proxy and nginx, of ACCOUNT's server, or who looked into whose work."""
     from runner.verbs import shell
 
-    show = shell.openings if openings else shell.logs
-    document = show(project(), course, lines=lines, follow=follow, as_json=as_json)
-    emit(document, as_json, _opening_lines(document) if openings else document["lines"])
+    if account and openings:
+        raise CoursehubError("say an account or --openings, not both", exit_code=USAGE)
+    if openings:
+        document = shell.openings(project(), course, lines=lines, follow=follow, as_json=as_json)
+        emit(document, as_json, _opening_lines(document))
+    else:
+        document = shell.logs(project(), course, account, lines=lines, follow=follow, as_json=as_json)
+        emit(document, as_json, document["lines"])
 
 
 def _checked(document: Document) -> list[str]:
@@ -158,7 +164,7 @@ def _checked(document: Document) -> list[str]:
 
 
 def _opening_lines(document: Document) -> list[str]:
-    rows = [[one["when"], one["who"], one["whose"], one["what"]] for one in document["openings"]]
+    rows = [[one["when"].replace("T", " "), one["who"], one["whose"], one["what"]] for one in document["openings"]]
     return [f"{when}  {who:<16} {whose:<16} {what}" for when, who, whose, what in rows] or [
         "nobody opened any work yet"
     ]

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
 import subprocess
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from runner import course as courses
 from runner.agreed import PATHS, UNITS
 from runner.cloud import Server
+from runner.errors import USAGE, CoursehubError
+from runner.people import people_of
 from runner.project import Project
 from runner.secrets import leaks
 from runner.servers.access import Access, ssh_error
+from runner.session import CHECK_ACCOUNT
 from runner.session.failures import no_server
 
 #: Who opened whose work; it is not there before the first opening.
@@ -48,27 +54,44 @@ def ssh(project: Project, course_id: str, command: list[str], *, as_json: bool) 
     return {"course": course_id, "exit": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
 
 
-def logs(project: Project, course_id: str, *, lines: int, follow: bool, as_json: bool) -> dict[str, Any]:
-    """The journal of the hub's units. ``follow`` does not return unless ``as_json``."""
-    units = [part for unit in UNITS for part in ("-u", unit)]
+def logs(
+    project: Project, course_id: str, account: str | None = None, *, lines: int, follow: bool, as_json: bool
+) -> dict[str, Any]:
+    """The journal of the hub's units, or of the server of one person. ``follow`` does not return unless ``as_json``."""
+    watched = [f"jupyter-{_somebody(project, course_id, account)}.service"] if account else UNITS
+    units = [part for unit in watched for part in ("-u", unit)]
     command = ["journalctl", "--no-pager", "-o", "short-iso", "-n", str(lines), *units]
     said = _follow_or_read(project, course_id, command, "-f" if follow and not as_json else "")
     return {"course": course_id, "lines": said.splitlines()}
 
 
+def _somebody(project: Project, course_id: str, account: str) -> str:
+    """An account that may have had a server here: one of the course's people, or the one that ``check`` uses."""
+    people = people_of(project, course_id, courses.load(project, course_id))
+    known = [*(person.account for person in people.everyone()), CHECK_ACCOUNT]
+    if account in known:
+        return account
+    near = difflib.get_close_matches(account, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"look with 'coursehub roster show {course_id}'"
+    raise CoursehubError(f"nobody in {course_id} has the account {account}; {hint}", exit_code=USAGE)
+
+
 def openings(project: Project, course_id: str, *, lines: int, follow: bool, as_json: bool) -> dict[str, Any]:
-    """Who opened whose work, oldest first: ``when`` (UTC), ``who``, ``whose``, ``what``.
+    """Who opened whose work, oldest first: ``when`` (in the course's time zone), ``who``, ``whose``, ``what``.
 
     ``follow`` shows the log's own lines and does not return unless ``as_json``.
     """
     if follow and not as_json:
         _follow_or_read(project, course_id, ["tail", "-n", str(lines)], f"-F {OPENINGS}")
     command = ["test", "!", "-e", OPENINGS, "||", "tail", "-n", str(lines), OPENINGS]
+    zone = ZoneInfo(courses.load(project, course_id).timezone)
     found = []
     for line in _follow_or_read(project, course_id, command, "").splitlines():
         # A line that a full disk cut says nothing.
-        with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            one = json.loads(line)
+            when = datetime.fromisoformat(one["when"]).astimezone(zone)
+            found.append({**one, "when": when.isoformat(timespec="seconds")})
     return {"course": course_id, "openings": found}
 
 

@@ -198,8 +198,8 @@ async def main():
     began = time.monotonic()
     try:
         await answers()
-    except spawner.ServerEnded as ended:
-        print(json.dumps([time.monotonic() - began, str(ended), ended.jupyterhub_message]))
+    except units.Ended as ended:
+        print(json.dumps([time.monotonic() - began, str(ended)]))
     from jupyterhub.httpclient import JupyterHubHTTPClient
     await JupyterHubHTTPClient.loop_instance().close()
 
@@ -207,5 +207,45 @@ asyncio.run(main())
 """,
     )
     assert said[0] < 1
-    assert said[1].startswith("jupyter-ada ended while it started; 'journalctl -u jupyter-ada'")
-    assert "Start it again" in said[2]
+    assert said[1] == "jupyter-ada"
+
+
+@pytest.mark.parametrize(
+    ("happens", "says"),
+    [
+        ("raise units.Ended('jupyter-ada')", "The disk is full. Tell your teacher"),
+        ("await asyncio.sleep(9)", "It did not answer within 1 s. The disk is full. Tell your teacher"),
+        ("raise units.UnitError('jupyter-ada: Unit exists')", "jupyter-ada: Unit exists. Start it again"),
+        ("raise KeyError('ada')", "Your account is not on the server. Tell your teacher"),
+        ("raise homes.NoHome('Your home directory is not there')", "Your home directory is not there. Tell"),
+    ],
+)
+def test_start_that_failed_is_told_with_its_reason(hub_python: str, happens: str, says: str) -> None:
+    """To the student; to the hub's log nothing that a server said."""
+    said = inside(
+        hub_python,
+        f"""
+import asyncio
+from types import SimpleNamespace
+from jupyterhub.utils import format_exception
+from class_inside import homes, last_words, spawner, units
+
+async def why(unit, since, hidden):
+    return last_words.explain([{{"_PID": "7", "MESSAGE": "No space left on device: 'my diary'"}}])
+spawner.reason = why
+spawner.SOONER = 1
+
+async def started(): {happens}
+fake = SimpleNamespace(unit_name="jupyter-ada", api_token="t0p", start_timeout=2, user=SimpleNamespace(name="ada"),
+                       _started=started)
+try:
+    asyncio.run(spawner.ClassSpawner.start(fake))
+except spawner.NotStarted as ended:
+    print(json.dumps([format_exception(ended, only_jupyterhub=True)[0], str(ended), ended.status_code]))
+""",
+    )
+    assert said[0].startswith(says)
+    assert "'coursehub logs COURSE ada'" in said[0]
+    assert "journalctl -u jupyter-ada" in said[1]
+    assert "diary" not in said[1]
+    assert said[2] == 500

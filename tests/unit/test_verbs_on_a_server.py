@@ -411,6 +411,8 @@ def test_ssh_and_logs(coursehub: Coursehub) -> None:
     assert coursehub("ssh", "phys", "--json", "exit 7").code == 7
     logs = coursehub("logs", "phys", "--json")
     assert (logs.code, list(logs.document)) == (0, ["course", "lines"])
+    theirs = coursehub("logs", "phys", "abello", "--json")
+    assert (theirs.code, list(theirs.document)) == (0, ["course", "lines"])
 
 
 @pytest.mark.usefixtures("up")
@@ -422,9 +424,10 @@ def test_openings_are_shown_as_they_were_logged(coursehub: Coursehub) -> None:
     coursehub(
         "ssh", "phys", "--json", f"mkdir -p /var/log/coursehub && printf %s {text} > /var/log/coursehub/openings.log"
     )
-    assert coursehub("logs", "phys", "--openings", "--json").document == {"course": "phys", "openings": [entry]}
+    local = {**entry, "when": "2026-11-25T10:00:00-08:00"}
+    assert coursehub("logs", "phys", "--openings", "--json").document == {"course": "phys", "openings": [local]}
     shown = coursehub("logs", "phys", "--openings").out
-    assert shown.split() == ["2026-11-25T18:00:00+00:00", "okafor", "abello", "folder", "listed"]
+    assert shown.split() == ["2026-11-25", "10:00:00-08:00", "okafor", "abello", "folder", "listed"]
     coursehub("ssh", "phys", "--json", "rm -r /var/log/coursehub")
 
 

@@ -8,6 +8,10 @@ export PATH="$env/bin:/usr/local/bin:/usr/bin:/bin"
 export COURSEHUB_ENV="$env"
 # The one way out, where a course has closed all others.
 [ ! -r /etc/profile.d/coursehub-way-out.sh ] || . /etc/profile.d/coursehub-way-out.sh
+# Who took from themselves the rights to what Jupyter keeps in a home cannot start a server to give them back.
+for kept in .jupyter .ipython .config .cache .local .local/share .local/share/jupyter; do
+    [ ! -d "$HOME/$kept" ] || chmod u+rwx "$HOME/$kept" || true
+done
 {%- if class_links.root %}
 # Links to what the class shares, made and dropped as whoever's home it is: root has no business there, and what runs has the
 # groups with which it started anyway. What else has such a name stays, and nothing in a home keeps the server from starting.

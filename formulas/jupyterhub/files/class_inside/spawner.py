@@ -13,11 +13,14 @@ from typing import Any
 import aiohttp
 from jupyterhub import objects
 from jupyterhub.httpclient import fetch
+from jupyterhub.spawner import SpawnException
 from jupyterhub.utils import url_path_join
 from systemdspawner import SystemdSpawner
 from traitlets import Unicode, default
 
 from class_inside import units
+from class_inside.homes import NoHome, mended
+from class_inside.last_words import NO_ACCOUNT, TELL, TRY_AGAIN, Reason, reason
 from class_inside.places import Places, url_of
 from class_inside.properties import RUNTIME, confined
 
@@ -29,14 +32,21 @@ LOOK, ASK = 2, 30
 NO_PORT = 8888
 
 
-class ServerEnded(Exception):
-    """A server ended while it started. JupyterHub shows ``jupyterhub_message`` to whoever waits for it."""
+# Seconds by which a server's start is given up here before JupyterHub does it, which knows no reason.
+SOONER = 5
 
-    def __init__(self, unit: str) -> None:
-        super().__init__(f"{unit} ended while it started; 'journalctl -u {unit}' on the server says why")
-        self.jupyterhub_message = (
-            "Your server ended while it started. Start it again; if that happens twice, tell your teacher: "
-            f"'journalctl -u {unit}' on the server says why."
+
+class NotStarted(SpawnException):  # type: ignore[misc]
+    """A server did not start. JupyterHub shows ``jupyterhub_message`` to whoever waits for it, and logs the rest."""
+
+    def __init__(self, account: str, why: Reason) -> None:
+        self.jupyterhub_message = f"{why}. Your teacher reads more with 'coursehub logs COURSE {account}'."
+        super().__init__(
+            self.jupyterhub_message,
+            reason="not-started",
+            # What the server said stays in its own journal.
+            log_message=f"the server of {account} did not start; 'journalctl -u jupyter-{account}' says why",
+            status_code=500,
         )
 
 
@@ -50,7 +60,23 @@ class ClassSpawner(SystemdSpawner):
     _ran = float("-inf")
 
     async def start(self) -> str:
-        """Start the server and return its URL once it answers. Raises ServerEnded, UnitError, ValueError."""
+        """Start the server and return its URL once it answers. Raises NotStarted, ValueError."""
+        began = time.time()
+        try:
+            return await asyncio.wait_for(self._started(), max(self.start_timeout - SOONER, SOONER))
+        except (units.Ended, TimeoutError) as problem:
+            why = await reason(self.unit_name, began, hidden=[self.api_token])
+            if isinstance(problem, TimeoutError):
+                why = Reason(f"It did not answer within {self.start_timeout - SOONER} s. {why.why}", why.todo)
+            raise NotStarted(self.user.name, why) from problem
+        except units.UnitError as problem:
+            raise NotStarted(self.user.name, Reason(str(problem), TRY_AGAIN)) from problem
+        except NoHome as problem:
+            raise NotStarted(self.user.name, Reason(str(problem), TELL)) from problem
+        except KeyError as problem:
+            raise NotStarted(self.user.name, NO_ACCOUNT) from problem
+
+    async def _started(self) -> str:
         person = pwd.getpwnam(self._expand_user_vars(self.username_template))
         socket = self.places.server(self.user.name)
         self.port = NO_PORT
@@ -83,7 +109,7 @@ class ClassSpawner(SystemdSpawner):
 
     def properties(self, person: pwd.struct_passwd) -> dict[str, str | list[str]]:
         """Return the unit's properties: what it may not do, its limits, then whatever the configuration says."""
-        found = confined(person.pw_dir, person.pw_uid, person.pw_gid, self.mem_limit)
+        found = confined(person.pw_dir, person.pw_uid, person.pw_gid, self.mem_limit) | mended(person.pw_dir)
         if self.mem_limit is not None:
             found |= {"MemoryAccounting": "yes", "MemoryMax": str(self.mem_limit)}
         if self.cpu_limit is not None:
@@ -94,7 +120,7 @@ class ClassSpawner(SystemdSpawner):
         return found
 
     async def answers(self, url: str) -> None:
-        """Return when the server answers. Raises ServerEnded as soon as it never will.
+        """Return when the server answers. Raises units.Ended as soon as it never will.
 
         The socket is there before the server: a request waits in it, and is refused when the server ends.
         """
@@ -103,7 +129,7 @@ class ClassSpawner(SystemdSpawner):
                 await fetch(url_path_join(url, "api"), raise_for_status=False, allow_redirects=False)
                 return
             if not await units.runs(self.unit_name):
-                raise ServerEnded(self.unit_name)
+                raise units.Ended(self.unit_name)
             await asyncio.sleep(AGAIN)
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002

@@ -14,6 +14,10 @@ class UnitError(Exception):
     """systemd did not start a unit; the message is what it said."""
 
 
+class Ended(Exception):
+    """A service ended while it started; the message is its unit."""
+
+
 @dataclass(frozen=True)
 class Server:
     """What a unit is made of. ``properties`` are systemd's own, by name; several values stand for several lines."""

@@ -1,0 +1,150 @@
+"""Why a person's server ended, in words for whoever waits for it: from systemd's journal of that very unit.
+
+The person's own programs write there too, so a line of it is shown as plain text, short, and without what opens doors.
+"""
+
+import asyncio
+import json
+import re
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Lines of the journal that are looked at, letters of one that are shown, seconds that journalctl may take.
+LINES, SHOWN, PATIENCE = 60, 200, 5
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a server ended, and what to do about it."""
+
+    why: str
+    todo: str
+
+    def __str__(self) -> str:
+        return f"{self.why}. {self.todo}"
+
+
+TELL = "Tell your teacher: starting it again does not help"
+TRY_AGAIN = "Start it again; if that happens twice, tell your teacher"
+NO_ACCOUNT = Reason("Your account is not on the server", TELL)
+# By systemd's numbers for what kept it from starting the program at all (systemd.exec(5)).
+BY_STATUS = {
+    "200": Reason("Your home directory cannot be entered", TELL),
+    "203": Reason("The course's programs are not on the server", TELL),
+    "216": Reason("Your account has no group on the server", TELL),
+    "217": NO_ACCOUNT,
+    "226": Reason("Your home directory, or what the class shares, is not there", TELL),
+}
+KILLED = Reason(
+    "It was killed, most likely because it needed more memory than a server may have",
+    "Start it again: it opens without the notebooks that were open before",
+)
+# By what its last line says.
+BY_WORDS = (
+    (
+        re.compile(r"No space left on device|Disk quota exceeded"),
+        Reason("The disk is full", TELL),
+    ),
+    (
+        re.compile(r"MemoryError|Cannot allocate memory"),
+        Reason("It needed more memory than a server may have", TRY_AGAIN),
+    ),
+    (
+        re.compile(r"can't start new thread|Resource temporarily unavailable"),
+        Reason("It has more processes than a server may have", TRY_AGAIN),
+    ),
+    (
+        re.compile(r"Read-only file system"),
+        Reason("A place that it must write to is read-only", TELL),
+    ),
+)
+NO_ACCESS = re.compile(r"(?:Permission denied|Not a directory|Is a directory|File exists): '(?P<path>[^']+)'")
+
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_LOG_PREFIX = re.compile(r"^\[[A-Z] [0-9:. -]+\w*\]\s*")
+_SECRET = re.compile(r"(?i)(token|secret|password|cookie|authorization|key)(['\"]?\s*[=:]\s*).*")
+_LONG_WORD = re.compile(r"[0-9A-Fa-f]{20,}|[\w-]{40,}")
+
+
+async def reason(unit: str, since: float, hidden: Iterable[str] = ()) -> Reason:
+    """Return why a unit ended that was started at ``since`` (Unix time). No word of ``hidden`` is shown."""
+    # What was just said may not be in the files yet.
+    await _said_by("journalctl", "--sync")
+    said = await _said_by(
+        *("journalctl", "--quiet", "--no-pager", "--output=json", f"--unit={unit}.service"),
+        *(f"--since=@{int(since)}", f"--lines={LINES}"),
+    )
+    return explain(entries(said), hidden)
+
+
+def entries(journal: str) -> list[dict[str, Any]]:
+    """Return the journal's entries, oldest first; a line that is none is left out."""
+    found = []
+    for line in journal.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            found.append(entry)
+    return found
+
+
+def explain(journal: Sequence[Mapping[str, Any]], hidden: Iterable[str] = ()) -> Reason:
+    """Return why a server ended of which these are the last entries."""
+    # Fields that begin with _ are journald's own: no program can say that it is systemd.
+    systemds = [entry for entry in journal if entry.get("_PID") == "1"]
+    own = [text(entry) for entry in journal if entry.get("_PID") != "1"]
+    last = next((line for line in reversed(own) if line.strip()), "")
+    for entry in reversed(systemds):
+        status = str(entry.get("EXIT_STATUS", ""))
+        if entry.get("EXIT_CODE") == "exited" and status in BY_STATUS:
+            return BY_STATUS[status]
+        if entry.get("EXIT_CODE") in ("killed", "dumped") and status in ("9", "KILL"):
+            return KILLED
+    for pattern, known in BY_WORDS:
+        if pattern.search(last):
+            return known
+    shown = clean(last, hidden)
+    if found := NO_ACCESS.search(shown):
+        return Reason(f"It has no access to {found['path']}", TELL)
+    if not shown:
+        return Reason("It said nothing before it ended", TRY_AGAIN)
+    return Reason(f"The last that it said: {shown.rstrip('.')}", TRY_AGAIN)
+
+
+def text(entry: Mapping[str, Any]) -> str:
+    """Return an entry's message; journald gives one that is not UTF-8 as numbers."""
+    message = entry.get("MESSAGE")
+    if isinstance(message, list):
+        return bytes(number for number in message if isinstance(number, int) and 0 <= number < 256).decode(
+            errors="replace"
+        )
+    return str(message or "")
+
+
+def clean(line: str, hidden: Iterable[str] = ()) -> str:
+    """Return a line as it may be shown: no control characters, no secret, not long."""
+    for word in hidden:
+        if word:
+            line = line.replace(word, "…")
+    # What turns the direction of writing is not printable either.
+    line = "".join(letter if letter.isprintable() else " " for letter in _COLOURS.sub("", line))
+    line = _LOG_PREFIX.sub("", " ".join(line.split()))
+    line = _LONG_WORD.sub("…", _SECRET.sub(r"\1\2…", line))
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
+
+
+async def _said_by(*argv: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return ""
+    return said.decode(errors="replace")

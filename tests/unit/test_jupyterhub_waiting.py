@@ -1,0 +1,81 @@
+"""The pages for whoever waits for a server, rendered by the JupyterHub of the hub's lock."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.unit.test_jupyterhub_config import FILES
+
+pytestmark = pytest.mark.unit
+
+RENDER = """
+import asyncio, json, sys
+from pathlib import Path
+from types import SimpleNamespace
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
+from jupyterhub._data import DATA_FILES_PATH
+sys.path.insert(0, sys.argv[1])
+from class_walls.policy import Nonces
+own = str(Path(DATA_FILES_PATH) / "templates")
+loader = ChoiceLoader([PrefixLoader({"templates": FileSystemLoader([own])}, "/"),
+                       FileSystemLoader([sys.argv[1] + "/templates", own])])
+environment = Environment(loader=loader, autoescape=True, enable_async=True, extensions=[Nonces])
+words = dict(static_url=lambda path, **_: "/hub/static/" + path, base_url="/hub/", user=None, xsrf="x",
+             login_url="/hub/login", logout_url="/hub/logout", parsed_scopes={}, csp_nonce="n0nce", page={},
+             progress_url="/hub/api/users/ada/server/progress", spawn_url="/hub/spawn/ada", server_name="")
+told = json.loads(sys.argv[3])
+if "exception" in told:
+    told["exception"] = SimpleNamespace(**told["exception"])
+print(asyncio.run(environment.get_template(sys.argv[2]).render_async(**words, **told)))
+"""
+
+
+@pytest.fixture(scope="module")
+def page(hub_python: str) -> Any:
+    def render(template: str, **told: Any) -> str:
+        done = subprocess.run(
+            [hub_python, "-B", "-c", RENDER, str(FILES), template, json.dumps(told)],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    return render
+
+
+def test_failed_start_shows_the_reason_as_plain_text(page: Any) -> None:
+    shown = page("not_running.html", failed=True, failed_message="The disk is full. <script>alert(1)</script>")
+    assert 'role="alert">The disk is full. &lt;script&gt;' in shown
+    assert 'href="/hub/spawn/ada"' in shown
+    assert "coursehub-waits" not in shown, "a start that failed is not tried again by itself"
+
+
+def test_failed_start_without_a_reason_says_whom_to_tell(page: Any) -> None:
+    assert "tell your teacher" in page("not_running.html", failed=True, failed_message=None)
+
+
+def test_start_that_failed_at_once_says_the_same(page: Any) -> None:
+    told = {"status_code": 500, "status_message": "Internal Server Error"}
+    shown = page("error.html", message="The <b>disk</b>", exception={"reason": "not-started"}, **told)
+    assert "Your server did not start" in shown
+    assert "The &lt;b&gt;disk" in shown
+    assert "500" not in shown
+    other = page("error.html", message="nothing here", exception={"reason": ""}, **told)
+    assert "500 : Internal Server Error" in other
+
+
+def test_waiting_page_sees_that_its_stream_ended(page: Any) -> None:
+    """Our EventSource is there before JupyterHub's script makes one, and has the page's nonce."""
+    shown = page("spawn_pending.html", spawner={})
+    ours, theirs = shown.index("window.EventSource = Watched"), shown.index("new EventSource(")
+    assert ours < theirs
+    assert shown.rindex('<script nonce="n0nce"', 0, ours) > 0
+    assert 'fetch("/hub/health"' in shown
+
+
+def test_page_that_waited_starts_the_server_by_itself(page: Any) -> None:
+    assert "coursehub-waits" in page("not_running.html", failed=False)
