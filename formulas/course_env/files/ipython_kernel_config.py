@@ -4,8 +4,10 @@ import sys
 
 sys.path.append("{{ lib }}")
 
+from class_kernel.own_modules import find_own_modules_last
 from class_kernel.pipe import keep_off_the_network
 
 c = get_config()  # noqa: F821
 keep_off_the_network()
-c.InteractiveShellApp.extensions.append("class_kernel.own")
+find_own_modules_last()
+c.InteractiveShellApp.extensions.extend(["class_kernel.own", "class_kernel.own_modules"])

@@ -1,0 +1,153 @@
+"""What a person's server does differently, by the very packages of a course's environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.lesson import FILES
+
+pytestmark = pytest.mark.unit
+
+MB = 1 << 20
+
+
+def inside(python: str, script: str, **variables: str) -> Any:
+    """What a script printed last, as JSON, that ran beside our modules."""
+    done = subprocess.run(
+        [python, "-B", "-c", f"import json, sys\nsys.path.insert(0, {str(FILES)!r})\n{script}"],
+        env={**os.environ, **variables}, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_kernel_is_first_to_go_and_safe(course_python: str) -> None:
+    argv = inside(
+        course_python,
+        """
+from class_server.kernels import ClassKernel, safe
+from jupyter_client.kernelspec import KernelSpec
+kernel = ClassKernel(connection_file="/run/x.json")
+kernel._kernel_spec = KernelSpec(argv=["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"])
+kernel._launch_args = {}
+print(json.dumps([kernel.format_kernel_cmd(), sys.executable, safe(["R", "-m", "IRkernel"])]))
+""",
+    )
+    command, python, other = argv
+    assert command == ["/usr/bin/choom", "--adjust", "1000", "--", python, "-P", "-m", "ipykernel_launcher", "-f",
+                       "/run/x.json"]  # fmt: skip
+    assert other == ["R", "-m", "IRkernel"]
+
+
+OPEN = """
+import asyncio
+from pathlib import Path
+from class_server import memory
+from tornado.web import HTTPError
+contents = memory.ClassContents(root_dir=sys.argv[1] if len(sys.argv) > 1 else ROOT)
+try:
+    found = asyncio.run(contents.get(NAME, type="file"))
+    print(json.dumps("opened"))
+except HTTPError as refused:
+    print(json.dumps([refused.status_code, refused.log_message]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "limit", "opens"),
+    [
+        ("small.txt", MB, "200000000", True),
+        ("fits.txt", 47 * MB, str(512 * MB), True),
+        ("big.txt", 49 * MB, str(512 * MB), False),
+        ("big.txt", 49 * MB, "", True),
+    ],
+)
+def test_file_too_big_for_memory_is_refused(
+    course_python: str, tmp_path: Path, name: str, size: int, limit: str, opens: bool
+) -> None:
+    (tmp_path / name).write_text("x" * size)
+    said = inside(course_python, f"ROOT, NAME = {str(tmp_path)!r}, {name!r}\n{OPEN}", MEM_LIMIT=limit)
+    if opens:
+        assert said == "opened"
+    else:
+        assert said[0] == 413
+        assert said[1].startswith(f"{name} is too big for a tab: it has 49 MB, and your server has 512 MB of memory")
+
+
+def test_notebook_of_many_outputs_is_refused(course_python: str, tmp_path: Path) -> None:
+    """Its 18 MB would fit as text; with 216,000 cells and outputs they killed a server of 512 MB."""
+    cell = '{"cell_type": "code", "metadata": {}, "source": "", "outputs": [{"output_type": "stream", "text": "a"}]},'
+    (tmp_path / "many.ipynb").write_text('{"cells": [' + cell * 108_000 + "{}]}")
+    said = inside(course_python, f"ROOT, NAME = {str(tmp_path)!r}, 'many.ipynb'\n{OPEN}", MEM_LIMIT=str(512 * MB))
+    assert said[0] == 413
+    text = json.dumps({"cells": [{"text": cell * 100_000}]})
+    (tmp_path / "text.ipynb").write_text(text)
+    said = inside(course_python, f"ROOT, NAME = {str(tmp_path)!r}, 'text.ipynb'\n{OPEN}", MEM_LIMIT=str(512 * MB))
+    assert said == "opened", "JSON that an output shows is text"
+
+
+def test_save_too_big_for_memory_is_refused(course_python: str) -> None:
+    said = inside(
+        course_python,
+        """
+import asyncio
+from types import SimpleNamespace
+from jupyter_server.services.contents.handlers import ContentsHandler
+from class_server import memory
+from tornado.web import HTTPError
+
+async def prepared(handler): print(json.dumps("saved"))
+ContentsHandler.prepare = prepared
+memory.refuse_big_saves()
+for size in (40, 60):
+    try:
+        asyncio.run(ContentsHandler.prepare(SimpleNamespace(request=SimpleNamespace(body=b"x" * (size << 20)))))
+    except HTTPError as refused:
+        print(json.dumps([size, refused.status_code]))
+""",
+        MEM_LIMIT=str(512 * MB),
+    )
+    assert said == [60, 413]
+
+
+def test_forked_child_goes_first(course_python: str) -> None:
+    said = inside(
+        course_python,
+        """
+import os
+from class_server import memory
+memory.children_go_first()
+reader, writer = os.pipe()
+if os.fork() == 0:
+    os.write(writer, open("/proc/self/oom_score_adj").read().encode())
+    os._exit(0)
+os.wait()
+print(json.dumps([int(os.read(reader, 99)), int(open("/proc/self/oom_score_adj").read())]))
+""",
+    )
+    assert said[0] == 1000
+    assert said[1] < 1000
+
+
+@pytest.mark.parametrize(("ending", "kept"), [("", True), ("import os, signal; os.kill(os.getpid(), 9)", False)])
+def test_layout_is_kept_unless_the_server_was_killed(
+    course_python: str, tmp_path: Path, ending: str, kept: bool
+) -> None:
+    layout = tmp_path / ".jupyter/lab/workspaces/default-37a8.jupyterlab-workspace"
+    layout.parent.mkdir(parents=True)
+    layout.touch()
+    (tmp_path / "mine.ipynb").touch()
+    script = "from class_server.layout import forget_after_a_kill\nforget_after_a_kill()\n"
+    for end in (ending, ""):
+        subprocess.run(
+            [course_python, "-B", "-c", script + end],
+            env={"HOME": str(tmp_path), "PYTHONPATH": str(FILES)}, check=False, timeout=60,
+        )  # fmt: skip
+    assert layout.exists() is kept
+    assert (tmp_path / "mine.ipynb").exists()
