@@ -7,14 +7,17 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import zmq
 from ipykernel.iostream import IOPubThread
 from zmq.eventloop.zmqstream import ZMQStream
 
-#: A Unix socket's path has 107 bytes; libzmq adds "/tmpXXXXXX/socket" to the directory.
-_LONGEST_DIRECTORY = 107 - 18
+#: A Unix socket's path has 107 bytes; what is added to the directory ("/tmpXXXXXX/socket" by libzmq) has up to 32.
+_LONGEST_DIRECTORY = 107 - 32
+#: Then the kernel's process id, and something by chance.
+_NAME = "pipe-"
 
 
 def keep_off_the_network() -> None:
@@ -28,12 +31,26 @@ def listen(thread: Any) -> None:
     thread._pipe_uuid = os.urandom(16)
     pipe = thread.socket.context.socket(zmq.PULL)
     pipe.linger = 0
-    # libzmq makes a directory for it that is the account's alone, and takes it away.
-    with _sockets_in(_temporary_directory()):
-        pipe.bind("ipc://*")
+    runtime = os.environ.get("JUPYTER_RUNTIME_DIR", "")
+    if runtime and len(os.fsencode(runtime)) <= _LONGEST_DIRECTORY:
+        # The account's alone, and goes with the server.
+        sweep(Path(runtime))
+        pipe.bind(f"ipc://{runtime}/{_NAME}{os.getpid()}-{os.urandom(4).hex()}")
+    else:
+        # libzmq makes a directory for it that is the account's alone, and takes it away.
+        with _sockets_in(_temporary_directory()):
+            pipe.bind("ipc://*")
     thread._pipe_endpoint = pipe.getsockopt_string(zmq.LAST_ENDPOINT)
     thread._pipe_in = ZMQStream(pipe, thread.io_loop)
     thread._pipe_in.on_recv(thread._handle_pipe_msg)
+
+
+def sweep(runtime: Path) -> None:
+    """Remove the sockets of kernels that were killed, which could not do it themselves."""
+    for left in runtime.glob(f"{_NAME}*"):
+        number = left.name.removeprefix(_NAME).partition("-")[0]
+        if number.isdigit() and not Path("/proc", number).exists():
+            left.unlink(missing_ok=True)
 
 
 def connect(thread: Any) -> tuple[Any, Any]:
