@@ -1,0 +1,136 @@
+"""The certificate for all names of a hub when it is due: certbot's timer renews it by DNS, or it stays and says why."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+
+import pytest
+import requests
+from cryptography import x509
+
+from runner import local
+from tests.machine.test_hub import until
+from tests.support.hub import Hub
+from tests.support.visiting import visits
+
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
+
+#: Whether questions about DNS are let in, and whether somebody would answer.
+OPEN = "nft list set inet coursehub open_for_a_while | grep elements; ss -Hlnu 'sport = 53' | grep -v 127.0.0.5; true"
+#: In the place of the certificate one of the same names that has 9 days left; links lead to the files.
+DUE = """
+set -e
+cd /etc/letsencrypt/live/{name}
+mkdir -m 0700 /root/kept
+for one in cert chain fullchain privkey; do cp "$(readlink -f $one.pem)" /root/kept/$one.pem; done
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 9 -subj /CN={name} \
+    -addext 'subjectAltName=DNS:{name},DNS:*.{name}' -keyout privkey.pem -out fullchain.pem 2>/dev/null
+cp fullchain.pem "$(readlink -f cert.pem)"; cp fullchain.pem "$(readlink -f chain.pem)"
+"""
+KEPT = """
+cd /etc/letsencrypt/live/{name}
+for one in cert chain fullchain privkey; do cp /root/kept/$one.pem "$(readlink -f $one.pem)"; done
+rm -r /root/kept
+"""
+
+
+@pytest.fixture
+def name(hub: Hub) -> str:
+    """The hub's name, on a hub whose certificate comes by DNS."""
+    if not visits(hub):
+        pytest.skip("this hub has isolation: paths; its certificate comes by HTTP, which tests/kitchen renews")
+    return str(hub.document["hostname"])
+
+
+@pytest.fixture
+def due(hub: Hub, name: str) -> Iterator[x509.Certificate]:
+    """The certificate that has to be renewed, which nginx has too."""
+    hub.run(DUE.format(name=name))
+    try:
+        hub.run("systemctl reload nginx")
+        yield x509.load_pem_x509_certificate(hub.run(f"cat /etc/letsencrypt/live/{name}/cert.pem").encode())
+    finally:
+        # Only what was not renewed: a new certificate has files of its own.
+        hub.run(KEPT.format(name=name) if days_left(hub, name) < 10 else "rm -r /root/kept")
+        hub.run(
+            "rm -f /var/lib/coursehub/cert/tries.json; systemctl reload nginx; systemctl start coursehub-cert\n"
+            "systemctl reset-failed certbot || true"
+        )
+
+
+def served(hub: Hub, name: str) -> x509.Certificate:
+    """What browsers are shown, whoever signed it: the one that is due is nobody's."""
+    context = ssl._create_unverified_context()
+    with (
+        socket.create_connection((hub.document["server"]["ip"], 443), 20) as raw,
+        context.wrap_socket(raw, server_hostname=name) as tls,
+    ):
+        return x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
+
+
+def days_left(hub: Hub, name: str) -> int:
+    seconds = f'$(( $(date -d "$(openssl x509 -noout -enddate -in {name} | cut -d= -f2)" +%s) - $(date +%s) ))'
+    return int(hub.run(f"cd /etc/letsencrypt/live/{name}; echo {seconds.replace(name, 'cert.pem')}")) // 86400
+
+
+@contextlib.contextmanager
+def delegated(hub: Hub, name: str, to: str | None) -> Iterator[None]:
+    """While the block runs the challenge's NS record says another name, or is missing."""
+    cloud = local.find(hub.sandbox.project.state)
+    assert cloud is not None
+    account = requests.Session()
+    account.headers["Authorization"] = f"Bearer {cloud.token}"
+    zones = account.get(f"{cloud.endpoint}domains", timeout=20).json()["domains"]
+    zone = next(one["name"] for one in zones if name.endswith(one["name"]))
+    records = f"{cloud.endpoint}domains/{zone}/records"
+    known = account.get(f"{records}?per_page=200", timeout=20).json()["domain_records"]
+    old = next(one for one in known if one["type"] == "NS" and one["name"].startswith("_acme-challenge"))
+
+    def put(data: str) -> int:
+        # The API gives names without their last dot, and takes them only with it.
+        wanted = {key: old[key] for key in ("type", "name", "ttl")} | {"data": f"{data.rstrip('.')}."}
+        made = account.post(records, json=wanted, timeout=20)
+        assert made.status_code == 201, made.text
+        return int(made.json()["domain_record"]["id"])
+
+    account.delete(f"{records}/{old['id']}", timeout=20).raise_for_status()
+    wrong = put(to) if to else None
+    try:
+        yield
+    finally:
+        if wrong:
+            account.delete(f"{records}/{wrong}", timeout=20).raise_for_status()
+        put(old["data"])
+
+
+def test_certificate_for_all_names_renews_by_the_timer(hub: Hub, name: str, due: x509.Certificate) -> None:
+    hub.run("systemctl start certbot.service", 300)
+    until("nginx has another certificate", lambda: served(hub, name) != due, 30)
+    new = served(hub, name)
+    assert new.serial_number != due.serial_number
+    names = new.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert set(names.get_values_for_type(x509.DNSName)) == {name, f"*.{name}"}
+    assert days_left(hub, name) > 30
+    assert hub.run(OPEN) == ""
+
+
+@pytest.mark.parametrize("to", [None, "ns.elsewhere.example."])
+def test_certificate_is_kept_where_the_delegation_is_wrong(
+    hub: Hub, name: str, due: x509.Certificate, to: str | None
+) -> None:
+    files = f"cd /etc/letsencrypt/live/{name}; readlink -f *.pem; sha256sum *.pem"
+    before = hub.run(files)
+    with delegated(hub, name, to):
+        assert hub.run("systemctl start certbot.service 2>/dev/null || echo failed", 300).strip() == "failed"
+        # The one that tells people: each of its runs leaves what `coursehub status` and `check` read.
+        hub.run("systemctl start coursehub-cert.service", 300)
+        told = json.loads(hub.run("cat /var/lib/coursehub/cert/status.json"))
+    assert not told["ok"]
+    assert f"check the NS record _acme-challenge.{name}, which has to say {name}" in " ".join(told["warnings"])
+    assert served(hub, name) == due
+    assert hub.run(files) == before
+    assert hub.run(OPEN) == ""
