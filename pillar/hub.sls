@@ -20,7 +20,7 @@ nginx:
       aliases: {{ names[1:] | json }}
       subdomains: {{ subdomains | json }}
       upload_limit: {{ course.upload_limit }}
-      owners: {{ ({} if subdomains else {'enter': server.urls.enter}) | json }}
+      owners: {{ ({} if subdomains else {'enter': server.app.enter}) | json }}
 {%- if logo %}
       static: {{ {logo: 'salt://logos/' ~ course.page.logo} | json }}
 {%- endif %}

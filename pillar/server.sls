@@ -70,8 +70,18 @@ server:
   urls:
     # The front proxy, as nginx writes it.
     proxy: &proxy http://unix:/run/coursehub/front/proxy.sock
+
+  # JupyterHub's paths. Those of its own pages, of people's servers and of its services end in a slash.
+  app:
+    hub: &hub_pages /hub/
+    servers: &servers /user/
+    services: &services /services/
+    # Where a form with a password is sent.
+    login: &login /hub/login
     # Where the hub gives the pass that opens a person's own server.
     enter: /hub/enter
+    # A person's account follows these.
+    people: &people_paths [/user, /hub/user, /hub/spawn, /hub/spawn-pending, /hub/api/users]
 
   # SSH host keys, as the hosts publish them: docs.github.com "GitHub's SSH key fingerprints", docs.gitlab.com "SSH host
   # keys fingerprints", bitbucket.org/site/ssh.
@@ -116,5 +126,6 @@ nginx:
   user: *web_server
   acme_webroot: *acme
   owner_secret: *owner_secret
-  site: {upstream: *proxy}
+  app: {hub: *hub_pages, servers: *servers, services: *services, people: *people_paths}
+  site: {upstream: *proxy, uploads: [*servers], signin: [*login]}
 uv: {root: *uv_root, python: *python}

@@ -2,7 +2,7 @@
 
 # A teammate could put a link in the place of a file: whoever saves that file next would write, with their own rights,
 # wherever the link leads. The kernel follows no link below these directories.
-{% for name in ('shared', 'groups') %}
+{%- for name in ('shared', 'groups') %}
 {%- set path = accounts.directories.root ~ '/' ~ name %}
 {#- As systemd-escape names the unit of a path. #}
 {%- set unit = path[1:] | replace('-', '\\x2d') | replace('/', '-') ~ '.mount' %}
@@ -20,4 +20,4 @@ accounts-no-links-{{ name }}:
     - require:
       - file: accounts-no-links-{{ name }}
       - class_files: accounts-directories
-{% endfor %}
+{%- endfor %}

@@ -1,10 +1,10 @@
-{% from 'base/map.jinja' import base with context %}
+{%- from 'base/map.jinja' import base with context %}
 
 include:
   - base.install
 
-{% for account, admin in base.admins | dictsort %}
-{% set present = not admin.get('absent', False) %}
+{%- for account, admin in base.admins | dictsort %}
+{%- set present = not admin.get('absent', False) %}
 base-admin-{{ account }}:
   user.present:
     - name: {{ account }}
@@ -13,32 +13,32 @@ base-admin-{{ account }}:
     - password: '!'
     - enforce_password: False
     - require:
-        - pkg: base-packages
+      - pkg: base-packages
 
 /home/{{ account }}/.ssh/authorized_keys:
-{% if present %}
+{%- if present %}
   file.managed:
     # The whole file: a key that left the pillar no longer opens the door.
-    - contents: {{ admin['keys'] | tojson }}
+    - contents: {{ admin['keys'] | json }}
     - user: {{ account }}
     - group: {{ account }}
     - mode: '0600'
     - dir_mode: '0700'
     - makedirs: True
     - require:
-        - user: base-admin-{{ account }}
-{% else %}
+      - user: base-admin-{{ account }}
+{%- else %}
   file.absent: []
-{% endif %}
-{% endfor %}
+{%- endif %}
+{%- endfor %}
 
 /etc/sudoers.d/coursehub-admins:
   file.managed:
     - source: salt://base/files/sudoers
     - template: jinja
     - context:
-        admins: {{ base.admins | tojson }}
+        admins: {{ base.admins | json }}
     - mode: '0440'
     - check_cmd: /usr/sbin/visudo -c -q -f
     - require:
-        - pkg: base-packages
+      - pkg: base-packages

@@ -1,4 +1,4 @@
-{% from 'base/map.jinja' import base with context %}
+{%- from 'base/map.jinja' import base with context %}
 
 include:
   - base.trust
@@ -9,7 +9,7 @@ include:
     - source: salt://base/files/apt.conf
     - template: jinja
     - context:
-        apt: {{ base.apt | tojson }}
+        apt: {{ base.apt | json }}
     - mode: '0644'
 
 # The daily timers make it themselves otherwise, readable by everybody. Whoever may open a file may hold its lock, and
@@ -31,8 +31,8 @@ base-dpkg-repair:
     - name: /usr/local/sbin/coursehub-dpkg-repair {{ base.apt.lock_timeout }}
     - onlyif: find /var/lib/dpkg/updates -type f | grep -q . || dpkg --audit | grep -q .
     - env:
-        - DEBIAN_FRONTEND: noninteractive
+      - DEBIAN_FRONTEND: noninteractive
     - require:
-        - file: /etc/apt/apt.conf.d/00coursehub
-        - file: /usr/local/sbin/coursehub-dpkg-repair
-        - cmd: base-ca-bundle
+      - file: /etc/apt/apt.conf.d/00coursehub
+      - file: /usr/local/sbin/coursehub-dpkg-repair
+      - cmd: base-ca-bundle

@@ -1,10 +1,10 @@
-{% from 'base/map.jinja' import own_kernel with context %}
+{%- from 'base/map.jinja' import own_kernel with context %}
 
 include:
   - base.install
 
 # A container has its host's kernel, and may not set what belongs to that.
-{% if own_kernel %}
+{%- if own_kernel %}
 /etc/sysctl.d/60-coursehub-hardening.conf:
   file.managed:
     - source: salt://base/files/sysctl.conf
@@ -18,8 +18,8 @@ base-sysctl:
         grep '^[a-z]' /etc/sysctl.d/60-coursehub-hardening.conf | tr -d ' ' | while IFS='=' read -r key value; do
         file=/proc/sys/$(echo "$key" | tr . /); test ! -e "$file" || test "$(cat "$file")" = "$value" || exit 1; done
     - require:
-        - file: /etc/sysctl.d/60-coursehub-hardening.conf
-{% endif %}
+      - file: /etc/sysctl.d/60-coursehub-hardening.conf
+{%- endif %}
 
 /etc/modprobe.d/coursehub.conf:
   file.managed:
@@ -30,8 +30,8 @@ base-sysctl:
 base-banner:
   file.managed:
     - names:
-        - /etc/issue
-        - /etc/issue.net
+      - /etc/issue
+      - /etc/issue.net
     - source: salt://base/files/issue
     - mode: '0644'
 
@@ -72,7 +72,7 @@ base-banner:
     - mode: '0440'
     - check_cmd: /usr/sbin/visudo -c -q -f
     - require:
-        - pkg: base-packages
+      - pkg: base-packages
 
 /etc/systemd/system/service.d/zz-coursehub.conf:
   file.managed:
@@ -85,10 +85,10 @@ base-service-limits:
   cmd.run:
     - name: systemctl daemon-reload
     - onchanges:
-        - file: /etc/systemd/system/service.d/zz-coursehub.conf
+      - file: /etc/systemd/system/service.d/zz-coursehub.conf
 
 # What hashes a password without PAM; Debian 12 still says SHA512. The rounds are for a program that asks for that by itself.
-{% for key, value in {'ENCRYPT_METHOD': 'YESCRYPT', 'SHA_CRYPT_MIN_ROUNDS': 65536, 'SHA_CRYPT_MAX_ROUNDS': 65536}.items() %}
+{%- for key, value in {'ENCRYPT_METHOD': 'YESCRYPT', 'SHA_CRYPT_MIN_ROUNDS': 65536, 'SHA_CRYPT_MAX_ROUNDS': 65536}.items() %}
 base-login-{{ key }}:
   file.replace:
     - name: /etc/login.defs
@@ -96,11 +96,11 @@ base-login-{{ key }}:
     - repl: {{ key }} {{ value }}
     - append_if_not_found: True
     - backup: False
-{% endfor %}
+{%- endfor %}
 
 # Its files are root's alone already; their names are too.
 /etc/sudoers.d:
   file.directory:
     - mode: '0750'
     - require:
-        - pkg: base-packages
+      - pkg: base-packages

@@ -1,4 +1,4 @@
-{% from 'base/map.jinja' import base with context %}
+{%- from 'base/map.jinja' import base with context %}
 
 include:
   - base.apt
@@ -6,15 +6,15 @@ include:
 base-packages:
   pkg.installed:
     - pkgs:
-        - ca-certificates
-        - openssh-server
-        - sudo
-        - tzdata
-        {% if base.upgrades.enabled %}
-        - unattended-upgrades
-        {% endif %}
-        {% if base.locale != 'C.UTF-8' %}
-        - locales
-        {% endif %}
+      - ca-certificates
+      - openssh-server
+      - sudo
+      - tzdata
+{%- if base.upgrades.enabled %}
+      - unattended-upgrades
+{%- endif %}
+{%- if base.locale != 'C.UTF-8' %}
+      - locales
+{%- endif %}
     - require:
-        - cmd: base-dpkg-repair
+      - cmd: base-dpkg-repair

@@ -1,8 +1,8 @@
-{% from 'base/map.jinja' import own_kernel with context %}
+{%- from 'base/map.jinja' import own_kernel with context %}
 
 # Only what started a process may trace it, not each program of the same account: some run with more room than the account's
 # own, such as a page that reads in a student's home as the student. Ubuntu's kernels come so, Debian's do not.
-{% if own_kernel %}
+{%- if own_kernel %}
 /etc/sysctl.d/60-coursehub-ptrace.conf:
   file.managed:
     - contents: kernel.yama.ptrace_scope = 1
@@ -14,5 +14,5 @@ base-ptrace:
     # A kernel that is stricter stays so; one without this has no such file.
     - onlyif: grep -qsx 0 /proc/sys/kernel/yama/ptrace_scope
     - require:
-        - file: /etc/sysctl.d/60-coursehub-ptrace.conf
-{% endif %}
+      - file: /etc/sysctl.d/60-coursehub-ptrace.conf
+{%- endif %}

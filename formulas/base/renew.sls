@@ -21,5 +21,5 @@ include:
         DPkg::Post-Invoke { "systemctl start --no-block coursehub-renew.service || true"; };
     - mode: '0644'
     - require:
-        - file: /usr/local/sbin/coursehub-renew
-        - file: /etc/systemd/system/coursehub-renew.service
+      - file: /usr/local/sbin/coursehub-renew
+      - file: /etc/systemd/system/coursehub-renew.service

@@ -1,4 +1,4 @@
-{% from 'base/map.jinja' import base with context %}
+{%- from 'base/map.jinja' import base with context %}
 
 include:
   - base.admins
@@ -14,15 +14,15 @@ include:
     - source: salt://base/files/sshd.conf
     - template: jinja
     - context:
-        sshd: {{ base.sshd | tojson }}
+        sshd: {{ base.sshd | json }}
     - mode: '0600'
     - makedirs: True
     - check_cmd: /usr/local/sbin/coursehub-sshd-check
     - require:
-        - pkg: base-packages
-        - file: /usr/local/sbin/coursehub-sshd-check
-        # Whoever is let in by key has it before passwords are refused.
-        - file: /etc/sudoers.d/coursehub-admins
+      - pkg: base-packages
+      - file: /usr/local/sbin/coursehub-sshd-check
+      # Whoever is let in by key has it before passwords are refused.
+      - file: /etc/sudoers.d/coursehub-admins
 
 # Marks when sshd last read its configuration, so that a reload which a killed run missed is made up for.
 /etc/systemd/system/ssh.service.d/coursehub.conf:
@@ -34,7 +34,7 @@ include:
     - makedirs: True
     - mode: '0644'
     - require:
-        - file: /etc/ssh/sshd_config.d/00-coursehub.conf
+      - file: /etc/ssh/sshd_config.d/00-coursehub.conf
 
 base-sshd-reload:
   cmd.run:
@@ -45,4 +45,4 @@ base-sshd-reload:
         test /run/coursehub-sshd.loaded -nt /etc/ssh/sshd_config.d/00-coursehub.conf &&
         test /run/coursehub-sshd.loaded -nt /etc/ssh/sshd_config
     - require:
-        - file: /etc/systemd/system/ssh.service.d/coursehub.conf
+      - file: /etc/systemd/system/ssh.service.d/coursehub.conf

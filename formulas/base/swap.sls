@@ -1,7 +1,7 @@
-{% from 'base/map.jinja' import base, own_kernel with context %}
+{%- from 'base/map.jinja' import base, own_kernel with context %}
 
 # In a container the kernel refuses swapon.
-{% if base.swap and own_kernel %}
+{%- if base.swap and own_kernel %}
 /swapfile:
   cmd.run:
     # To a temporary name first: a file that is there is a whole one.
@@ -18,10 +18,10 @@ base-swap:
     - persist: True
     - onlyif: test -e /swapfile
     - require:
-        - cmd: /swapfile
+      - cmd: /swapfile
 
 /etc/sysctl.d/60-coursehub-swap.conf:
   file.managed:
     - contents: vm.swappiness = 10
     - mode: '0644'
-{% endif %}
+{%- endif %}

@@ -1,10 +1,10 @@
-{% from 'base/map.jinja' import base with context %}
-{% set short = base.hostname.split('.')[0] %}
+{%- from 'base/map.jinja' import base with context %}
+{%- set short = base.hostname.split('.')[0] %}
 
 include:
   - base.install
 
-{% if base.hostname %}
+{%- if base.hostname %}
 /etc/hostname:
   file.managed:
     - contents: {{ short }}
@@ -35,33 +35,33 @@ base-hostname:
     - name: hostname -F /etc/hostname
     - unless: test "$(cat /proc/sys/kernel/hostname)" = "{{ short }}"
     - require:
-        - file: /etc/hostname
-        - file: /etc/hosts
-{% endif %}
+      - file: /etc/hostname
+      - file: /etc/hosts
+{%- endif %}
 
 /etc/timezone:
   file.managed:
     - contents: {{ base.timezone }}
     - mode: '0644'
     - require:
-        - pkg: base-packages
+      - pkg: base-packages
 
 /etc/localtime:
   file.symlink:
     - target: /usr/share/zoneinfo/{{ base.timezone }}
     - force: True
     - require:
-        - file: /etc/timezone
+      - file: /etc/timezone
 
-{% if base.locale != 'C.UTF-8' %}
+{%- if base.locale != 'C.UTF-8' %}
 base-locale:
   locale.present:
     - name: {{ base.locale }}
     - require:
-        - pkg: base-packages
+      - pkg: base-packages
     - require_in:
-        - file: /etc/locale.conf
-{% endif %}
+      - file: /etc/locale.conf
+{%- endif %}
 
 # systemd reads the first, sign-in by PAM the second; on some releases the second is a link to the first.
 /etc/locale.conf:
@@ -69,21 +69,21 @@ base-locale:
     - contents: LANG={{ base.locale }}
     - mode: '0644'
     - require:
-        - pkg: base-packages
+      - pkg: base-packages
 
 /etc/default/locale:
   file.managed:
     - contents: LANG={{ base.locale }}
     - mode: '0644'
     - require:
-        - file: /etc/locale.conf
+      - file: /etc/locale.conf
 
 /etc/systemd/journald.conf.d/50-coursehub.conf:
   file.managed:
     - source: salt://base/files/journald.conf
     - template: jinja
     - context:
-        journal: {{ base.journal | tojson }}
+        journal: {{ base.journal | json }}
     - makedirs: True
     - mode: '0644'
 
@@ -91,14 +91,14 @@ base-journald:
   cmd.run:
     - name: systemctl try-restart systemd-journald
     - onchanges:
-        - file: /etc/systemd/journald.conf.d/50-coursehub.conf
+      - file: /etc/systemd/journald.conf.d/50-coursehub.conf
 
 /etc/apt/apt.conf.d/60coursehub-upgrades:
   file.managed:
     - source: salt://base/files/unattended-upgrades.conf
     - template: jinja
     - context:
-        upgrades: {{ base.upgrades | tojson }}
+        upgrades: {{ base.upgrades | json }}
     - mode: '0644'
     - require:
-        - pkg: base-packages
+      - pkg: base-packages

@@ -1,4 +1,4 @@
-{% from 'base/map.jinja' import base with context %}
+{%- from 'base/map.jinja' import base with context %}
 
 # Certificates first: a package mirror or an index behind an inspecting proxy answers only to who trusts it.
 /usr/local/share/ca-certificates/coursehub:
@@ -8,15 +8,15 @@
     # An authority that left the pillar is no longer trusted.
     - clean: True
 
-{% for name, pem in base.extra_ca | dictsort %}
+{%- for name, pem in base.extra_ca | dictsort %}
 /usr/local/share/ca-certificates/coursehub/{{ name }}.crt:
   file.managed:
-    - contents: {{ pem | tojson }}
+    - contents: {{ pem | json }}
     - mode: '0644'
     - makedirs: True
     - require_in:
-        - file: /usr/local/share/ca-certificates/coursehub
-{% endfor %}
+      - file: /usr/local/share/ca-certificates/coursehub
+{%- endfor %}
 
 # Judged by time, not by `onchanges`: a run that was killed after the files were written still gets its bundle.
 base-ca-bundle:
@@ -28,4 +28,4 @@ base-ca-bundle:
         { test ! -s /etc/ssl/certs/ca-certificates.crt ||
         find /usr/local/share/ca-certificates -newer /etc/ssl/certs/ca-certificates.crt | grep -q . ; }
     - require:
-        - file: /usr/local/share/ca-certificates/coursehub
+      - file: /usr/local/share/ca-certificates/coursehub

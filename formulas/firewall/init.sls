@@ -1,4 +1,4 @@
-{% from 'firewall/map.jinja' import firewall with context %}
+{%- from 'firewall/map.jinja' import firewall with context %}
 
 include:
   - firewall.way_out
@@ -6,7 +6,7 @@ include:
 firewall-packages:
   pkg.installed:
     - pkgs:
-        - nftables
+      - nftables
 
 # Debian's own file begins with `flush ruleset`, and its unit ends with it: both would take other tables along.
 /etc/systemd/system/nftables.service.d/coursehub.conf:
@@ -15,21 +15,21 @@ firewall-packages:
     - makedirs: True
     - mode: '0644'
 
-{% for file in ['input', 'output', 'loopback'] %}
+{%- for file in ['input', 'output', 'loopback'] %}
 /etc/coursehub/firewall/{{ file }}.nft:
   file.managed:
     - source: salt://firewall/files/{{ file }}.nft
     - template: jinja
     - context:
-        firewall: {{ firewall | tojson }}
+        firewall: {{ firewall | json }}
     - makedirs: True
     - mode: '0644'
     - check_cmd: /usr/sbin/nft -c -f
     - require:
-        - pkg: firewall-packages
+      - pkg: firewall-packages
     - require_in:
-        - file: /etc/nftables.conf
-{% endfor %}
+      - file: /etc/nftables.conf
+{%- endfor %}
 
 /etc/nftables.conf:
   file.managed:
@@ -37,7 +37,7 @@ firewall-packages:
     - mode: '0644'
     - check_cmd: /usr/sbin/nft -c -f
     - require:
-        - pkg: firewall-packages
+      - pkg: firewall-packages
 
 /usr/local/sbin/coursehub-firewall-fill:
   file.managed:
@@ -47,8 +47,8 @@ firewall-packages:
 /etc/coursehub/firewall/fill.json:
   file.serialize:
     - dataset:
-        agents: {{ firewall.root_only_but | tojson }}
-        closed: {{ firewall.closed | tojson }}
+        agents: {{ firewall.root_only_but | json }}
+        closed: {{ firewall.closed | json }}
         way_out: [coursehub-out]
     - serializer: json
     - makedirs: True
@@ -57,10 +57,10 @@ firewall-packages:
 firewall-fill-units:
   file.managed:
     - names:
-        - /etc/systemd/system/coursehub-firewall-fill.service:
-            - source: salt://firewall/files/coursehub-firewall-fill.service
-        - /etc/systemd/system/coursehub-firewall-fill.path:
-            - source: salt://firewall/files/coursehub-firewall-fill.path
+      - /etc/systemd/system/coursehub-firewall-fill.service:
+        - source: salt://firewall/files/coursehub-firewall-fill.service
+      - /etc/systemd/system/coursehub-firewall-fill.path:
+        - source: salt://firewall/files/coursehub-firewall-fill.path
     - mode: '0644'
 
 # `nft -f` is one transaction: the old rules hold until the new ones do. Judged by what the kernel has and by
@@ -81,8 +81,8 @@ firewall-load:
         /usr/sbin/nft list table inet coursehub &&
         /usr/sbin/nft list chain inet coursehub_loopback output
     - require:
-        - file: /etc/nftables.conf
-        - file: /etc/systemd/system/nftables.service.d/coursehub.conf
-        - file: /usr/local/sbin/coursehub-firewall-fill
-        - file: /etc/coursehub/firewall/fill.json
-        - file: firewall-fill-units
+      - file: /etc/nftables.conf
+      - file: /etc/systemd/system/nftables.service.d/coursehub.conf
+      - file: /usr/local/sbin/coursehub-firewall-fill
+      - file: /etc/coursehub/firewall/fill.json
+      - file: firewall-fill-units

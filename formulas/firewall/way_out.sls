@@ -1,18 +1,18 @@
-{% from 'firewall/map.jinja' import firewall with context %}
-{% set people = firewall.people %}
-{% set closed = people.only is not none %}
-{% set files = [
+{%- from 'firewall/map.jinja' import firewall with context %}
+{%- set people = firewall.people %}
+{%- set closed = people.only is not none %}
+{%- set files = [
     ('/etc/coursehub-way-out/tinyproxy.conf', 'way-out.conf'),
     ('/etc/coursehub-way-out/filter', 'way-out.filter'),
     ('/etc/profile.d/coursehub-way-out.sh', 'way-out.sh'),
     ('/etc/systemd/system/coursehub-way-out.service', 'coursehub-way-out.service'),
 ] %}
-{% if closed %}
+{%- if closed %}
 # The program alone, without a service of its own.
 firewall-way-out-package:
   pkg.installed:
     - pkgs:
-        - tinyproxy-bin
+      - tinyproxy-bin
 
 # Not a user of chance: the firewall knows it.
 firewall-way-out-user:
@@ -24,18 +24,18 @@ firewall-way-out-user:
     - shell: /usr/sbin/nologin
     - usergroup: True
     - require_in:
-        - cmd: firewall-load
+      - cmd: firewall-load
 
-{% for path, source in files %}
+{%- for path, source in files %}
 {{ path }}:
   file.managed:
     - source: salt://firewall/files/{{ source }}
     - template: jinja
     - context:
-        people: {{ people | tojson }}
+        people: {{ people | json }}
     - makedirs: True
     - mode: '0644'
-{% endfor %}
+{%- endfor %}
 
 firewall-way-out-running:
   cmd.run:
@@ -47,21 +47,21 @@ firewall-way-out-running:
         ! find /etc/coursehub-way-out /etc/systemd/system/coursehub-way-out.service
         -newer /run/coursehub-way-out.started | grep -q .
     - require:
-        - pkg: firewall-way-out-package
-        - user: firewall-way-out-user
-{% for path, _ in files %}
-        - file: {{ path }}
-{% endfor %}
-{% else %}
+      - pkg: firewall-way-out-package
+      - user: firewall-way-out-user
+{%- for path, _ in files %}
+      - file: {{ path }}
+{%- endfor %}
+{%- else %}
 firewall-way-out-ended:
   cmd.run:
     - name: systemctl disable --quiet --now coursehub-way-out
     - onlyif: test -e /etc/systemd/system/coursehub-way-out.service
 
-{% for path, _ in files %}
+{%- for path, _ in files %}
 {{ path }}:
   file.absent:
     - require:
-        - cmd: firewall-way-out-ended
-{% endfor %}
-{% endif %}
+      - cmd: firewall-way-out-ended
+{%- endfor %}
+{%- endif %}

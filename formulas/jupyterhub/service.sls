@@ -1,6 +1,6 @@
 {%- from 'jupyterhub/map.jinja' import jupyterhub with context %}
+{%- from 'jupyterhub/restarts.jinja' import files, restarts, watch with context %}
 {%- set root = jupyterhub.root %}
-{%- set state = jupyterhub.state %}
 
 include:
   - jupyterhub.install
@@ -38,11 +38,7 @@ jupyterhub-proxy:
     - require:
       - python_package: jupyterhub-inside
       - cmd: jupyterhub-places
-    - watch:
-      - uv_env: {{ root }}/proxy
-      - file: /etc/systemd/system/jupyterhub-proxy.service
-      - cmd: {{ jupyterhub.state }}/proxy.env
-      - cmd: {{ jupyterhub.state }}/sync.env
+    - watch: {{ watch('jupyterhub-proxy') }}
 
 jupyterhub:
   service.running:
@@ -51,41 +47,17 @@ jupyterhub:
       - service: jupyterhub-proxy
       - file: /etc/pam.d/jupyterhub
       - file: /etc/systemd/system/class.slice
-    - watch:
-      - uv_env: {{ root }}/hub
-      - file: /etc/jupyterhub/jupyterhub_config.py
-      - python_package: jupyterhub-signin
-      - python_package: jupyterhub-walls
-      - file: jupyterhub-openings
-      - python_package: jupyterhub-inside
-      - file: {{ root }}/lib/class_page.py
-      - file: {{ root }}/lib/class_subdomains.py
-{%- if jupyterhub.signin.client_secret %}
-      - file: {{ state }}/oauth_client_secret
-{%- endif %}
-      - file: /etc/systemd/system/jupyterhub.service
-      - cmd: {{ jupyterhub.state }}/proxy.env
-      - cmd: {{ jupyterhub.state }}/sync.env
-      - cmd: {{ jupyterhub.state }}/work.env
-      - cmd: {{ jupyterhub.state }}/cookie_secret
+    - watch: {{ watch('jupyterhub') }}
 
 # Restarts that a killed run missed are made up for: judged by when each last started.
-{%- for unit, files in [
-    ('jupyterhub-proxy', [root ~ '/proxy/current', state ~ '/proxy.env', state ~ '/sync.env']),
-    ('jupyterhub-work', [root ~ '/hub/current', '/etc/jupyterhub/work.json', state ~ '/work.env', root ~ '/lib/class_work/*']),
-    ('jupyterhub', [root ~ '/hub/current', '/etc/jupyterhub/jupyterhub_config.py', state ~ '/proxy.env', state ~ '/sync.env',
-                    state ~ '/work.env', state ~ '/cookie_secret', root ~ '/lib/class_signin/*.py',
-                    root ~ '/lib/class_inside/*.py', root ~ '/lib/class_walls/*.py', root ~ '/lib/class_work/hub.py', root ~ '/lib/class_work/openings.py', root ~ '/lib/class_page.py',
-                    root ~ '/lib/class_subdomains.py'] +
-                   ([state ~ '/oauth_client_secret'] if jupyterhub.signin.client_secret else [])),
-] %}
+{%- for unit in restarts %}
 
 {{ unit }}-current:
   cmd.run:
     - name: systemctl daemon-reload && systemctl restart {{ unit }}
     - unless: >-
         test -e /run/{{ unit }}.started &&
-        ! find {{ files | join(' ') }} /etc/systemd/system/{{ unit }}.service -newer /run/{{ unit }}.started | grep -q .
+        ! find {{ files(unit) }}-newer /run/{{ unit }}.started | grep -q .
     - require:
       - service: {{ unit }}
 {%- endfor %}

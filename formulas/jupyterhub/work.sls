@@ -1,4 +1,5 @@
 {%- from 'jupyterhub/map.jinja' import jupyterhub with context %}
+{%- from 'jupyterhub/restarts.jinja' import watch with context %}
 {%- set root = jupyterhub.root %}
 {%- set work = salt['slsutil.merge'](jupyterhub.work, {
       'base_url': jupyterhub.base_url,
@@ -49,10 +50,4 @@ jupyterhub-work:
       - cmd: jupyterhub-places
     - require_in:
       - service: jupyterhub
-    - watch:
-      - uv_env: {{ root }}/hub
-      - file: /etc/jupyterhub/work.json
-      - file: jupyterhub-openings
-      - file: jupyterhub-work-files
-      - file: /etc/systemd/system/jupyterhub-work.service
-      - cmd: {{ jupyterhub.state }}/work.env
+    - watch: {{ watch('jupyterhub-work') }}

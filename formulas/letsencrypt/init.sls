@@ -1,13 +1,13 @@
-{% from 'letsencrypt/map.jinja' import letsencrypt with context %}
-{% set first = letsencrypt.names | first | default('') %}
+{%- from 'letsencrypt/map.jinja' import letsencrypt with context %}
+{%- set first = letsencrypt.names | first | default('') %}
 
 letsencrypt-packages:
   pkg.installed:
     - pkgs:
-        - certbot
-        - python3-dnspython
+      - certbot
+      - python3-dnspython
 {%- if letsencrypt.challenge == 'dns' %}
-        - python3-certbot-dns-standalone
+      - python3-certbot-dns-standalone
 {%- endif %}
 
 letsencrypt-command:
@@ -20,22 +20,22 @@ letsencrypt-command:
     - source: salt://letsencrypt/files/coursehub-cert
     - mode: '0755'
     - require:
-        - python_package: letsencrypt-command
+      - python_package: letsencrypt-command
 
 /etc/coursehub/cert.json:
   file.serialize:
     - dataset:
-        names: {{ letsencrypt.names | tojson }}
-        email: {{ letsencrypt.email | tojson }}
-        directory: {{ letsencrypt.directory | tojson }}
-        addresses: {{ letsencrypt.addresses | tojson }}
-        webroot: {{ letsencrypt.webroot | tojson }}
+        names: {{ letsencrypt.names | json }}
+        email: {{ letsencrypt.email | json }}
+        directory: {{ letsencrypt.directory | json }}
+        addresses: {{ letsencrypt.addresses | json }}
+        webroot: {{ letsencrypt.webroot | json }}
         live: {{ letsencrypt.live or letsencrypt.certificates ~ '/' ~ first }}
-        reload: {{ letsencrypt.reload | tojson }}
+        reload: {{ letsencrypt.reload | json }}
         dns_wait: {{ letsencrypt.dns_wait }}
         challenge: {{ letsencrypt.challenge }}
-        open_dns: {{ letsencrypt.open_dns | tojson }}
-        close_dns: {{ letsencrypt.close_dns | tojson }}
+        open_dns: {{ letsencrypt.open_dns | json }}
+        close_dns: {{ letsencrypt.close_dns | json }}
     - serializer: json
     - makedirs: True
     - mode: '0600'
@@ -49,7 +49,7 @@ letsencrypt-command:
     - makedirs: True
     - mode: '0755'
     - require:
-        - pkg: letsencrypt-packages
+      - pkg: letsencrypt-packages
 
 /etc/systemd/system/coursehub-cert.service:
   file.managed:
@@ -70,19 +70,19 @@ letsencrypt-renewal-timer:
     - name: certbot.timer
     - enable: True
     - require:
-        - pkg: letsencrypt-packages
+      - pkg: letsencrypt-packages
 
-{% if letsencrypt.names %}
+{%- if letsencrypt.names %}
 letsencrypt-certificate:
   acme.certificate:
     - name: {{ first }}
     # It waits for the authority and for DNS; what comes next waits for neither.
     - parallel: True
     - require:
-        - pkg: letsencrypt-packages
-        - file: /usr/local/sbin/coursehub-cert
-        - file: /etc/coursehub/cert.json
-        - file: /etc/letsencrypt/renewal-hooks/deploy/coursehub
+      - pkg: letsencrypt-packages
+      - file: /usr/local/sbin/coursehub-cert
+      - file: /etc/coursehub/cert.json
+      - file: /etc/letsencrypt/renewal-hooks/deploy/coursehub
 
 # Goes on by itself with names that are not in DNS yet and with a CA that did not answer.
 letsencrypt-retry-timer:
@@ -91,9 +91,9 @@ letsencrypt-retry-timer:
     - enable: True
     # Not the certificate, which is still on its way: what tries again must be there however this ends.
     - require:
-        - file: /usr/local/sbin/coursehub-cert
-        - file: /etc/coursehub/cert.json
+      - file: /usr/local/sbin/coursehub-cert
+      - file: /etc/coursehub/cert.json
     - watch:
-        - file: /etc/systemd/system/coursehub-cert.service
-        - file: /etc/systemd/system/coursehub-cert.timer
-{% endif %}
+      - file: /etc/systemd/system/coursehub-cert.service
+      - file: /etc/systemd/system/coursehub-cert.timer
+{%- endif %}

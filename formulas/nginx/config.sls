@@ -1,4 +1,4 @@
-{% from 'nginx/map.jinja' import nginx with context %}
+{%- from 'nginx/map.jinja' import nginx with context %}
 
 include:
   - nginx.install
@@ -21,7 +21,7 @@ nginx-acme-webroot:
     - makedirs: True
     - mode: '0644'
     - require_in:
-        - file: /etc/nginx/nginx.conf
+      - file: /etc/nginx/nginx.conf
 
 # Made here, once. To rotate it remove the file and apply; browsers are given a new pass unseen.
 {{ nginx.owner_secret }}:
@@ -32,17 +32,17 @@ nginx-acme-webroot:
         mv {{ nginx.owner_secret }}.new {{ nginx.owner_secret }}
     - creates: {{ nginx.owner_secret }}
     - require:
-        - pkg: nginx-packages
+      - pkg: nginx-packages
     - require_in:
-        - file: /etc/nginx/nginx.conf
+      - file: /etc/nginx/nginx.conf
 
 /usr/local/sbin/coursehub-holding-certificate:
   file.managed:
     - source: salt://nginx/files/holding-certificate
     - mode: '0755'
 
-{% for name, values in nginx.sites | dictsort %}
-{% set aliases = values.get('aliases', nginx.site.aliases) %}
+{%- for name, values in nginx.sites | dictsort %}
+{%- set aliases = values.get('aliases', nginx.site.aliases) %}
 # nginx does not start without a certificate, and an ACME server does not sign without an answer from nginx.
 nginx-holding-certificate-{{ name }}:
   cmd.run:
@@ -51,14 +51,14 @@ nginx-holding-certificate-{{ name }}:
         {{ ([name] + aliases) | join(' ') }}{{ " '*." ~ name ~ "'" if values.get('subdomains', nginx.site.subdomains) else '' }}
     # A link that lost its end counts as missing.
     - creates:
-        - {{ values.certificate }}
-        - {{ values.key }}
+      - {{ values.certificate }}
+      - {{ values.key }}
     - require:
-        - pkg: nginx-packages
-        - file: /usr/local/sbin/coursehub-holding-certificate
+      - pkg: nginx-packages
+      - file: /usr/local/sbin/coursehub-holding-certificate
     - require_in:
-        - file: /etc/nginx/nginx.conf
-{% for path, source in values.get('static', nginx.site.static) | dictsort %}
+      - file: /etc/nginx/nginx.conf
+{%- for path, source in values.get('static', nginx.site.static) | dictsort %}
 
 /var/www/coursehub/static/{{ name }}{{ path }}:
   file.managed:
@@ -67,9 +67,9 @@ nginx-holding-certificate-{{ name }}:
     - dir_mode: '0755'
     - mode: '0644'
     - require_in:
-        - file: /etc/nginx/nginx.conf
-{% endfor %}
-{% endfor %}
+      - file: /etc/nginx/nginx.conf
+{%- endfor %}
+{%- endfor %}
 
 # One file holds all of it, so that the check before it replaces the old one sees what nginx will see.
 /etc/nginx/nginx.conf:
@@ -77,10 +77,10 @@ nginx-holding-certificate-{{ name }}:
     - source: salt://nginx/files/nginx.conf
     - template: jinja
     - context:
-        nginx: {{ nginx | tojson }}
+        nginx: {{ nginx | json }}
     - mode: '0644'
     - check_cmd: /usr/sbin/nginx -t -q -c
     - require:
-        - pkg: nginx-packages
-        - file: nginx-acme-webroot
-        - file: /var/www/coursehub/wait.html
+      - pkg: nginx-packages
+      - file: nginx-acme-webroot
+      - file: /var/www/coursehub/wait.html

@@ -8,8 +8,8 @@
 nginx-packages:
   pkg.installed:
     - pkgs:
-        - logrotate
-        - nginx
-        - openssl
+      - logrotate
+      - nginx
+      - openssl
     - require:
-        - file: /etc/systemd/system/nginx.service.d/coursehub.conf
+      - file: /etc/systemd/system/nginx.service.d/coursehub.conf

@@ -1,4 +1,4 @@
-{% from 'nginx/map.jinja' import nginx with context %}
+{%- from 'nginx/map.jinja' import nginx with context %}
 
 include:
   - nginx.config
@@ -8,7 +8,7 @@ nginx-service:
     - name: nginx
     - enable: True
     - require:
-        - file: /etc/nginx/nginx.conf
+      - file: /etc/nginx/nginx.conf
 
 # The package may have started nginx without our unit's settings; later changes of those wait for its next start.
 nginx-hardened:
@@ -16,7 +16,7 @@ nginx-hardened:
     - name: systemctl daemon-reload && systemctl restart nginx
     - unless: test -e /run/coursehub-nginx.started
     - require:
-        - service: nginx-service
+      - service: nginx-service
 
 # Reload, not restart: open websockets stay. Judged by when nginx last read its configuration, so that a reload
 # which a killed run missed is made up for.
@@ -27,4 +27,4 @@ nginx-reload:
         test /run/coursehub-nginx.loaded -nt /etc/nginx/nginx.conf &&
         test /run/coursehub-nginx.loaded -nt {{ nginx.owner_secret }}
     - require:
-        - cmd: nginx-hardened
+      - cmd: nginx-hardened

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import jinja2
 import pytest
-import yaml
+
+from tests.support.formulas import values_of
 
 pytestmark = pytest.mark.unit
 FILES = Path(__file__).parents[2] / "formulas/jupyterhub/files"
-DEFAULTS = yaml.safe_load((FILES.parent / "defaults.yaml").read_text())["jupyterhub"]
+DEFAULTS = values_of("jupyterhub")
 
 # Loads configurations as the hub would and says what came of each.
 LOAD = """
