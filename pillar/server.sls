@@ -12,7 +12,7 @@ server:
     public: &public [*ssh, *http, *https]
     # The proxy by which people's programs leave a closed network. It answers on this machine alone.
     way_out: &way_out 888
-    # Where servers of an older coursehub asked their hub. It answers on this machine alone.
+    # Where servers of an older coursehub asked their hub. Nothing answers there any more.
     former_hub: 8081
 
   uids:

@@ -37,7 +37,7 @@ def test_states_have_one_dialect(path: Path) -> None:
         if re.match(r" {6}- ", line) or re.match(r" {4}- ", line):
             above = line
         elif re.match(r" {8,}- ", line):
-            assert re.match(r" {6}- \S+:$", above), f"{where}: two spaces to the right of the key's dash"
+            assert re.match(r" {6}- .+:$", above), f"{where}: two spaces to the right of the key's dash"
         assert not re.match(r"\{%- from .*map\.jinja' import \w+", line) or "with context" in line, where
 
 

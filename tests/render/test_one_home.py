@@ -147,7 +147,6 @@ def test_python_on_the_server_knows_the_same_first_uid() -> None:
 def test_python_on_the_server_knows_the_same_places() -> None:
     text = "".join(path.read_text() for path in tracked("formulas/jupyterhub/files/**") if path.suffix == ".py")
     assert f'"{FACTS["paths"]["openings"]}"' in text
-    assert f"{FACTS['ports']['former_hub']}, config=True" in text
     proxy = (ROOT / "formulas/jupyterhub/files/jupyterhub-proxy.service").read_text()
     assert f"--socket {FACTS['urls']['proxy'].removeprefix('http://unix:')} " in proxy
 
