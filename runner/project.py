@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,15 +61,3 @@ class Project:
     def shown(self, path: Path) -> str:
         """``path`` as the user knows it: relative to the root where it lies below it."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
-
-
-def write_private(path: Path, content: str) -> None:
-    """Write ``content`` to ``path`` readable by the owner alone, whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # 0600 from its first moment, and a name that no other thread or process has.
-    descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    Path(unfinished).replace(path)

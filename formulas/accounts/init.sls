@@ -15,7 +15,7 @@ include:
 # Ends all that somebody has on the machine who leaves.
 /usr/local/lib/coursehub/coursehub-leave:
   file.managed:
-    - source: salt://accounts/files/coursehub-leave
+    - source: salt://accounts/files/coursehub_leave.py
     - mode: '0755'
     - makedirs: True
     - check_cmd: python3 -m py_compile

@@ -1,6 +1,6 @@
 {%- from 'accounts/map.jinja' import accounts with context %}
 
-# Students' sessions may not gain rights, so the real passwd cannot work in them; see files/passwd.
+# Students' sessions may not gain rights, so the real passwd cannot work in them; see files/class_passwd.py.
 accounts-passwd-packages:
   pkg.installed:
     # cracklib-runtime makes the dictionary, without which every password is refused.
@@ -19,10 +19,10 @@ accounts-passwd:
   file.managed:
     - names:
       - /usr/local/bin/passwd:
-        - source: salt://accounts/files/passwd
+        - source: salt://accounts/files/class_passwd.py
         - mode: '0755'
       - /usr/local/lib/coursehub/change-password:
-        - source: salt://accounts/files/change-password
+        - source: salt://accounts/files/change_password.py
         - mode: '0755'
       - /etc/pam.d/coursehub-passwd:
         - source: salt://accounts/files/pam

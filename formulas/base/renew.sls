@@ -3,7 +3,7 @@ include:
 
 /usr/local/sbin/coursehub-renew:
   file.managed:
-    - source: salt://base/files/coursehub-renew
+    - source: salt://base/files/coursehub_renew.py
     - mode: '0755'
     - check_cmd: python3 -m py_compile
     - tmp_ext: .py

@@ -41,7 +41,7 @@ firewall-packages:
 
 /usr/local/sbin/coursehub-firewall-fill:
   file.managed:
-    - source: salt://firewall/files/coursehub-firewall-fill
+    - source: salt://firewall/files/coursehub_firewall_fill.py
     - mode: '0755'
 
 /etc/coursehub/firewall/fill.json:

@@ -80,7 +80,7 @@ material-fetcher:
   file.managed:
     - names:
       - /usr/local/sbin/coursehub-material:
-        - source: salt://material/files/coursehub-material
+        - source: salt://material/files/coursehub_material.py
         - mode: '0755'
       - /etc/systemd/system/coursehub-material.service:
         - source: salt://material/files/coursehub-material.service

@@ -27,7 +27,7 @@ import runner.cli.testing  # noqa: F401
 from runner.cli.base import Document, Said, cli, project
 from runner.console import fail
 from runner.errors import FAILED, USAGE, CoursehubError
-from runner.project import write_private
+from runner.files import write_private
 
 __all__ = ["cli", "main"]
 

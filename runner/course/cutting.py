@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import yaml
 from runner.course.people import People
 from runner.course.source import Source
 from runner.errors import USAGE, CoursehubError
+from runner.files import write_whole
 
 
 def without_people(read: Source, people: People) -> str:
@@ -89,10 +90,7 @@ def _needs_same_rest(read: Source, text: str) -> None:
 
 def replace_text(path: Path, text: str) -> None:
     """Write a file of the repository anew, whole or not at all, with the mode that it has."""
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.write_bytes(text.encode())
-    shutil.copymode(path, unfinished)
-    unfinished.replace(path)
+    write_whole(path, text, stat.S_IMODE(path.stat().st_mode))
 
 
 def _is_comment(line: str) -> bool:

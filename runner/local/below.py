@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from runner.files import write_whole
 from runner.local import dns
-from runner.local.host import write_atomic
 from runner.local.identity import Identity
 from runner.local.store import Domain
 
@@ -18,7 +18,7 @@ def set_names(state: Path, course_id: str, names: Iterable[str]) -> None:
     """Make these the names of a course that browsers on this host shall find, as far as a wildcard leads them."""
     path = Identity.of(state).directory / _DIRECTORY / f"{course_id}.json"
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    write_atomic(path, json.dumps(sorted(names)), 0o600)
+    write_whole(path, json.dumps(sorted(names)), 0o600)
 
 
 def names(home: Path) -> list[str]:

@@ -9,12 +9,12 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import CoursehubError
+from runner.files import write_whole
 from runner.local.identity import DATA_ROOT, HOST_LOCK
 
 Report = Callable[[str], None]
@@ -90,27 +90,12 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
-def write_atomic(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replace a file as a whole: a reader, or a crash, sees the old or the new content."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 @dataclass(frozen=True)
 class ProcessId:
     """A process that cannot be mistaken for a later one with the same number.
 
-    ``started`` is field 22 of /proc/PID/stat: clock ticks after boot (proc(5)).
+    ``started`` is field 22 of /proc/PID/stat: clock ticks after boot (proc(5)). psutil has seconds since 1970, which
+    move when the clock is set, and a file keeps this one for another process.
     """
 
     pid: int
@@ -242,7 +227,7 @@ def set_hosts_lines(mark: str, names: Mapping[str, str]) -> dict[str, str]:
         if new == old or (not ours and len(kept) == len(old.splitlines())):
             return written
         try:
-            write_atomic(HOSTS, new, HOSTS.stat().st_mode & 0o777)
+            write_whole(HOSTS, new, HOSTS.stat().st_mode & 0o777)
         except OSError:
             # In a container /etc/hosts is a mount, which cannot be renamed over.
             with HOSTS.open("r+") as hosts:

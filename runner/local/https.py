@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from runner.local.host import write_atomic
+from runner.files import write_whole
 
 CA_YEARS = 10
 #: Names that no site of the world has (RFC 2606).
@@ -56,9 +56,9 @@ def make_https_certificate(directory: Path, gateway: str) -> None:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    write_atomic(directory / "https.key", private.decode(), 0o600)
-    write_atomic(directory / "acme-ca.pem", ca.public_bytes(serialization.Encoding.PEM).decode())
-    write_atomic(directory / "https.pem", leaf.public_bytes(serialization.Encoding.PEM).decode())
+    write_whole(directory / "https.key", private.decode(), 0o600)
+    write_whole(directory / "acme-ca.pem", ca.public_bytes(serialization.Encoding.PEM).decode())
+    write_whole(directory / "https.pem", leaf.public_bytes(serialization.Encoding.PEM).decode())
 
 
 def names_of(zones: Iterable[str]) -> tuple[str, ...]:

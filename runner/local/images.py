@@ -9,7 +9,8 @@ import shutil
 from pathlib import Path
 
 from runner.errors import CoursehubError
-from runner.local.host import Report, locked, run, write_atomic
+from runner.files import write_whole
+from runner.local.host import Report, locked, run
 from runner.local.identity import CACHE_ROOT, DATA_ROOT
 
 SUITES = {"debian-12-x64": "bookworm", "debian-13-x64": "trixie"}
@@ -148,5 +149,5 @@ def _finish(root: Path) -> None:
     # Empty, not absent: absent means "first boot" to systemd, which would then apply presets anew.
     (root / "etc/machine-id").write_text("")
     (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
-    write_atomic(root / "etc/cloud/cloud.cfg.d/90_local_cloud.cfg", CLOUD_CONFIG)
-    write_atomic(root / "etc/ssh/sshd_config.d/50-cloud-init.conf", SSHD_CONFIG)
+    write_whole(root / "etc/cloud/cloud.cfg.d/90_local_cloud.cfg", CLOUD_CONFIG)
+    write_whole(root / "etc/ssh/sshd_config.d/50-cloud-init.conf", SSHD_CONFIG)

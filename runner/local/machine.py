@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from runner.files import write_whole
 from runner.local import cgroups, disk, network
 from runner.local.cgroups import Limits
-from runner.local.host import ProcessId, run, write_atomic
+from runner.local.host import ProcessId, run
 from runner.local.identity import Identity, Subnet
 from runner.local.images import base_image
 
@@ -238,7 +239,7 @@ class NspawnBackend:
         self._children[spec.droplet_id] = child
         process = ProcessId.of(child.pid)
         if process:
-            write_atomic(home / "process.json", json.dumps({"pid": process.pid, "started": process.started}))
+            write_whole(home / "process.json", json.dumps({"pid": process.pid, "started": process.started}))
 
 
 def nspawn_argv(*, name: str, hostname: str, root: Path, namespace: str, machine_id: str, cgroup_v1: bool) -> list[str]:
@@ -278,7 +279,7 @@ def _base_of(home: Path, spec: MachineSpec, log: Callable[[str], None]) -> Path:
     if record.exists() and Path(record.read_text()).is_dir():
         return Path(record.read_text())
     base = base_image(spec.image, log)
-    write_atomic(record, str(base), 0o600)
+    write_whole(record, str(base), 0o600)
     return base
 
 
@@ -297,9 +298,9 @@ def _first_files(root: Path, spec: MachineSpec, name_server: str) -> None:
     seed.mkdir(parents=True, exist_ok=True)
     # cloud-init logs in before it has written anything else; the seed may carry the host's private key.
     seed.chmod(0o700)
-    write_atomic(root / "etc/resolv.conf", f"nameserver {name_server}\n")
-    write_atomic(seed / "user-data", spec.user_data or "#cloud-config\n{}\n", 0o600)
-    write_atomic(seed / "meta-data", meta_data(spec), 0o600)
+    write_whole(root / "etc/resolv.conf", f"nameserver {name_server}\n")
+    write_whole(seed / "user-data", spec.user_data or "#cloud-config\n{}\n", 0o600)
+    write_whole(seed / "meta-data", meta_data(spec), 0o600)
 
 
 def meta_data(spec: MachineSpec) -> str:
@@ -316,7 +317,7 @@ def meta_data(spec: MachineSpec) -> str:
 def _machine_id(home: Path) -> str:
     record = home / "machine-id"
     if not record.exists():
-        write_atomic(record, uuid.uuid4().hex)
+        write_whole(record, uuid.uuid4().hex)
     return record.read_text()
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import CoursehubError
-from runner.local.host import forwarding_on, locked, run, write_atomic
+from runner.files import write_whole
+from runner.local.host import forwarding_on, locked, run
 from runner.local.identity import DATA_ROOT, HOST_LOCK, KEYS_PORT, METADATA_PORT, Identity, Subnet
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -131,7 +132,7 @@ def _ensure_subnet(identity: Identity) -> Subnet:
         if chosen is not None:
             return chosen
         network = free_network(chain(_networks_in_use(), _networks_of_other_clouds()), start=int(identity.key, 16))
-        write_atomic(record, json.dumps({"network": str(network), "state": str(identity.state)}))
+        write_whole(record, json.dumps({"network": str(network), "state": str(identity.state)}))
         return Subnet(network)
 
 

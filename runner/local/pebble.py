@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from runner.errors import CoursehubError
-from runner.local.host import ProcessId, write_atomic
+from runner.files import write_whole
+from runner.local.host import ProcessId
 from runner.local.identity import ACME_PORT, DNS_PORT, KEYS_PORT
 
 START_SECONDS = 60.0
@@ -111,7 +112,7 @@ class Pebble:
 
     def _launch(self) -> subprocess.Popen[bytes]:
         config = self._directory / "config.json"
-        write_atomic(config, json.dumps(self._config()), 0o600)
+        write_whole(config, json.dumps(self._config()), 0o600)
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin"),
             "PEBBLE_VA_NOSLEEP": "1",
@@ -130,7 +131,7 @@ class Pebble:
         self._child = child
         self._process = ProcessId.of(child.pid)
         if self._process:
-            write_atomic(self._directory / "process.json", json.dumps(self._process.__dict__))
+            write_whole(self._directory / "process.json", json.dumps(self._process.__dict__))
         return child
 
     @staticmethod
@@ -178,7 +179,7 @@ class Pebble:
         known = self.bundle.read_text() if self.bundle.exists() else ""
         made = with_root(known, root, key, names)
         if made != known:
-            write_atomic(self.bundle, made)
+            write_whole(self.bundle, made)
         self._remembered = wanted
 
     def _ask(self, path: str) -> str:

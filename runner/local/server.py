@@ -25,10 +25,11 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runner.errors import CoursehubError
+from runner.files import write_whole
 from runner.local import api, below, dns, metadata, network
 from runner.local.cloud import Cloud
 from runner.local.faults import Faults
-from runner.local.host import ProcessId, set_hosts_lines, write_atomic
+from runner.local.host import ProcessId, set_hosts_lines
 from runner.local.identity import DNS_PORT, METADATA_PORT, ZONE, Identity
 from runner.local.machine import NspawnBackend
 from runner.local.pebble import Pebble
@@ -136,7 +137,7 @@ async def _serve(identity: Identity) -> None:
         "acme_ca": str(pebble.ca),
         "ca_bundle": str(pebble.bundle),
     }
-    write_atomic(directory / "server.json", json.dumps(facts))
+    write_whole(directory / "server.json", json.dumps(facts))
 
     def keep_hosts() -> None:
         _keep_hosts(identity, home, domains)
@@ -164,7 +165,7 @@ def _config(app: object, http: object = "h11") -> uvicorn.Config:
 def _token(directory: Path) -> str:
     path = directory / "token"
     if not path.exists():
-        write_atomic(path, secrets.token_hex(32), 0o600)
+        write_whole(path, secrets.token_hex(32), 0o600)
     return path.read_text()
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from runner.local.host import write_atomic
+from runner.files import write_whole
 
 FIRST_ID = 400_000_001
 FIRST_SLOT, LAST_SLOT = 10, 250
@@ -109,7 +109,7 @@ class Store:
     def save(self) -> None:
         """Write the account; readable by root alone, because user-data may hold keys."""
         if self._path is not None:
-            write_atomic(self._path, self.account.model_dump_json(indent=1), 0o600)
+            write_whole(self._path, self.account.model_dump_json(indent=1), 0o600)
 
     def new_id(self) -> int:
         """A number that no other object of the account has."""

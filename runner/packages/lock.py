@@ -151,6 +151,7 @@ def make_lock(
     base = _base(root)
     lock = path or lock_path(course_id, root)
     lock.parent.mkdir(parents=True, exist_ok=True)
+    # uv writes it itself, and reads which versions it should keep.
     staged = lock.with_name(f".{lock.name}.new")
     try:
         staged.write_text(lock.read_text(encoding="utf-8") if lock.exists() else "", encoding="utf-8")

@@ -17,6 +17,7 @@ from runner.course.people import People, Person
 from runner.course.roles import ROLES, Role
 from runner.course.source import LOADER
 from runner.errors import USAGE, CoursehubError
+from runner.files import write_whole
 from runner.project import Project
 from runner.secrets.vault import Vault
 
@@ -107,10 +108,7 @@ def write(project: Project, course_id: str, listed: ClassList) -> None:
     document = {"people": people, "left": [plain(person) for person in listed.left]}
     text = yaml.dump(document, Dumper=_YAML_OUT, allow_unicode=True, sort_keys=False, width=1000)
     encrypted = _MESSAGE_HEAD + Vault(project).encrypt(text)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.write_text(encrypted, encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, encrypted)
 
 
 def plain(person: Person) -> dict[str, object]:

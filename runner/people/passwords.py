@@ -11,7 +11,8 @@ from pathlib import Path
 
 from passlib.hash import sha512_crypt
 
-from runner.project import Project, write_private
+from runner.files import write_private
+from runner.project import Project
 
 #: No 0/O, 1/l/I: passwords are read from paper. 5 bits a letter.
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"

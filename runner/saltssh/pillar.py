@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
+from runner.files import write_private
 from runner.people.passwords import Password
-from runner.project import Project, write_private
+from runner.project import Project
 
 
 def runtime(

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import yaml
 
-from runner.project import Project, write_private
+from runner.files import write_private
+from runner.project import Project
 from runner.saltssh.pillar import runtime_file
 from runner.servers.access import THIN_DIR, Access
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from runner.errors import USAGE, CoursehubError
+from runner.files import write_whole
 from runner.project import Project
 from runner.secrets.vault import MESSAGE, Vault
 
@@ -88,10 +89,7 @@ class Secrets:
         for name, message in sorted(messages.items()):
             indented = "".join(f"  {line}\n" if line else "\n" for line in message.strip().splitlines())
             lines.append(f"{name}: |\n{indented}")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_name(f".{self.path.name}.new")
-        unfinished.write_text("".join(lines), encoding="utf-8")
-        unfinished.replace(self.path)
+        write_whole(self.path, "".join(lines))
 
 
 @contextlib.contextmanager

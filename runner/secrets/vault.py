@@ -22,7 +22,8 @@ import yaml
 
 from runner.console import fail
 from runner.errors import CoursehubError
-from runner.project import Project, write_private
+from runner.files import write_private
+from runner.project import Project
 
 #: Environment variable that names another directory for the private key.
 KEYS_VARIABLE = "COURSEHUB_KEYS"

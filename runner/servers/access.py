@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runner.cloud import Server, maker
 from runner.errors import CoursehubError
-from runner.project import Project, write_private
+from runner.files import write_private
+from runner.project import Project
 
 #: Seconds from the cloud's "active" to sshd's first answer; a droplet needs about 20.
 SSH_SECONDS = 180

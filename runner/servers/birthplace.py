@@ -14,7 +14,8 @@ from runner import local
 from runner.cloud import Cloud, tag_of
 from runner.course import Course
 from runner.errors import USAGE, CoursehubError
-from runner.project import Project, write_private
+from runner.files import write_private
+from runner.project import Project
 from runner.servers.access import Access
 
 #: What the user calls each ``cloud:`` of a course file.

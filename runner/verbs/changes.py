@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.course import Course
-from runner.project import Project, write_private
+from runner.files import write_private
+from runner.project import Project
 from runner.servers.access import Access
 
 _NEW_SERVERS = "personal servers that start after apply; those that run keep what they have"

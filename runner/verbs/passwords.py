@@ -11,9 +11,10 @@ from runner import saltssh
 from runner.console import Steps
 from runner.course import Person
 from runner.errors import USAGE, CoursehubError
+from runner.files import write_private
 from runner.people import people_of
 from runner.people.passwords import Card, Passwords, as_page, as_table
-from runner.project import Project, write_private
+from runner.project import Project
 from runner.servers.access import Access, HostKeyRefused
 from runner.servers.claim import claim
 from runner.session import reach

@@ -15,9 +15,10 @@ from runner.classlist.teams import names_in, short
 from runner.course import People, Person
 from runner.course.cutting import replace_text, without_people
 from runner.errors import USAGE, CoursehubError
+from runner.files import write_private
 from runner.people import ROLES, Change, ClassList, Role
 from runner.people.passwords import as_csv
-from runner.project import Project, write_private
+from runner.project import Project
 from runner.servers.claim import claim
 
 #: Columns of an exported class list, as an import reads them.

@@ -14,7 +14,8 @@ from runner import people, saltssh
 from runner.agreed import PATHS
 from runner.console import Steps
 from runner.errors import USAGE, CoursehubError
-from runner.project import Project, write_private
+from runner.files import write_private
+from runner.project import Project
 from runner.secrets.values import NAME, Secrets
 from runner.secrets.vault import Report, Vault
 from runner.servers.access import Access, KeyPair

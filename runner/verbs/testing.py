@@ -20,7 +20,9 @@ from runner.project import Project
 SUITES = ("lint", "render", "unit", "kitchen", "machine", "attacks", "browser")
 #: Those that want machines of the local cloud.
 _ON_MACHINES = ("kitchen", "machine", "attacks", "browser")
-#: Lines of runner/ that the unit suite must reach, in per cent. Not measured where its tests that need root are
+#: What coverage is measured of. Programs of formulas that only a server's environments can import are not in it.
+_MEASURED = ("runner", "salt", "formulas")
+#: Lines of it that the unit suite must reach, in per cent. Not measured where its tests that need root are
 #: skipped; CI is root.
 COVERAGE = 90
 #: One process more than there are cores, as tests wait a sixth of their time. tests/conftest.py keeps together what is
@@ -121,13 +123,16 @@ def _pytest(project: Project, environment: dict[str, str], suites: Iterable[str]
 
 
 def _measured_units(project: Project, environment: dict[str, str]) -> int:
-    """The unit suite and how much of runner/ it reached; its exit code, pytest-cov's where that is too little."""
+    """The unit suite and how much of our Python it reached; its exit code, pytest-cov's where that is too little."""
     directory = project.state / "coverage"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
     # Programs that tests start, from wherever they do, write beside it.
     environment = {**environment, "COVERAGE_FILE": str(directory / "unit")}
-    report = ("--cov=runner", "--cov-report=term:skip-covered", f"--cov-fail-under={COVERAGE}")
+    # Whole paths: in a program that runs elsewhere "salt" would be the installed package.
+    source = (project.root / part for part in _MEASURED)
+    measured = [f"--cov={directory}" for directory in source if directory.is_dir()]
+    report = (*measured, "--cov-report=term:skip-covered", f"--cov-fail-under={COVERAGE}")
     return _pytest(project, environment, ["unit"], *_SIDE_BY_SIDE, *report)
 
 

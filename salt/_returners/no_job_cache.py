@@ -4,25 +4,29 @@ salt-ssh writes each return into ``master_job_cache``, whatever ``job_cache`` sa
 accounts, and all of the pillar for who types ``pillar.items``.
 """
 
-# Salt puts __opts__ into a returner when it loads it.
-# ruff: noqa: F821
+from __future__ import annotations
+
+from typing import Any
 
 import salt.utils.jid
 
+#: Salt puts it into a returner when it loads one.
+__opts__: dict[str, Any]
 
-def prep_jid(nocache=False, passed_jid=None):  # noqa: ARG001
+
+def prep_jid(nocache: bool = False, passed_jid: str | None = None) -> str:  # noqa: ARG001
     """Return the job's number."""
-    return passed_jid or salt.utils.jid.gen_jid(__opts__)
+    return passed_jid or str(salt.utils.jid.gen_jid(__opts__))
 
 
-def save_load(jid, load, minions=None):
+def save_load(jid: str, load: dict[str, Any], minions: list[str] | None = None) -> None:
     """Keep nothing of what was asked for."""
 
 
-def returner(ret):
+def returner(ret: dict[str, Any]) -> None:
     """Keep nothing of what came back."""
 
 
-def get_load(jid):  # noqa: ARG001
+def get_load(jid: str) -> dict[str, Any]:  # noqa: ARG001
     """Return nothing: no job is known."""
     return {}

@@ -4,13 +4,20 @@ The work is done by `coursehub-cert` (formula letsencrypt), which a timer runs t
 certificate, for a name that comes later and for a CA that did not answer.
 """
 
-import json
+from __future__ import annotations
 
-# ruff: noqa: F821 - Salt puts __opts__ and __salt__ into the module
+import json
+from collections.abc import Callable
+from typing import Any
+
+#: Salt puts them into a state module when it loads one.
+__opts__: dict[str, Any]
+__salt__: dict[str, Callable[..., Any]]
+
 SCRIPT = "/usr/local/sbin/coursehub-cert"
 
 
-def certificate(name):
+def certificate(name: str) -> dict[str, Any]:
     """Have the certificate that `/etc/coursehub/cert.json` describes.
 
     A certificate that could not be had is told loudly (`WARNING` in the comment, and `warnings`) but does not fail
@@ -20,7 +27,7 @@ def certificate(name):
     name
         The first name on the certificate.
     """
-    ret = {"name": name, "changes": {}, "result": True, "comment": ""}
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": ""}
     testing = __opts__["test"]
     if testing and not __salt__["file.file_exists"](SCRIPT):
         ret["result"] = None
@@ -41,7 +48,7 @@ def certificate(name):
     return _tell(ret, outcome, testing)
 
 
-def _tell(ret, outcome, testing):
+def _tell(ret: dict[str, Any], outcome: dict[str, Any], testing: bool) -> dict[str, Any]:
     """Turn the script's document into a state's return."""
     lines = []
     if outcome["covered"]:

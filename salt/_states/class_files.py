@@ -8,15 +8,19 @@ POSIX ACLs are set as the kernel keeps them (linux/posix_acl_xattr.h): a dozen l
 and a process for each directory.
 """
 
-# Salt puts __opts__ into a state module when it loads it.
-# ruff: noqa: F821
+from __future__ import annotations
 
 import grp
 import os
 import pwd
 import stat
 import struct
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
+
+#: Salt puts it into a state module when it loads one.
+__opts__: dict[str, Any]
 
 FIRST_ID = 1000
 OWNER, GROUP, NAMED_GROUP, MASK, OTHERS = 0x01, 0x04, 0x08, 0x10, 0x20
@@ -27,7 +31,34 @@ ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
 MODE = 0o2770
 
 
-def managed(name, readers="class", writers=(), team_prefix=""):
+class _Directory(NamedTuple):
+    """A directory as it should be; ``access`` and ``default`` are ACLs as the kernel keeps them."""
+
+    path: Path
+    gid: int
+    mode: int
+    access: bytes | None = None
+    default: bytes | None = None
+
+    def is_so(self) -> bool:
+        """Whether it is there, with these rights."""
+        return _is(self.path, self.gid, self.mode) and (
+            self.mode != MODE or (_xattr(self.path, ACCESS), _xattr(self.path, DEFAULT)) == (self.access, self.default)
+        )
+
+    def make(self) -> None:
+        """Make it, or give it its rights. Raises OSError."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.chown(self.path, 0, self.gid)
+        for name, value in ((ACCESS, self.access), (DEFAULT, self.default)):
+            if value is not None:
+                os.setxattr(self.path, name, value)
+            elif _xattr(self.path, name) is not None:
+                os.removexattr(self.path, name)
+        self.path.chmod(self.mode)
+
+
+def managed(name: str, readers: str = "class", writers: Sequence[str] = (), team_prefix: str = "") -> dict[str, Any]:
     """Have ``name``/shared and ``name``/groups/TEAM.
 
     name
@@ -39,11 +70,8 @@ def managed(name, readers="class", writers=(), team_prefix=""):
     team_prefix
         Each Unix group whose name begins so has a directory, named as the rest of the group's name. Its members change
         what any of them wrote; nobody else gets in.
-    people
-        Unix groups whose members get the links ``~/shared`` and ``~/groups/TEAM``. Something else of that name, such as
-        a student's own file, stays.
     """
-    ret = {"name": name, "changes": {}, "result": True, "comment": ""}
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": ""}
     known = {entry.gr_name: entry for entry in grp.getgrall()}
     if readers not in known:
         ret["result"] = None if __opts__["test"] else False
@@ -51,26 +79,27 @@ def managed(name, readers="class", writers=(), team_prefix=""):
         return ret
     teams = _teams(known, team_prefix)
     root = Path(name)
-    steps = list(_directories(root, known, readers, writers, teams))
+    wrong = [one for one in _directories(root, known, readers, writers, teams) if not one.is_so()]
     count = f"{len(teams)} teams' directories"
-    if not steps:
+    if not wrong:
         ret["comment"] = f"shared and {count} are as they should be"
         return ret
     problems = []
-    for where, what, act in steps:
+    for one in wrong:
+        what = "rights set" if one.path.exists() else "made"
         if not __opts__["test"]:
             try:
-                act()
+                one.make()
             except OSError as problem:
-                problems.append(f"{where}: {problem.strerror}")
+                problems.append(f"{one.path}: {problem.strerror}")
                 continue
-        ret["changes"][where] = ", ".join(filter(None, [ret["changes"].get(where), what]))
+        ret["changes"][str(one.path)] = what
     ret["result"] = False if problems else (None if __opts__["test"] else True)
     ret["comment"] = "; ".join(problems) or f"shared and {count} were brought to what they should be"
     return ret
 
 
-def _teams(known, prefix):
+def _teams(known: Mapping[str, grp.struct_group], prefix: str) -> dict[str, grp.struct_group]:
     """Return the teams' groups by the name of their directory; an account's own group is no team's."""
     accounts = {entry.pw_name for entry in pwd.getpwall()}
     return {
@@ -80,26 +109,24 @@ def _teams(known, prefix):
     }
 
 
-def _directories(root, known, readers, writers, teams):
-    """Yield what to do for each directory that is missing, or open to others than it should be."""
+def _directories(
+    root: Path,
+    known: Mapping[str, grp.struct_group],
+    readers: str,
+    writers: Sequence[str],
+    teams: Mapping[str, grp.struct_group],
+) -> Iterator[_Directory]:
+    """Yield each directory as it should be, those that hold others first."""
     for path in (root, root / "groups"):
-        if not _is(path, 0, 0o755):
-            yield str(path), "made", lambda path=path: _make(path, 0, 0o755)
-    named = {known[group].gr_gid: ALL for group in writers if group in known}
-    shared = _acl(READ, named)
-    wanted = [(root / "shared", known[readers].gr_gid, shared, shared)]
-    # Without named groups the mode says it all; the default makes what is new the group's whatever a umask is.
-    wanted += [(root / "groups" / team, entry.gr_gid, None, _acl(ALL, {})) for team, entry in teams.items()]
-    for path, gid, access, default in wanted:
-        if not (_is(path, gid, MODE) and (_xattr(path, ACCESS), _xattr(path, DEFAULT)) == (access, default)):
-            yield (
-                str(path),
-                "made" if not path.exists() else "rights set",
-                lambda path=path, gid=gid, access=access, default=default: _make(path, gid, MODE, access, default),
-            )
+        yield _Directory(path, 0, 0o755)
+    shared = _acl(READ, {known[group].gr_gid: ALL for group in writers if group in known})
+    yield _Directory(root / "shared", known[readers].gr_gid, MODE, shared, shared)
+    for team, entry in teams.items():
+        # Without named groups the mode says it all; the default makes what is new the group's whatever a umask is.
+        yield _Directory(root / "groups" / team, entry.gr_gid, MODE, None, _acl(ALL, {}))
 
 
-def _is(path, gid, mode):
+def _is(path: Path, gid: int, mode: int) -> bool:
     try:
         found = path.lstat()
     except OSError:
@@ -107,28 +134,17 @@ def _is(path, gid, mode):
     return stat.S_ISDIR(found.st_mode) and (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (0, gid, mode)
 
 
-def _xattr(path, name):
+def _xattr(path: Path, name: str) -> bytes | None:
     try:
         return os.getxattr(path, name)
     except OSError:
         return None
 
 
-def _acl(group, named):
+def _acl(group: int, named: Mapping[int, int]) -> bytes:
     """Return an ACL as the kernel keeps it: all for the owner, what is said for groups, nothing for others."""
     entries = [(OWNER, ALL, NOBODY), (GROUP, group, NOBODY)]
     entries += [(NAMED_GROUP, rights, gid) for gid, rights in sorted(named.items())]
     entries += [(MASK, ALL, NOBODY)] if named else []
     entries += [(OTHERS, 0, NOBODY)]
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
-
-
-def _make(path, gid, mode, access=None, default=None):
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.chown(path, 0, gid)
-    for name, value in ((ACCESS, access), (DEFAULT, default)):
-        if value is not None:
-            os.setxattr(path, name, value)
-        elif _xattr(path, name) is not None:
-            os.removexattr(path, name)
-    path.chmod(mode)

@@ -1,7 +1,6 @@
 """What a class is given: mirrors of git repositories, and data sets that are stored once for everybody."""
 
-# Salt puts __opts__ and __salt__ into a state module when it loads it.
-# ruff: noqa: F821
+from __future__ import annotations
 
 import contextlib
 import grp
@@ -14,9 +13,22 @@ import tarfile
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
+from typing import IO, Any
 
+from coursehub_files import write_whole
 from salt.exceptions import CommandExecutionError
+
+Facts = dict[str, Any]
+#: A path in an archive, and what opens the file there; None for a directory.
+Member = tuple[str, Callable[[], AbstractContextManager[IO[bytes]]] | None]
+
+#: Salt puts them into a state module when it loads one.
+__opts__: dict[str, Any]
+__salt__: dict[str, Callable[..., Any]]
 
 UNIT = "coursehub-material.service"
 STATUS = Path("/var/lib/coursehub-material/status.json")
@@ -27,7 +39,7 @@ MENDED_BY_HAND = ("wrong", "server")
 TIMEOUT = 60
 
 
-def mirrored(name, repositories):
+def mirrored(name: str, repositories: Mapping[str, Facts]) -> Facts:
     """Have a mirror of each repository below ``name``, fetched by the unit that the timer starts too.
 
     What is there is not fetched again: newer versions are the timer's matter, and an apply that changes nothing asks
@@ -37,7 +49,7 @@ def mirrored(name, repositories):
     repositories
         ``{name: {url, branch, host_key, key}}`` as the unit's configuration has them.
     """
-    ret = {"name": name, "changes": {}, "result": True, "comment": ""}
+    ret: Facts = {"name": name, "changes": {}, "result": True, "comment": ""}
     root, before = Path(name), _status()
     wanting = [one for one, entry in repositories.items() if _wants(root, one, entry, before.get(one, {}))]
     left = _entries(root, repositories)
@@ -76,20 +88,21 @@ def mirrored(name, repositories):
     return ret
 
 
-def _start():
+def _start() -> None:
     """Run the unit to its end; what came of it stands in its status."""
     with contextlib.suppress(CommandExecutionError):
         __salt__["service.start"](UNIT)
 
 
-def _status():
+def _status() -> dict[str, Facts]:
     try:
-        return json.loads(STATUS.read_text())
+        found: dict[str, Facts] = json.loads(STATUS.read_text())
     except (OSError, ValueError):
         return {}
+    return found
 
 
-def _wants(root, name, entry, status):
+def _wants(root: Path, name: str, entry: Facts, status: Facts) -> bool:
     return (
         status.get("entry") != entry
         or status.get("problem", {}).get("kind") in MENDED_BY_HAND
@@ -97,7 +110,7 @@ def _wants(root, name, entry, status):
     )
 
 
-def _entries(root, wanted):
+def _entries(root: Path, wanted: Collection[str]) -> list[str]:
     try:
         return sorted(path.name for path in root.iterdir() if path.name not in wanted and not path.name.startswith("."))
     except OSError:
@@ -108,7 +121,7 @@ class DataError(Exception):
     """A data set could not be had; the message is for the teacher."""
 
 
-def data(name, sets, group):
+def data(name: str, sets: Mapping[str, Facts], group: str) -> Facts:
     """Have each data set below ``name``: root's, readable by ``group``, once for everybody.
 
     A set is replaced as a whole, and only by one that has the right checksum. What is no longer listed goes.
@@ -116,7 +129,7 @@ def data(name, sets, group):
     sets
         ``{name: {source: https://... or salt://..., sha256: for https, unpack: false}}``
     """
-    ret = {"name": name, "changes": {}, "result": True, "comment": ""}
+    ret: Facts = {"name": name, "changes": {}, "result": True, "comment": ""}
     root, record, problems = Path(name), _record(), []
     try:
         gid = grp.getgrnam(group).gr_gid
@@ -124,7 +137,7 @@ def data(name, sets, group):
         if not __opts__["test"]:
             ret.update(result=False, comment=f"there is no group {group}; it must be made first")
             return ret
-        gid = None
+        gid = -1
     wanted = {}
     for one, given in sets.items():
         try:
@@ -157,28 +170,22 @@ def data(name, sets, group):
         _remove(root / one)
     record = {one: known for one, known in record.items() if one in sets}
     if changes:
-        _write_record(record)
+        write_whole(RECORD, json.dumps(record))
     ret["changes"] = changes
     ret["result"] = not problems
     ret["comment"] = "; ".join(problems) or f"{', '.join(sets)} in {root}"
     return ret
 
 
-def _record():
+def _record() -> dict[str, Facts]:
     try:
-        return json.loads(RECORD.read_text())
+        found: dict[str, Facts] = json.loads(RECORD.read_text())
     except (OSError, ValueError):
         return {}
+    return found
 
 
-def _write_record(record):
-    RECORD.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    unfinished = RECORD.with_suffix(".new")
-    unfinished.write_text(json.dumps(record))
-    unfinished.replace(RECORD)
-
-
-def _closed(root, gid):
+def _closed(root: Path, gid: int) -> bool:
     """Whether the directory is missing, or not its readers' alone."""
     try:
         found = root.stat()
@@ -187,22 +194,22 @@ def _closed(root, gid):
     return (found.st_uid, found.st_gid, found.st_mode & 0o7777) != (0, gid, 0o750)
 
 
-def _wanted_digest(given):
+def _wanted_digest(given: Facts) -> str:
     """Return the checksum that a set must have: the given one, or that of the file that came with the states."""
     if not given["source"].startswith("salt://"):
-        return given["sha256"]
+        return str(given["sha256"])
     with _sent(given["source"]).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sent(source):
+def _sent(source: str) -> Path:
     cached = __salt__["cp.cache_file"](source)
     if not cached:
         raise DataError(f"{source} is missing; put it there and apply again")
     return Path(cached)
 
 
-def _store(root, name, given, wanted):
+def _store(root: Path, name: str, given: Facts, wanted: Facts) -> None:
     """Put a set in its place; what an interrupted run left goes first."""
     download, unfinished, old = (root / f".{name}.{what}" for what in ("download", "new", "old"))
     for left in (download, unfinished, old):
@@ -230,14 +237,14 @@ def _store(root, name, given, wanted):
             _remove(left)
 
 
-def _remove(path):
+def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
-def _download(source, sha256, target):
+def _download(source: str, sha256: str, target: Path) -> None:
     digest = hashlib.sha256()
     try:
         with urllib.request.urlopen(source, timeout=TIMEOUT) as answer, target.open("wb") as file:  # noqa: S310
@@ -259,31 +266,37 @@ def _download(source, sha256, target):
         )
 
 
-def _unpack(file, target):
+def _unpack(file: Path, target: Path) -> None:
     """Take files and directories out of an archive, and nothing else: no links, no devices, no way out of it."""
     try:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
-                members = [
-                    (one.filename, None if one.is_dir() else (lambda one=one: archive.open(one)))
-                    for one in archive.infolist()
-                ]
-                _write_members(members, target)
+                _write_members(_of_zip(archive), target)
         elif tarfile.is_tarfile(file):
             with tarfile.open(file) as archive:
-                members = [
-                    (one.name, None if one.isdir() else (lambda one=one: archive.extractfile(one)))
-                    for one in archive.getmembers()
-                    if one.isdir() or one.isfile()
-                ]
-                _write_members(members, target)
+                _write_members(_of_tar(archive), target)
         else:
             raise DataError("is no zip and no tar archive; nothing was replaced; take unpack out, or give another")
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError) as problem:
         raise DataError(f"cannot be unpacked ({problem}); nothing was replaced; give another") from None
 
 
-def _write_members(members, target):
+def _of_zip(archive: zipfile.ZipFile) -> Iterator[Member]:
+    for one in archive.infolist():
+        yield one.filename, None if one.is_dir() else partial(archive.open, one)
+
+
+def _of_tar(archive: tarfile.TarFile) -> Iterator[Member]:
+    for one in archive.getmembers():
+        if one.isdir():
+            yield one.name, None
+        elif one.isfile():
+            inside = archive.extractfile(one)
+            if inside is not None:
+                yield one.name, partial(contextlib.closing, inside)
+
+
+def _write_members(members: Iterable[Member], target: Path) -> None:
     target.mkdir(mode=0o755)
     for name, opened in members:
         parts = Path(name).parts
@@ -294,5 +307,5 @@ def _write_members(members, target):
             path.mkdir(parents=True, exist_ok=True)
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(opened()) as inside, path.open("wb") as file:
+        with opened() as inside, path.open("wb") as file:
             shutil.copyfileobj(inside, file)

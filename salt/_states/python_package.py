@@ -7,12 +7,15 @@ them took five seconds of a first apply.
 from __future__ import annotations
 
 import difflib
-import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Salt puts __opts__ and __salt__ into a state module when it loads it.
-# ruff: noqa: F821
+from coursehub_files import write_whole
+
+#: Salt puts them into a state module when it loads one.
+__opts__: dict[str, Any]
+__salt__: dict[str, Callable[..., Any]]
 
 #: What Python itself writes beside modules.
 CACHE = "__pycache__"
@@ -95,8 +98,8 @@ def _changes(root: Path, wanted: dict[str, bytes]) -> dict[str, str]:
 
 
 def _difference(old: bytes, new: bytes) -> str:
-    lines = (text.decode(errors="replace").splitlines() for text in (old, new))
-    return "\n".join(list(difflib.unified_diff(*lines, lineterm="", n=1))[2:])
+    before, after = (text.decode(errors="replace").splitlines() for text in (old, new))
+    return "\n".join(list(difflib.unified_diff(before, after, lineterm="", n=1))[2:])
 
 
 def _present(root: Path) -> list[str]:
@@ -113,11 +116,4 @@ def _write(root: Path, wanted: dict[str, bytes], changes: dict[str, str]) -> Non
         if path not in wanted:
             there.unlink()
             continue
-        for directory in reversed([parent for parent in there.parents if not parent.exists()]):
-            directory.mkdir()
-            directory.chmod(0o755)
-        new = there.with_name(f".{there.name}.new")
-        new.write_bytes(wanted[path])
-        os.chown(new, 0, 0)
-        new.chmod(0o644)
-        new.replace(there)
+        write_whole(there, wanted[path])

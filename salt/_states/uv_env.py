@@ -5,8 +5,9 @@ only when everything was installed and every import that was asked for works. Wh
 on running, and a package index that fails half-way changes nothing.
 """
 
-# Salt puts __opts__ and __salt__ into a state module when it loads it.
-# ruff: noqa: F821, PLR0911, PLR0917
+# ruff: noqa: PLR0911
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -14,7 +15,15 @@ import logging
 import os
 import shutil
 import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from coursehub_files import write_whole
+
+#: Salt puts them into a state module when it loads one.
+__opts__: dict[str, Any]
+__salt__: dict[str, Callable[..., Any]]
 
 log = logging.getLogger(__name__)
 
@@ -40,18 +49,18 @@ class BuildError(Exception):
 
 
 def installed(
-    name,
-    requirements,
-    link,
-    uv="/opt/uv/uv",
-    python="/usr/bin/python3",
-    imports=(),
-    npm=(),
-    cache="/var/cache/coursehub",
-    ca_bundle="/etc/ssl/certs/ca-certificates.crt",
-    keep=2,
-    bytecode=True,
-):
+    name: str,
+    requirements: str,
+    link: str,
+    uv: str = "/opt/uv/uv",
+    python: str = "/usr/bin/python3",
+    imports: Sequence[str] = (),
+    npm: Sequence[str] = (),
+    cache: str = "/var/cache/coursehub",
+    ca_bundle: str = "/etc/ssl/certs/ca-certificates.crt",
+    keep: int = 2,
+    bytecode: bool = True,
+) -> dict[str, Any]:
     """Have ``link`` point at a complete environment with exactly what the lock says.
 
     name
@@ -72,7 +81,7 @@ def installed(
         Whether to compile in the background what the imports did not touch. Without it who cannot write there, as a
         student, compiles such a module at each import: right for a server that lives for minutes.
     """
-    ret = {"name": name, "changes": {}, "result": True, "comment": ""}
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": ""}
     files = {}
     for source in [requirements, *npm]:
         cached = __salt__["cp.cache_file"](source)
@@ -129,7 +138,7 @@ def installed(
     return ret
 
 
-def _try_more(ret, target, imports, untried):
+def _try_more(ret: dict[str, Any], target: Path, imports: Sequence[str], untried: list[str]) -> dict[str, Any]:
     """Try imports that joined the list after the environment was made; it goes on serving in any case."""
     ret["changes"] = {"imports": f"{'to try' if __opts__['test'] else 'tried'}: {', '.join(untried)}"}
     if __opts__["test"]:
@@ -145,14 +154,12 @@ def _try_more(ret, target, imports, untried):
     return ret
 
 
-def _stamp(target, imports):
+def _stamp(target: Path, imports: Iterable[str]) -> None:
     """Note that the environment is whole, and what it imports; whole or not at all."""
-    fresh = target / f"{STAMP}.new"
-    fresh.write_text(json.dumps(sorted(set(imports))))
-    fresh.replace(target / STAMP)
+    write_whole(target / STAMP, json.dumps(sorted(set(imports))))
 
 
-def _tried(target):
+def _tried(target: Path) -> set[str]:
     """Return the imports that are known to work."""
     try:
         return set(json.loads((target / STAMP).read_text() or "[]"))
@@ -160,7 +167,7 @@ def _tried(target):
         return set()
 
 
-def _digest(interpreter, contents):
+def _digest(interpreter: str, contents: Iterable[bytes]) -> str:
     """Name an environment: by its locks, and by its Python, so that an upgraded OS gets a new one.
 
     What a lock's comments say, such as the day of its resolution, makes no other environment.
@@ -172,14 +179,14 @@ def _digest(interpreter, contents):
     return digest.hexdigest()[:12]
 
 
-def _link_target(link):
+def _link_target(link: str) -> Path | None:
     try:
         return Path(link).readlink()
     except OSError:
         return None
 
 
-def _run(argv, what, **kwargs):
+def _run(argv: Sequence[str | Path], what: str, **kwargs: Any) -> None:
     """Run one build step and raise BuildError with the last thing it said."""
     try:
         done = subprocess.run(
@@ -203,7 +210,7 @@ def _run(argv, what, **kwargs):
         raise BuildError(f"{what}: {_last_words(done.stdout, done.returncode)}{killed}")
 
 
-def _last_words(output, returncode):
+def _last_words(output: str, returncode: int) -> str:
     """Return the line of a tool's output that says most, without the drawing characters of uv."""
     lines = [line.strip(" \t│├╰─▶×╭·") for line in output.splitlines()]
     lines = [line for line in lines if line and not line.startswith(("hint:", "help:"))]
@@ -212,7 +219,7 @@ def _last_words(output, returncode):
     return said[:400] or f"exit code {returncode}"
 
 
-def _environment(cache, ca_bundle):
+def _environment(cache: Path, ca_bundle: str) -> dict[str, str]:
     """Return what the tools may know: not Salt's own Python paths, but the proxy and the index of the school.
 
     Never another cache: what an interrupted run left in it would be used again.
@@ -233,7 +240,16 @@ def _environment(cache, ca_bundle):
     return env | {key: os.environ[key] for key in passed}
 
 
-def _build(target, files, requirements, npm, interpreter, uv, cache, ca_bundle):
+def _build(
+    target: Path,
+    files: Mapping[str, Path],
+    requirements: str,
+    npm: Sequence[str],
+    interpreter: Path,
+    uv: str,
+    cache: Path,
+    ca_bundle: str,
+) -> None:
     """Install into ``target``; what an interrupted run left there goes first.
 
     The cache goes too, and first: uv links its files into the environments, and a power cut may have left empty ones,
@@ -281,7 +297,7 @@ def _build(target, files, requirements, npm, interpreter, uv, cache, ca_bundle):
         os.umask(umask)
 
 
-def _preflight(target, imports):
+def _preflight(target: Path, imports: Sequence[str]) -> None:
     """Import what the class will import; this also compiles the bytecode that the first sign-in needs."""
     if not imports:
         return
@@ -299,7 +315,7 @@ def _preflight(target, imports):
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _switch(link, target):
+def _switch(link: Path, target: Path) -> None:
     link.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     fresh = link.with_name(f".{link.name}.new")
     fresh.unlink(missing_ok=True)
@@ -307,17 +323,17 @@ def _switch(link, target):
     fresh.replace(link)
 
 
-def _unit(target):
+def _unit(target: Path) -> str:
     return f"compile-{target.parent.name}-{target.name}.service"
 
 
-def _compiling_or_compiled(target):
+def _compiling_or_compiled(target: Path) -> bool:
     if (target / COMPILED).exists():
         return True
     return _quietly(["systemctl", "is-active", _unit(target)])
 
 
-def _compile_in_background(target, cache):
+def _compile_in_background(target: Path, cache: Path) -> None:
     """Compile the rest of the bytecode (seldom-used modules) at idle priority.
 
     What the preflight imported is compiled already. All of it takes 20 to 30 CPU seconds for a course, which nobody
@@ -341,7 +357,7 @@ def _compile_in_background(target, cache):
         _quietly(["/bin/sh", "-c", f"umask 022; {command}"])
 
 
-def _quietly(argv):
+def _quietly(argv: Sequence[str]) -> bool:
     """Run a command for its exit code alone; False also when there is no such command."""
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
@@ -350,7 +366,7 @@ def _quietly(argv):
     return done.returncode == 0
 
 
-def _remove_old(root, current, previous, keep):
+def _remove_old(root: Path, current: Path, previous: Path | None, keep: int) -> list[str]:
     """Remove the oldest environments that nothing runs from; return their names."""
     running = _command_lines()
     complete = sorted(
@@ -369,7 +385,7 @@ def _remove_old(root, current, previous, keep):
     return removed
 
 
-def _command_lines():
+def _command_lines() -> str:
     lines = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:

@@ -50,7 +50,7 @@ def test_ruff() -> None:
     clean(str(BIN / "ruff"), "check", "--no-cache", ".")
 
 
-def test_mypy_strict_on_the_runner() -> None:
+def test_mypy_strict() -> None:
     clean(str(BIN / "mypy"), "--cache-dir", os.devnull)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from runner.errors import CoursehubError
-from runner.local.host import write_atomic
+from runner.files import write_whole
 from runner.servers.access import Access
 from tests.support.machine import Machine, course, fresh_server, one_line
 from tests.support.sandbox import Sandbox
@@ -64,11 +64,11 @@ def test_a_template_that_does_not_render_is_one_line(bare: Machine) -> None:
     formula = bare.sandbox.root / "formulas" / "accounts" / "init.sls"
     good = formula.read_text(encoding="utf-8")
     # For this server alone, and never half a file: the story in the background renders the same formula.
-    write_atomic(formula, good + "\n{% if grains['id'] == 'bare' %}{{ nothing.at.all }}{% endif %}\n")
+    write_whole(formula, good + "\n{% if grains['id'] == 'bare' %}{{ nothing.at.all }}{% endif %}\n")
     try:
         one_line(bare.sandbox.run("apply", "bare"), "do not render")
     finally:
-        write_atomic(formula, good)
+        write_whole(formula, good)
 
 
 def test_an_ssh_that_does_not_answer_ends_in_a_line(bare: Machine) -> None:

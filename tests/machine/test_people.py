@@ -16,11 +16,11 @@ import pytest
 import requests
 import yaml
 
+from runner.files import write_private
 from runner.hub.client import HubClient, HubFailure, Kernel
 from runner.people import ClassList, write
 from runner.people import read as read_list
 from runner.people.passwords import Passwords
-from runner.project import write_private
 from runner.servers.access import KeyPair
 from tests.machine.test_hub import STUDENT, hub_answers, until
 from tests.support.hub import Hub

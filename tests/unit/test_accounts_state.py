@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import coursehub_accounts
 import pytest
 
 pytestmark = pytest.mark.unit
@@ -46,8 +47,8 @@ def machine(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pwd, "getpwall", lambda: list(users.values()))
     monkeypatch.setattr(grp, "getgrall", lambda: [grp.struct_group((g, "x", 2000, m)) for g, m in groups.items()])
-    monkeypatch.setattr(module, "_shadow", lambda: shadow)
-    monkeypatch.setattr(module, "FIRST_UID", 0 if os.getuid() == 0 else 1000)
+    monkeypatch.setattr(coursehub_accounts, "shadow", lambda: shadow)
+    monkeypatch.setattr(coursehub_accounts, "FIRST_UID", 0 if os.getuid() == 0 else 1000)
     monkeypatch.setattr(module, "RECORD", tmp_path / "accounts.json")
     module.user = user
     module.groups = groups
@@ -82,7 +83,7 @@ def test_a_password_that_its_owner_changed_stays(machine):
 
 def test_a_new_hash_in_pillar_is_set(machine):
     machine.user("ada", password=OTHER)
-    machine.RECORD.write_text(json.dumps({"ada": machine._fingerprint({"password_hash": OTHER})}))
+    machine.RECORD.write_text(json.dumps({"ada": coursehub_accounts.fingerprint({"password_hash": OTHER})}))
     assert planned(machine, {"ada": {"password_hash": HASH}})["changes"] == {"ada": "password set"}
 
 
@@ -137,7 +138,7 @@ def test_names_that_unix_does_not_take_are_refused(machine, account):
 
 
 def test_an_account_of_the_system_is_never_taken(machine, monkeypatch):
-    monkeypatch.setattr(machine, "FIRST_UID", os.getuid() + 1)
+    monkeypatch.setattr(coursehub_accounts, "FIRST_UID", os.getuid() + 1)
     machine.user("daemon", groups_of=())
     machine.groups["class"] = []
     result = planned(machine, {"daemon": {"password_hash": HASH}})
@@ -148,7 +149,8 @@ def test_an_account_of_the_system_is_never_taken(machine, monkeypatch):
 
 # The deeds: a private mount namespace in which /etc, /home and the record are copies.
 DRIVER = """
-import importlib.util, json, sys
+import importlib.util, json, pathlib, sys
+sys.path.append(str(pathlib.Path(sys.argv[1]).parents[1] / "_utils"))
 spec = importlib.util.spec_from_file_location("class_accounts", sys.argv[1])
 state = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(state)
@@ -357,6 +359,6 @@ def test_homes_opened_by_their_owner_are_closed_and_files_untouched(tmp_path):
 def test_the_record_holds_no_hash_and_is_private(tmp_path, monkeypatch):
     module = load()
     monkeypatch.setattr(module, "RECORD", tmp_path / "accounts.json")
-    module._record({"ada": {"password_hash": HASH}}, test=False)
+    module._keep({"ada": {"password_hash": HASH}})
     assert HASH not in module.RECORD.read_text()
     assert stat.S_IMODE(module.RECORD.stat().st_mode) == 0o600

@@ -18,6 +18,7 @@ STATES = REPO / "salt/_states"
 
 DRIVER = """
 import importlib.util, json, subprocess, sys
+sys.path.append(str(__import__("pathlib").Path(sys.argv[1]).parent / "_utils"))
 from pathlib import Path
 def load(name):
     spec = importlib.util.spec_from_file_location(name, Path(sys.argv[1]) / f"{name}.py")

@@ -16,7 +16,7 @@ from types import ModuleType
 import pytest
 
 pytestmark = pytest.mark.unit
-PROGRAM = Path(__file__).parents[2] / "formulas/accounts/files/coursehub-leave"
+PROGRAM = Path(__file__).parents[2] / "formulas/accounts/files/coursehub_leave.py"
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="other accounts' processes need root")
 #: No account of this host.
 UID = 61234

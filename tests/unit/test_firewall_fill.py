@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.unit
-FILE = Path(__file__).parents[2] / "formulas/firewall/files/coursehub-firewall-fill"
+FILE = Path(__file__).parents[2] / "formulas/firewall/files/coursehub_firewall_fill.py"
 
 
 def _module():

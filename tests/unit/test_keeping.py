@@ -13,8 +13,9 @@ from passlib.hash import sha512_crypt
 from runner.cloud import Server
 from runner.cloud.userdata import user_data
 from runner.errors import CoursehubError
+from runner.files import write_private
 from runner.people.passwords import Passwords
-from runner.project import Project, write_private
+from runner.project import Project
 from runner.saltssh import pillar
 from runner.servers.access import THIN_DIR, Access, KeyPair, is_host_key_refusal
 from runner.servers.claim import claim

@@ -28,6 +28,7 @@ from starlette.applications import Starlette
 
 from runner import local
 from runner.errors import CoursehubError
+from runner.files import write_whole
 from runner.local import cgroups, disk, dns, host, identity, images, machine, metadata, network, pebble, source
 from runner.local.https import make_https_certificate
 from runner.local.identity import Identity, Subnet
@@ -230,7 +231,7 @@ def test_hosts_that_is_a_mount_is_written_in_place(private_host: Path, monkeypat
     def refuse(*_: object) -> None:
         raise OSError(errno.EBUSY, "Device or resource busy")
 
-    monkeypatch.setattr(host, "write_atomic", refuse)
+    monkeypatch.setattr(host, "write_whole", refuse)
     hosts, opened = private_host / "hosts", Path.open
     before, file = hosts.read_text(), hosts.stat().st_ino
     sizes = []
@@ -356,9 +357,9 @@ def test_a_process_is_not_its_successor() -> None:
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "f"
-    host.write_atomic(target, "old", 0o600)
+    write_whole(target, "old", 0o600)
     with pytest.raises(UnicodeEncodeError):
-        host.write_atomic(target, "\ud800")
+        write_whole(target, "\ud800")
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
     assert target.stat().st_mode & 0o777 == 0o600

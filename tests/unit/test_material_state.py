@@ -56,7 +56,7 @@ class Server:
         self.mirrors = root / "mirrors"
         self.mirrors.mkdir()
         self.state = load("material", REPO / "salt/_states/material.py")
-        self.fetcher = load("coursehub_material", REPO / "formulas/material/files/coursehub-material")
+        self.fetcher = load("coursehub_material", REPO / "formulas/material/files/coursehub_material.py")
         self.fetcher.CONFIG, self.fetcher.STATE = root / "material.json", root
         self.state.STATUS = root / "status.json"
         self.state.__opts__ = {"test": False}

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 pytestmark = pytest.mark.unit
-SCRIPT = Path(__file__).resolve().parents[2] / "formulas/base/files/coursehub-renew"
+SCRIPT = Path(__file__).resolve().parents[2] / "formulas/base/files/coursehub_renew.py"
 OLD = "7f0 r-xp 00000000 08:01 12  /usr/lib/x86_64-linux-gnu/libssl.so.3 (deleted)\n"
 NEW = "7f0 r-xp 00000000 08:01 13  /usr/lib/x86_64-linux-gnu/libssl.so.3\n"
 

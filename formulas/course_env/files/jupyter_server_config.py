@@ -125,7 +125,7 @@ class Sessions:
 
 Sessions().watch()
 
-c = get_config()  # noqa: F821
+c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.ServerApp.kernel_manager_class = ClassKernelManager
 c.ServerApp.sock = listen_on_inherited()
 count_what_a_person_does()

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from jupyterhub import app, auth, proxy, scopes, spawner
 from traitlets import TraitError
@@ -27,7 +28,7 @@ def known_classes(hub: app.JupyterHub) -> dict[str, type]:
     return found
 
 
-def misspelt(config: Config, classes: dict[str, type]) -> Iterator[str]:
+def misspelt(config: Config, classes: dict[str, Any]) -> Iterator[str]:
     """Yield a line for each class or trait that does not exist."""
     for section, traits in config.items():
         if not isinstance(traits, Config):
@@ -69,14 +70,14 @@ def main(path: str) -> int:
         hub.authenticator_class(config=config)
         hub.proxy_class(config=config)
         check_spawner(hub.spawner_class, config)
-    except Exception as problem:
-        problems = [" ".join(f"{type(problem).__name__}: {problem}".split())]
+    except Exception as error:
+        problems = [" ".join(f"{type(error).__name__}: {error}".split())]
     for problem in problems:
         print(f"hub configuration refused: {problem}", file=sys.stderr)
     return 1 if problems else 0
 
 
-def check_spawner(cls: type, config: Config) -> None:
+def check_spawner(cls: Any, config: Config) -> None:
     """Apply the spawner's settings without making one: making one needs a user and a database."""
     for section in (base.__name__ for base in cls.__mro__):
         for trait, value in config.get(section, {}).items():

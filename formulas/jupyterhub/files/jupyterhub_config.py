@@ -17,7 +17,7 @@ from class_walls.hub import build, walled_roles  # noqa: E402
 from class_work.hub import HubLog  # noqa: E402
 from tornado.httpserver import HTTPServer  # noqa: E402
 
-c = get_config()  # noqa: F821
+c = get_config()  # type: ignore[name-defined]  # noqa: F821
 state = SETTINGS["state"]
 
 # No TCP port behind nginx: whoever has a shell here could take it first (docs/decisions/unix-sockets.md).

@@ -9,7 +9,7 @@ from runner.audit.goals import Finding, Measure
 from runner.audit.subject import Subject
 from runner.packages.minimums import load
 
-#: The server's own look at what an upgrade has replaced and what still runs (formulas/base/files/coursehub-renew).
+#: The server's own look at what an upgrade has replaced and what still runs (formulas/base/files/coursehub_renew.py).
 _REPLACED = r"""
 python3 -c '
 import json, runpy

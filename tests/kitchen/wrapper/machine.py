@@ -15,7 +15,8 @@ from typing import Any
 from runner import local
 from runner.cloud import Cloud, Order, Server, record_of
 from runner.errors import USAGE, CoursehubError
-from runner.project import Project, write_private
+from runner.files import write_private
+from runner.project import Project
 from runner.saltssh.pillar import host_ca_certificates
 from runner.servers import droplets
 from runner.servers.access import Access

@@ -61,7 +61,7 @@ def course(path: str) -> Course:
         given: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         given = {}
-    found = {}
+    found: dict[str, Repository] = {}
     for name, one in given.get("repositories", {}).items():
         if _NAME.fullmatch(name):
             repository = Repository(name, one["url"], one["branch"])

@@ -36,7 +36,7 @@ class _Pulling:
         return bool(asked) and self.request.headers.get(_SITE) == "same-origin"
 
 
-class PullPage(_Pulling, handlers.JupyterHandler):  # type: ignore[misc]
+class PullPage(_Pulling, handlers.JupyterHandler):
     """Shows that a pull runs, and sends the browser on to ``ToldPage``; a script of ours asks for the pull itself."""
 
     @web.authenticated
@@ -65,7 +65,7 @@ class PullPage(_Pulling, handlers.JupyterHandler):  # type: ignore[misc]
         )
 
 
-class PullStream(_Pulling, handlers.SyncHandler):  # type: ignore[misc]
+class PullStream(_Pulling, handlers.SyncHandler):
     """nbgitpuller's own stream of a pull, which no other page may ask for."""
 
     async def prepare(self) -> None:
@@ -85,7 +85,7 @@ class PullStream(_Pulling, handlers.SyncHandler):  # type: ignore[misc]
         }
 
 
-class ToldPage(handlers.JupyterHandler):  # type: ignore[misc]
+class ToldPage(handlers.JupyterHandler):
     """Which of the student's files were kept; straight on to Lab when there is nothing to say."""
 
     @web.authenticated

@@ -46,6 +46,8 @@ class Refused(HTTPError):
 class QuietHandler(RequestHandler):
     """Keeps the addresses of refused sign-ins, with their codes and states, out of the log."""
 
+    log: Any
+
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log a refusal by its path and heading."""
         if isinstance(value, HTTPError):
@@ -173,10 +175,11 @@ class ClassAuthenticator(Authenticator):
     def identities(self) -> dict[str, str]:
         """Read anew at each sign-in, so that who comes or goes needs no restart."""
         try:
-            return json.loads(Path(self.identities_file).read_text())
+            found: dict[str, str] = json.loads(Path(self.identities_file).read_text())
         except (OSError, ValueError) as problem:
             self.log.error("The roster's identities cannot be read: %s", problem)
             return {}
+        return found
 
     def help(self) -> str:
         """Return the sentence that ends each refusal."""
@@ -205,7 +208,8 @@ class ClassAuthenticator(Authenticator):
 
     def check_blocked_users(self, username: str, authentication: Any = None) -> bool:
         """Block nobody by name: who is not to come in has no open account."""
-        return Authenticator.check_blocked_users(self, username, authentication)
+        blocked: bool = Authenticator.check_blocked_users(self, username, authentication)
+        return blocked
 
     async def check_allowed(self, username: str, authentication: Any = None) -> bool:  # noqa: ARG002
         """Allow members of the allowed groups and nobody else."""

@@ -157,7 +157,7 @@ class ClassLTI13(ClassAuthenticator, LTI13Authenticator):
             return have
         try:
             answer = await AsyncHTTPClient().fetch(self.jwks_endpoint, **TIMEOUTS)
-            self._keys = jwt.PyJWKSet.from_dict(json.loads(answer.body))
+            self._keys = fresh = jwt.PyJWKSet.from_dict(json.loads(answer.body))
             self._keys_at = time.monotonic()
         except (HTTPClientError, OSError, ValueError, jwt.PyJWTError) as problem:
             self.log.error("The platform's keys cannot be had: %s", type(problem).__name__)
@@ -165,7 +165,8 @@ class ClassLTI13(ClassAuthenticator, LTI13Authenticator):
                 raise Refused(
                     503, "The LMS does not answer", f"Wait a minute, then open the hub from {self.lms}. {self.help()}"
                 ) from problem
-        return self._keys or have
+            return have
+        return fresh
 
     def use_up(self, token: dict[str, Any]) -> None:
         """Refuse a launch that was used before; one that runs out need not be remembered longer."""

@@ -17,7 +17,7 @@ from class_signin.accounts import ClassAuthenticator, QuietHandler, Refused
 
 # Seconds that a provider's answer to discovery is believed, and that the hub waits for any answer.
 DISCOVERY_AGE = 3600
-TIMEOUTS = {"connect_timeout": 5, "request_timeout": 15}
+TIMEOUTS: dict[str, Any] = {"connect_timeout": 5, "request_timeout": 15}
 
 
 class LoginHandler(QuietHandler, OAuthLoginHandler):

@@ -31,7 +31,8 @@ class Outcome:
 
 def look(config: Config, own: frozenset[str]) -> Dns:
     """Which names a certificate can be had for now."""
-    return (delegation if config.challenge == DNS else names).look(config.names, own)
+    found: Dns = (delegation if config.challenge == DNS else names).look(config.names, own)
+    return found
 
 
 def wait_for_dns(config: Config, own: frozenset[str], seconds: int) -> Dns:

@@ -94,9 +94,10 @@ def main() -> None:
 def read_status() -> Facts:
     """Return what the last run wrote down."""
     try:
-        return json.loads((STATE / "status.json").read_text())
+        status: Facts = json.loads((STATE / "status.json").read_text())
     except (OSError, ValueError):
         return {}
+    return status
 
 
 def write_status(status: Facts) -> None:
