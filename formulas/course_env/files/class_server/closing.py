@@ -17,4 +17,4 @@ def let_the_proxy_close() -> None:
     def can_keep_alive(connection: HTTP1Connection, *arguments: Any) -> bool:
         return not connection.is_client or bool(before(connection, *arguments))
 
-    HTTP1Connection._can_keep_alive = can_keep_alive
+    HTTP1Connection._can_keep_alive = can_keep_alive  # type: ignore[method-assign,assignment]

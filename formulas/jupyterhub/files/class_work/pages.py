@@ -80,7 +80,7 @@ class Page(HubOAuthenticated, RequestHandler):
 
     def show_page(self, title: str, **words: Any) -> None:
         """Write a page of ours; the template escapes every word."""
-        names = {
+        names: dict[str, Any] = {
             "entries": None,
             "people": None,
             "teams": [],
@@ -108,7 +108,8 @@ class Page(HubOAuthenticated, RequestHandler):
 
     def cut(self) -> None:
         """End an answer that is under way, so that no browser takes the half for the whole."""
-        self.request.connection.stream.close()
+        connection: Any = self.request.connection
+        connection.stream.close()
 
 
 class PeoplePage(Page):

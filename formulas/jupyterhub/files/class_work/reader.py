@@ -164,7 +164,7 @@ def look(place: int, asked: dict[str, Any], answer: Answer) -> None:
         kind, media = shown_as(place, asked["path"][-1])
         answer.begin(is_="file", kind=kind, type=media, size=os.fstat(place).st_size)
         return
-    entries = []
+    entries: list[dict[str, Any]] = []
     with os.scandir(place) as found:
         for entry in found:
             if len(entries) == ENTRIES:
@@ -263,7 +263,8 @@ def pack(place: int, asked: dict[str, Any], answer: Answer) -> None:
     """Give a folder as a ZIP archive; what cannot be in it is named in a file of it."""
     if not is_directory(place):
         raise Refused("This is a file.")
-    found, left_out, total = [], [], 0
+    found, total = [], 0
+    left_out: list[str] = []
     for parts, known in walk(place, (), left_out):
         total += known.st_size
         if total > asked["most"]:
