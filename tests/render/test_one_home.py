@@ -136,7 +136,7 @@ def test_person_gets_no_account_or_group_of_ours() -> None:
 def test_python_on_the_server_knows_the_same_first_uid() -> None:
     found = {
         str(path.relative_to(ROOT)): int(match[1])
-        for path in tracked("formulas/*/files/**", "salt/_states/*.py")
+        for path in tracked("formulas/*/files/**", "salt/_*/*.py")
         if path.suffix in (".py", "")
         for match in re.finditer(r"^FIRST_U?ID = (\d+)$", path.read_text(errors="replace"), re.MULTILINE)
     }

@@ -36,7 +36,7 @@ NO_PORT = 8888
 SOONER = 5
 
 
-class NotStarted(SpawnException):  # type: ignore[misc]
+class NotStarted(SpawnException):
     """A server did not start. JupyterHub shows ``jupyterhub_message`` to whoever waits for it, and logs the rest."""
 
     def __init__(self, account: str, why: Reason) -> None:
