@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trustme
 
 FILES = Path(__file__).resolve().parents[2] / "formulas" / "letsencrypt" / "files"
 
@@ -39,14 +40,10 @@ def within(directory: Path, patch: pytest.MonkeyPatch) -> SimpleNamespace:
 def issue(cert: SimpleNamespace, config: Any, names: Sequence[str], *, how: str = "webroot", days: int = 90) -> None:
     """Put a certificate where certbot would, ordered by the plugin ``how``."""
     config.lineage.mkdir(parents=True, exist_ok=True)
-    alt = ",".join(f"DNS:{name}" for name in names)
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", str(days), "-subj", "/CN=x", "-addext", f"subjectAltName={alt}",
-         "-keyout", str(config.lineage / "privkey.pem"), "-out", str(config.lineage / "fullchain.pem")],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    leaf = trustme.CA().issue_cert(*names, not_before=end - datetime.timedelta(days=4000), not_after=end)
+    leaf.private_key_pem.write_to_path(str(config.lineage / "privkey.pem"))
+    (config.lineage / "fullchain.pem").write_bytes(leaf.cert_chain_pems[0].bytes())
     for name in ("cert", "chain"):
         (config.lineage / f"{name}.pem").write_bytes((config.lineage / "fullchain.pem").read_bytes())
     renewal = cert.places.LETSENCRYPT / "renewal"
