@@ -57,6 +57,7 @@ course_env:
   extra_imports: {{ (course.imports + (['octave_kernel'] if 'octave' in course.kernels else [])) | json }}
   apt: {{ course.apt | json }}
   languages: {{ course.kernels | json }}
+  pdf: {{ course.pdf | json }}
   class_links: {root: {{ server.paths.shared }}, team_prefix: {{ server.groups.team_prefix }}}
   own: {help: {{ (course.page.help or '') | json }}, closed: {{ (course.network.only is not none) | json }} }
   pull:

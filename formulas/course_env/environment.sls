@@ -123,6 +123,30 @@ course_env-lab:
     - name: /usr/local/share/jupyter/labextensions/coursehub-class
     - source: salt://course_env/files/labextension
 
+# What turns a notebook into a PDF: only where the course wants it, as it is big.
+{%- if course_env.pdf %}
+{{ root }}/pdf:
+  uv_env.installed:
+    - requirements: salt://course_env/files/pdf.txt
+    - link: {{ root }}/pdf/current
+    - imports: [pypandoc, typst]
+    - keep: 1
+    - bytecode: False
+    - uv: {{ course_env.uv }}
+    - python: {{ course_env.python }}
+    - parallel: True
+    - require:
+      - sls: uv
+      - file: {{ root }}
+
+{{ root }}/lib/class_export:
+  python_package.installed:
+    - source: salt://course_env/files/class_export
+{%- else %}
+{{ root }}/pdf:
+  file.absent
+{%- endif %}
+
 # Lab's own defaults ask every student at the first start whether to fetch news from the internet.
 /etc/jupyter/labconfig/default_setting_overrides.json:
   file.serialize:

@@ -11,6 +11,13 @@ include:
 course_env-tools:
   pkg.installed:
     - pkgs: {{ course_env.tools | json }}
+{%- if course_env.pdf %}
+
+# Letters of all scripts, and emoji: Typst itself brings Latin, Greek, Cyrillic and formulas.
+course_env-fonts:
+  pkg.installed:
+    - pkgs: {{ course_env.pdf_fonts | json }}
+{%- endif %}
 {%- if found.packages %}
 
 # Alone: a name that Debian does not have must keep nothing else from being installed.

@@ -142,11 +142,14 @@ class Course(Facts):
     with the packages. One that is only a source package, without a built wheel, is refused. Every course has
     jupyter-resource-usage (memory in use) and jupyter-archive (a folder as one file); docs/extensions.md says which
     others classes like, and what they cost."""
+    pdf: Annotated[bool, Field(examples=[True])] = False
+    """Whether notebooks can be saved as PDF (File > Save and Export Notebook As), with formulas, plots, wide tables and
+    letters of all scripts. It takes 300 MB of the server's disk."""
     kernels: list[Literal["r", "octave"]] = Field(default=[], examples=[["r", "octave"]])
     """Languages beside Python. ``r`` brings R with its recommended packages, ``octave`` GNU Octave with gnuplot, both
     from Debian: a few hundred megabytes and a minute or two at the first ``apply``. More R packages come by ``apt``,
     as r-cran-NAME."""
-    apt: list[DebianPackage] = Field(default=[], examples=[["graphviz", "texlive-xetex"]])
+    apt: list[DebianPackage] = Field(default=[], examples=[["graphviz", "hunspell-de-de"]])
     """Debian packages for the server: programs and libraries that your Python packages or your students call. What is
     taken out of the list stays installed on a server that is there, and is missing on the next new one."""
     imports: list[Module] = Field(default=[], examples=[["numpy", "pandas", "matplotlib.pyplot"]])

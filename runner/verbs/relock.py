@@ -56,6 +56,7 @@ PYTHON = (
     PythonLock(FILES / "uv/files/uv.txt", FILES / "uv/files/uv.in", lock.OVERRIDES),
     PythonLock(FILES / "jupyterhub/files/hub.txt", FILES / "jupyterhub/files/hub.in", lock.OVERRIDES),
     PythonLock(FILES / "jupyterhub/files/proxy.txt", FILES / "jupyterhub/files/proxy.in", lock.OVERRIDES),
+    PythonLock(FILES / "course_env/files/pdf.txt", FILES / "course_env/files/pdf.in", lock.OVERRIDES),
     PythonLock(FILES / "course_env/files/base.txt", lock.BASE, lock.OVERRIDES),
     PythonLock(tools.LOCK, tools.SOURCE, OVERRIDES),
 )

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 from runner.hubclient import HubClient
-from runner.passwords import Passwords
 
+from runner.people.passwords import Passwords
+from tests.support import pdfs
 from tests.support.attackers import Person
 from tests.support.hub import Hub
 
@@ -82,6 +83,39 @@ def test_export_offers_what_works_and_it_works(student: Person) -> None:
     for name in offered - {"custom"}:
         answer = client.get(f"/user/{STUDENT}/nbconvert/{name}/export.ipynb?download=true")
         assert answer.status_code == 200, (name, answer.text[:300])
+
+
+@pytest.fixture
+def with_pdf(hub: Hub) -> Iterator[None]:
+    """The course with ``pdf: true``; afterwards as before."""
+    path = hub.sandbox.project.course_file(hub.course)
+    before = path.read_text(encoding="utf-8")
+    if "\n  pdf: true\n" in before:
+        yield
+        return
+    path.write_text(before.replace("\n  packages:", "\n  pdf: true\n  packages:"), encoding="utf-8")
+    try:
+        assert hub.sandbox.json("apply", hub.course)["courses"][hub.course]["failed"] == 0
+        yield
+    finally:
+        path.write_text(before, encoding="utf-8")
+        hub.sandbox.json("apply", hub.course)
+
+
+@pytest.mark.usefixtures("with_pdf")
+def test_pdf_has_all_that_a_class_writes(student: Person) -> None:
+    """Its fonts for Chinese, emoji and formulas are in it: without them these would be missing or boxes."""
+    student.restart()
+    client = student.serve()
+    content = {"type": "notebook", "format": "json", "content": pdfs.EVERYTHING}
+    client.api("PUT", "/api/contents/all.ipynb", json=content)
+    assert "pdf" in client.api("GET", "/api/nbconvert").json()
+    answer = client.get(f"/user/{STUDENT}/nbconvert/pdf/all.ipynb?download=true", timeout=120)
+    assert answer.status_code == 200, answer.text[:300]
+    assert answer.headers["Content-Type"].startswith("application/pdf")
+    found = pdfs.inside(answer.content)
+    for font in (b"DroidSansFallback", b"NotoColorEmoji", b"NewCMMath"):
+        assert font in found, font
 
 
 def test_whole_home_downloads_as_one_file(student: Person) -> None:

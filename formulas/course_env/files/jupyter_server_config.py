@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
@@ -129,7 +130,7 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.ServerApp.kernel_manager_class = ClassKernelManager
 c.ServerApp.sock = listen_on_inherited()
 count_what_a_person_does()
-offer(c)
+offer(c, Path(SETTINGS["lib"]).parent)
 prepare(SETTINGS["lib"])
 # Sockets in the student's own directory: no other student can reach a kernel's ports on loopback.
 c.KernelManager.transport = "ipc"

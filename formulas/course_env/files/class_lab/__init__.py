@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from class_server.phone import open_notebooks
 from jupyter_server.utils import url_path_join
 
 from class_lab.memory import watch
@@ -16,3 +17,4 @@ def _load_jupyter_server_extension(server: Any) -> None:
     base = server.web_app.settings["base_url"]
     server.web_app.add_handlers(".*$", [(url_path_join(base, "class", "own"), OwnPackages)])
     watch(server)
+    open_notebooks()

@@ -6,6 +6,8 @@ from jupyter_server.base.handlers import APIHandler
 
 #: Methods by which a page only looks; Lab does so every few seconds.
 LOOKS = ("GET", "HEAD", "OPTIONS")
+#: Where Lab keeps how its page looks: it writes that down every ten seconds, touched or not.
+PAGES_OWN = "/lab/api/"
 
 
 def count_what_a_person_does() -> None:
@@ -17,7 +19,7 @@ def count_what_a_person_does() -> None:
 
 
 def _noticed(handler: Any) -> None:
-    if handler.request.method not in LOOKS:
+    if handler.request.method not in LOOKS and PAGES_OWN not in handler.request.path:
         _count(handler)
 
 

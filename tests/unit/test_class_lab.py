@@ -1,0 +1,113 @@
+"""What Lab says and counts for a student of the course: use, memory, phones. In the course's own environment."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+FILES = Path(__file__).resolve().parents[2] / "formulas/course_env/files"
+
+
+def said(python: str, code: str, *arguments: str) -> Any:
+    """What a piece of code printed as JSON, with the formula's modules on its path."""
+    argv = [python, "-B", "-c", f"import sys; sys.path.insert(0, sys.argv[1])\n{code}", str(FILES), *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+ACTIVITY = """
+import json
+from types import SimpleNamespace
+from jupyter_server.base.handlers import APIHandler
+counted = []
+APIHandler.update_api_activity = lambda handler: counted.append(handler.request.path)
+from class_server import activity
+activity.count_what_a_person_does()
+for method, path in json.loads(sys.argv[2]):
+    APIHandler.update_api_activity(SimpleNamespace(request=SimpleNamespace(method=method, path=path)))
+print(json.dumps(counted))
+"""
+
+
+def test_use_is_what_a_person_does(course_python: str) -> None:
+    """An open page of Lab looks around and keeps its layout every ten seconds."""
+    by_itself = [
+        ("GET", "/user/ada/api/contents"),
+        ("GET", "/user/ada/api/kernels"),
+        ("HEAD", "/user/ada/api/sessions"),
+        ("PUT", "/user/ada/lab/api/workspaces/default"),
+    ]
+    by_a_person = [
+        ("PUT", "/user/ada/api/contents/lab1.ipynb"),
+        ("POST", "/user/ada/api/sessions"),
+        ("DELETE", "/user/ada/api/contents/old.ipynb"),
+    ]
+    counted = said(course_python, ACTIVITY, json.dumps([*by_itself, *by_a_person]))
+    assert counted == [path for _, path in by_a_person]
+
+
+MEMORY = """
+import json
+from pathlib import Path
+from class_lab import memory
+print(json.dumps([memory.kills(Path(sys.argv[2]), Path(sys.argv[3])), memory.message(int(sys.argv[4]), sys.argv[5])]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "counter", "expected"),
+    [
+        ("0::/class.slice/jupyter-ada.service", "class.slice/jupyter-ada.service/memory.events", 3),
+        ("9:memory:/class.slice/x", "memory/class.slice/x/memory.oom_control", 3),
+        ("9:memory:/class.slice/x", "elsewhere", None),
+    ],
+    ids=["v2", "v1", "none"],
+)
+def test_kernels_killed_for_memory_are_counted(
+    course_python: str, tmp_path: Path, line: str, counter: str, expected: int | None
+) -> None:
+    (tmp_path / "cgroup").write_text(f"12:cpu,cpuacct:/\n{line}\n")
+    path = tmp_path / "sys" / counter
+    path.parent.mkdir(parents=True)
+    path.write_text("under_oom 0\noom 4\noom_kill 3\n")
+    found, words = said(course_python, MEMORY, str(tmp_path / "cgroup"), str(tmp_path / "sys"), str(1 << 30), "Ask her")
+    assert found == expected
+    assert "more than the 1 GB that each person has here" in words
+    assert words.endswith("Ask her")
+
+
+@pytest.mark.parametrize(("limit", "amount"), [(1 << 30, "1 GB"), (1536 << 20, "1.5 GB"), (512 << 20, "512 MB")])
+def test_memory_limit_is_readable(course_python: str, tmp_path: Path, limit: int, amount: str) -> None:
+    (tmp_path / "cgroup").write_text("")
+    _, words = said(course_python, MEMORY, str(tmp_path / "cgroup"), str(tmp_path), str(limit), "")
+    assert f"the {amount} that" in words
+
+
+PHONE = "import json; from class_server.phone import instead; print(json.dumps(instead(*json.loads(sys.argv[2]))))"
+PHONES = {"User-Agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Mobile/15E148 Safari/604.1"}
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "expected"),
+    [
+        ("/user/ada/lab", PHONES, "/user/ada/tree"),
+        ("/user/ada/lab/tree/labs/week 1/lab1.ipynb", PHONES, "/user/ada/notebooks/labs/week 1/lab1.ipynb"),
+        ("/user/ada/lab/tree/labs", PHONES, "/user/ada/tree/labs"),
+        ("/user/ada/lab?reset", {"Sec-CH-UA-Mobile": "?1"}, "/user/ada/tree?reset"),
+        ("/user/ada/lab", {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"}, None),
+        ("/user/ada/lab/api/settings", PHONES, None),
+        ("/user/ada/lab", {**PHONES, "Referer": "https://hub.test/user/ada/notebooks/lab1.ipynb"}, None),
+    ],
+)
+def test_phone_gets_the_notebook_view(
+    course_python: str, address: str, headers: dict[str, str], expected: str | None
+) -> None:
+    """Unless its owner chose Lab in Notebook's menu."""
+    assert said(course_python, PHONE, json.dumps([address, headers, "/user/ada/"])) == expected
