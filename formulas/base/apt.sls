@@ -36,3 +36,9 @@ base-dpkg-repair:
       - file: /etc/apt/apt.conf.d/00coursehub
       - file: /usr/local/sbin/coursehub-dpkg-repair
       - cmd: base-ca-bundle
+
+base-apt-lists:
+  apt_lists.fresh:
+    - lock_timeout: {{ base.apt.lock_timeout }}
+    - require:
+      - cmd: base-dpkg-repair

@@ -17,4 +17,4 @@ base-packages:
       - locales
 {%- endif %}
     - require:
-      - cmd: base-dpkg-repair
+      - apt_lists: base-apt-lists

@@ -33,6 +33,7 @@ letsencrypt-command:
         live: {{ letsencrypt.live or letsencrypt.certificates ~ '/' ~ first }}
         reload: {{ letsencrypt.reload | json }}
         dns_wait: {{ letsencrypt.dns_wait }}
+        ttl_wait: {{ letsencrypt.ttl_wait }}
         challenge: {{ letsencrypt.challenge }}
         open_dns: {{ letsencrypt.open_dns | json }}
         close_dns: {{ letsencrypt.close_dns | json }}

@@ -18,6 +18,8 @@ from runner.hub.client import PAGE_SECONDS, HubClient, HubFailure
 
 #: Days under which a certificate ought to have been renewed: Let's Encrypt renews at 30 of 90.
 CERTIFICATE_DAYS = 20
+#: Seconds until nobody remembers a record's old address: its TTL and a bit. Between two looks at it.
+SPREAD_SECONDS, SPREAD_PAUSE = 330.0, 5.0
 #: None of these may answer from outside: ports at which students' programs like to listen, then our own.
 INSIDE = (5000, 8000, 8001, 8080, 8888, *INNER_PORTS)
 
@@ -46,6 +48,8 @@ class Target:
     redirect_uri: str | None = None
     below: str = ""
     """One of the names that servers have of their own; empty where they have none."""
+    is_set: Callable[[str], bool] = lambda _hostname: False
+    """Whether whoever serves a name says the server's address for it already; others may remember the old one yet."""
 
     @property
     def all_names(self) -> tuple[str, ...]:
@@ -62,7 +66,7 @@ def look(target: Target, progress: Callable[[str], None]) -> list[Check]:
     """All checks in order. One that fails does not keep the others from being tried, unless they need it."""
     checks: list[Check] = []
     for name, function in (
-        ("dns", _names),
+        ("dns", lambda target: _names(target, progress)),
         ("certificate", _certificate),
         ("redirect", _redirect),
         ("closed", _closed),
@@ -82,11 +86,11 @@ def _run(name: str, function: Callable[[Target], str], target: Target) -> Check:
         return Check(name, False, str(error) or type(error).__name__)
 
 
-def _names(target: Target) -> str:
+def _names(target: Target, progress: Callable[[str], None]) -> str:
     for hostname in target.all_names:
         record = f"A record{f' {target.wildcard}' if hostname == target.below else ''}"
         try:
-            addresses = {str(info[4][0]) for info in socket.getaddrinfo(hostname, 443, socket.AF_INET)}
+            addresses = _addresses(target, hostname, progress)
         except socket.gaierror as error:
             raise HubFailure(
                 f"{hostname} has no address yet: make an {record} for {target.ip}, or wait until DNS has spread"
@@ -98,6 +102,17 @@ def _names(target: Target) -> str:
             )
     shown = [target.wildcard if hostname == target.below else hostname for hostname in target.all_names]
     return f"{', '.join(shown)} -> {target.ip}"
+
+
+def _addresses(target: Target, hostname: str, progress: Callable[[str], None]) -> set[str]:
+    """Where a name leads from here. A record that is right already is waited for until its old one is forgotten."""
+    deadline = time.monotonic() + SPREAD_SECONDS
+    while True:
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(hostname, 443, socket.AF_INET)}
+        if addresses == {target.ip} or time.monotonic() > deadline or not target.is_set(hostname):
+            return addresses
+        progress(f"waiting until DNS forgets the old address of {hostname}")
+        time.sleep(SPREAD_PAUSE)
 
 
 def days_left(hostname: str, ip: str, ca_bundle: Path | None) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from runner import course as courses
 from runner import local
 from runner.agreed import ACCOUNTS
-from runner.cloud import Cloud, Server, Zone
+from runner.cloud import Cloud, Server, Zone, record_of
 from runner.course import Course, People
 from runner.course.hostnames import server_label, service_label
 from runner.errors import USAGE, CoursehubError
@@ -135,4 +135,12 @@ class Session:
         password = Passwords(self.project, self.course_id).ensure([CHECK_ACCOUNT])[CHECK_ACCOUNT]
         uri = signin.redirect_uri(self.course) if self.course.signin.needs_secret else None
         below = f"{server_label(CHECK_ACCOUNT)}.{self.course.domain}" if self.course.subdomains else ""
-        return Target(self.course.hostnames, server.ip, self.ca_bundle, CHECK_ACCOUNT, password.clear, uri, below)
+        return Target(
+            *(self.course.hostnames, server.ip, self.ca_bundle, CHECK_ACCOUNT, password.clear, uri, below),
+            is_set=lambda hostname: self.is_set(hostname, str(server.ip)),
+        )
+
+    def is_set(self, hostname: str, ip: str) -> bool:
+        """Whether the cloud's own DNS has this address alone for one of the course's names."""
+        zone = self.zone()
+        return zone is not None and self.cloud.targets(zone, record_of(hostname, ip)) == [ip]

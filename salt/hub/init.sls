@@ -24,7 +24,7 @@ extend:
     pkg:
       - failhard: True
       - require:
-        - cmd: base-dpkg-repair
+        - apt_lists: base-apt-lists
 {%- if salt['pillar.get']('material:repositories') or salt['pillar.get']('material:data') %}
   # Its readers are the class.
   material-parent:

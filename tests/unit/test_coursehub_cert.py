@@ -381,3 +381,43 @@ def test_a_whole_certificate_stays_where_it_is(cert: SimpleNamespace, config: An
     inode = config.lineage.stat().st_ino
     assert cert.authority.ask_ca(config, config.names, force=True) == ""
     assert config.lineage.stat().st_ino == inode
+
+
+LIMITED = (
+    "An unexpected error occurred: too many certificates (5) already issued for this exact set of identifiers in the "
+    "last 168h0m0s, retry after 2026-11-24 08:30:00 UTC: see https://letsencrypt.org/docs/rate-limits/"
+)
+
+
+def test_a_refusal_with_a_date_is_kept_and_told(cert: SimpleNamespace) -> None:
+    """Five certificates a week for the same names: neither the timer nor a person asks before the CA says."""
+    tries = cert.tries.Tries()
+    now = NOW.timestamp()
+    tries.failed(now, LIMITED)
+    until = datetime.datetime(2026, 11, 24, 8, 30, tzinfo=datetime.UTC).timestamp()
+    assert tries.limited_until == tries.not_before == until
+    for timer in (True, False):
+        assert tries.may_try(until - 60, timer) == "it takes no order before 24 November 08:30 UTC"
+        assert tries.may_try(until + 60, timer) == ""
+    assert "the CA takes the next order at 24 November 08:30 UTC" in tries.next_try(now)
+    assert cert.tries.retry_after("too many certificates") == 0.0
+    tries.failed(until + 60, "connection refused")
+    assert "the timer tries again in" in tries.next_try(until + 60)
+
+
+@pytest.mark.parametrize(("says", "waits"), [("DNS points it at 192.0.2.99, not here", 40), ("not in DNS", 10)])
+def test_an_old_address_is_waited_for_until_forgotten(
+    cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch, says: str, waits: int
+) -> None:
+    """A server made anew within the TTL: the CA remembers the old address, too."""
+    clock = [0.0]
+    monkeypatch.setattr(cert.running.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(cert.running.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    nowhere = cert.names.Dns((), dict.fromkeys(config.names, says))
+    monkeypatch.setattr(cert.running, "look", lambda *_: nowhere)
+    patient = dataclasses.replace(config, dns_wait=10, ttl_wait=40)
+    assert cert.running.wait_for_dns(patient, HERE, patient.dns_wait) == nowhere
+    assert waits - 1 <= clock[0] <= waits + 3
+    clock[0] = 0.0
+    cert.running.wait_for_dns(patient, HERE, 0)
+    assert clock[0] == 0.0

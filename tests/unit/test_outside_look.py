@@ -98,6 +98,23 @@ def student(outside: Outside) -> Iterator[HubClient]:
 # --- the whole look
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_an_old_address_is_waited_for(outside: Outside, monkeypatch: pytest.MonkeyPatch, right: bool) -> None:
+    """Where the account's DNS is right already, a name that still leads elsewhere is waited for, and not else."""
+    answers = iter(["192.0.2.99", "192.0.2.99", ADDRESS, ADDRESS, ADDRESS])
+    monkeypatch.setattr(checks, "SPREAD_PAUSE", 0.0)
+    monkeypatch.setattr(checks.socket, "getaddrinfo", lambda *_: [(0, 0, 0, "", (next(answers), 443))])
+    said: list[str] = []
+    target = replace(outside.target(HOSTS[0]), is_set=lambda _: right)
+    if right:
+        assert checks._names(target, said.append).endswith(f"-> {ADDRESS}")
+        assert said == [f"waiting until DNS forgets the old address of {HOSTS[0]}"] * 2
+    else:
+        with pytest.raises(checks.HubFailure, match=r"points at 192\.0\.2\.99 instead"):
+            checks._names(target, said.append)
+        assert said == []
+
+
 def test_a_hub_in_good_order_passes_and_nothing_is_left_running(outside: Outside) -> None:
     told: list[str] = []
     looked = checks.look(outside.target(), told.append)

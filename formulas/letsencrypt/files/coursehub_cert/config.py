@@ -14,7 +14,7 @@ HTTP, DNS = "http", "dns"
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The formula's pillar key. `live` is the link that web servers read; seconds for `dns_wait`.
+    """The formula's pillar key. `live` is the link that web servers read; seconds for `dns_wait` and `ttl_wait`.
 
     `challenge` is how the CA is shown that the names are ours: `http` or `dns`. The commands `open_dns` and
     `close_dns` let questions through the firewall while a certificate is ordered by `dns`.
@@ -31,6 +31,7 @@ class Config:
     challenge: str
     open_dns: tuple[str, ...]
     close_dns: tuple[str, ...]
+    ttl_wait: int = 330
 
     @classmethod
     def read(cls, path: Path) -> Config:

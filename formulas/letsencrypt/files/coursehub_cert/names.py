@@ -14,6 +14,8 @@ from coursehub_cert.config import Config
 
 #: Seconds for one question, all tries together.
 LIFETIME = 5.0
+#: How the reason begins for a name that leads to another address, as it does after its server was made anew.
+OLD = "DNS points it at"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +84,7 @@ def look(names: Iterable[str], own: frozenset[str], resolve: Callable[[str], fro
         if not found:
             elsewhere[name] = "not in DNS"
         elif strangers:
-            elsewhere[name] = f"DNS points it at {', '.join(strangers)}, not here"
+            elsewhere[name] = f"{OLD} {', '.join(strangers)}, not here"
         else:
             here.append(name)
     return Dns(tuple(here), elsewhere)

@@ -36,11 +36,18 @@ def look(config: Config, own: frozenset[str]) -> Dns:
 
 
 def wait_for_dns(config: Config, own: frozenset[str], seconds: int) -> Dns:
-    """Look until one name can be had or the time is over, and say so on standard error."""
-    deadline = time.monotonic() + seconds
+    """Look until one name can be had or the time is over, and say so on standard error.
+
+    A name that leads to another address is waited for until nobody may remember that address any more: an earlier
+    server of the same name had it, and the CA remembers it, too.
+    """
+    began = time.monotonic()
     dns = look(config, own)
-    while not dns.here and time.monotonic() < deadline:
-        left = int(deadline - time.monotonic())
+    while not dns.here:
+        longest = max(seconds, config.ttl_wait) if seconds and names.OLD in dns.elsewhere[config.names[0]] else seconds
+        left = int(began + longest - time.monotonic())
+        if left <= 0:
+            break
         print(f"waiting for DNS: {config.names[0]}: {dns.elsewhere[config.names[0]]} ({left} s left)", file=sys.stderr)
         time.sleep(min(3, max(0.1, left)))
         dns = look(config, own)
@@ -149,6 +156,6 @@ def ask(config: Config, wanted: tuple[str, ...], own: frozenset[str], *, timer: 
             trouble += f"; if it got no answer from us, {delegation.advice(config.names[0])}"
         earlier.failed(now, trouble)
         tries.save(earlier)
-        return f"no certificate from {config.directory}: {trouble}"
+        return f"no certificate from {config.directory}: {trouble}; {earlier.next_try(now)}"
     tries.save(tries.Tries())
     return ""

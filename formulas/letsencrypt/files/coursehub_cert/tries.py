@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
+import re
 
 from coursehub_cert import places
 
 TRIES_PER_HOUR = 3
 BACKOFF = (300, 900, 3600, 6 * 3600, 12 * 3600)
 RATE_LIMITED = 6 * 3600
+#: What Let's Encrypt says when there were five certificates for the same names in a week, for example.
+_RETRY_AFTER = re.compile(r"retry after (\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d) ?(?:UTC|Z)", re.IGNORECASE)
 
 
 @dataclasses.dataclass
@@ -18,10 +22,14 @@ class Tries:
 
     failed_at: list[float] = dataclasses.field(default_factory=list)
     not_before: float = 0.0
+    #: Until when the CA itself refuses orders, by its own word; 0 if it did not say.
+    limited_until: float = 0.0
     message: str = ""
 
     def may_try(self, now: float, timer: bool) -> str:
         """Why the CA is left alone now, or an empty string. People may try sooner than the timer."""
+        if now < self.limited_until:
+            return f"it takes no order before {_moment(self.limited_until)}"
         recent = [at for at in self.failed_at if now - at < 3600]
         if len(recent) >= TRIES_PER_HOUR:
             return f"tried {len(recent)} times within the hour; next try in {_span(recent[0] + 3600 - now)}"
@@ -29,14 +37,31 @@ class Tries:
             return f"next try in {_span(self.not_before - now)}"
         return ""
 
+    def next_try(self, now: float) -> str:
+        """When the timer asks again, for people."""
+        if now < self.limited_until:
+            return f"the CA takes the next order at {_moment(self.limited_until)}, and the timer sends it then"
+        return f"the timer tries again in {_span(self.not_before - now)}"
+
     def failed(self, now: float, message: str) -> None:
         """Note a failure; the next tries come at growing distances."""
         self.failed_at = [*[at for at in self.failed_at if now - at < 7 * 86400][-20:], now]
         wait = BACKOFF[min(len(self.failed_at), len(BACKOFF)) - 1]
         if "ratelimited" in message.replace(" ", "").lower() or "toomany" in message.replace(" ", "").lower():
             wait = max(wait, RATE_LIMITED)
-        self.not_before = now + wait
+        self.limited_until = retry_after(message)
+        self.not_before = max(now + wait, self.limited_until)
         self.message = message
+
+
+def retry_after(message: str) -> float:
+    """The moment that a CA's refusal names for the next order, in seconds since the epoch; 0 if it names none."""
+    found = _RETRY_AFTER.search(message)
+    return datetime.datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00").timestamp() if found else 0.0
+
+
+def _moment(at: float) -> str:
+    return f"{datetime.datetime.fromtimestamp(at, datetime.UTC):%d %B %H:%M} UTC"
 
 
 def _span(seconds: float) -> str:

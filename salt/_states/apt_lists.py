@@ -1,0 +1,122 @@
+"""The lists of Debian's packages, loaded when a package is missing.
+
+Salt loads them itself before it installs something, but once only: apt waits for dpkg's lock and not for that of the
+lists, which a cloud's agents take each hour, and one source of somebody else's that breaks fails it for all packages.
+"""
+
+import re
+import time
+from pathlib import Path
+
+import salt.utils.pkg
+
+# ruff: noqa: F821 - Salt puts __opts__, __salt__ and __lowstate__ into the module
+SOURCES = Path("/etc/apt")
+#: The files that a Debian or Ubuntu image has from its maker; all others are somebody else's.
+OWN = ("sources.list", "sources.list.d/debian.sources", "sources.list.d/ubuntu.sources")
+#: Seconds between two looks at a lock that somebody holds.
+PAUSE = 2.0
+_HELD = re.compile(r"Could not get lock \S*/lists/lock|Unable to lock directory \S*/lists")
+_HOST = re.compile(r"^(?:[EW]:|Err:).*?https?://([^/\s]+)/", re.MULTILINE)
+
+
+def fresh(name, lock_timeout=300):
+    """Have lists that are as new as this run, if a package of this run is not installed yet.
+
+    name
+        What the state is called.
+    lock_timeout
+        Seconds to wait for another program that loads lists.
+    """
+    ret = {"name": name, "changes": {}, "result": True, "comment": "Every package is installed."}
+    missing = sorted(_wanted() - set(__salt__["pkg.list_pkgs"]()))
+    if not missing:
+        return ret
+    if __opts__["test"]:
+        ret["comment"] = "The lists would be loaded."
+        return ret
+    done = _update([], lock_timeout)
+    said = f"{done['stderr']}\n{done['stdout']}"
+    if done["retcode"] == 0:
+        ret["comment"] = "The lists were loaded."
+    elif foreign := _foreign():
+        trouble = _own(lock_timeout)
+        if trouble:
+            return {**ret, "result": False, "comment": trouble}
+        broken = ", ".join(sorted(set(_HOST.findall(said)))) or _first_error(said)
+        where = ", ".join(foreign)
+        ret["comment"] = "Debian's lists were loaded."
+        ret["warnings"] = [
+            f"apt has a source that is not Debian's and does not work ({broken}, in {where}); everything of ours goes "
+            "on, and nothing is updated from there: mend or remove that file"
+        ]
+    else:
+        return {**ret, "result": False, "comment": _errors(said)}
+    # Salt's first package state has nothing to load any more.
+    salt.utils.pkg.clear_rtag(__opts__)
+    return ret
+
+
+def _wanted():
+    """The packages that this run's states want installed."""
+    found = set()
+    for low in __lowstate__ or ():
+        if low.get("state") == "pkg" and low.get("fun") == "installed":
+            for one in low.get("pkgs") or [low.get("name")]:
+                found.update([one] if isinstance(one, str) else one)
+    return found
+
+
+def _update(options, lock_timeout):
+    """Load lists, behind whoever holds their lock; what apt-get said at the end."""
+    deadline = time.monotonic() + lock_timeout
+    while True:
+        done = __salt__["cmd.run_all"](
+            ["apt-get", "-q", *options, "update"],
+            python_shell=False,
+            ignore_retcode=True,
+            output_loglevel="quiet",
+            env={"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+        )
+        held = done["retcode"] and _HELD.search(done["stderr"] + done["stdout"])
+        if not held or time.monotonic() > deadline:
+            return done
+        time.sleep(PAUSE)
+
+
+def _own(lock_timeout):
+    """Load the lists of Debian's own sources alone; an empty string, or what is wrong with these."""
+    for file in OWN:
+        path = SOURCES / file
+        if not path.exists() or not path.read_text(encoding="utf-8", errors="replace").strip():
+            continue
+        # The others' lists stay.
+        alone = [
+            "-o",
+            f"Dir::Etc::SourceList={path}",
+            "-o",
+            "Dir::Etc::SourceParts=-",
+            "-o",
+            "APT::Get::List-Cleanup=0",
+        ]
+        done = _update(alone, lock_timeout)
+        if done["retcode"]:
+            return _errors(f"{done['stderr']}\n{done['stdout']}")
+    return ""
+
+
+def _foreign():
+    """The files with sources that are not the image's own, as paths below /etc/apt."""
+    parts = SOURCES / "sources.list.d"
+    found = sorted(parts.iterdir()) if parts.is_dir() else []
+    names = [str(path.relative_to(SOURCES)) for path in found if path.suffix in (".list", ".sources")]
+    return [name for name in names if name not in OWN]
+
+
+def _errors(said):
+    """All that apt-get called an error."""
+    return "\n".join(line for line in said.splitlines() if line.startswith("E: ")) or said.strip()[-500:]
+
+
+def _first_error(said):
+    return _errors(said).splitlines()[0][:200] if said.strip() else "it said nothing"
