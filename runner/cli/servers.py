@@ -113,6 +113,16 @@ def doctor(course: str | None, as_json: bool) -> None:
 
 
 @cli.command()
+@as_json_option
+def orphans(as_json: bool) -> None:
+    """Show what is ours at the provider and belongs to no course here. Servers, firewalls and keys."""
+    from runner.verbs import orphans as verb
+
+    document = verb.orphans(project(), Steps())
+    emit(document, as_json, verb.lines(document))
+
+
+@cli.command()
 @courses_argument
 @as_json_option
 def status(courses: tuple[str, ...], as_json: bool) -> None:
@@ -183,7 +193,11 @@ def down(course: str, yes: bool, as_json: bool) -> None:
     if not yes and not session.nothing_here(here, course, birthplace.load(here, course)):
         _confirm(course)
     document = verb.down(here, course, Steps())
-    done = "server, DNS records and keys deleted" if document["removed"] else "nothing was there"
+    done = (
+        "server, DNS records and keys deleted; nothing is left that costs money"
+        if document["removed"]
+        else "nothing was there"
+    )
     emit(document, as_json, [f"{course}: {done}"])
 
 

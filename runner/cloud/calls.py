@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 import digitalocean
 import requests
-from digitalocean.baseapi import DELETE, GET, POST, BaseAPI, Error, NotFoundError
+from digitalocean.baseapi import DELETE, GET, POST, PUT, BaseAPI, Error, NotFoundError
 
 from runner.errors import CoursehubError
 
@@ -31,7 +31,8 @@ PAGE = 200
 #: What a custom token must be allowed to do, in the words of the control panel.
 SCOPES = (
     "droplet (create, read, update, delete), ssh_key (create, read, delete), domain (create, read, delete), "
-    "tag (create, read, delete), account, actions, regions, sizes and image (read)"
+    "tag (create, read, delete), firewall (create, read, update, delete), project (create, read, update, delete), "
+    "account, actions, regions, sizes and image (read)"
 )
 
 T = TypeVar("T")
@@ -186,9 +187,15 @@ class Calls:
 
     def post(self, what: str, path: str, body: dict[str, Any], *, repeat: bool = True) -> dict[str, Any]:
         """Make something and return the answer. Raises Refused, and Unanswered with ``repeat=False`` (see ``run``)."""
+        return self._send(what, POST, path, body, repeat=repeat)
 
+    def put(self, what: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Replace something and return the answer. Raises NotFound and Refused."""
+        return self._send(what, PUT, path, body, repeat=True)
+
+    def _send(self, what: str, method: str, path: str, body: dict[str, Any], *, repeat: bool) -> dict[str, Any]:
         def call() -> dict[str, Any]:
-            data = self.bound(_OnOurSession, _exact=True).get_data(path, type=POST, params=body)
+            data = self.bound(_OnOurSession, _exact=True).get_data(path, type=method, params=body)
             if not isinstance(data, dict):
                 raise TypeError(path)
             return data

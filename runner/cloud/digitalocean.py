@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
+from runner.cloud.around import Around
 from runner.cloud.calls import Calls, Droplet, NotFound, Refused, SSHKey, Unanswered
 from runner.cloud.health import Health
 from runner.cloud.model import MADE_BY, TAG, DnsRecord, Order, Server, Size, Zone, maker, maker_tag, tag_of
 from runner.cloud.records import Records
 from runner.errors import USAGE, CoursehubError
 
+#: What the user calls the cloud on this computer.
+LOCAL = "the local cloud"
 DIGITALOCEAN = "https://api.digitalocean.com/v2/"
 #: Droplets are usable within a minute; past this the create has failed whatever the API says.
 BOOT_SECONDS = 300.0
@@ -37,9 +40,11 @@ class Cloud:
 
     def __init__(self, name: str, endpoint: str, token: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self.name = name
+        self.is_local = name == LOCAL
         self._calls = Calls(name, endpoint, token, sleep)
         self._records = Records(self._calls)
         self.health = Health(self._calls)
+        self.around = Around(self._calls)
 
     # -- what can be ordered -----------------------------------------------------------------------------
 
@@ -140,6 +145,20 @@ class Cloud:
                 tags = (tag.removeprefix(f"{TAG}:") for tag in droplet["tags"] if tag.startswith(f"{TAG}:"))
                 return next(tags, None)
         return None
+
+    def all_of_ours(self) -> list[tuple[str, Server]]:
+        """Every droplet with our tag, each with its course (empty where its tags do not say)."""
+        listed = self._calls.entries("looking for our droplets", "droplets", "droplets", tag_name=TAG)
+        found = []
+        for droplet in sorted(listed, key=lambda one: int(one["id"])):
+            if server := self.get(int(droplet["id"])):
+                tags = (tag.removeprefix(f"{TAG}:") for tag in droplet["tags"] if tag.startswith(f"{TAG}:"))
+                found.append((next(tags, ""), server))
+        return found
+
+    def keys_of_ours(self) -> list[str]:
+        """The names of the account's SSH keys that are ours."""
+        return sorted(key["name"] for key in self._keys() if key["name"].startswith(f"{TAG}-"))
 
     def _still_ours(self, course_id: str, known: Server) -> Server | None:
         """The droplet of a remembered id, unless a new account has given that id to another course's droplet."""
@@ -312,6 +331,14 @@ class Cloud:
     def targets(self, zone: Zone, record: DnsRecord) -> list[str]:
         """What the records of ``record``'s kind and name say now."""
         return self._records.targets(zone, record)
+
+    def ensure_caa(self, zone: Zone, hostname: str) -> None:
+        """Say in DNS that our authority alone gives certificates for a name; other authorities' records stay."""
+        self._records.ensure_caa(zone, hostname)
+
+    def remove_caa(self, zone: Zone, hostname: str) -> None:
+        """Remove what ``ensure_caa`` made."""
+        self._records.remove_caa(zone, hostname)
 
     def remove_record(self, zone: Zone, record: DnsRecord) -> None:
         """Remove the records that say what ``record`` says; others of its name are not ours."""

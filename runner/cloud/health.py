@@ -9,6 +9,8 @@ from typing import Any
 
 from runner.cloud.calls import Calls, Forbidden, NotFound, Refused
 
+#: The UUID that nothing has.
+_NOBODY = "00000000-0000-0000-0000-000000000000"
 #: Requests that change nothing whatever the token may do, and the scope that each needs. What would make something has
 #: no body and is refused for that (422); what would delete something names what nobody has (404). Only a missing scope
 #: answers 403.
@@ -27,6 +29,14 @@ _PROBES = (
     ("tag:read", "GET", "tags"),
     ("tag:create", "POST", "tags"),
     ("tag:delete", "DELETE", "tags/no-tag-of-anybody"),
+    ("firewall:read", "GET", "firewalls"),
+    ("firewall:create", "POST", "firewalls"),
+    ("firewall:update", "PUT", f"firewalls/{_NOBODY}"),
+    ("firewall:delete", "DELETE", f"firewalls/{_NOBODY}"),
+    ("project:read", "GET", "projects"),
+    ("project:create", "POST", "projects"),
+    ("project:update", "POST", f"projects/{_NOBODY}/resources"),
+    ("project:delete", "DELETE", f"projects/{_NOBODY}"),
     ("actions:read", "GET", "actions"),
     ("regions:read", "GET", "regions"),
     ("sizes:read", "GET", "sizes"),

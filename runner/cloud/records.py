@@ -9,6 +9,8 @@ from runner.cloud.model import DnsRecord, Zone, zone_among
 
 #: Seconds. Next term's server has the same name, and students must not be sent to the old one.
 TTL = 300
+#: Whose certificates hubs have, as CAA records name it.
+AUTHORITY = "letsencrypt.org"
 
 
 class Records:
@@ -50,6 +52,30 @@ class Records:
         """What the records of ``record``'s kind and name say now."""
         return [str(one["data"]) for one in self._of(zone, record)]
 
+    def ensure_caa(self, zone: Zone, hostname: str) -> None:
+        """Say in DNS that our authority gives certificates for a name; other authorities' records stay."""
+        if any(_issuer(one) == AUTHORITY for one in self._caa(zone, hostname)):
+            return
+        body = {"type": "CAA", "name": zone.label(hostname), "data": f"{AUTHORITY}.", "flags": 0, "tag": "issue"}
+        try:
+            self._calls.post(
+                f"allowing certificates of {hostname}", f"domains/{zone.name}/records", body | {"ttl": TTL}
+            )
+        except Refused:
+            if not any(_issuer(one) == AUTHORITY for one in self._caa(zone, hostname)):
+                raise
+
+    def remove_caa(self, zone: Zone, hostname: str) -> None:
+        """Remove what ``ensure_caa`` made; a record with another TTL is somebody else's."""
+        for one in self._caa(zone, hostname):
+            if _issuer(one) == AUTHORITY and one["ttl"] == TTL:
+                self._remove("removing the CAA record", zone, one)
+
+    def _caa(self, zone: Zone, hostname: str) -> list[dict[str, Any]]:
+        path = f"domains/{zone.name}/records"
+        found = self._calls.entries("reading the DNS records", path, "domain_records", type="CAA", name=hostname)
+        return [one for one in found if one["type"] == "CAA" and one["name"] == zone.label(hostname)]
+
     def remove_record(self, zone: Zone, record: DnsRecord) -> None:
         """Remove the records that say what ``record`` says; others of its name are not ours."""
         for one in self._of(zone, record):
@@ -66,3 +92,7 @@ class Records:
 
     def _remove(self, what: str, zone: Zone, record: dict[str, Any]) -> None:
         self._calls.delete(what, f"domains/{zone.name}/records/{record['id']}")
+
+
+def _issuer(record: dict[str, Any]) -> str:
+    return str(record["data"]).rstrip(".") if record.get("tag") == "issue" else ""

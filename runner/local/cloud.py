@@ -139,6 +139,8 @@ class Cloud:
             with self.changing() as store:
                 store.account.droplets = [d for d in store.account.droplets if d.id != droplet_id]
                 self.manners.gone(droplet)
+                for firewall in store.account.firewalls:
+                    firewall.droplet_ids = [number for number in firewall.droplet_ids if number != droplet_id]
                 for action in store.account.actions:
                     if action.droplet_id == droplet_id and action.status == "in-progress":
                         _finish(action, "errored")

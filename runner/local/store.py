@@ -82,6 +82,30 @@ class Domain(BaseModel):
     records: list[Record] = Field(default_factory=list)
 
 
+class Firewall(BaseModel):
+    """What may come in to some droplets, and go out of them."""
+
+    id: str
+    name: str
+    created_at: str
+    inbound_rules: list[dict[str, Any]] = Field(default_factory=list)
+    outbound_rules: list[dict[str, Any]] = Field(default_factory=list)
+    droplet_ids: list[int] = Field(default_factory=list)
+    tags: list[str] = Field(default_factory=list)
+
+
+class Project(BaseModel):
+    """A group of things; ``resources`` are URNs such as do:droplet:1."""
+
+    id: str
+    name: str
+    purpose: str
+    description: str
+    environment: str
+    created_at: str
+    resources: list[str] = Field(default_factory=list)
+
+
 class Account(BaseModel):
     """Everything that the API can change."""
 
@@ -91,6 +115,8 @@ class Account(BaseModel):
     actions: list[Action] = Field(default_factory=list)
     domains: list[Domain] = Field(default_factory=list)
     tags: list[str] = Field(default_factory=list)
+    firewalls: list[Firewall] = Field(default_factory=list)
+    projects: list[Project] = Field(default_factory=list)
 
 
 class Store:

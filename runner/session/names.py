@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from runner import local
 from runner.cloud import Server, Zone, record_of, zone_among
 from runner.course import neighbours
+from runner.course.hostnames import CHALLENGE
 from runner.errors import USAGE, CoursehubError
 from runner.session.session import Session
 
@@ -69,6 +70,7 @@ def ensure_records(session: Session, server: Server) -> list[str]:
         session.access.remember_names(session.course.dns_names)
         for hostname in session.course.dns_names:
             session.cloud.ensure_record(zone, record_of(hostname, server.ip))
+        session.cloud.ensure_caa(zone, session.course.domain)
         return notes
     return []
 
@@ -94,3 +96,7 @@ def remove_records(session: Session, addresses: Iterable[str]) -> None:
         zone = zone_among(zones, hostname)
         if zone:
             session.cloud.remove_record(zone, record_of(hostname, address))
+    for hostname in made if ours else ():
+        zone = zone_among(zones, hostname)
+        if zone and "*" not in hostname and not hostname.startswith(CHALLENGE):
+            session.cloud.remove_caa(zone, hostname)

@@ -160,6 +160,7 @@ def _apply_one(
         need_material(session)
         if not test:
             notes += names.ensure_records(session, server)
+            session.cloud.around.ensure_firewall(course_id, server.id, names_too=session.course.subdomains)
         session.write_pillar(str(server.ip))
         facts += changes.since(project, course_id, session.course)
         report = converge(session, server, steps, test=test)

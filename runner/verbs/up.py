@@ -114,6 +114,8 @@ def make_server(
         server = _order(session, progress)
     server = session.cloud.wait_active(session.course_id, server, progress)
     access.remember(server)
+    session.cloud.around.ensure_firewall(session.course_id, server.id, names_too=session.course.subdomains)
+    session.cloud.around.ensure_project(server.id)
     moved = names.ensure_records(session, server)
     if notes is not None:
         notes += moved
@@ -257,6 +259,21 @@ def _delete(session: Session, progress: Progress) -> list[int]:
     for server in servers:
         progress(f"deleting droplet {server.id}")
         session.cloud.destroy(server, progress)
+    progress("removing firewall, keys and tags")
+    session.cloud.around.remove_firewall(session.course_id)
+    session.cloud.around.remove_project()
     session.cloud.remove_keys(access.alias)
     session.cloud.remove_tags(session.course_id, (server.made_by for server in servers if server.made_by))
+    _need_nothing_left(session, remembered)
     return [server.id for server in servers]
+
+
+def _need_nothing_left(session: Session, remembered: Server | None) -> None:
+    """Ask the provider whether anything is left of the course that costs money. Raises CoursehubError that names it."""
+    left = session.cloud.find(session.course_id, remembered)
+    if left:
+        ids = ", ".join(str(server.id) for server in left)
+        raise CoursehubError(
+            f"{session.cloud.name} still has droplet {ids} of {session.course_id}, which costs money; run 'coursehub "
+            f"down {session.course_id}' again"
+        )

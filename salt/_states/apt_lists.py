@@ -37,21 +37,20 @@ def fresh(name, lock_timeout=300):
         return ret
     done = _update([], lock_timeout)
     said = f"{done['stderr']}\n{done['stdout']}"
-    if done["retcode"] == 0:
-        ret["comment"] = "The lists were loaded."
-    elif foreign := _foreign():
-        trouble = _own(lock_timeout)
+    foreign = _foreign()
+    if done["retcode"]:
+        trouble = _own(lock_timeout) if foreign else _errors(said)
         if trouble:
             return {**ret, "result": False, "comment": trouble}
-        broken = ", ".join(sorted(set(_HOST.findall(said)))) or _first_error(said)
-        where = ", ".join(foreign)
-        ret["comment"] = "Debian's lists were loaded."
+    ret["comment"] = "The lists were loaded."
+    # Of a host that does not answer apt only warns.
+    broken = set(_HOST.findall(said)) - _own_hosts()
+    if foreign and (broken or done["retcode"]):
+        what = ", ".join(sorted(broken)) or _errors(said).splitlines()[0][:200]
         ret["warnings"] = [
-            f"apt has a source that is not Debian's and does not work ({broken}, in {where}); everything of ours goes "
-            "on, and nothing is updated from there: mend or remove that file"
+            f"apt has a source that is not Debian's and does not work ({what}; see {', '.join(foreign)} in {SOURCES}); "
+            "everything of ours goes on, and nothing comes from there: mend or remove that file"
         ]
-    else:
-        return {**ret, "result": False, "comment": _errors(said)}
     # Salt's first package state has nothing to load any more.
     salt.utils.pkg.clear_rtag(__opts__)
     return ret
@@ -86,10 +85,7 @@ def _update(options, lock_timeout):
 
 def _own(lock_timeout):
     """Load the lists of Debian's own sources alone; an empty string, or what is wrong with these."""
-    for file in OWN:
-        path = SOURCES / file
-        if not path.exists() or not path.read_text(encoding="utf-8", errors="replace").strip():
-            continue
+    for path in _own_files():
         # The others' lists stay.
         alone = [
             "-o",
@@ -105,6 +101,16 @@ def _own(lock_timeout):
     return ""
 
 
+def _own_files():
+    paths = [SOURCES / file for file in OWN]
+    return [path for path in paths if path.exists() and path.read_text(encoding="utf-8", errors="replace").strip()]
+
+
+def _own_hosts():
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in _own_files()]
+    return {host for text in texts for host in re.findall(r"https?://([^/\s]+)", text)}
+
+
 def _foreign():
     """The files with sources that are not the image's own, as paths below /etc/apt."""
     parts = SOURCES / "sources.list.d"
@@ -115,8 +121,5 @@ def _foreign():
 
 def _errors(said):
     """All that apt-get called an error."""
-    return "\n".join(line for line in said.splitlines() if line.startswith("E: ")) or said.strip()[-500:]
-
-
-def _first_error(said):
-    return _errors(said).splitlines()[0][:200] if said.strip() else "it said nothing"
+    lines = [line for line in said.splitlines() if line.startswith("E: ")]
+    return "\n".join(lines) or said.strip()[-500:] or "apt-get update failed without a word"

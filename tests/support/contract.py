@@ -85,7 +85,7 @@ class Contract:
             more = message.get("more_body", False)
         headers = {key.decode(): value.decode() for key, value in scope["headers"]}
         method, path, query = scope["method"], scope["path"], scope["query_string"].decode()
-        asked_for_scope = method == "POST" and body == EMPTY
+        asked_for_scope = method in ("POST", "PUT") and body == EMPTY
         if headers.get("user-agent") == USER_AGENT and not asked_for_scope:
             self.requests.add((method, path))
             self._note(method, path, lambda: check_request(method, path, query, bytes(body)))

@@ -95,10 +95,23 @@ def test_a_foreign_source_that_breaks_is_named(apt: Apt) -> None:
     ended = apt.state.fresh("lists")
     assert ended["result"] is True
     (warning,) = ended["warnings"]
-    assert "repos.insights.example.com" in warning or "does not have a Release file" in warning
+    assert "repos.insights.example.com" in warning
     assert "sources.list.d/digitalocean-agent.list" in warning
     assert f"Dir::Etc::SourceList={apt.state.SOURCES}/sources.list.d/debian.sources" in apt.calls[-1]
     assert len(apt.cleared) == 1
+
+
+def test_a_foreign_host_that_is_silent_is_named(apt: Apt) -> None:
+    """apt only warns of it; of Debian's own mirror nothing is said then."""
+    said = (
+        "W: Failed to fetch https://repos.example.com/apt/x  Connection failed\nW: Failed to fetch http://deb.test/a  x"
+    )
+    (apt.state.SOURCES / "sources.list.d/agent.list").write_text("deb https://repos.example.com/apt main main\n")
+    (apt.state.SOURCES / "sources.list.d/debian.sources").write_text("URIs: http://deb.test/debian\n")
+    apt.answers = [{"retcode": 0, "stdout": "", "stderr": said}]
+    (warning,) = apt.state.fresh("lists")["warnings"]
+    assert "(repos.example.com; see sources.list.d/agent.list" in warning
+    assert len(apt.calls) == 1
 
 
 def test_debians_own_source_that_breaks_fails(apt: Apt) -> None:

@@ -57,7 +57,8 @@ def left(api: Api) -> list[str]:
     with api.cloud.reading() as store:
         account = store.account
         records = [record for domain in account.domains for record in domain.records if record.type != "NS"]
-        return [str(one) for one in (*account.droplets, *account.keys, *account.tags, *records)]
+        ours = (*account.droplets, *account.keys, *account.tags, *account.firewalls, *account.projects, *records)
+        return [str(one) for one in ours]
 
 
 def until(coursehub: Any, api: Api, *verb: str, says: str) -> list[str]:
