@@ -37,8 +37,19 @@ base-dpkg-repair:
       - file: /usr/local/sbin/coursehub-dpkg-repair
       - cmd: base-ca-bundle
 
+# It is there. Salt notes at its first state of packages that the lists are to be loaded, and would do so by itself; the
+# next state does it better and takes the note away.
+base-apt:
+  pkg.installed:
+    - pkgs:
+      - apt
+    - refresh: False
+    - aggregate: False
+    - require:
+      - cmd: base-dpkg-repair
+
 base-apt-lists:
   apt_lists.fresh:
     - lock_timeout: {{ base.apt.lock_timeout }}
     - require:
-      - cmd: base-dpkg-repair
+      - pkg: base-apt

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from runner import saltssh
+from runner.board import Board
 from runner.cloud import Server
 from runner.console import Steps
 from runner.errors import CoursehubError
@@ -23,8 +24,8 @@ from runner.session.order import what_up_makes
 from runner.verbs import changes
 from runner.verbs.blame import blame
 
-#: Courses whose highstate runs at the same time; salt-ssh costs a core while it renders.
-AT_ONCE = 4
+#: Courses whose highstate runs at the same time. One without a change mostly waits for its server.
+AT_ONCE = 10
 
 
 def converge(session: Session, server: Server, steps: Steps, *, test: bool = False) -> Report:
@@ -99,7 +100,7 @@ def apply(
         notes: list[str] = []
         facts: list[changes.Fact] = []
         try:
-            report = _apply_one(project, course_id, steps, test=test, notes=notes, facts=facts)
+            report = _apply_one(project, course_id, board.row(course_id), test=test, notes=notes, facts=facts)
         except StatesFailed as failure:
             failures.append(failure)
             report = failure.report
@@ -132,12 +133,30 @@ def apply(
             "notes": notes,
         }
 
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        list(pool.map(one, course_ids))
+    def told(course_id: str) -> None:
+        one(course_id)
+        board.end(course_id, _word(outcomes[course_id], test=test))
+
+    with Board(steps, course_ids) as board, ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        list(pool.map(told, course_ids))
     document = {"courses": {course_id: outcomes[course_id] for course_id in course_ids}}
     if failures:
         raise all_of(failures, document)
     return document
+
+
+def _word(outcome: dict[str, Any], *, test: bool) -> str:
+    """How a course ended, for its row of the live table; the lines below the table say more."""
+    if "skipped" in outcome:
+        return "skipped: it has no server"
+    if "error" in outcome:
+        return "failed"
+    if "would_make" in outcome:
+        return "up would make its server"
+    count = outcome["would_change" if test else "changed"]
+    if not count:
+        return "nothing to change"
+    return f"{count} states {'would change' if test else 'changed'}"
 
 
 def would_make(project: Project, course_id: str) -> str | None:

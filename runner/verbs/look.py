@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from runner.servers import birthplace
 from runner.servers.access import Access
 from runner.session import Session, local_machine, visit
 from runner.session.failures import all_of, not_right
+
+#: Courses that are looked at at the same time.
+AT_ONCE = 10
 
 
 def check(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
@@ -44,18 +48,19 @@ def _nginx(session: Session, ip: str) -> checks.Check:
 
 def status(project: Project, course_ids: list[str]) -> dict[str, Any]:
     """Each course's server: none, new, active or off. Starts nothing."""
-    rows, failures = [], []
-    for course_id in course_ids:
+
+    def row(course_id: str) -> tuple[dict[str, Any], CoursehubError | None]:
         try:
-            row = _status(project, course_id)
-            rows.append(row)
-            if "error" in row:
-                failures.append(CoursehubError(row["error"]))
+            found = _status(project, course_id)
         except CoursehubError as error:
-            failures.append(error)
             unknown = dict.fromkeys(("cloud", "ip", "url", "size", "certificate_days"))
-            rows.append({"course": course_id, **unknown, "state": "unknown", "error": str(error)})
-    document = {"courses": rows}
+            return {"course": course_id, **unknown, "state": "unknown", "error": str(error)}, error
+        return found, CoursehubError(found["error"]) if "error" in found else None
+
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        looked = list(pool.map(row, course_ids))
+    failures = [error for _, error in looked if error]
+    document = {"courses": [found for found, _ in looked]}
     if failures:
         raise all_of(list({str(failure): failure for failure in failures}.values()), document)
     return document
