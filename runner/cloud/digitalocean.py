@@ -14,6 +14,7 @@ from typing import Any
 
 from runner.cloud.around import Around
 from runner.cloud.calls import Calls, Droplet, NotFound, Refused, SSHKey, Unanswered
+from runner.cloud.claims import Claims
 from runner.cloud.health import Health
 from runner.cloud.model import MADE_BY, TAG, DnsRecord, Order, Server, Size, Zone, maker, maker_tag, tag_of
 from runner.cloud.records import Records
@@ -45,6 +46,7 @@ class Cloud:
         self._records = Records(self._calls)
         self.health = Health(self._calls)
         self.around = Around(self._calls)
+        self.claims = Claims(self._calls)
 
     # -- what can be ordered -----------------------------------------------------------------------------
 

@@ -1,16 +1,19 @@
-"""One runner at a time for each course: a kernel lock that ends with the process that holds it."""
+"""One runner at a time for each course: a kernel lock on this computer, and a claim at the provider for all others."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import getpass
+import hashlib
 import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.cloud import Cloud, maker
+from runner.cloud.claims import STALE, Claim
 from runner.errors import CoursehubError
 from runner.project import Project
 
@@ -46,3 +49,30 @@ def _holder(path: str) -> str:
         return f"{held['user']} runs '{held['verb']}' on it (process {held['pid']}, for {minutes} min)"
     except (OSError, ValueError, KeyError):
         return "another coursehub is at work on it"
+
+
+@contextlib.contextmanager
+def claim_in_cloud(cloud: Cloud, project: Project, course_id: str, verb: str) -> Iterator[None]:
+    """Hold the course for all computers while the block runs; the one on this computer must be held already.
+
+    The local cloud has no other computers. Raises CoursehubError that names who holds it and since when. A runner that
+    died holds it until the claim is too old, or until the same working copy claims it again.
+    """
+    if cloud.is_local:
+        yield
+        return
+    place = hashlib.sha256(f"{maker()}:{project.root}".encode()).hexdigest()[:12]
+    ours = Claim(int(time.time()), place, verb, maker())
+    if other := cloud.claims.take(course_id, ours):
+        since = time.strftime("%H:%M", time.localtime(other.since))
+        until = time.strftime("%H:%M", time.localtime(other.since + STALE))
+        raise CoursehubError(
+            f"{course_id}: {other.who} (user and computer) runs '{other.verb}' on it since {since}; wait for it to "
+            f"end, then run this again. If that run died, its claim ends at {until}"
+        )
+    try:
+        yield
+    finally:
+        # It ends by itself where the provider does not answer now.
+        with contextlib.suppress(CoursehubError):
+            cloud.claims.drop(course_id, ours)

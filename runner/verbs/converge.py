@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from runner.errors import CoursehubError
 from runner.project import Project
 from runner.saltssh.results import Report
 from runner.servers import birthplace
-from runner.servers.claim import claim
+from runner.servers.claim import claim, claim_in_cloud
 from runner.session import Session, connect, names, nothing_here, reach, visit
 from runner.session.failures import NoServer, all_of
 from runner.session.needs import ensure_lock, need_material, need_signin
@@ -169,8 +170,10 @@ def would_make(project: Project, course_id: str) -> str | None:
 def _apply_one(
     project: Project, course_id: str, steps: Steps, *, test: bool, notes: list[str], facts: list[changes.Fact]
 ) -> Report:
-    with claim(project, course_id, "plan" if test else "apply"):
+    with claim(project, course_id, "plan" if test else "apply"), contextlib.ExitStack() as held:
         session = (visit if test else reach)(project, course_id, steps.say)
+        if not test:
+            held.enter_context(claim_in_cloud(session.cloud, project, course_id, "apply"))
         server = session.server(None if test else steps.hear())
         notes += notes_of(session, server)
         names.need_own(session)

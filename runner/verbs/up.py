@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -18,7 +19,7 @@ from runner.saltssh.results import Report
 from runner.saltssh.scratch import sweep
 from runner.servers import birthplace, droplets
 from runner.servers.access import Access
-from runner.servers.claim import claim
+from runner.servers.claim import claim, claim_in_cloud
 from runner.session import Session, connect, names, nothing_here
 from runner.session.failures import made_elsewhere, not_right
 from runner.session.needs import ensure_lock, need_material, need_signin
@@ -37,8 +38,8 @@ def up(project: Project, course_id: str, steps: Steps, agree: Callable[[str], No
     """
     document: dict[str, Any] = {"course": course_id}
     try:
-        with claim(project, course_id, "up"):
-            session, server, made = _look(project, course_id, steps, document)
+        with claim(project, course_id, "up"), contextlib.ExitStack() as held:
+            session, server, made = _look(project, course_id, steps, document, held)
             if made:
                 agree(made)
             _up(session, server, steps, document)
@@ -49,11 +50,11 @@ def up(project: Project, course_id: str, steps: Steps, agree: Callable[[str], No
 
 
 def _look(
-    project: Project, course_id: str, steps: Steps, document: dict[str, Any]
+    project: Project, course_id: str, steps: Steps, document: dict[str, Any], held: contextlib.ExitStack
 ) -> tuple[Session, Server | None, str | None]:
     """Everything that could refuse the course, before anybody is asked or anything is made.
 
-    The server if there is one, and what will be made and cost if it costs money.
+    The server if there is one, and what will be made and cost if it costs money. ``held`` gets the claim on the course.
     """
     with steps.step("look", f"look at what {course_id} needs") as progress:
         session = connect(project, course_id, progress if steps.console.is_terminal else steps.say)
@@ -63,6 +64,7 @@ def _look(
         need_signin(session)
         need_material(session)
         progress(f"asking {session.cloud.name} for the server")
+        held.enter_context(claim_in_cloud(session.cloud, project, course_id, "up"))
         server = droplets.single(session.cloud, session.access, progress)
         if server is None:
             replaced = need_order(session)
@@ -245,6 +247,11 @@ def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
 
 def _delete(session: Session, progress: Progress) -> list[int]:
     """Delete the course's droplets and all that was made for them at the provider; the droplets' ids."""
+    with claim_in_cloud(session.cloud, session.project, session.course_id, "down"):
+        return _delete_all(session, progress)
+
+
+def _delete_all(session: Session, progress: Progress) -> list[int]:
     access = session.access
     servers = droplets.found(session.cloud, access, progress)
     for server in servers:

@@ -1,0 +1,67 @@
+"""Who is at work on a course, kept at the provider: two computers must not change one server at a time.
+
+A claim is a tag that nothing carries. The API has no locks, but whoever makes a tag and then reads all of them sees
+every earlier one. Two that come at the same moment may see each other, and both give up: clocks of computers differ, so
+the times do not say who was first.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from runner.cloud.calls import Calls
+from runner.cloud.model import TAG
+
+#: Seconds after which a claim is a dead runner's: more than a boot and the longest highstate take together.
+STALE = 45 * 60.0
+_PREFIX = f"{TAG}-claim"
+
+
+@dataclass(frozen=True, order=True)
+class Claim:
+    """Who works on a course since when (seconds since 1970), from which working copy (``place``), by which verb."""
+
+    since: int
+    place: str
+    verb: str
+    who: str
+
+    def tag(self, course_id: str) -> str:
+        """The claim as a tag."""
+        return f"{_PREFIX}:{course_id}:{self.since}:{self.place}:{self.verb}:{self.who}"
+
+
+class Claims:
+    """The claims of one account. Methods raise CoursehubError with one line."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def take(self, course_id: str, ours: Claim) -> Claim | None:
+        """Put up our claim; the claim of somebody else who is at work, in which case ours is taken down again.
+
+        What a dead runner left is removed: one of our own working copy, whose lock we hold, and one that is too old.
+        """
+        self._calls.post("saying who works on the course", "tags", {"name": ours.tag(course_id)})
+        for other in sorted(self._all(course_id)):
+            if other == ours:
+                continue
+            if other.place == ours.place or time.time() - other.since > STALE:
+                self.drop(course_id, other)
+            else:
+                self.drop(course_id, ours)
+                return other
+        return None
+
+    def drop(self, course_id: str, claim: Claim) -> None:
+        """Take a claim down; one that is gone is fine."""
+        self._calls.delete("saying that nobody works on the course any more", f"tags/{claim.tag(course_id)}")
+
+    def _all(self, course_id: str) -> list[Claim]:
+        found = []
+        for tag in self._calls.entries("reading who works on the course", "tags", "tags"):
+            parts = str(tag["name"]).split(":")
+            if len(parts) == 6 and parts[:2] == [_PREFIX, course_id] and parts[2].isdigit():
+                found.append(Claim(int(parts[2]), *parts[3:]))
+        return found
