@@ -4,13 +4,21 @@ Salt loads them itself before it installs something, but once only: apt waits fo
 lists, which a cloud's agents take each hour, and one source of somebody else's that breaks fails it for all packages.
 """
 
+from __future__ import annotations
+
 import re
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import salt.utils.pkg
 
-# ruff: noqa: F821 - Salt puts __opts__, __salt__ and __lowstate__ into the module
+#: Salt puts them into a state module when it loads one.
+__opts__: dict[str, Any]
+__salt__: dict[str, Callable[..., Any]]
+__lowstate__: Sequence[Mapping[str, Any]]
+
 SOURCES = Path("/etc/apt")
 #: The files that a Debian or Ubuntu image has from its maker; all others are somebody else's.
 OWN = ("sources.list", "sources.list.d/debian.sources", "sources.list.d/ubuntu.sources")
@@ -20,7 +28,7 @@ _HELD = re.compile(r"Could not get lock \S*/lists/lock|Unable to lock directory 
 _HOST = re.compile(r"^(?:[EW]:|Err:).*?https?://([^/\s]+)/", re.MULTILINE)
 
 
-def fresh(name, lock_timeout=300):
+def fresh(name: str, lock_timeout: float = 300) -> dict[str, Any]:
     """Have lists that are as new as this run, if a package of this run is not installed yet.
 
     name
@@ -28,7 +36,7 @@ def fresh(name, lock_timeout=300):
     lock_timeout
         Seconds to wait for another program that loads lists.
     """
-    ret = {"name": name, "changes": {}, "result": True, "comment": "Every package is installed."}
+    ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": "Every package is installed."}
     missing = sorted(_wanted() - set(__salt__["pkg.list_pkgs"]()))
     if not missing:
         return ret
@@ -56,9 +64,9 @@ def fresh(name, lock_timeout=300):
     return ret
 
 
-def _wanted():
+def _wanted() -> set[str]:
     """The packages that this run's states want installed."""
-    found = set()
+    found: set[str] = set()
     for low in __lowstate__ or ():
         if low.get("state") == "pkg" and low.get("fun") == "installed":
             for one in low.get("pkgs") or [low.get("name")]:
@@ -66,11 +74,11 @@ def _wanted():
     return found
 
 
-def _update(options, lock_timeout):
+def _update(options: list[str], lock_timeout: float) -> dict[str, Any]:
     """Load lists, behind whoever holds their lock; what apt-get said at the end."""
     deadline = time.monotonic() + lock_timeout
     while True:
-        done = __salt__["cmd.run_all"](
+        done: dict[str, Any] = __salt__["cmd.run_all"](
             ["apt-get", "-q", *options, "update"],
             python_shell=False,
             ignore_retcode=True,
@@ -83,7 +91,7 @@ def _update(options, lock_timeout):
         time.sleep(PAUSE)
 
 
-def _own(lock_timeout):
+def _own(lock_timeout: float) -> str:
     """Load the lists of Debian's own sources alone; an empty string, or what is wrong with these."""
     for path in _own_files():
         # The others' lists stay.
@@ -101,17 +109,17 @@ def _own(lock_timeout):
     return ""
 
 
-def _own_files():
+def _own_files() -> list[Path]:
     paths = [SOURCES / file for file in OWN]
     return [path for path in paths if path.exists() and path.read_text(encoding="utf-8", errors="replace").strip()]
 
 
-def _own_hosts():
+def _own_hosts() -> set[str]:
     texts = [path.read_text(encoding="utf-8", errors="replace") for path in _own_files()]
     return {host for text in texts for host in re.findall(r"https?://([^/\s]+)", text)}
 
 
-def _foreign():
+def _foreign() -> list[str]:
     """The files with sources that are not the image's own, as paths below /etc/apt."""
     parts = SOURCES / "sources.list.d"
     found = sorted(parts.iterdir()) if parts.is_dir() else []
@@ -119,7 +127,7 @@ def _foreign():
     return [name for name in names if name not in OWN]
 
 
-def _errors(said):
+def _errors(said: str) -> str:
     """All that apt-get called an error."""
     lines = [line for line in said.splitlines() if line.startswith("E: ")]
     return "\n".join(lines) or said.strip()[-500:] or "apt-get update failed without a word"
