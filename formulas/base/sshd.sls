@@ -46,3 +46,17 @@ base-sshd-reload:
         test /run/coursehub-sshd.loaded -nt /etc/ssh/sshd_config
     - require:
       - file: /etc/systemd/system/ssh.service.d/coursehub.conf
+
+# systemd 256 and newer make a second way to sshd by themselves, at a Unix socket that every account may enter, past the
+# firewall. This link counts before the unit that they generate.
+/etc/systemd/system/sshd-unix-local.socket:
+  file.symlink:
+    - target: /dev/null
+
+base-sshd-local-end:
+  cmd.run:
+    - name: >-
+        systemctl stop sshd-unix-local.socket && rm -f /run/ssh-unix-local/socket && systemctl daemon-reload
+    - onlyif: systemctl is-active --quiet sshd-unix-local.socket
+    - require:
+      - file: /etc/systemd/system/sshd-unix-local.socket

@@ -13,6 +13,19 @@ from tests.support.hub import Hub
 SOCKETS = ("front/proxy.sock", "proxy-api/api.sock", "hub/hub.sock", "work/work.sock", "servers/{alice}.sock")
 
 
+#: What every account of a Debian may speak to, by name: each asks who it is, or for a word that proves it.
+FOR_EVERYBODY = {
+    "/run/coursehub-passwd.sock",
+    "/run/coursehub/door/hub.sock",
+    "/run/dbus/system_bus_socket",
+    "/run/systemd/io.systemd.Credentials",
+    "/run/systemd/io.systemd.Hostname",
+    "/run/systemd/io.systemd.ManagedOOM",
+    "/run/systemd/journal/stdout",
+    "/run/systemd/userdb/io.systemd.DynamicUser",
+}
+
+
 def test_inner_sockets_are_entered(mallory: Person, alice: Person, hub: Hub) -> None:
     """Tries: to speak with hub, proxy, "Students' work" and another student's server past nginx, and to list them.
 
@@ -36,6 +49,33 @@ for path in {paths}:
         print("closed")
 """)
     assert said.split() == ["closed"] * 2 * len(paths), said
+
+
+def test_inner_sockets_of_the_system(mallory: Person) -> None:
+    """Tries: every socket in /run, for a service of root's that answers a student past the firewall, such as sshd.
+
+    Stopped by: rights of the sockets; systemd's own way to sshd is masked (formula base, sshd.sls).
+    """
+    said = mallory.python("""
+import os, socket, stat
+tried = 0
+for directory, _, names in os.walk("/run"):
+    for path in (os.path.join(directory, name) for name in names):
+        if directory == os.environ["JUPYTER_RUNTIME_DIR"] or not stat.S_ISSOCK(os.lstat(path).st_mode):
+            continue
+        tried += 1
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(2)
+            try:
+                line.connect(path)
+                print(path)
+            except OSError:
+                pass
+print(tried > 8 or tried)
+""")
+    *opened, tried = said.splitlines()
+    assert tried == "True"
+    assert set(opened) <= FOR_EVERYBODY, set(opened) - FOR_EVERYBODY
 
 
 def test_inner_sockets_are_replaced(mallory: Person, alice: Person) -> None:
