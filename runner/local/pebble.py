@@ -117,6 +117,8 @@ class Pebble:
             "PATH": os.environ.get("PATH", "/usr/bin"),
             "PEBBLE_VA_NOSLEEP": "1",
             "PEBBLE_WFE_NONCEREJECT": "0",
+            # Each order asks its challenges anew; by default half of them do not, by chance.
+            "PEBBLE_AUTHZREUSE": "0",
         }
         with (self._directory / "pebble.log").open("wb") as output:
             child = subprocess.Popen(
