@@ -50,6 +50,8 @@ class Target:
     """One of the names that servers have of their own; empty where they have none."""
     is_set: Callable[[str], bool] = lambda _hostname: False
     """Whether whoever serves a name says the server's address for it already; others may remember the old one yet."""
+    makes_records: str = ""
+    """The command that makes a missing DNS record; empty where the teacher makes them by hand."""
 
     @property
     def all_names(self) -> tuple[str, ...]:
@@ -92,13 +94,15 @@ def _names(target: Target, progress: Callable[[str], None]) -> str:
         try:
             addresses = _addresses(target, hostname, progress)
         except socket.gaierror as error:
+            todo = f"'{target.makes_records}' makes the record" if target.makes_records else f"make an {record}"
             raise HubFailure(
-                f"{hostname} has no address yet: make an {record} for {target.ip}, or wait until DNS has spread"
+                f"{hostname} has no address: {todo} for {target.ip}; a record that was just made needs some minutes"
             ) from error
         if addresses != {target.ip}:
+            todo = f"'{target.makes_records}' corrects the" if target.makes_records else "correct its"
             raise HubFailure(
-                f"{hostname} points at {', '.join(sorted(addresses))} instead of {target.ip}: correct its "
-                f"{record}, or wait until DNS has spread"
+                f"{hostname} points at {', '.join(sorted(addresses))} instead of {target.ip}: {todo} {record}; one "
+                "that was just changed needs some minutes"
             )
     shown = [target.wildcard if hostname == target.below else hostname for hostname in target.all_names]
     return f"{', '.join(shown)} -> {target.ip}"

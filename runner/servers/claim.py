@@ -42,6 +42,19 @@ def claim(project: Project, course_id: str, verb: str) -> Iterator[None]:
             handle.truncate(0)
 
 
+def holder(project: Project, course_id: str) -> str | None:
+    """Who is at work on the course now, in a few words; None where nobody is."""
+    path = project.state / "claims" / f"{course_id}.lock"
+    try:
+        with path.open(encoding="utf-8") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return _holder(str(path))
+    return None
+
+
 def _holder(path: str) -> str:
     try:
         held = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -138,6 +138,7 @@ class Session:
         return Target(
             *(self.course.hostnames, server.ip, self.ca_bundle, CHECK_ACCOUNT, password.clear, uri, below),
             is_set=lambda hostname: self.is_set(hostname, str(server.ip)),
+            makes_records=f"coursehub apply {self.course_id}" if self.course.dns == "cloud" else "",
         )
 
     def is_set(self, hostname: str, ip: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -14,10 +15,11 @@ from runner.cloud import Cloud, digitalocean_cloud
 from runner.cloud.costs import cost_of
 from runner.console import Steps
 from runner.errors import CoursehubError
-from runner.hub import checks
+from runner.hub import checks, inside
 from runner.project import Project
 from runner.servers import birthplace
 from runner.servers.access import Access
+from runner.servers.claim import holder
 from runner.session import Session, local_machine, visit
 from runner.session.failures import all_of, not_right
 
@@ -28,15 +30,43 @@ AT_ONCE = 10
 def check(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
     """Look at the hub from outside as a student would. Raises CoursehubError with the document when it is not well."""
     with steps.step("checks", f"look at {course_id} from outside") as progress:
-        session = visit(project, course_id, progress)
-        server = session.server()
-        looked = checks.look(session.target(server), progress)
-        looked.append(_nginx(session, str(server.ip)))
+        try:
+            session = visit(project, course_id, progress)
+            server = session.server()
+            looked = checks.look(session.target(server), progress)
+            looked += _inside(session, str(server.ip), progress)
+        except CoursehubError as failure:
+            raise _not_finished(project, course_id) or failure from None
     bad = [one for one in looked if not one.ok]
     document = {"course": course_id, "ok": not bad, "checks": [asdict(one) for one in looked]}
     if bad:
-        raise not_right(course_id, bad[0], document)
+        raise _not_finished(project, course_id, document) or not_right(course_id, bad[0], document)
     return document
+
+
+def _not_finished(project: Project, course_id: str, document: dict[str, Any] | None = None) -> CoursehubError | None:
+    """The cause of whatever is not right while another verb is at work on the course."""
+    busy = holder(project, course_id)
+    if not busy:
+        return None
+    return CoursehubError(f"{course_id}: {busy}; look again when that has ended", document=document)
+
+
+def _inside(session: Session, ip: str, progress: Callable[[str], None]) -> list[checks.Check]:
+    """What only the server itself can say."""
+
+    def run(script: str) -> str:
+        return session.access.run(ip, script)
+
+    progress("inside")
+    try:
+        found = inside.look(run)
+    except CoursehubError as failure:
+        return [checks.Check("inside", False, str(failure))]
+    if session.course.signin.needs_secret:
+        progress("provider secret")
+        found.append(inside.look_at_provider(run, session.course_id, session.at("signin", "kind")))
+    return [*found, _nginx(session, ip)]
 
 
 def _nginx(session: Session, ip: str) -> checks.Check:
@@ -79,6 +109,8 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
             f"{f'ends in {days} days' if days >= 0 else 'has ended'} and ought to have been renewed; "
             f"'coursehub logs {course_id}' says why it was not, 'coursehub apply {course_id}' tries again"
         )
+    if error is None and state == "active" and ip:
+        error = _sick(project, course_id, ip)
     return {
         "course": course_id,
         "cloud": course.cloud,
@@ -90,6 +122,18 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
         **({"cost": cost} if cost else {}),
         **({"error": error} if error else {}),
     }
+
+
+def _sick(project: Project, course_id: str, ip: str) -> str | None:
+    """What is wrong on a server that runs, in a line; None when it is well, or another computer has its keys."""
+    access = Access(project, course_id)
+    if not access.known_hosts.exists() or access.has_first_host_key():
+        return None
+    try:
+        bad = [one for one in inside.look(lambda script: access.run(ip, script)) if not one.ok]
+    except CoursehubError as failure:
+        return str(failure)
+    return f"{course_id}: {bad[0].name} is not right: {bad[0].detail}" if bad else None
 
 
 def _trusted(project: Project, course: courses.Course) -> Path | None:

@@ -152,7 +152,7 @@ def test_a_name_without_an_address_says_which_record_to_make(outside: Outside) -
     del outside.names.addresses["www.hub.test"]
     dns = outside.look()["dns"]
     assert not dns.ok
-    assert dns.detail.startswith(f"www.hub.test has no address yet: make an A record for {ADDRESS}")
+    assert dns.detail.startswith(f"www.hub.test has no address: make an A record for {ADDRESS}")
 
 
 def test_a_name_that_points_elsewhere_names_both_addresses(outside: Outside) -> None:

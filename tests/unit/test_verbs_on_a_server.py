@@ -25,6 +25,7 @@ import runner.servers.access
 from runner import saltssh
 from runner.audit import versions
 from runner.errors import CoursehubError
+from runner.hub import inside
 from runner.hub.checks import Check
 from runner.people.passwords import Passwords
 from runner.project import Project
@@ -213,6 +214,7 @@ def test_up_on_a_finished_course_with_a_hub_is_done(open_hub: School, coursehub:
 def test_check_and_status_of_a_hub(open_hub: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch) -> None:
     # The hub is a stand-in, and no nginx is before it.
     monkeypatch.setattr(versions, "look_at_nginx", lambda *_: Check("nginx", True, "1.0 runs"))
+    monkeypatch.setattr(inside, "look", lambda _: [Check("units", True, "all run")])
     ended = coursehub("check", "phys", "--json")
     assert (ended.code, ended.document["ok"]) == (0, True)
     (status,) = coursehub("status", "phys", "--json").document["courses"]

@@ -24,6 +24,7 @@ from tornado.web import HTTPError, authenticated
 
 from class_walls.cookies import sound, values
 from class_walls.fetch_metadata import Asked, Kind, refusal
+from class_walls.framed import in_a_frame, show
 from class_walls.passes import COOKIE, VALID, Passes, owner_of
 from class_walls.policy import API_POLICY, Nonces, headers, page_policy
 
@@ -108,13 +109,17 @@ def wall_requests() -> None:
     @wrap(BaseHandler, "prepare")
     async def prepare(before: Any, handler: Any) -> None:
         kind = kind_of(handler)
-        why = refusal(asked_of(handler, kind)) if kind else ""
+        asked = asked_of(handler, kind) if kind else None
+        why = refusal(asked) if asked else ""
         if not why:
             await before(handler)
             return
         # In plain words: JupyterHub's page for errors would look who it is, and give cookies.
         handler._jupyterhub_user = None
         handler.expanded_scopes, handler.parsed_scopes = set(), {}
+        if asked and in_a_frame(asked):
+            show(handler)
+            return
         handler.set_status(403)
         handler.set_header("Content-Type", "text/plain; charset=utf-8")
         handler.finish(f"{why}.\n")

@@ -1,0 +1,81 @@
+"""Asks the provider whether it still accepts the hub: `python -m class_signin.try_secret CONFIGURATION`, as root.
+
+By a code that nobody was given: a provider that knows the hub refuses the code, another refuses the hub. Prints "ok" or
+a word for what is wrong: "refused", "silent" or "odd", then a line about it.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from jupyterhub.app import JupyterHub
+from tornado.httpclient import HTTPClientError
+from traitlets.config import PyFileConfigLoader
+
+from class_signin.accounts import Refused
+
+# What providers call it when the client id or its secret is wrong: RFC 6749 (5.2), GitHub, Microsoft.
+OF_THE_CLIENT = ("invalid_client", "unauthorized_client", "incorrect_client_credentials", "AADSTS7000215")
+# And when all of that is right: the code is made up.
+OF_THE_CODE = ("invalid_grant", "bad_verification_code")
+CODE = "made-up-by-coursehub-check"
+
+
+def judge(status: int, body: str) -> tuple[str, str]:
+    """Return what the provider's answer to a made-up code means, and a line about it."""
+    if any(word in body for word in OF_THE_CLIENT) or status == 401:
+        return "refused", "it does not accept the client id with this secret"
+    if any(word in body for word in OF_THE_CODE):
+        return "ok", "it accepts the hub"
+    if status >= 500:
+        return "silent", f"it answers with HTTP {status}"
+    return "odd", f"it answers a made-up code with HTTP {status}"
+
+
+async def ask(provider: Any) -> tuple[str, str]:
+    """Ask the provider of an authenticator, its addresses anew."""
+    try:
+        await provider.ready()
+    except Refused as refused:
+        return ("silent" if refused.status_code == 503 else "odd"), "its address does not lead to a provider"
+    parameters = {
+        "code": CODE,
+        "grant_type": "authorization_code",
+        "redirect_uri": provider.oauth_callback_url,
+        # As long as one may be.
+        "code_verifier": "x" * 43,
+        **({} if provider.basic_auth else {"client_id": provider.client_id, "client_secret": provider.client_secret}),
+        **provider.token_params,
+    }
+    try:
+        answer = await provider.httpfetch(
+            provider.token_url,
+            method="POST",
+            headers=provider.build_token_info_request_headers(),
+            body=urlencode(parameters).encode(),
+            parse_json=False,
+        )
+    except HTTPClientError as problem:
+        body = (problem.response.body or b"") if problem.response else b""
+        return judge(problem.code, body.decode(errors="replace"))
+    except OSError as problem:
+        return "silent", type(problem).__name__
+    return judge(answer.code, (answer.body or b"").decode(errors="replace"))
+
+
+def main(path: str) -> None:
+    """Print the verdict on the configuration at ``path``."""
+    # What an answer says may quote what was sent.
+    logging.disable(logging.CRITICAL)
+    os.environ.setdefault("CONFIGPROXY_AUTH_TOKEN", "only to make the object")
+    config = PyFileConfigLoader(Path(path).name, path=str(Path(path).parent)).load_config()
+    kind = JupyterHub(config=config).authenticator_class
+    print(*asyncio.run(ask(kind(config=config))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

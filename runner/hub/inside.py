@@ -1,0 +1,121 @@
+"""The look at a server from inside: disk, units, starts, material, and whether the sign-in provider accepts the hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from runner.agreed import PATHS
+from runner.errors import CoursehubError
+from runner.hub.checks import Check
+
+#: A file system with less is full: in per cent used, and in bytes left.
+FULL, LEAST = 95, 500 << 20
+#: Units without which nobody works.
+ALWAYS = ("jupyterhub", "jupyterhub-proxy", "jupyterhub-work", "nginx", "ssh")
+#: Starts that fail for as many different people, and for nobody not, are the hub's fault. In the last minutes.
+NOBODY, MINUTES = 2, 15
+
+_LOOK = rf"""
+for way in k i; do
+  df -P -$way / /home /srv /var 2>/dev/null | awk -v way=$way 'NR > 1 {{print "disk", way, $6, $5 + 0, $4}}' | sort -u
+done
+for unit in {" ".join(ALWAYS)}; do
+  systemctl is-active --quiet $unit || echo "dead $unit"
+done
+systemctl list-units --failed --plain --no-legend --no-pager | awk '$1 !~ /^(jupyter-|user@)/ {{print "failed", $1}}'
+journalctl -u jupyterhub --since=-{MINUTES}min -o cat --no-pager | sed -n \
+  -e 's/.*the server of \([a-z0-9_-]*\) did not start.*/lost \1/p' \
+  -e 's/.*User \([^ ]*\) took .* to start.*/started \1/p'
+if [ -e /etc/coursehub-material/config.json ]; then
+  echo "material $(systemctl is-failed coursehub-material.service)" \
+    "$(journalctl -u coursehub-material _TRANSPORT=stdout -o cat --no-pager -n 1 2>/dev/null)"
+fi
+true
+"""
+
+#: Who has most in a home; asked only of a disk that is full.
+_BIGGEST = "timeout 40 du -s -B1M /home/* 2>/dev/null | sort -rn | head -n 3 | awk '{print $2, $1}'"
+
+_PROVIDER = (
+    f"cd / && PYTHONPATH={PATHS['hub']}/lib timeout 45 {PATHS['hub']}/hub/current/bin/python -B "
+    "-m class_signin.try_secret /etc/jupyterhub/jupyterhub_config.py 2>/dev/null || echo odd it could not be tried"
+)
+
+Run = Callable[[str], str]
+
+
+def look(run: Run) -> list[Check]:
+    """What is wrong on the server, each thing ok or not; ``run`` runs a shell script as root there.
+
+    Raises CoursehubError when the server lets nobody in by SSH.
+    """
+    said = [line.split() for line in run(_LOOK).splitlines() if line.strip()]
+    checks = [_disk(said, run), _units(said), _starts(said)]
+    return [*checks, *(_material(words[1:]) for words in said if words[0] == "material")]
+
+
+def _disk(said: list[list[str]], run: Run) -> Check:
+    for _, way, path, used, left in (words for words in said if words[0] == "disk" and len(words) == 5):
+        full = int(used) >= FULL or (way == "k" and int(left) * 1024 < LEAST)
+        if not full:
+            continue
+        what = "has no room for more files" if way == "i" else f"is {used} % full, {int(left) // 1024} MB are left"
+        homes = [line.split() for line in run(_BIGGEST).splitlines()]
+        most = ", ".join(f"{home.removeprefix('/home/')} {size} MB" for home, size in homes)
+        return Check("disk", False, f"{path} {what}; most is in the homes of {most or 'nobody'}: have them delete some")
+    return Check("disk", True, f"under {FULL} % used")
+
+
+def _units(said: list[list[str]]) -> Check:
+    bad = sorted({words[1].removesuffix(".service") for words in said if words[0] in ("dead", "failed")})
+    bad = [unit for unit in bad if unit != "coursehub-material"]
+    if bad:
+        them = "it" if len(bad) == 1 else "them"
+        return Check(
+            "units", False, f"{', '.join(bad)} failed on the server; 'coursehub apply' starts {them}, or says why not"
+        )
+    return Check("units", True, "all run")
+
+
+def _starts(said: list[list[str]]) -> Check:
+    lost = {words[1] for words in said if words[0] == "lost"}
+    if len(lost) >= NOBODY and not any(words[0] == "started" for words in said):
+        one = min(lost)
+        return Check(
+            "starts",
+            False,
+            f"no server started in the last {MINUTES} minutes, and {len(lost)} people tried; 'coursehub logs COURSE "
+            f"{one}' says why",
+        )
+    return Check("starts", True, "nobody's start failed" if not lost else f"failed for {', '.join(sorted(lost))}")
+
+
+def _material(words: list[str]) -> Check:
+    state, line = words[0], " ".join(words[1:])
+    if state == "failed":
+        return Check("material", False, line or "the repositories were not fetched; 'coursehub apply' tries again")
+    return Check("material", True, "each repository was read")
+
+
+def look_at_provider(run: Run, course_id: str, at: str) -> Check:
+    """Whether the sign-in provider answers and accepts the hub's secret; ``at`` is where ``signin`` stands."""
+    try:
+        verdict, _, line = run(_PROVIDER).strip().partition(" ")
+    except CoursehubError as error:
+        return Check("provider secret", False, str(error))
+    match verdict:
+        case "ok":
+            return Check("provider secret", True, line)
+        case "refused":
+            todo = (
+                f"copy both anew from the provider's form: client_id at {at}, then 'coursehub secrets set {course_id} "
+                f"oauth-client-secret' and 'coursehub apply {course_id}'"
+            )
+        case "silent":
+            todo = (
+                "nobody new gets in until it answers; look at its status page, and at the addresses in the course file"
+            )
+        case _:
+            todo = f"look whether the values at {at} are right; 'coursehub signin {course_id}' shows the form"
+    return Check("provider secret", False, f"{re.sub(r'[^ -~]', '', line)}; {todo}")

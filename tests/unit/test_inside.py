@@ -1,0 +1,158 @@
+"""What a server says of itself, and what a teacher reads of that."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runner.errors import CoursehubError
+from runner.hub import inside
+from runner.project import Project
+from runner.servers.claim import claim, holder
+from tests.unit.test_jupyterhub_config import FILES
+
+pytestmark = pytest.mark.unit
+
+WELL = "disk k / 30 70000000\ndisk i / 4 1000000\n"
+
+
+def server(look: str, homes: str = "/home/ada 4000\n/home/bob 3\n", provider: str = "") -> Callable[[str], str]:
+    def run(script: str) -> str:
+        if "try_secret" in script:
+            return provider
+        return homes if "du -s" in script else look
+
+    return run
+
+
+def bad(look: str) -> dict[str, str]:
+    return {one.name: one.detail for one in inside.look(server(look)) if not one.ok}
+
+
+def test_server_that_is_well() -> None:
+    assert bad(WELL + "started ada\n") == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "says"),
+    [
+        ("disk k /srv 97 900000\n", "disk", "/srv is 97 % full, 878 MB are left; most is in the homes of ada 4000 MB"),
+        ("disk k /home 50 400000\n", "disk", "/home is 50 % full, 390 MB are left"),
+        ("disk i / 99 3\n", "disk", "/ has no room for more files"),
+        ("dead nginx\n", "units", "nginx failed on the server; 'coursehub apply' starts it"),
+        ("dead ssh\nfailed nginx.service\n", "units", "nginx, ssh failed on the server; 'coursehub apply' starts them"),
+        ("lost ada\nlost bob\nlost ada\n", "starts", "no server started in the last 15 minutes, and 2 people tried"),
+        ("material failed lab1: Permission denied\n", "material", "lab1: Permission denied"),
+    ],
+)
+def test_server_that_is_not_well(said: str, name: str, says: str) -> None:
+    found = bad(WELL + said)
+    assert list(found) == [name]
+    assert says in found[name]
+
+
+@pytest.mark.parametrize("said", ["lost ada\nlost ada\n", "lost ada\nlost bob\nstarted carl\n", "material inactive\n"])
+def test_one_person_is_not_everybody(said: str) -> None:
+    assert bad(WELL + said) == {}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ok", "says"),
+    [
+        ("ok it accepts the hub\n", True, "it accepts the hub"),
+        ("refused it does not accept it\n", False, "'coursehub secrets set demo oauth-client-secret'"),
+        ("silent TimeoutError\n", False, "TimeoutError; nobody new gets in until it answers"),
+        ("odd what\n", False, "'coursehub signin demo' shows the form"),
+        ("", False, "'coursehub signin demo' shows the form"),
+    ],
+)
+def test_provider_is_told_with_what_mends_it(verdict: str, ok: bool, says: str) -> None:
+    found = inside.look_at_provider(server("", provider=verdict), "demo", "demo.sls:7")
+    assert found.ok is ok
+    assert says in found.detail
+
+
+JUDGE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from class_signin.try_secret import judge
+print(json.dumps([judge(*one) for one in json.loads(sys.argv[2])]))
+"""
+
+
+def test_answers_to_a_made_up_code_are_judged(hub_python: str) -> None:
+    """As Google, GitHub (which says 200), Microsoft and oidc-provider give them."""
+    answers: list[Any] = [
+        [401, '{"error": "invalid_client", "error_description": "The OAuth client was not found."}'],
+        [200, '{"error": "incorrect_client_credentials"}'],
+        [401, '{"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."}'],
+        [400, '{"error": "invalid_grant", "error_description": "Malformed auth code."}'],
+        [200, '{"error": "bad_verification_code"}'],
+        [400, '{"error": "unauthorized_client"}'],
+        [503, "<html>away</html>"],
+        [404, "<html>nothing here</html>"],
+    ]
+    done = subprocess.run(
+        [hub_python, "-B", "-c", JUDGE, str(FILES), json.dumps(answers)],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    verdicts = [verdict for verdict, _ in json.loads(done.stdout)]
+    assert verdicts == ["refused", "refused", "refused", "ok", "ok", "refused", "silent", "odd"]
+
+
+ASK = """
+import asyncio, json, sys
+sys.path.insert(0, sys.argv[1])
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
+from class_signin.oauth import ClassGitHub
+from class_signin.try_secret import ask
+sent = []
+class Token(RequestHandler):
+    def post(self):
+        sent.append({name: self.get_argument(name) for name in ("client_secret", "code", "redirect_uri")})
+        self.set_status(400 if sent[-1]["client_secret"] == "right" else 401)
+        self.write({"error": "invalid_grant" if sent[-1]["client_secret"] == "right" else "invalid_client"})
+async def main():
+    socket, port = bind_unused_port()
+    server = HTTPServer(Application([("/token", Token)]))
+    server.add_socket(socket)
+    found = []
+    for secret in ("right", "wrong"):
+        provider = ClassGitHub(token_url=f"http://127.0.0.1:{port}/token", client_id="c", client_secret=secret,
+                               oauth_callback_url="https://hub/hub/oauth_callback")
+        found.append((await ask(provider))[0])
+    server.stop()
+    await server.close_all_connections()
+    found.append((await ask(provider))[0])
+    print(json.dumps([found, sent]))
+asyncio.run(main())
+"""
+
+
+def test_provider_is_asked_as_the_hub_asks(hub_python: str) -> None:
+    done = subprocess.run(
+        [hub_python, "-B", "-c", ASK, str(FILES)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found, sent = json.loads(done.stdout.splitlines()[-1])
+    assert found == ["ok", "refused", "silent"]
+    assert sent[0] == {
+        "client_secret": "right",
+        "code": "made-up-by-coursehub-check",
+        "redirect_uri": "https://hub/hub/oauth_callback",
+    }
+
+
+def test_holder_is_known_while_a_verb_runs(project: Project) -> None:
+    assert holder(project, "phys") is None
+    with claim(project, "phys", "up"):
+        assert "runs 'up' on it" in (holder(project, "phys") or "")
+        with pytest.raises(CoursehubError, match="runs 'up' on it"), claim(project, "phys", "apply"):
+            pass
+    assert holder(project, "phys") is None
