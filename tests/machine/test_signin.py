@@ -369,6 +369,10 @@ def test_a_wrong_client_secret_is_said_to_be_no_fault_of_the_student(trial: Tria
         client, page = trial.sign_in("student")
         with client:
             assert "does not accept this hub" in refused(page, 500)
+        looked = trial.hub.sandbox.json("check", "demo", exit_code=1)
+        (bad,) = [check for check in looked["checks"] if not check["ok"]]
+        assert bad["name"] == "provider secret"
+        assert "'coursehub secrets set demo oauth-client-secret'" in bad["detail"]
     finally:
         trial.provider.stop()
         trial.provider.client_secret = kept
