@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from runner import course as courses
 from runner import local
-from runner.cloud import Cloud, tag_of
+from runner.cloud import Provider, tag_of
 from runner.course import Course
 from runner.errors import USAGE, CoursehubError
 from runner.files import write_private
@@ -30,7 +30,7 @@ class Birthplace:
     account: str
 
 
-def keep(access: Access, cloud: Cloud) -> None:
+def keep(access: Access, cloud: Provider) -> None:
     """Keep where the course's server is made, before it is. What an earlier order kept is replaced."""
     place = Birthplace(cloud.name, cloud.health.account_id())
     if kept(access) != place:
@@ -66,7 +66,7 @@ def _has_machine(project: Project, course_id: str) -> bool:
     return any(tag_of(course_id) in machine.tags for machine in local.status(project.state).machines)
 
 
-def need_account(cloud: Cloud, access: Access) -> None:
+def need_account(cloud: Provider, access: Access) -> None:
     """Refuse the token of another account than the one that has the course's server.
 
     To be asked when the course's server was not found: a server's id belongs to one account alone.

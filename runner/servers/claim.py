@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner.cloud import Cloud, maker
+from runner.cloud import Provider, maker
 from runner.cloud.claims import STALE, Claim
 from runner.errors import CoursehubError
 from runner.project import Project
@@ -65,7 +65,7 @@ def _holder(path: str) -> str:
 
 
 @contextlib.contextmanager
-def claim_in_cloud(cloud: Cloud, project: Project, course_id: str, verb: str) -> Iterator[None]:
+def claim_in_cloud(cloud: Provider, project: Project, course_id: str, verb: str) -> Iterator[None]:
     """Hold the course for all computers while the block runs; the one on this computer must be held already.
 
     The local cloud has no other computers. Raises CoursehubError that names who holds it and since when. A runner that

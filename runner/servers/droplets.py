@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from runner.cloud import Cloud, Order, Refused, Server, Unanswered
+from runner.cloud import Order, Provider, Refused, Server, Unanswered
 from runner.cloud.userdata import user_data
 from runner.errors import CoursehubError
 from runner.servers import birthplace
@@ -13,7 +13,7 @@ from runner.servers.access import Access
 Progress = Callable[[str], None]
 
 
-def found(cloud: Cloud, access: Access, progress: Progress) -> list[Server]:
+def found(cloud: Provider, access: Access, progress: Progress) -> list[Server]:
     """All droplets of the course, oldest first; one whose order was never answered too.
 
     Raises CoursehubError when there is none because the token opens another account than the one that has it.
@@ -27,7 +27,7 @@ def found(cloud: Cloud, access: Access, progress: Progress) -> list[Server]:
     return servers
 
 
-def single(cloud: Cloud, access: Access, progress: Progress) -> Server | None:
+def single(cloud: Provider, access: Access, progress: Progress) -> Server | None:
     """The course's droplet, or None. Raises CoursehubError for several."""
     servers = found(cloud, access, progress)
     if len(servers) > 1:
@@ -35,7 +35,7 @@ def single(cloud: Cloud, access: Access, progress: Progress) -> Server | None:
     return servers[0] if servers else None
 
 
-def order(cloud: Cloud, access: Access, wanted: Order, progress: Progress) -> Server:
+def order(cloud: Provider, access: Access, wanted: Order, progress: Progress) -> Server:
     """Order a droplet, once ``single`` has found none. It gets a host key that this computer knows before it exists.
 
     Raises Refused when the cloud does not take the order; then nothing is left of it. Any other CoursehubError can be

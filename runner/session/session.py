@@ -10,7 +10,7 @@ from pathlib import Path
 from runner import course as courses
 from runner import local
 from runner.agreed import ACCOUNTS
-from runner.cloud import Cloud, Server, Zone, record_of
+from runner.cloud import Provider, Server, Zone, record_of
 from runner.course import Course, People
 from runner.course.hostnames import server_label, service_label
 from runner.errors import USAGE, CoursehubError
@@ -37,7 +37,7 @@ class Session:
     project: Project
     course_id: str
     course: Course
-    cloud: Cloud
+    cloud: Provider
     local: local.LocalCloud | None
 
     @property

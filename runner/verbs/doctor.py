@@ -13,7 +13,7 @@ from dnslib import QTYPE, RCODE, DNSError, DNSRecord
 
 from runner import course as courses
 from runner import local
-from runner.cloud import Cloud, digitalocean_cloud
+from runner.cloud import Provider, digitalocean_cloud
 from runner.console import Steps
 from runner.course import Course
 from runner.errors import CoursehubError
@@ -126,7 +126,7 @@ def _local() -> str:
     return "can make servers on this computer"
 
 
-def _token(cloud: Cloud) -> str:
+def _token(cloud: Provider) -> str:
     account = cloud.health.account()
     if account.status != "active":
         why = f" ({account.message})" if account.message else ""
@@ -136,14 +136,14 @@ def _token(cloud: Cloud) -> str:
     return "opens the account"
 
 
-def _scopes(cloud: Cloud) -> str:
+def _scopes(cloud: Provider) -> str:
     missing = cloud.health.missing_scopes()
     if missing:
         raise CoursehubError(f"the token lacks {', '.join(missing)}; make one with these scopes too")
     return "the token may do all that a course needs"
 
 
-def _quota(cloud: Cloud) -> str:
+def _quota(cloud: Provider) -> str:
     account = cloud.health.account()
     if account.droplets >= account.droplet_limit:
         raise CoursehubError(
@@ -153,7 +153,7 @@ def _quota(cloud: Cloud) -> str:
     return f"{account.droplets} of {account.droplet_limit} droplets"
 
 
-def _clock(cloud: Cloud) -> str:
+def _clock(cloud: Provider) -> str:
     cloud.health.account()
     wrong = cloud.health.clock_is_wrong_by()
     if abs(wrong) > _CLOCK:

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner import course as courses
 from runner import local
-from runner.cloud import Cloud, Server, digitalocean_cloud, maker
+from runner.cloud import Cloud, Provider, Server, digitalocean_cloud, maker
 from runner.cloud.around import firewall_name
 from runner.console import Steps
 from runner.errors import USAGE, CoursehubError
@@ -38,14 +38,14 @@ def orphans(project: Project, steps: Steps) -> Document:
     return {"clouds": [cloud.name for cloud in clouds], "orphans": found, "month": round(month, 2)}
 
 
-def _clouds(project: Project) -> Iterator[Cloud]:
+def _clouds(project: Project) -> Iterator[Provider]:
     if os.environ.get("DIGITALOCEAN_ACCESS_TOKEN"):
         yield digitalocean_cloud()
     if here := local.find(project.state):
         yield Cloud("the local cloud", here.endpoint, here.token)
 
 
-def _of(project: Project, cloud: Cloud) -> Iterator[Document]:
+def _of(project: Project, cloud: Provider) -> Iterator[Document]:
     known = courses.course_ids(project)
     prices = {slug: size.price_monthly for slug, size in cloud.sizes().items()}
     alive = set()
@@ -76,7 +76,7 @@ def _why(project: Project, known: list[str], course_id: str, server: Server) -> 
 
 
 def _document(
-    cloud: Cloud, kind: str, name: str, why: str, *, course_id: str = "", made_by: str = "", month: float = 0.0
+    cloud: Provider, kind: str, name: str, why: str, *, course_id: str = "", made_by: str = "", month: float = 0.0
 ) -> Document:
     return {
         "cloud": cloud.name,

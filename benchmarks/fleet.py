@@ -1,0 +1,44 @@
+"""How long ``apply`` takes without a change: of one course, and of several at once.
+
+``python -m benchmarks.fleet COURSE...`` on hubs that stand and are as their course files say. Ten courses together may
+take three times as long as one.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+GOAL = 3.0
+ROUNDS = 3
+
+
+def seconds(courses: list[str]) -> float:
+    """The median of some runs. Ends the program when an apply fails."""
+    spent = []
+    for _ in range(ROUNDS):
+        began = time.monotonic()
+        subprocess.run([ROOT / "coursehub", "apply", *courses], check=True, stdout=subprocess.DEVNULL)
+        spent.append(time.monotonic() - began)
+    return statistics.median(spent)
+
+
+def main(courses: list[str]) -> int:
+    """Measure and say how far from the goal it is; 1 when that is missed."""
+    if len(courses) < 2:
+        print("say which courses, two at least", file=sys.stderr)
+        return 2
+    # The first apply may ship what the others find there.
+    seconds(courses)
+    alone, together = seconds(courses[:1]), seconds(courses)
+    ratio = together / alone
+    print(f"one {alone:.1f} s, {len(courses)} at once {together:.1f} s: {ratio:.1f} times (goal {GOAL:.0f} for ten)")
+    return 0 if ratio <= GOAL else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
