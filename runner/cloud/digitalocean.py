@@ -56,7 +56,6 @@ class Cloud:
         return {
             size["slug"]: Size(
                 slug=size["slug"],
-                memory=int(size["memory"]),
                 price_monthly=float(size["price_monthly"]),
                 price_hourly=float(size["price_hourly"]),
                 regions=tuple(size["regions"]),

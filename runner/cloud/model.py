@@ -44,10 +44,9 @@ class Order:
 
 @dataclass(frozen=True)
 class Size:
-    """A size that can be ordered: memory in MB, prices in US dollars, the regions that have it."""
+    """A size that can be ordered: prices in US dollars, the regions that have it."""
 
     slug: str
-    memory: int
     price_monthly: float
     price_hourly: float
     regions: tuple[str, ...]
