@@ -211,19 +211,20 @@ def test_another_address_is_claimed(outside: Outside, hub: Hub) -> None:
         assert b"200" not in line.recv(4096)[:20]
 
 
-def test_the_hubs_interface_without_an_account(outside: Outside) -> None:
+def test_the_hubs_interface_without_an_account(outside: Outside, alice: Person) -> None:
     """Tries: to ask the hub's API, metrics, services and people's servers without a session.
 
     Stopped by: each asks for a sign-in; what is open to all tells nothing but the version.
     """
-    client = outside.browser()
+    client, name = outside.browser(), alice.account
     for path in (
         "/hub/api/users", "/hub/api/groups", "/hub/api/services", "/hub/api/proxy", "/hub/api/info", "/hub/api/user",
-        "/hub/metrics", "/hub/api/shares/alice/", "/hub/api/users/alice", "/hub/api/users/alice/tokens",
+        "/hub/metrics", f"/hub/api/shares/{name}/", f"/hub/api/users/{name}", f"/hub/api/users/{name}/tokens",
     ):  # fmt: skip
         answer = client.get(path, allow_redirects=False)
         assert answer.status_code in (302, 401, 403, 404), (path, answer.status_code)
-    for path in ("/user/alice/api/contents", "/user/alice/lab", "/services/students-work/", "/hub/admin", "/hub/token"):
+    servers = (f"/user/{name}/api/contents", f"/user/{name}/lab")
+    for path in (*servers, "/services/students-work/", "/hub/admin", "/hub/token"):
         answer = client.get(path, allow_redirects=False)
         assert answer.status_code in (302, 403, 404, 424), (path, answer.status_code)
     # Even a wrong token must not be told apart from none by what it opens.

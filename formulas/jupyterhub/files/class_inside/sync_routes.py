@@ -1,4 +1,4 @@
-"""Have the hub put its routes into a proxy that has just started; run by the proxy's unit.
+"""Have the hub put its routes into the proxy; run by the units of both once they have started.
 
 A restarted proxy knows no routes, and the hub by itself looks only every few minutes. When the hub is not up there is
 nothing to do: it looks when it starts.
