@@ -8,11 +8,12 @@ import yaml
 from pydantic import BaseModel
 
 from runner.course.material import DataSet, Repository
-from runner.course.model import Course
+from runner.course.model import WITH_MANUAL_DNS, Course
 
 _HEAD = """\
 # What a course file means where it says nothing: `course` has the keys of the file itself, the others those of an entry
-# in one of its lists. Made by `./coursehub schema --write` from runner/course/; not to be edited.
+# in one of its lists; `manual_dns` counts before `course` where the file says `dns: manual`.
+# Made by `./coursehub schema --write` from runner/course/; not to be edited.
 """
 _MODELS: dict[str, type[BaseModel]] = {"course": Course, "repository": Repository, "data_set": DataSet}
 
@@ -20,6 +21,7 @@ _MODELS: dict[str, type[BaseModel]] = {"course": Course, "repository": Repositor
 def text() -> str:
     """The defaults as the file in the repository has them."""
     found = {name: _defaults(model) for name, model in _MODELS.items()}
+    found["manual_dns"] = dict(WITH_MANUAL_DNS)
     return _HEAD + yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
 
 

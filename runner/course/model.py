@@ -36,6 +36,8 @@ from runner.course.signin import Signin
 
 #: What a language's kernel needs from the Python index; what it needs from Debian stands in formulas/course_env.
 KERNELS = {"r": (), "octave": ("octave-kernel",)}
+#: What a course file that says ``dns: manual`` means where it says nothing else: other defaults than the keys' own.
+WITH_MANUAL_DNS = {"isolation": "paths"}
 
 
 class Limits(Facts):
@@ -103,12 +105,13 @@ class Course(Facts):
     dns: Annotated[Literal["cloud", "manual"], Field(examples=["manual"])] = "cloud"
     """Who makes the address point to the server. ``cloud``: we do, in the cloud's own DNS; ``manual``: you or your
     college do, and the hub waits for it."""
-    isolation: Annotated[Literal["subdomains", "paths"], Field(examples=["subdomains"])] = "paths"
+    isolation: Annotated[Literal["subdomains", "paths"], Field(examples=["subdomains"])] = "subdomains"
     """What keeps people's servers apart in a browser. ``subdomains``: each has an address of its own, such as
     ``https://curie.engr114.example.edu/``, and a page that runs in one can do nothing in another or in the hub, whoever
-    looks at it; ``paths``: all share the course's address. With ``dns: manual``, ``subdomains`` needs two more records
-    from you: ``*.DOMAIN`` with the server's address, and an NS record ``_acme-challenge.DOMAIN`` with the value DOMAIN.
-    A change of it signs everybody out once."""
+    looks at it, so teachers may open students' servers; ``paths``: all share the course's address, and people open
+    their own server alone. With ``dns: manual`` it is ``paths`` unless you say otherwise, as ``subdomains`` then needs
+    two more records from you: ``*.DOMAIN`` with the server's address, and an NS record ``_acme-challenge.DOMAIN`` with
+    the value DOMAIN. A change of it signs everybody out once."""
     region: Annotated[Slug, Field(examples=["nyc3"])] = "sfo3"
     """Where in the world the server stands, in the cloud's own word. Near your students is fast."""
     size: Annotated[Slug, Field(examples=["s-4vcpu-8gb"])] = "s-4vcpu-8gb"
@@ -177,6 +180,14 @@ class Course(Facts):
     ] = None
     """Who may sign in, by role; nobody else of the college can. Leave it out to keep the people in an encrypted class
     list (``./coursehub roster import COURSE FILE``): real names do not belong into git in clear."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _paths_with_manual_dns(cls, given: object) -> object:
+        """No course may wait for records that its teacher has never heard of."""
+        if isinstance(given, dict) and given.get("dns") == "manual":
+            return {**WITH_MANUAL_DNS, **given}
+        return given
 
     @property
     def locked_packages(self) -> list[str]:

@@ -67,6 +67,7 @@ MADE_UP: dict[str, dict[str, Any]] = {
         },
     ),
     "made-together": _course(isolation="paths"),
+    "made-elsewhere": _course(dns="manual"),
     "made-bare": _course(www=False, people={"professors": [{"account": "prof", "name": "P"}]}),
     "made-all": _course(
         www=True,

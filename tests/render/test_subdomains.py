@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runner.course.model import Course
 from tests.render.courses import MADE_UP
 from tests.render.rendering import Rendering
 
@@ -68,6 +69,14 @@ def test_hub_proxy_and_service_know_of_the_names(apart: Rendering) -> None:
     assert apart.pillar["jupyterhub"]["subdomain_host"] == f"https://{DOMAIN}"
     assert "--host-routing" in text(apart, "/etc/systemd/system/jupyterhub-proxy.service")
     assert facts(apart, "/etc/jupyterhub/work.json")["subdomain_host"] == f"https://{DOMAIN}"
+
+
+@pytest.mark.parametrize("course", sorted(MADE_UP))
+def test_pillar_and_runner_agree_on_the_default(renderings: dict[str, Rendering], course: str) -> None:
+    """Without a word of the course file: names below where we make the records, none where somebody else does."""
+    facts = {**MADE_UP[course], "people": None}
+    told = renderings[f"course-{course}-debian-13"].pillar["jupyterhub"]["subdomain_host"]
+    assert bool(told) == Course.model_validate(facts).subdomains
 
 
 def test_without_it_there_are_no_names_below(together: Rendering) -> None:

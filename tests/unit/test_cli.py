@@ -254,7 +254,12 @@ def test_the_life_of_a_server_whose_ssh_never_answers(coursehub: Any, api: Api, 
     (droplet,) = api.ok("GET", f"droplets?tag_name={tag_of('phys')}")["droplets"]
     assert droplet["name"] == "phys.coursehub.test"
     records = api.ok("GET", "domains/coursehub.test/records?type=A")["domain_records"]
-    assert {record["name"]: record["data"] for record in records} == {"phys": "127.0.0.9", "www.phys": "127.0.0.9"}
+    pointed = {record["name"]: record["data"] for record in records}
+    assert pointed == dict.fromkeys(("phys", "www.phys", "*.phys"), "127.0.0.9")
+    (delegated,) = api.ok("GET", "domains/coursehub.test/records?type=NS&name=_acme-challenge.phys.coursehub.test")[
+        "domain_records"
+    ]
+    assert delegated["data"] == "phys.coursehub.test"
     assert coursehub("status", "phys", "--json").document["courses"][0]["state"] == "active"
     assert [key["name"] for key in api.ok("GET", "account/keys")["ssh_keys"]] == ["coursehub-phys"]
 
@@ -323,7 +328,7 @@ def test_down_removes_the_names_of_before_too(coursehub: Any, api: Api, project:
     assert "SSH on" in coursehub("apply", "phys").line
     set_value(project, "cloud: digitalocean", "dns: manual\n  cloud: digitalocean")
     names = {record["name"] for record in api.ok("GET", f"{records}?type=A")["domain_records"]}
-    assert names == {"phys", "www.phys", "waves", "www.waves", "shop"}
+    assert names == {"phys", "www.phys", "*.phys", "waves", "www.waves", "*.waves", "shop"}
     # Deleted in the control panel, so that the account no longer knows its address.
     api.ok("DELETE", f"droplets/{droplet}")
     assert coursehub("down", "phys", "--yes").code == 0
