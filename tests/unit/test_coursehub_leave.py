@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import stat
 import subprocess
-import sys
 import time
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.support.loading import load
 
 pytestmark = pytest.mark.unit
 PROGRAM = Path(__file__).parents[2] / "formulas/accounts/files/coursehub_leave.py"
@@ -24,12 +23,7 @@ UID = 61234
 
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader = SourceFileLoader("coursehub_leave", str(PROGRAM))
-    spec = importlib.util.spec_from_loader("coursehub_leave", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
+    module = load(PROGRAM)
     for name in ("CRONTABS", "LINGER"):
         (tmp_path / name).mkdir()
         monkeypatch.setattr(module, name, tmp_path / name)

@@ -1,25 +1,18 @@
 """What only the machine knows, told to the firewall."""
 
-import importlib.machinery
-import importlib.util
 import os
 import pwd
 from pathlib import Path
 
 import pytest
 
+from tests.support.loading import load
+
 pytestmark = pytest.mark.unit
 FILE = Path(__file__).parents[2] / "formulas/firewall/files/coursehub_firewall_fill.py"
 
 
-def _module():
-    loader = importlib.machinery.SourceFileLoader("coursehub_firewall_fill", str(FILE))
-    made = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(made)
-    return made
-
-
-fill = _module()
+fill = load(FILE)
 
 
 def test_fill_finds_resolvers_of_both_kinds():

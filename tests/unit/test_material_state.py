@@ -6,8 +6,6 @@ import functools
 import grp
 import hashlib
 import http.server
-import importlib.machinery
-import importlib.util
 import io
 import json
 import os
@@ -17,27 +15,18 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from salt.exceptions import CommandExecutionError
 
 from tests.support.authority import Authority
+from tests.support.loading import load
 from tests.support.serving import in_background
 
 pytestmark = pytest.mark.unit
 REPO = Path(__file__).parents[2]
 MINE = grp.getgrgid(os.getgid()).gr_name
-
-
-def load(name: str, path: Path) -> ModuleType:
-    loader = importlib.machinery.SourceFileLoader(name, str(path))
-    spec = importlib.util.spec_from_loader(name, loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
 
 
 def git(where: Path, *words: str) -> str:
@@ -55,8 +44,8 @@ class Server:
         self.root = root
         self.mirrors = root / "mirrors"
         self.mirrors.mkdir()
-        self.state = load("material", REPO / "salt/_states/material.py")
-        self.fetcher = load("coursehub_material", REPO / "formulas/material/files/coursehub_material.py")
+        self.state = load(REPO / "salt/_states/material.py")
+        self.fetcher = load(REPO / "formulas/material/files/coursehub_material.py")
         self.fetcher.CONFIG, self.fetcher.STATE = root / "material.json", root
         self.state.STATUS = root / "status.json"
         self.state.__opts__ = {"test": False}
@@ -433,7 +422,7 @@ def website(tmp_path: Path, authority: Authority) -> Iterator[str]:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Apply data sets below ``tmp_path/data``."""
-    module = load("material_data", REPO / "salt/_states/material.py")
+    module = load(REPO / "salt/_states/material.py")
     module.RECORD = tmp_path / "record" / "data.json"
     module.__opts__ = {"test": False}
     module.__salt__ = {

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import subprocess
 import sys
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.support.loading import load
 
 pytestmark = pytest.mark.unit
 SCRIPT = Path(__file__).resolve().parents[2] / "formulas/base/files/coursehub_renew.py"
@@ -20,15 +20,7 @@ NEW = "7f0 r-xp 00000000 08:01 13  /usr/lib/x86_64-linux-gnu/libssl.so.3\n"
 
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
-    spec = importlib.util.spec_from_loader("coursehub_renew", SourceFileLoader("coursehub_renew", str(SCRIPT)))
-    assert spec and spec.loader
-    loaded = importlib.util.module_from_spec(spec)
-    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
-    try:
-        spec.loader.exec_module(loaded)
-    finally:
-        sys.dont_write_bytecode = before
-    return loaded
+    return load(SCRIPT)
 
 
 def process(proc: Path, pid: int, cgroup: str, maps: str = NEW, exe: str = "/usr/sbin/nginx") -> None:
