@@ -1,4 +1,4 @@
-"""What a person sees while it works: a line per step with its time, and never a silent minute.
+"""What a person sees while a verb works: a line per step with its time, and never a minute without one.
 
 Everything goes to standard error; standard output belongs to results.
 """

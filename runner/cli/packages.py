@@ -15,7 +15,7 @@ from runner.errors import USAGE, CoursehubError
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that fit, not the locked ones where they fit.")
 @as_json_option
 def lock(course: str | None, every: bool, upgrade: bool, as_json: bool) -> None:
-    """Pin the course's packages anew. The lock is written below pillar/files/locks/, to be committed."""
+    """Pin the course's packages again. Writes the lock below pillar/files/locks/; commit it."""
     from runner.verbs import locking
 
     if every == bool(course):

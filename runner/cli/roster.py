@@ -76,7 +76,7 @@ def add(course: str, role: Role, yes: bool, as_json: bool) -> None:
     """Add one person: asks for the name and for the email address or login."""
     from runner.verbs import roster as verb
 
-    # Not options: a name on the command line stands in the shell's history and the process list.
+    # Not options: a name on the command line shows in the shell's history and in the process list.
     _changed(verb.add(project(), course, _agree(as_json, yes=yes), role=role, ask=_answer), as_json)
 
 

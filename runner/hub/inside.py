@@ -99,7 +99,7 @@ def _material(words: list[str]) -> Check:
 
 
 def look_at_provider(run: Run, course_id: str, at: str) -> Check:
-    """Whether the sign-in provider answers and accepts the hub's secret; ``at`` is where ``signin`` stands."""
+    """Whether the sign-in provider answers and accepts the hub's secret; ``at`` is the line of ``signin``."""
     try:
         verdict, _, line = run(_PROVIDER).strip().partition(" ")
     except CoursehubError as error:

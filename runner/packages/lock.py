@@ -103,7 +103,7 @@ def locked_digest(lock: Path) -> str | None:
 def ensure_lock(course_id: str, packages: Iterable[str], root: Path, *, line: int | None = None) -> Path:
     """Return the course's lock; resolve it when there is none yet.
 
-    ``line`` is where ``packages:`` stands in the course file. Raises CoursehubError with exit code 2 when the packages
+    ``line`` is the line of ``packages:`` in the course file. Raises CoursehubError with exit code 2 when the packages
     changed since the lock was made: new versions are the teacher's decision, not a side effect of an apply.
     """
     where = _where(course_id, line)
@@ -140,7 +140,7 @@ def make_lock(
     upgrade: bool = False,
     path: Path | None = None,
 ) -> Path:
-    """Resolve the course's packages anew and return the lock; the old one stays when that fails.
+    """Resolve the course's packages again and return the lock's path; the old lock is kept when that fails.
 
     Versions of the old lock are kept where they fit and are safe, unless ``upgrade``. ``path`` is where the lock lies
     if not in the courses' place. Raises CoursehubError: exit code 2 when the

@@ -1,7 +1,7 @@
 """The server's log of a running highstate, in words that a teacher reads.
 
 Salt logs a state by its name, which for a command is the command line; what it is for says the state's ID, which
-stands in the low state that salt-ssh ships.
+is in the low state that salt-ssh ships.
 """
 
 from __future__ import annotations

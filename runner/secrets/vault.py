@@ -152,7 +152,7 @@ class Vault:
         return {*path.read_text(encoding="ascii").split(), *self.private_keys()}
 
     def decrypt(self, message: str, shown: str) -> str:
-        """The text of an armoured message; ``shown`` is where it stands.
+        """The text of an armoured message; ``shown`` names its place in an error.
 
         Raises CoursehubError: no GnuPG, no key here, a message for other keys, a damaged message.
         """

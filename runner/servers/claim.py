@@ -22,7 +22,7 @@ from runner.project import Project
 def claim(project: Project, course_id: str, verb: str) -> Iterator[None]:
     """Hold the course while the block runs.
 
-    Raises CoursehubError that names who holds it. A runner that died holds nothing: the kernel gave its lock back.
+    Raises CoursehubError that names who holds it. A runner that died holds nothing: the kernel released its lock.
     """
     directory = project.state / "claims"
     directory.mkdir(mode=0o700, exist_ok=True)

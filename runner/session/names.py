@@ -22,7 +22,7 @@ def need_own(session: Session) -> None:
 
 
 def said(name: str, where: str) -> str:
-    """What is wrong with a name that stands in another course's file, and what to do."""
+    """What is wrong with a name that another course's file has too, and what to do."""
     return (
         f"domain: {name} is the other course's in {where} too, and one name leads to one server; give each course its "
         "own, or take the other one down and remove its file"
@@ -32,8 +32,8 @@ def said(name: str, where: str) -> str:
 def need_free(session: Session, zone: Zone | None, ip: str | None = None) -> list[str]:
     """Look where the course's names lead before they are pointed at its server, whose address is ``ip``.
 
-    Without ``ip`` the server is yet to be made. Returns notes about records that nobody here knows, which will be
-    replaced. Raises CoursehubError for a name of another course's server.
+    Without ``ip`` the server is yet to be made. Returns a note for each record that this computer did not write and
+    that will be replaced. Raises CoursehubError for a name of another course's server.
     """
     names = session.course.dns_names if zone else ()
     return [note for name in names if zone and (note := _look(session, zone, name, ip))]
@@ -61,7 +61,7 @@ def _look(session: Session, zone: Zone, hostname: str, ip: str | None) -> str | 
 def ensure_records(session: Session, server: Server) -> list[str]:
     """Point the course's names at its server, unless the teacher makes the records by hand.
 
-    What led elsewhere is told in the lines that it returns. Raises CoursehubError for another course's name.
+    Returns a note for each name that led elsewhere. Raises CoursehubError for another course's name.
     """
     zone = session.zone()
     if zone and server.ip:

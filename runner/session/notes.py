@@ -1,4 +1,4 @@
-"""What a teacher should know of a course that works: what the server cannot become, and what has no end yet."""
+"""What a teacher should know although the course works: what needs a new server, and what was interrupted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from runner.setup import signin
 
 
 def notes(session: Session, server: Server) -> list[str]:
-    """What the course file asks of the server that this server cannot become, a line each with ``file:line``; and
-    what was begun and has no end yet."""
+    """A line for each thing: keys that only a new server can have (with ``file:line``), passwords that nobody printed,
+    and a change of the SSH key that was interrupted."""
     found = signin.notes(session.course, session.people, session.at("signin", "kind"))
     found += _late_passwords(session)
     if session.access.changes_key():
@@ -29,7 +29,7 @@ def notes(session: Session, server: Server) -> list[str]:
 
 
 def _late_passwords(session: Session) -> list[str]:
-    """Who came after the sheet of first passwords was printed."""
+    """A line about people who were added after the sheet of first passwords was printed."""
     if session.course.signin.kind != "password":
         return []
     accounts = [person.account for person in session.people.everyone()]

@@ -67,8 +67,8 @@ class Session:
     def server(self, report: Callable[[str], None] | None = None) -> Server:
         """The running server. Raises CoursehubError when there is none.
 
-        One that is off is powered on where ``report`` hears of it; without it nothing is changed, and that it is off
-        is an error too.
+        With ``report``, a server that is off is powered on, and ``report`` gets the progress. Without it nothing is
+        changed, and a server that is off is an error too.
         """
         server = self.cloud.single(self.course_id, self.access.server())
         if server is None:

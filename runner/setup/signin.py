@@ -117,7 +117,7 @@ def key(course: Course) -> str:
 
 
 def need(course: Course, people: People | None, secrets: Secrets, at: str) -> None:
-    """Look at all that sign-in needs before a server is touched; ``at`` is where ``signin`` stands.
+    """Look at all that sign-in needs before a server is touched; ``at`` is the line of ``signin``.
 
     ``people`` None are people whom nobody here may know: they are not looked at.
 

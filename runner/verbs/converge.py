@@ -55,7 +55,8 @@ class StatesFailed(CoursehubError):
     """States failed on the server, as ``report`` says; ``blamed`` is the line of the course file to correct."""
 
     def __init__(self, course_id: str, report: Report, blamed: str | None = None) -> None:
-        # What one of them says of the world explains the others: on a full disk Salt loses a state's own words.
+        # Report a failure with a known external cause first; it usually explains the others. On a full disk Salt loses
+        # a state's own message.
         first = next((state for state in report.failed if state.cause), report.failed[0])
         more = f" and {len(report.failed) - 1} more" if len(report.failed) > 1 else ""
         if blamed:

@@ -25,6 +25,7 @@ def session(
         course_at=holders.get,
         zones=lambda: [ZONE],
         remove_record=lambda _, record: removed.append((record.hostname, record.data)),
+        remove_caa=lambda *_: None,
     )
     names = ("phys.example.edu", "www.phys.example.edu", "*.phys.example.edu", "_acme-challenge.phys.example.edu")
     course = SimpleNamespace(dns_names=names)
