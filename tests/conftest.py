@@ -16,6 +16,7 @@ from tests.support.visiting import visits
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep", action="store_true", help="leave the machines of failed tests, and say how to get in")
+    parser.addoption("--quick", action="store_true", help="leave out what takes long: for the inner loop")
     parser.addoption("--hub", metavar="COURSE", help="ask this course's hub, which is up, instead of bringing one up")
 
 
@@ -84,8 +85,26 @@ def _group(nodeid: str) -> str:
     return next((name for path, name in TOGETHER.items() if nodeid.startswith(path)), nodeid)
 
 
+#: What `--quick` leaves out: tests that make environments, servers or whole repositories, and all releases but the newest.
+SLOW = frozenset({"school", "servers", "jupyterhub", "course environment", "environments", "pytest in pytest"})
+OLDER_RELEASES = ("debian-12", "ubuntu-24.04")
+
+
+def _leave_out_slow(config: pytest.Config, items: list[pytest.Item]) -> None:
+    def slow(item: pytest.Item) -> bool:
+        rendered = item.nodeid.startswith("tests/render/")
+        return _group(item.nodeid) in SLOW or (rendered and any(one in item.name for one in OLDER_RELEASES))
+
+    left_out = [item for item in items if slow(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not slow(item)]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what needs machines where there can be none, with one line of reason; CI must not skip."""
+    if config.getoption("--quick"):
+        _leave_out_slow(config, items)
     if hasattr(config, "workerinput"):
         rank = {name: place for place, name in enumerate(FIRST)}
         items.sort(key=lambda item: rank.get(_group(item.nodeid), len(rank)))

@@ -5,31 +5,27 @@ Exit codes: 0 done, 1 it failed, 2 the command line or the pillar is wrong.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
+import pkgutil
 import sys
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
-# Each of these adds its verbs to ``cli``.
-import runner.cli.audit
-import runner.cli.course_file
-import runner.cli.local
-import runner.cli.packages
-import runner.cli.passwords
-import runner.cli.roster
-import runner.cli.secrets
-import runner.cli.servers
-import runner.cli.setup
-import runner.cli.testing  # noqa: F401
 from runner.cli.base import Document, Said, cli, project
 from runner.console import fail
 from runner.errors import FAILED, USAGE, CoursehubError
 from runner.files import write_private
 
 __all__ = ["cli", "main"]
+
+# Each file beside this one adds its verbs to ``cli``: a new verb needs its own file and no line here.
+for _module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+    importlib.import_module(f"{__package__}.{_module.name}")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dataclasses
 import datetime
 import difflib
 import functools
@@ -38,6 +39,13 @@ class Facts(BaseModel):
                 for key, text in _texts_below_keys(model):
                     properties[key]["description"] = text
         return made
+
+
+@dataclasses.dataclass(frozen=True)
+class Reaches:
+    """Of a key of the course file: whom a change of it reaches, and when. ``plan`` prints it."""
+
+    whom: str
 
 
 def _texts_below_keys(model: type[Facts]) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,7 @@ from runner.course.facts import (
     Module,
     Paragraph,
     Picture,
+    Reaches,
     Requirement,
     Slug,
     Text,
@@ -34,6 +35,8 @@ from runner.course.network import Network
 from runner.course.people import People
 from runner.course.signin import Signin
 
+#: Whom most changes reach.
+NEW_SERVERS = "personal servers that start after apply; those that run keep what they have"
 #: What a language's kernel needs from the Python index; what it needs from Debian stands in formulas/course_env.
 KERNELS = {"r": (), "octave": ("octave-kernel",)}
 #: What a course file that says ``dns: manual`` means where it says nothing else: other defaults than the keys' own.
@@ -88,14 +91,23 @@ class Term(Facts):
 class Course(Facts):
     """Everything that a teacher decides about one course."""
 
-    title: Annotated[Text, Field(examples=["ENGR 114: Engineering Programming with Python"])]
+    title: Annotated[
+        Text,
+        Reaches("everybody, at once; nothing restarts"),
+        Field(examples=["ENGR 114: Engineering Programming with Python"]),
+    ]
     """What the course is called."""
-    domain: Annotated[Hostname, AfterValidator(without_www), Field(examples=["engr114.example.edu"])]
+    domain: Annotated[
+        Hostname,
+        AfterValidator(without_www),
+        Reaches("everybody: the address changes"),
+        Field(examples=["engr114.example.edu"]),
+    ]
     """The address that students type. A name below a domain that you own; with ``cloud: digitalocean`` and ``dns:
     cloud`` that domain's zone must be in the same account."""
-    www: Annotated[bool, Field(examples=[False])] = True
+    www: Annotated[bool, Reaches("whoever types www. before the address"), Field(examples=[False])] = True
     """Whether the address works with www. before it too. That sends people on to the address itself."""
-    contact: Annotated[Email, Field(examples=["professor@example.edu"])]
+    contact: Annotated[Email, Reaches("nobody of the class"), Field(examples=["professor@example.edu"])]
     """Your email address, for the account at the certificate authority. Let's Encrypt sends no mail about certificates
     that run out (since June 2025): they renew themselves, and ``status`` and ``check`` fail when one has less than 20
     days left."""
@@ -105,73 +117,106 @@ class Course(Facts):
     dns: Annotated[Literal["cloud", "manual"], Field(examples=["manual"])] = "cloud"
     """Who makes the address point to the server. ``cloud``: we do, in the cloud's own DNS; ``manual``: you or your
     college do, and the hub waits for it."""
-    isolation: Annotated[Literal["subdomains", "paths"], Field(examples=["subdomains"])] = "subdomains"
+    isolation: Annotated[
+        Literal["subdomains", "paths"],
+        Reaches("everybody, at the next sign-in; the hub restarts"),
+        Field(examples=["subdomains"]),
+    ] = "subdomains"
     """What keeps people's servers apart in a browser. ``subdomains``: each has an address of its own, such as
     ``https://curie.engr114.example.edu/``, and a page that runs in one can do nothing in another or in the hub, whoever
     looks at it, so teachers may open students' servers; ``paths``: all share the course's address, and people open
     their own server alone. With ``dns: manual`` it is ``paths`` unless you say otherwise, as ``subdomains`` then needs
     two more records from you: ``*.DOMAIN`` with the server's address, and an NS record ``_acme-challenge.DOMAIN`` with
     the value DOMAIN. A change of it signs everybody out once."""
-    region: Annotated[Slug, Field(examples=["nyc3"])] = "sfo3"
+    region: Annotated[Slug, Reaches("only a new server"), Field(examples=["nyc3"])] = "sfo3"
     """Where in the world the server stands, in the cloud's own word. Near your students is fast."""
-    size: Annotated[Slug, Field(examples=["s-4vcpu-8gb"])] = "s-4vcpu-8gb"
+    size: Annotated[Slug, Reaches("only a new server"), Field(examples=["s-4vcpu-8gb"])] = "s-4vcpu-8gb"
     """How big the server is, in the cloud's own word, and so what it costs. Count 220 MB for the hub and about 190 MB
     for each student who works with numpy, pandas and matplotlib."""
     image: Annotated[
-        Literal["debian-13-x64", "debian-12-x64", "ubuntu-24-04-x64"], Field(examples=["debian-12-x64"])
+        Literal["debian-13-x64", "debian-12-x64", "ubuntu-24-04-x64"],
+        Reaches("only a new server"),
+        Field(examples=["debian-12-x64"]),
     ] = "debian-13-x64"
     """The operating system of a new server; of a server that is there it changes nothing."""
-    timezone: Annotated[Timezone, Field(examples=["America/Los_Angeles"])] = "Etc/UTC"
+    timezone: Annotated[
+        Timezone, Reaches("the server's clock and its logs"), Field(examples=["America/Los_Angeles"])
+    ] = "Etc/UTC"
     """The clock of the course, as Continent/City."""
-    term: Annotated[Term | None, Field(examples=[{"first": "2026-09-21", "last": "2026-12-11"}])] = None
+    term: Annotated[
+        Term | None, Reaches("nobody of the class"), Field(examples=[{"first": "2026-09-21", "last": "2026-12-11"}])
+    ] = None
     """The first and the last day of the course. ``plan``, ``up`` and ``status`` then say what the server costs for the
     whole term."""
-    limits: Annotated[Limits, Field(examples=[{"memory": "1500M", "cpu": 1.5, "tasks": 512}])] = Limits()
+    limits: Annotated[Limits, Reaches(NEW_SERVERS), Field(examples=[{"memory": "1500M", "cpu": 1.5, "tasks": 512}])] = (
+        Limits()
+    )
     """What one person's server may use, so that nobody takes the class down."""
     upload_limit: Annotated[
         Amount,
         AfterValidator(between("1M", "20G", "bigger files belong under material: data, where they are stored once")),
+        Reaches("everybody, at once"),
         Field(examples=["250M"]),
     ] = "100M"
     """The biggest file that can be uploaded in the browser."""
-    idle_after: Annotated[Minutes, Field(examples=[180])] = 120
+    idle_after: Annotated[Minutes, Reaches("everybody, at once; running servers go on"), Field(examples=[180])] = 120
     """Minutes without use until a person's server is stopped. Files stay. Use is what a person does and what a notebook
     or terminal computes; a page that is open and that nobody touches is none."""
-    packages: list[Requirement] = Field(default=[], examples=[["numpy", "pandas>=2,<3", "matplotlib"]])
+    packages: Annotated[list[Requirement], Reaches(NEW_SERVERS)] = Field(
+        default=[], examples=[["numpy", "pandas>=2,<3", "matplotlib"]]
+    )
     """Python packages of the course, with a version or a range where it matters. ``./coursehub lock COURSE`` picks
     exact versions once and keeps them in git; nothing changes under a running class."""
-    extensions: list[Requirement] = Field(default=[], examples=[["jupyterlab-git", "jupyterlab-spellchecker>=0.8"]])
+    extensions: Annotated[list[Requirement], Reaches(NEW_SERVERS)] = Field(
+        default=[], examples=[["jupyterlab-git", "jupyterlab-spellchecker>=0.8"]]
+    )
     """Extensions of JupyterLab, by their names at the Python index. Everybody of the class has them; they are locked
     with the packages. One that is only a source package, without a built wheel, is refused. Every course has
     jupyter-resource-usage (memory in use) and jupyter-archive (a folder as one file); docs/extensions.md says which
     others classes like, and what they cost."""
-    pdf: Annotated[bool, Field(examples=[True])] = False
+    pdf: Annotated[bool, Reaches(NEW_SERVERS), Field(examples=[True])] = False
     """Whether notebooks can be saved as PDF (File > Save and Export Notebook As), with formulas, plots, wide tables and
     letters of all scripts. It takes 300 MB of the server's disk."""
-    kernels: list[Literal["r", "octave"]] = Field(default=[], examples=[["r", "octave"]])
+    kernels: Annotated[list[Literal["r", "octave"]], Reaches(NEW_SERVERS)] = Field(
+        default=[], examples=[["r", "octave"]]
+    )
     """Languages beside Python. ``r`` brings R with its recommended packages, ``octave`` GNU Octave with gnuplot, both
     from Debian: a few hundred megabytes and a minute or two at the first ``apply``. More R packages come by ``apt``,
     as r-cran-NAME."""
-    apt: list[DebianPackage] = Field(default=[], examples=[["graphviz", "hunspell-de-de"]])
+    apt: Annotated[list[DebianPackage], Reaches("everybody, at once")] = Field(
+        default=[], examples=[["graphviz", "hunspell-de-de"]]
+    )
     """Debian packages for the server: programs and libraries that your Python packages or your students call. What is
     taken out of the list stays installed on a server that is there, and is missing on the next new one."""
-    imports: list[Module] = Field(default=[], examples=[["numpy", "pandas", "matplotlib.pyplot"]])
+    imports: Annotated[
+        list[Module], Reaches("nobody; the modules are tried before the next packages are given out")
+    ] = Field(default=[], examples=[["numpy", "pandas", "matplotlib.pyplot"]])
     """Modules that must import on the server before the class gets the packages. They are tried in the new environment,
     beside the one that serves; if one fails, the class keeps what it had, and ``apply`` says which. One that joins the
     list without a change of packages is tried too. Servers that run keep what they started with."""
     material: Annotated[
-        Material, Field(examples=[{"repositories": [{"name": "labs", "url": "https://github.com/physics/labs"}]}])
+        Material,
+        Reaches("everybody, at the next click of a link; nothing restarts"),
+        Field(examples=[{"repositories": [{"name": "labs", "url": "https://github.com/physics/labs"}]}]),
     ] = Material()
     """What students are given to work with: notebooks from git, and data. A change of it restarts nothing."""
-    network: Annotated[Network, Field(examples=[{"only": ["index.example.org", "files.example.org"]}])] = Network()
+    network: Annotated[
+        Network,
+        Reaches("everybody, at once; a running server finds the way to a list after its next start"),
+        Field(examples=[{"only": ["index.example.org", "files.example.org"]}]),
+    ] = Network()
     """What people's programs may reach outside of the server. Nothing of it means the internet, but no mail, no private
     network and nothing of the cloud's own."""
     page: Annotated[
-        Page, Field(examples=[{"message": "Lab 3 is due on Friday at 17:00.", "help": "help@example.edu"}])
+        Page,
+        Reaches("everybody, at once; nothing restarts"),
+        Field(examples=[{"message": "Lab 3 is due on Friday at 17:00.", "help": "help@example.edu"}]),
     ] = Page()
     """What the sign-in page says besides the course's title. A change of it restarts nothing."""
     signin: Annotated[
-        Signin, Field(examples=[{"kind": "google", "client_id": "1234567890-abc.apps.googleusercontent.com"}])
+        Signin,
+        Reaches("everybody, at the next sign-in; the hub restarts, and running servers go on"),
+        Field(examples=[{"kind": "google", "client_id": "1234567890-abc.apps.googleusercontent.com"}]),
     ] = Signin()
     """How people sign in: by password, or vouched for by Google, GitHub, Microsoft, your college or your LMS."""
     people: Annotated[

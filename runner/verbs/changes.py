@@ -9,36 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from runner.course import Course
+from runner.course.facts import Reaches
 from runner.files import write_private
 from runner.project import Project
 from runner.servers.access import Access
-
-_NEW_SERVERS = "personal servers that start after apply; those that run keep what they have"
-#: Whom a change of a key reaches, and when; the keys that only a new server can have are in the session's notes.
-_REACHES = {
-    "limits": _NEW_SERVERS,
-    "packages": _NEW_SERVERS,
-    "extensions": _NEW_SERVERS,
-    "kernels": _NEW_SERVERS,
-    "imports": "nobody; the modules are tried before the next packages are given out",
-    "apt": "everybody, at once",
-    "page": "everybody, at once; nothing restarts",
-    "title": "everybody, at once; nothing restarts",
-    "material": "everybody, at the next click of a link; nothing restarts",
-    "signin": "everybody, at the next sign-in; the hub restarts, and running servers go on",
-    "idle_after": "everybody, at once; running servers go on",
-    "upload_limit": "everybody, at once",
-    "domain": "everybody: the address changes",
-    "www": "whoever types www. before the address",
-    "network": "everybody, at once; a running server finds the way to a list after its next start",
-    "isolation": "everybody, at the next sign-in; the hub restarts",
-    "term": "nobody of the class",
-    "timezone": "the server's clock and its logs",
-    "contact": "nobody of the class",
-    "size": "only a new server",
-    "image": "only a new server",
-    "region": "only a new server",
-}
 
 
 @dataclass(frozen=True)
@@ -70,9 +44,14 @@ def since(project: Project, course_id: str, course: Course) -> list[Fact]:
     except (OSError, ValueError):
         return []
     now = _facts(course)
-    return [
-        Fact(key, old, new, _REACHES.get(key.partition(".")[0], "the server")) for key, old, new in between(before, now)
-    ]
+    return [Fact(key, old, new, _reaches(key.partition(".")[0])) for key, old, new in between(before, now)]
+
+
+def _reaches(key: str) -> str:
+    field = Course.model_fields.get(key)
+    return (
+        next((one.whom for one in field.metadata if isinstance(one, Reaches)), "the server") if field else "the server"
+    )
 
 
 def _facts(course: Course) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from runner.project import Project
 
 #: In the order of a run: the cheap ones find most, the machines come last.
 SUITES = ("lint", "render", "unit", "kitchen", "machine", "attacks", "browser")
+#: What ``quick`` runs, without the tests that take long.
+_QUICK = ("lint", "render", "unit")
 #: Those that want machines of the local cloud.
 _ON_MACHINES = ("kitchen", "machine", "attacks", "browser")
 #: What coverage is measured of. Programs of formulas that only a server's environments can import are not in it.
@@ -52,18 +54,15 @@ _PARSERS_LIBRARIES = ("libwrap0",)
 
 def test(project: Project, arguments: list[str]) -> int:
     """Run the named suites (all without a name) with the remaining ``arguments`` for pytest; its exit code."""
+    if arguments[:1] == ["quick"]:
+        return _quick(project, arguments[1:])
     # Suites come first: after the first option a word may be that option's value.
     names = list(itertools.takewhile(lambda argument: argument in SUITES, arguments))
     options = arguments[len(names) :]
     if options and options[0].isalpha():
         raise CoursehubError(f"no suite {options[0]!r}; there are: {', '.join(SUITES)}", exit_code=USAGE)
     suites = [suite for suite in SUITES if suite in names] or list(SUITES)
-    _install_python(project)
-    _install_debian(suites)
-    parsers = _unpack_parsers(project) if "render" in suites else []
-    # salt-factories starts daemons by this environment's scripts; a teacher's own Salt must not be found.
-    places = [str(Path(sys.executable).parent), os.environ["PATH"], *parsers, "/usr/sbin", "/sbin"]
-    environment = {**os.environ, "PATH": ":".join(places)}
+    environment = _prepare(project, suites)
     if options:
         # In one process: -k, -x, --keep and --pdb mean what pytest's manual says.
         return _pytest(project, environment, suites, *options)
@@ -79,6 +78,22 @@ def test(project: Project, arguments: list[str]) -> int:
                 side_by_side = _WITH_MACHINES if group == "machines" else _SIDE_BY_SIDE
                 codes.append(_pytest(project, environment, together, *side_by_side))
     return next((code for code in codes if code), 0)
+
+
+def _quick(project: Project, options: list[str]) -> int:
+    """Side by side what takes seconds: for who changes something and wants to know at once."""
+    environment = _prepare(project, list(_QUICK))
+    return _pytest(project, environment, _QUICK, *_SIDE_BY_SIDE, "--quick", *options)
+
+
+def _prepare(project: Project, suites: list[str]) -> dict[str, str]:
+    """Install what the suites need; the environment variables to run them with."""
+    _install_python(project)
+    _install_debian(suites)
+    parsers = _unpack_parsers(project) if "render" in suites else []
+    # salt-factories starts daemons by this environment's scripts; a teacher's own Salt must not be found.
+    places = [str(Path(sys.executable).parent), os.environ["PATH"], *parsers, "/usr/sbin", "/sbin"]
+    return {**os.environ, "PATH": ":".join(places)}
 
 
 def _company(suite: str, measured: bool) -> str:

@@ -50,6 +50,10 @@ def test_ruff() -> None:
     clean(str(BIN / "ruff"), "check", "--no-cache", ".")
 
 
+def test_ruff_format() -> None:
+    clean(str(BIN / "ruff"), "format", "--check", "--no-cache", ".")
+
+
 def test_mypy_strict() -> None:
     clean(str(BIN / "mypy"), "--cache-dir", os.devnull)
 

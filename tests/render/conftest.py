@@ -114,21 +114,33 @@ def renderer(salt_factories: FactoriesManager, pillar_root: Path, keys: Path) ->
         yield Renderer(minion)
 
 
+class WhenAsked(dict[str, Rendering]):
+    """Renderings by their names, each made when a test asks for it first."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        super().__init__()
+        self._renderer = renderer
+        self._kept: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
+
+    def __missing__(self, name: str) -> Rendering:
+        what, release = next((name.removesuffix(f"-{one}"), one) for one in RELEASES if name.endswith(f"-{one}"))
+        grains = RELEASES[release]
+        with all_once(self._kept):
+            if what.startswith("course-"):
+                made = self._renderer.course(what.removeprefix("course-"), grains)
+            else:
+                formula, _, kind = what.rpartition("-")
+                example = ROOT / "formulas" / formula / "pillar.example"
+                pillar = yaml.safe_load(example.read_text()) if kind == "example" else {}
+                made = self._renderer.formula(formula, grains, pillar)
+        self[name] = made
+        return made
+
+
 @pytest.fixture(scope="session")
 def renderings(renderer: Renderer) -> dict[str, Rendering]:
     """All that there is to render, by a name such as `nginx-example-debian-13`."""
-    done = {}
-    with all_once():
-        for release, grains in RELEASES.items():
-            for course in COURSES:
-                done[f"course-{course}-{release}"] = renderer.course(course, grains)
-            for formula in FORMULAS:
-                done[f"{formula}-defaults-{release}"] = renderer.formula(formula, grains, {})
-                example = ROOT / "formulas" / formula / "pillar.example"
-                if example.exists():
-                    pillar = yaml.safe_load(example.read_text())
-                    done[f"{formula}-example-{release}"] = renderer.formula(formula, grains, pillar)
-    return done
+    return WhenAsked(renderer)
 
 
 def names_of_renderings() -> Iterator[str]:

@@ -226,3 +226,16 @@ def test_parsers_are_unpacked_beside_and_not_installed(
     said = subprocess.run([unpacked, "this"], capture_output=True, text=True, check=True).stdout
     assert said.startswith(f"parsed this with {project.state / 'parsers'}/usr/lib/x86_64-linux-gnu")
     assert list((project.state / "parsers").glob("*.deb")) == []
+
+
+def test_quick_runs_lint_render_and_unit_at_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The small repository has no conftest that knows ``--quick``, so this one gives it the option."""
+    monkeypatch.setenv("CI", "true")
+    (project.root / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n    parser.addoption('--quick', action='store_true')\n"
+    )
+    assert testing.test(project, ["quick"]) == 0
+    assert sorted(ran(project)) == ["lint", "render", "unit"]
+    assert "Cover" not in capfd.readouterr().out

@@ -1,0 +1,124 @@
+"""docs/architecture.md is true, the runner's imports form no circle, files stay short, and papers agree."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from tests.lint.test_lint import REPO, tracked
+
+pytestmark = pytest.mark.unit
+
+MAX_LINES = 400
+#: Tables, locks and what is generated: nobody reads these from top to bottom.
+LONG = re.compile(r"\.(lock|txt|json|png|csv)$|^docs/course-file\.md$|^tests/support/digitalocean-openapi\.yaml$")
+#: Longer than they should be. No file joins this list.
+TOO_LONG = {
+    "tests/machine/test_signin.py",
+    "tests/unit/test_cli.py",
+    "tests/unit/test_jupyterhub_work.py",
+    "tests/unit/test_local_api.py",
+    "tests/unit/test_local_host.py",
+    "tests/unit/test_material_state.py",
+    "tests/unit/test_secrets.py",
+    "tests/unit/test_verbs_on_a_server.py",
+}
+
+
+def modules() -> dict[str, Path]:
+    """The runner's modules by their dotted names."""
+    found = {}
+    for path in (REPO / name for name in tracked("runner/*.py")):
+        parts = path.relative_to(REPO).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports() -> dict[str, set[str]]:
+    """What each module imports of the runner's own, wherever in its file it does so."""
+    known = modules()
+    found: dict[str, set[str]] = {}
+    for name, path in known.items():
+        wanted: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                wanted |= {one.name for one in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                below = {f"{node.module}.{one.name}" for one in node.names}
+                wanted |= {one if one in known else node.module for one in below}
+        found[name] = (wanted & known.keys()) - {name}
+    return found
+
+
+def room(module: str) -> str | None:
+    """The package of a module, or None for one that lies beside the packages."""
+    name = module.split(".")[1] if "." in module else ""
+    return name if name and (REPO / "runner" / name).is_dir() else None
+
+
+def arrows() -> set[tuple[str, str]]:
+    """The imports between rooms."""
+    pairs = {(room(one), room(other)) for one, others in imports().items() for other in others}
+    return {(one, other) for one, other in pairs if one and other and one != other}
+
+
+def test_imports_form_no_circle() -> None:
+    order = list(TopologicalSorter(imports()).static_order())
+    assert len(order) == len(modules())
+
+
+def test_rooms_form_no_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for one, other in arrows():
+        graph.setdefault(one, set()).add(other)
+    assert list(TopologicalSorter(graph).static_order())
+
+
+def test_picture_shows_the_arrows_that_there_are() -> None:
+    page = (REPO / "docs/architecture.md").read_text(encoding="utf-8")
+    drawn = set(re.findall(r"^    (\w+) --> (\w+)$", page, re.MULTILINE))
+    assert sorted(arrows() - drawn) == [], "not drawn in docs/architecture.md"
+    assert sorted(drawn - arrows()) == [], "drawn in docs/architecture.md, and not there"
+    rooms = {name for pair in arrows() for name in pair}
+    assert rooms == set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+
+
+def test_modules_beside_the_rooms_import_no_room() -> None:
+    beside = {name for name in modules() if room(name) is None and name not in ("runner", "runner.__main__")}
+    assert [(name, other) for name in sorted(beside) for other in imports()[name] if room(other)] == []
+
+
+def test_no_file_is_long() -> None:
+    lines = {
+        name: (REPO / name).read_text(encoding="utf-8", errors="replace").count("\n")
+        for name in tracked()
+        if not LONG.search(name)
+    }
+    assert sorted(name for name, count in lines.items() if count > MAX_LINES and name not in TOO_LONG) == []
+    assert sorted(name for name in TOO_LONG if lines.get(name, 0) <= MAX_LINES) == [], "take them off the list"
+
+
+def test_every_decision_is_in_the_index() -> None:
+    index = (REPO / "docs/decisions/README.md").read_text(encoding="utf-8")
+    records = {Path(name).name for name in tracked("docs/decisions/*.md")} - {"README.md"}
+    assert set(re.findall(r"\]\(([\w-]+\.md)\)", index)) == records
+
+
+def test_version_is_the_newest_of_the_changelog() -> None:
+    version = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    newest = re.search(r"^## (\d+\.\d+\.\d+)\b", (REPO / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest
+    assert newest[1] == version
+
+
+def test_recipes_name_files_that_are_there() -> None:
+    """Of CONTRIBUTING.md: a path with no capital letters in it is a file or directory of the repository."""
+    page = (REPO / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:[a-z_.-]+/)+[a-z0-9_.-]*)`", page)
+    assert named
+    assert [path for path in named if not (REPO / path).exists()] == []
