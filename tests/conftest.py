@@ -85,7 +85,7 @@ def _group(nodeid: str) -> str:
     return next((name for path, name in TOGETHER.items() if nodeid.startswith(path)), nodeid)
 
 
-#: What `--quick` leaves out: tests that make environments, servers or whole repositories, and all releases but the newest.
+#: What `--quick` leaves out: tests that make environments, servers or repositories, and older releases.
 SLOW = frozenset({"school", "servers", "jupyterhub", "course environment", "environments", "pytest in pytest"})
 OLDER_RELEASES = ("debian-12", "ubuntu-24.04")
 

@@ -89,7 +89,8 @@ def all_once(kept: tuple[dict[Any, Any], dict[Any, Any]] | None = None) -> Itera
     """Meanwhile a template is compiled once, Salt's modules are looked for once, and Salt logs no more than errors.
 
     Salt makes a new environment and new loaders for each rendering: each compiles every template again and lists the
-    directories of all modules, which together is two thirds of the time to render everything. ``kept`` has what an earlier call found.
+    directories of all modules, which together is two thirds of the time to render everything.
+    ``kept`` has what an earlier call found.
     """
     compiled, listed = kept or ({}, {})
     usual = jinja2.Environment.compile
