@@ -21,6 +21,7 @@ LONG = re.compile(r"\.(lock|txt|json|png|csv)$|^docs/course-file\.md$|^tests/sup
 TOO_LONG = {
     "tests/machine/test_signin.py",
     "tests/unit/test_cli.py",
+    "tests/unit/test_coursehub_cert.py",
     "tests/unit/test_jupyterhub_work.py",
     "tests/unit/test_local_api.py",
     "tests/unit/test_local_host.py",
