@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import zipfile
 from collections.abc import Iterator
 
 import pytest
-from runner.hubclient import HubClient
 
+from runner.hub.client import HubClient, HubFailure
 from runner.people.passwords import Passwords
 from tests.support import pdfs
 from tests.support.attackers import Person
@@ -133,3 +134,22 @@ def test_memory_in_use_is_told_with_the_limit(hub: Hub, student: Person) -> None
     limit = int(hub.run(f"systemctl show -p MemoryMax --value {student.unit}"))
     assert found["limits"]["memory"]["rss"] == limit
     assert 0 < found["pss"] < limit
+
+
+def test_death_by_memory_tells_how_much_and_what_to_do(hub: Hub, student: Person) -> None:
+    """By an event, which Lab's page shows as a notification."""
+    line = student.serve().websocket(f"/user/{STUDENT}/api/events/subscribe")
+    with contextlib.suppress(HubFailure):
+        student.python("x = bytearray(3 << 30)", 60)
+    line.settimeout(30)
+    told = ""
+    for _ in range(50):
+        event = json.loads(line.recv())
+        if event["schema_id"].endswith("kernel-out-of-memory"):
+            told = event["message"]
+            break
+    line.close()
+    limit = int(hub.run(f"systemctl show -p MemoryMax --value {student.unit}"))
+    assert f"{limit >> 30} GB" in told
+    assert "your files are not" in told
+    assert "professor@coursehub.test" in told
