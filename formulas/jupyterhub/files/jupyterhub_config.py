@@ -10,6 +10,7 @@ sys.path.insert(0, f"{SETTINGS['root']}/lib")
 
 from class_inside.activity import REPORTS  # noqa: E402
 from class_inside.places import Places, url_of  # noqa: E402
+from class_inside.stopped import Stops  # noqa: E402
 from class_page import page_from  # noqa: E402
 from class_signin import authenticator  # noqa: E402
 from class_subdomains import configure as use_subdomains  # noqa: E402
@@ -36,9 +37,10 @@ c.JupyterHub.cleanup_servers = False
 c.JupyterHub.concurrent_spawn_limit = SETTINGS["spawner"]["concurrent_spawn_limit"]
 c.JupyterHub.shutdown_on_logout = False
 c.JupyterHub.template_paths = [f"{SETTINGS['root']}/templates"]
-c.JupyterHub.template_vars = {"page": page_from("/etc/jupyterhub/page.json")}
+stops = Stops(SETTINGS["culler"]["timeout"])
+c.JupyterHub.template_vars = {"page": page_from("/etc/jupyterhub/page.json"), "why_stopped": stops.for_pages}
 # Here and not in a student's server: what is logged there, the student could prevent.
-c.JupyterHub.tornado_settings = {"log_function": HubLog()}
+c.JupyterHub.tornado_settings = {"log_function": stops.listening(HubLog())}
 visits = bool(SETTINGS["subdomain_host"])
 build(c, visits=visits, secret_file=SETTINGS["owner_secret"])
 c.JupyterHub.proxy_class = "class_inside.activity.QuietProxy"

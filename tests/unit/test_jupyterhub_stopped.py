@@ -1,0 +1,46 @@
+"""Why a server does not run, as the hub's page says it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.unit.test_jupyterhub_config import FILES
+
+pytestmark = pytest.mark.unit
+
+ASK = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from types import SimpleNamespace
+from jupyterhub import orm
+from class_inside.stopped import Stops
+stops = Stops(7200)
+for method, whose, service, name in json.loads(sys.argv[2]):
+    stops.look(method, whose, orm.Service(name=name) if service else SimpleNamespace(name=name))
+print(json.dumps(stops.for_pages(None)("ada")))
+"""
+CULLED = ["DELETE", "ada", True, "idle-culler"]
+
+
+@pytest.mark.parametrize(
+    ("happened", "why"),
+    [
+        ([CULLED], "It was stopped because nobody had used it for 120 minutes."),
+        ([["DELETE", "ada", False, "rivera"]], "Your teacher stopped it."),
+        ([["DELETE", "ada", False, "ada"]], ""),
+        ([CULLED, ["POST", "ada", False, "ada"]], ""),
+        ([["DELETE", "ben", True, "idle-culler"]], ""),
+        # A student's account of that name is no service.
+        ([["DELETE", "ada", False, "idle-culler"]], "Your teacher stopped it."),
+    ],
+    ids=["culled", "teacher", "owner", "started-again", "another", "namesake"],
+)
+def test_page_says_why_a_server_was_stopped(hub_python: str, happened: list[Any], why: str) -> None:
+    argv = [hub_python, "-B", "-c", ASK, str(FILES), json.dumps(happened)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == why
