@@ -70,6 +70,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ("localhost", f"domain ('localhost'): {HOST}"),
     ],
     "www": [("no", "www ('no'): wants true or false; correct it"), (1, "www (1): wants true or false; correct it")],
+    "pdf": [("no", "pdf ('no'): wants true or false; correct it"), (1, "pdf (1): wants true or false; correct it")],
     "contact": [("professor", f"contact ('professor'): {EMAIL}")],
     "cloud": [
         ("digitalocaen", "cloud ('digitalocaen'): wants one of local, digitalocean; did you mean digitalocean?"),
