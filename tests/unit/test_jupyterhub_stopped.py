@@ -13,15 +13,17 @@ from tests.unit.test_jupyterhub_config import FILES
 pytestmark = pytest.mark.unit
 
 ASK = """
-import json, sys
+import copy, json, sys
 sys.path.insert(0, sys.argv[1])
 from types import SimpleNamespace
 from jupyterhub import orm
 from class_inside.stopped import Stops
 stops = Stops(7200)
+# As a configuration does.
+pages = copy.deepcopy({"why_stopped": stops.for_pages()})
 for method, whose, service, name in json.loads(sys.argv[2]):
     stops.look(method, whose, orm.Service(name=name) if service else SimpleNamespace(name=name))
-print(json.dumps(stops.for_pages(None)("ada")))
+print(json.dumps(pages["why_stopped"](None)("ada")))
 """
 CULLED = ["DELETE", "ada", True, "idle-culler"]
 

@@ -38,7 +38,7 @@ c.JupyterHub.concurrent_spawn_limit = SETTINGS["spawner"]["concurrent_spawn_limi
 c.JupyterHub.shutdown_on_logout = False
 c.JupyterHub.template_paths = [f"{SETTINGS['root']}/templates"]
 stops = Stops(SETTINGS["culler"]["timeout"])
-c.JupyterHub.template_vars = {"page": page_from("/etc/jupyterhub/page.json"), "why_stopped": stops.for_pages}
+c.JupyterHub.template_vars = {"page": page_from("/etc/jupyterhub/page.json"), "why_stopped": stops.for_pages()}
 # Here and not in a student's server: what is logged there, the student could prevent.
 c.JupyterHub.tornado_settings = {"log_function": stops.listening(HubLog())}
 visits = bool(SETTINGS["subdomain_host"])

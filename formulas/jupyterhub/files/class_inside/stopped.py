@@ -41,6 +41,9 @@ class Stops:
         elif who is not None and who.name != whose:
             self._why[whose] = "Your teacher stopped it."
 
-    def for_pages(self, _user: Any) -> Callable[[str], str]:
-        """Return what a page asks: why somebody's server does not run, or nothing (``JupyterHub.template_vars``)."""
-        return lambda whose: self._why.get(whose, "")
+    def for_pages(self) -> Callable[[Any], Callable[[str], str]]:
+        """Return what pages ask: why somebody's server does not run, or nothing (``JupyterHub.template_vars``).
+
+        A function and no method: a configuration copies its values, and a copied method has an object of its own.
+        """
+        return lambda _user: lambda whose: self._why.get(whose, "")
