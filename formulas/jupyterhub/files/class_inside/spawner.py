@@ -58,13 +58,16 @@ class ClassSpawner(SystemdSpawner):
     places = Places()
     # When systemd last said that it runs (monotonic seconds).
     _ran = float("-inf")
+    _starts = False
 
     async def start(self) -> str:
         """Start the server and return its URL once it answers. Raises NotStarted, ValueError."""
         began = time.time()
+        self._starts = True
         try:
             return await asyncio.wait_for(self._started(), max(self.start_timeout - SOONER, SOONER))
         except (units.Ended, TimeoutError) as problem:
+            await units.stop(self.unit_name)
             why = await reason(self.unit_name, began, hidden=[self.api_token])
             if isinstance(problem, TimeoutError):
                 why = Reason(f"It did not answer within {self.start_timeout - SOONER} s. {why.why}", why.todo)
@@ -75,6 +78,8 @@ class ClassSpawner(SystemdSpawner):
             raise NotStarted(self.user.name, Reason(str(problem), TELL)) from problem
         except KeyError as problem:
             raise NotStarted(self.user.name, NO_ACCOUNT) from problem
+        finally:
+            self._starts = False
 
     async def _started(self) -> str:
         person = pwd.getpwnam(self._expand_user_vars(self.username_template))
@@ -147,6 +152,10 @@ class ClassSpawner(SystemdSpawner):
         back after a crash is sent to a server that is gone for as long as the hub does not know.
         """
         if not self.places.server(self.user.name).exists():
+            return 1
+        noted = self.server is not None and self.server.proto == "http+unix"
+        if not noted and not self._starts:
+            # The hub was killed before it had noted where the server listens: it would ask at no address for minutes.
             return 1
         now = time.monotonic()
         if now - self._ran < ASK:
