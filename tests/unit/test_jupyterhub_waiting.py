@@ -27,7 +27,7 @@ environment = Environment(loader=loader, autoescape=True, enable_async=True, ext
 words = dict(static_url=lambda path, **_: "/hub/static/" + path, base_url="/hub/", user=None, xsrf="x",
              login_url="/hub/login", logout_url="/hub/logout", parsed_scopes={}, csp_nonce="n0nce", page={},
              progress_url="/hub/api/users/ada/server/progress", spawn_url="/hub/spawn/ada", server_name="")
-told = json.loads(sys.argv[3])
+told = {"why_stopped": lambda _: "", **json.loads(sys.argv[3])}
 if "exception" in told:
     told["exception"] = SimpleNamespace(**told["exception"])
 print(asyncio.run(environment.get_template(sys.argv[2]).render_async(**words, **told)))
