@@ -22,6 +22,11 @@
     const { ABCWidgetFactory, DocumentWidget } = await shared('@jupyterlab/docregistry');
     const { Widget } = await shared('@lumino/widgets');
 
+    /** All of a message: Lab cuts a notification after some 140 letters. */
+    function say(title, body) {
+      return showDialog({ title, body, buttons: [Dialog.okButton()] });
+    }
+
     async function ask(app, method) {
       const settings = app.serviceManager.serverSettings;
       const answer = await ServerConnection.makeRequest(URLExt.join(settings.baseUrl, 'class/own'), { method }, settings);
@@ -37,7 +42,7 @@
       activate: app => {
         app.serviceManager.events.stream.connect((_, event) => {
           if (event.schema_id === OUT_OF_MEMORY) {
-            Notification.error(event.message, { autoClose: false });
+            say('Out of memory', event.message);
           }
         });
       }
@@ -76,18 +81,17 @@
         menu?.settingsMenu.addGroup([{ command: REMOVE }], 90);
         void app.started.then(() => ask(app, 'GET')).then(found => {
           if (found.broken.length) {
-            Notification.warning(
-              `Some of your own packages do not work. ${found.broken.join('; ')}. ` +
-                'Install them again with %pip, or use Settings > Remove My Own Packages.',
-              { autoClose: false }
+            void say(
+              'Some of your own packages do not work',
+              `${found.broken.join('; ')}. Install them again with %pip, or use Settings > Remove My Own Packages.`
             );
           }
           if (found.earlier.length && !found.own.length) {
-            Notification.info(
-              "The course's Python is a new one, without your own packages. " +
-                `To have them again: %pip install ${found.earlier.join(' ')}`,
-              { autoClose: false }
-            );
+            const again = `To have your own packages again: %pip install ${found.earlier.join(' ')}`;
+            Notification.info("The course's Python is a new one, without your own packages.", {
+              autoClose: false,
+              actions: [{ label: 'How to get them back', callback: () => void say('Your own packages', again) }]
+            });
           }
         }, () => undefined);
       }
