@@ -57,6 +57,7 @@ def load(project: Project, course_id: str) -> Course:
         raise CoursehubError(f"{found[0]}{more}", exit_code=USAGE) from failure
     _one_source_of_people(project, course_id, course, read)
     _memory_fits(course, read)
+    _cpu_fits(course, read)
     _logo_is_there(project, course, read)
     _data_is_there(project, course, read)
     return course
@@ -85,6 +86,17 @@ def _memory_fits(course: Course, read: Source) -> None:
         raise CoursehubError(
             f"{read.at('course', 'limits', 'memory')}: limits.memory ({course.limits.memory!r}): the server of size "
             f"{course.size} has {named[1]}G for everybody together; give one person less, or take a bigger size",
+            exit_code=USAGE,
+        )
+
+
+def _cpu_fits(course: Course, read: Source) -> None:
+    """Refuse more CPUs for one person than the server has, which the cloud's word for the size names."""
+    named = re.search(r"-(\d+)vcpu-", course.size)
+    if named and course.limits.cpu > int(named[1]):
+        raise CoursehubError(
+            f"{read.at('course', 'limits', 'cpu')}: limits.cpu ({course.limits.cpu:g}): the server of size "
+            f"{course.size} has {named[1]} for everybody together; give one person less, or take a bigger size",
             exit_code=USAGE,
         )
 
