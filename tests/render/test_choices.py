@@ -62,7 +62,7 @@ def test_www_is_a_choice(example: Rendering, renderings: dict[str, Rendering]) -
     assert EXAMPLE["www"] is False
     assert at(example.pillar, "nginx:sites:#:aliases") == []
     domain = MADE_UP["made-all"]["domain"]
-    assert renderings["course-made-all-debian-13"].pillar["letsencrypt"]["names"] == [domain, f"www.{domain}"]
+    assert renderings["course-made-all-debian-13"].pillar["nginx"]["sites"][domain]["aliases"] == [f"www.{domain}"]
 
 
 def text(rendering: Rendering, path: str) -> str:

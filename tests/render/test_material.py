@@ -37,7 +37,7 @@ def test_a_course_without_material_has_no_states_but_two_that_look_for_leftovers
     renderings: dict[str, Rendering],
 ) -> None:
     bare = renderings["course-made-bare-debian-13"]
-    assert "material" not in bare.pillar
+    assert (bare.pillar["material"]["repositories"], bare.pillar["material"]["data"]) == ({}, {})
     assert [(c["__id__"], c["fun"], bool(c["onlyif"])) for c in of_material(bare)] == [
         ("material-mirrors", "run", True), ("material-data", "run", True),
     ]  # fmt: skip
