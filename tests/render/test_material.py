@@ -41,7 +41,6 @@ def test_a_course_without_material_has_no_states_but_two_that_look_for_leftovers
     assert [(c["__id__"], c["fun"], bool(c["onlyif"])) for c in of_material(bare)] == [
         ("material-mirrors", "run", True), ("material-data", "run", True),
     ]  # fmt: skip
-    assert "git" not in str([c.get("pkgs") for c in bare.chunks if c["state"] == "pkg"])
 
 
 def test_each_repository_is_mirrored_with_its_own_key(made: Rendering) -> None:
