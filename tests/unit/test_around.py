@@ -25,7 +25,13 @@ def inbound(firewall: Any) -> set[tuple[str, str]]:
     return {(rule["protocol"], rule["ports"]) for rule in firewall["inbound_rules"]}
 
 
-def test_up_makes_a_firewall_a_project_and_caa(coursehub: Any, api: Api) -> None:
+def isolate(project: Project, how: str) -> None:
+    path = project.course_file("phys")
+    path.write_text(path.read_text(encoding="utf-8").replace("course:\n", f"course:\n  isolation: {how}\n", 1))
+
+
+def test_up_makes_a_firewall_a_project_and_caa(coursehub: Any, api: Api, project: Project) -> None:
+    isolate(project, "paths")
     coursehub("up", "phys", "--yes")
     (droplet,) = api.ok("GET", "droplets")["droplets"]
     (firewall,) = api.ok("GET", "firewalls")["firewalls"]
@@ -45,11 +51,11 @@ def test_up_makes_a_firewall_a_project_and_caa(coursehub: Any, api: Api) -> None
 
 def test_subdomains_let_questions_for_names_in(coursehub: Any, api: Api, project: Project) -> None:
     """The server answers the authority's questions itself, on port 53."""
-    path = project.course_file("phys")
-    path.write_text(path.read_text(encoding="utf-8").replace("course:\n", "course:\n  isolation: subdomains\n", 1))
+    isolate(project, "subdomains")
     coursehub("up", "phys", "--yes")
     (firewall,) = api.ok("GET", "firewalls")["firewalls"]
-    assert {("tcp", "53"), ("udp", "53")} <= inbound(firewall)
+    web = {("tcp", "22"), ("tcp", "80"), ("tcp", "443")}
+    assert inbound(firewall) == web | {("tcp", "53"), ("udp", "53")}
 
 
 def test_a_changed_firewall_is_set_right(coursehub: Any, api: Api) -> None:
