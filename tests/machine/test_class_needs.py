@@ -145,7 +145,7 @@ def test_git_clones_and_commits(student: Person) -> None:
         echo 'print(42)' > lab.py; git add lab.py
         printf '#!/bin/sh\\necho checked\\n' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit
         git commit -q -m 'first' 2>&1; git push -q origin HEAD
-        cd ..; git clone -q lab.git other; cat other/lab.py; git -C other log --format=%an,%s
+        cd ..; git clone -q lab.git other; cat other/lab.py; git --no-pager -C other log --format=%an,%s
         cd; rm -rf "$here"
     """)
     assert said.text.splitlines() == ["checked", "print(42)", "Ada,first"]
