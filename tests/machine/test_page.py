@@ -56,10 +56,11 @@ def test_an_announcement_restarts_nothing(hub: Hub) -> None:
         assert "Jinja" in hub.sandbox.run("apply", hub.course).stderr
         write_page(hub, ['message: "Lab 3 is due <b>now</b>"', "help: Room 12", "logo: crest.png"])
         changes = hub.sandbox.json("apply", hub.course)["courses"][hub.course]["changes"]
-        # Whom to ask stands on the page of a pull that failed, too.
+        # Whom to ask is also told where a pull failed, and where a student's own packages are spoken of.
         assert {change["name"] for change in changes} == {
             "/etc/jupyterhub/page.json",
             "/etc/jupyter/class_pull_course.json",
+            "/etc/jupyter/class_own.json",
         }
         assert hub.run(running) == started
         with anonymous(hub) as client:
