@@ -165,7 +165,7 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
         patch.setenv("COURSEHUB_KEYS", str(directory / "keys"))
         name, address = stack.enter_context(hub.elsewhere("college"))
         context = authority.server_context(name)
-        (certificate,) = directory.glob(f"{name}-*.pem")
+        certificate = authority.server_file(name)
         redirect = f"https://{hub.document['hostname']}/hub/oauth_callback"
         provider = Provider(directory, name, address, 9443, certificate, redirect, {})
         provider.people = {

@@ -27,8 +27,16 @@ class Authority:
             with other.cert_pem.tempfile() as certificate, other.private_key_pem.tempfile() as key:
                 context.load_cert_chain(certificate, key)
             return context
+        self._issue(*names, days=days).configure_cert(context)
+        return context
+
+    def server_file(self, *names: str) -> Path:
+        """A file with key and certificate for a server that reads its own."""
+        path = self.directory / f"{names[0]}.pem"
+        self._issue(*names).private_key_and_cert_chain_pem.write_to_path(str(path))
+        return path
+
+    def _issue(self, *names: str, days: float = 90) -> trustme.LeafCert:
         end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
         begin = end - datetime.timedelta(days=4000)
-        leaf = self._ca.issue_cert(*names, common_name=names[0], not_before=begin, not_after=end)
-        leaf.configure_cert(context)
-        return context
+        return self._ca.issue_cert(*names, common_name=names[0], not_before=begin, not_after=end)
