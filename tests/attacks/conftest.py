@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import local
-from runner.course.hostnames import server_label
 from runner.people.passwords import Passwords
-from tests.support.attackers import Outside, Person
+from tests.support.attackers import Outside, Person, findable
 from tests.support.hub import Hub
 
 #: Students by the part that they play, and their teams.
@@ -102,9 +100,8 @@ def _visiting(hub: Hub) -> Iterator[Cast]:
         ]
         end = [f"systemctl stop {person.unit}", f"userdel --remove --force {person.account}", *end]
     away = "\n".join(["{", *end, "} 2> /dev/null || true"])
-    names = [f"{server_label(person.account)}.{hub.document['hostname']}" for person in people.values()]
     try:
-        _findable(hub, names)
+        findable(hub, "attacks", [person.account for person in people.values()])
         # What a run left that was killed goes first.
         hub.run("\n".join([away, *begin]))
         yield Cast(people, teams)
@@ -112,14 +109,7 @@ def _visiting(hub: Hub) -> Iterator[Cast]:
         for person in people.values():
             person.forget()
         hub.run(away)
-        _findable(hub, [])
-
-
-def _findable(hub: Hub, names: list[str]) -> None:
-    """Let this computer find servers of people whom no course file lists; a real hub's DNS has all names."""
-    state = hub.sandbox.project.state
-    if local.find(state):
-        local.set_names(state, "attacks", names)
+        findable(hub, "attacks", [])
 
 
 def _part(name: str) -> object:

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from runner.hub.client import HubClient, HubFailure
-from tests.support.attackers import Person
+from tests.support.attackers import Person, findable
 from tests.support.hub import Hub
 
 #: Seconds in which a server that runs has heard that a session ended.
@@ -44,12 +44,12 @@ def _token_works(person: Person, token: str) -> list[str]:
     with_token = {"Authorization": f"token {token}"}
     paths = (f"/hub/api/users/{person.account}", f"/user/{person.account}/api/contents")
     bundle = person.hub.document["ca_bundle"]
+    stranger = HubClient(person.hub.document["hostname"], person.account, Path(bundle))
     return [
         path
         for path in paths
         if requests.get(
-            f"https://{person.hub.document['hostname']}{path}", headers=with_token, verify=bundle, timeout=20,
-            allow_redirects=False,
+            f"{stranger.origin(path)}{path}", headers=with_token, verify=bundle, timeout=20, allow_redirects=False
         ).status_code == 200
     ]  # fmt: skip
 
@@ -84,6 +84,7 @@ def test_leaving_cookies_are_copied_before_a_sign_out(mallory: Person) -> None:
 def leaver(hub: Hub) -> Iterator[Person]:
     """A student who will be taken out of the class; nobody's file lists them, root does what the state would do."""
     name = "attack-leaver"
+    findable(hub, name, [name])
     hub.run(
         f"useradd --create-home --user-group --shell /bin/bash --groups class,students {name} && "
         f"chmod 0700 /home/{name} && echo '{name}:long-enough-word-3' | chpasswd"
@@ -92,6 +93,7 @@ def leaver(hub: Hub) -> Iterator[Person]:
     try:
         yield person
     finally:
+        findable(hub, name, [])
         hub.run(f"{LEAVE} {name} >/dev/null 2>&1; userdel --remove --force {name} >/dev/null 2>&1 || true")
 
 
