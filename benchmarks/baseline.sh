@@ -23,7 +23,8 @@ part() {
 
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends python3-pip-whl nginx-light certbot nftables unattended-upgrades openssl \
-    >/dev/null
+    python3-certbot-dns-standalone python3-dnspython libpam-pwquality cracklib-runtime python3-pwquality python3-pampy \
+    git nano less zip unzip file >/dev/null
 part apt
 
 python3 "$(echo /usr/share/python-wheels/pip-*.whl)/pip" install --quiet --disable-pip-version-check --no-cache-dir \
