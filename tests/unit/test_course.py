@@ -20,7 +20,7 @@ course:
   size: s-1vcpu-1gb
   limits:
     memory: 700M
-    cpu: 1.5
+    cpu: 0.5
   packages: [numpy, "pandas>=2,<3"]
   people:
     professors:
@@ -66,8 +66,8 @@ def test_subdomains_need_records_for_all_names_and_for_challenges(project: Proje
         ("memory: 700M", "memmory: 700M", 9, "unknown key limits.memmory; did you mean memory?"),
         ("memory: 700M", "memory: 700", 9, "limits.memory (700): wants an amount such as 512M or 2G"),
         ("memory: 700M", 'memory: "lots"', 9, "wants an amount such as 512M or 2G"),
-        ("cpu: 1.5", "cpu: fast", 10, "limits.cpu ('fast'): wants a number"),
-        ("cpu: 1.5", "cpu: 0.0", 10, "limits.cpu (0.0)"),
+        ("cpu: 0.5", "cpu: fast", 10, "limits.cpu ('fast'): wants a number"),
+        ("cpu: 0.5", "cpu: 0.0", 10, "limits.cpu (0.0)"),
         ("domain: phys1.example.edu", "domain: https://phys1.example.edu/", 4, "wants a full host name"),
         ("Europe/Berlin", "Europe/Berlin2", 6, "nearest: Europe/Berlin"),
         ("Europe/Berlin", "PST", 6, "not a time zone; write it as Continent/City, such as America/Los_Angeles"),
