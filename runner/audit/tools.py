@@ -93,5 +93,12 @@ def _run(argv: list[str], cwd: Path | None = None) -> None:
             f"the scanners could not be installed within {TIMEOUT_SECONDS // 60} minutes; run the audit again"
         ) from None
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise CoursehubError(f"the scanners could not be installed: {last}; run the audit again when that is mended")
+        raise CoursehubError(
+            f"the scanners could not be installed: {_reason(done.stderr)}; run the audit again when that is mended"
+        )
+
+
+def _reason(said: str) -> str:
+    """The line that says why. npm ends with hints and with where its log is."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return next((line for line in lines if "reason:" in line), next(iter(lines[-1:]), "no reason given"))

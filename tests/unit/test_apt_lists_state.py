@@ -22,7 +22,7 @@ BROKEN = {
     "stdout": "Err:3 https://repos.insights.example.com/apt/do-agent main Release",
     "stderr": "E: The repository 'https://repos.insights.example.com/apt/do-agent main' does not have a Release file.",
 }
-DOWN = {"retcode": 100, "stdout": "", "stderr": "E: The repository 'http://deb.debian.org/debian x' is not signed."}
+DOWN = {"retcode": 100, "stdout": "", "stderr": "E: The repository 'http://mirror.example.org/debian x' is not signed."}
 
 
 class Apt:
@@ -119,7 +119,7 @@ def test_debians_own_source_that_breaks_fails(apt: Apt) -> None:
     apt.answers = [DOWN]
     ended = apt.state.fresh("lists")
     assert ended["result"] is False
-    assert "deb.debian.org" in ended["comment"]
+    assert "mirror.example.org" in ended["comment"]
     assert apt.cleared == []
 
 

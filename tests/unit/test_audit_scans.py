@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from runner.audit import tools
 from runner.audit.goals import GOALS, Measure
 from runner.audit.scanners import attacks, headers, lynis, openscap, ports, sshd, tls, units
 from runner.audit.subject import ScanFailed
 from runner.audit.waivers import Waivers
+from runner.errors import CoursehubError
 
 pytestmark = pytest.mark.unit
 SCANS = Path(__file__).with_name("scans")
@@ -283,3 +285,19 @@ def test_each_waived_finding_of_lynis_has_the_parsers_form() -> None:
 )
 def test_each_figure_has_a_goal(measures: Callable[[], list[Measure]]) -> None:
     assert {(one.scanner, one.name) for one in measures()} <= set(GOALS)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "npm error code ENOTFOUND\nnpm error network failed, reason: no such host\nnpm error log: x.log",
+            "no such host",
+        ),
+        ("warning: slow\nerror: no version of sslyze fits", "no version of sslyze fits"),
+        ("", "no reason given"),
+    ],
+)
+def test_scanners_not_installed_says_why(said: str, reason: str) -> None:
+    with pytest.raises(CoursehubError, match=f"could not be installed: .*{reason}; run the audit again"):
+        tools._run(["sh", "-c", f"echo '{said}' >&2; exit 1"])
