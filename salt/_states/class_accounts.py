@@ -98,7 +98,8 @@ def _act(steps: Sequence[Step], whole: ClassOf) -> tuple[list[Step], list[str]]:
         try:
             step.act(whole)
             done.append(step)
-        except AccountError as problem:
+        # A home that cannot be made on a full disk keeps nobody from being locked.
+        except (AccountError, OSError, KeyError) as problem:
             broken[step.account] = f"{step.account}: {problem}"
     problems = list(broken.values())
     try:

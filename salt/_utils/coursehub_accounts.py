@@ -60,6 +60,15 @@ def plan(
             membership.setdefault(member, set()).add(group)
 
     present = {account: facts for account, facts in people.items() if facts.get("present", True)}
+    # Who leaves comes first: whatever cannot be made for others does not keep them.
+    ours = set(existing[whole.group].gr_mem) if whole.group in existing else set()
+    for account in sorted((ours | membership.keys()) - present.keys()):
+        if account in ours and account in passwd and not _is_locked(hidden.get(account)):
+            steps.append(Lock(account))
+        left = membership.get(account, set()) - {whole.group}
+        if left:
+            steps.append(Leave(account, tuple(sorted(left))))
+
     for account, facts in present.items():
         entry = passwd.get(account)
         if refused := _refused(account, facts, entry, team_prefix):
@@ -69,14 +78,6 @@ def plan(
         steps += _membership(account, {whole.group, *facts.get("groups", [])}, membership.get(account, set()))
         if _needs_password(account, facts, hidden.get(account), record):
             steps.append(SetPassword(account, facts["password_hash"]))
-
-    ours = set(existing[whole.group].gr_mem) if whole.group in existing else set()
-    for account in sorted((ours | membership.keys()) - present.keys()):
-        if account in ours and account in passwd and not _is_locked(hidden.get(account)):
-            steps.append(Lock(account))
-        left = membership.get(account, set()) - {whole.group}
-        if left:
-            steps.append(Leave(account, tuple(sorted(left))))
     return steps, problems
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -105,3 +106,14 @@ def test_home_that_is_no_directory_is_told(tmp_path: Path, kind: str) -> None:
         home.touch()
     with pytest.raises(homes.NoHome, match="not there"):
         homes.mended(str(home))
+
+
+def test_journal_without_end_is_cut() -> None:
+    """A student writes entries of many megabytes; the hub, which all need, reads one of them."""
+    said = asyncio.run(last_words._said_by("head", "-c", "200000000", "/dev/zero"))
+    assert len(said) == last_words.MOST
+
+
+def test_journal_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(last_words, "PATIENCE", 0.2)
+    assert asyncio.run(last_words._said_by("sleep", "60")) == ""

@@ -4,6 +4,7 @@ The person's own programs write there too, so a line of it is shown as plain tex
 """
 
 import asyncio
+import contextlib
 import json
 import re
 import subprocess
@@ -13,6 +14,9 @@ from typing import Any
 
 # Lines of the journal that are looked at, letters of one that are shown, seconds that journalctl may take.
 LINES, SHOWN, PATIENCE = 60, 200, 5
+# Bytes that are read of it: a student may write entries of many megabytes, and the hub has its memory for all.
+MOST = 1 << 20
+FIELDS = "MESSAGE,EXIT_CODE,EXIT_STATUS,_PID"
 
 
 @dataclass(frozen=True)
@@ -73,14 +77,15 @@ async def reason(unit: str, since: float, hidden: Iterable[str] = ()) -> Reason:
     # What was just said may not be in the files yet.
     await _said_by("journalctl", "--sync")
     said = await _said_by(
-        *("journalctl", "--quiet", "--no-pager", "--output=json", f"--unit={unit}.service"),
-        *(f"--since=@{int(since)}", f"--lines={LINES}"),
+        *("journalctl", "--quiet", "--no-pager", "--output=json", f"--output-fields={FIELDS}"),
+        # The newest first: what is too much to be read is the oldest.
+        *("--reverse", f"--unit={unit}.service", f"--since=@{int(since)}", f"--lines={LINES}"),
     )
-    return explain(entries(said), hidden)
+    return explain(entries(said)[::-1], hidden)
 
 
 def entries(journal: str) -> list[dict[str, Any]]:
-    """Return the journal's entries, oldest first; a line that is none is left out."""
+    """Return the journal's entries in their order; a line that is none, or was cut, is left out."""
     found = []
     for line in journal.splitlines():
         try:
@@ -138,13 +143,18 @@ def clean(line: str, hidden: Iterable[str] = ()) -> str:
 
 
 async def _said_by(*argv: str) -> str:
+    """Return what a command prints, and no more than MOST bytes of it; nothing where it takes too long."""
     process = await asyncio.create_subprocess_exec(
         *argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
+    printed, said = process.stdout, b""
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            while printed and len(said) < MOST and (part := await printed.read(MOST - len(said))):
+                said += part
     except TimeoutError:
+        said = b""
+    with contextlib.suppress(ProcessLookupError):
         process.kill()
-        await process.wait()
-        return ""
+    await process.wait()
     return said.decode(errors="replace")

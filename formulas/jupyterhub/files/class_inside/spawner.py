@@ -59,16 +59,18 @@ class ClassSpawner(SystemdSpawner):
     # When systemd last said that it runs (monotonic seconds).
     _ran = float("-inf")
     _starts = False
+    # When this start began (Unix time).
+    _began = 0.0
 
     async def start(self) -> str:
         """Start the server and return its URL once it answers. Raises NotStarted, ValueError."""
-        began = time.time()
+        self._began = time.time()
         self._starts = True
         try:
             return await asyncio.wait_for(self._started(), max(self.start_timeout - SOONER, SOONER))
         except (units.Ended, TimeoutError) as problem:
             await units.stop(self.unit_name)
-            why = await reason(self.unit_name, began, hidden=[self.api_token])
+            why = await reason(self.unit_name, self._began, hidden=[self.api_token])
             if isinstance(problem, TimeoutError):
                 why = Reason(f"It did not answer within {self.start_timeout - SOONER} s. {why.why}", why.todo)
             raise NotStarted(self.user.name, why) from problem
@@ -88,6 +90,8 @@ class ClassSpawner(SystemdSpawner):
         self._ran = float("-inf")
         # One that the hub does not know of, as after its database was lost, or what an older one left failed.
         await units.stop(self.unit_name)
+        # What the former server still said while it ended is no reason for this one's end.
+        self._began = time.time()
         environment = self.places.environments / f"{self.unit_name}.env"
         own = {"SHELL": self.default_shell, "JUPYTER_RUNTIME_DIR": str(RUNTIME)}
         write_environment(environment, {**self.get_env(), **own})
