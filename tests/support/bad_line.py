@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from tests.support.serving import served
+
 _RESET = struct.pack("ii", 1, 0)
 #: What can happen to a request: before it reaches the cloud, or to its answer when it has taken effect.
 REFUSED = {
@@ -60,15 +62,9 @@ class BadLine:
     def open(self) -> Iterator[BadLine]:
         """Serve on loopback while the block runs."""
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
         self.url = f"http://127.0.0.1:{server.server_address[1]}"
-        try:
+        with served(server):
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join(timeout=5)
 
 
 def _handler(line: BadLine) -> type[BaseHTTPRequestHandler]:

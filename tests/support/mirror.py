@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-from tests.support.serving import in_background
+from tests.support.serving import served
 
 #: ``gone``: the index is there, its packages are 404. ``truncated``: each package ends half-way.
 Fault = Literal["gone", "truncated"]
@@ -32,13 +32,8 @@ def broken_mirror(gateway: str, fault: Fault) -> Iterator[Mirror]:
     server = ThreadingHTTPServer((gateway, 0), _Relay)
     mirror = Mirror(f"{gateway}:{server.server_port}", fault)
     server.mirror = mirror  # type: ignore[attr-defined]
-    thread = in_background(server)
-    try:
+    with served(server):
         yield mirror
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=5)
 
 
 class _Relay(BaseHTTPRequestHandler):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socketserver
 import threading
+from collections.abc import Iterator
 
 
 def in_background(server: socketserver.BaseServer) -> threading.Thread:
@@ -11,3 +13,15 @@ def in_background(server: socketserver.BaseServer) -> threading.Thread:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     return thread
+
+
+@contextlib.contextmanager
+def served(server: socketserver.BaseServer) -> Iterator[None]:
+    """Have ``server`` answer while the block runs."""
+    thread = in_background(server)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=5)

@@ -15,7 +15,7 @@ PORTS = re.compile(r"^(all|\d{1,5}(-\d{1,5})?)$")
 
 
 def firewall_document(firewall: Firewall) -> Document:
-    """A firewall as the API shows it; here its rules are in force when the answer is there."""
+    """A firewall as the API shows it. The local cloud keeps its rules and does not enforce them."""
     return {**firewall.model_dump(), "status": "succeeded", "pending_changes": []}
 
 
