@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from runner.local.cloud import ApiError, Cloud, unprocessable
 
 Document = dict[str, Any]
+Thing = TypeVar("Thing")
 
 MAX_PAGE = 200
 
@@ -20,6 +21,13 @@ MAX_PAGE = 200
 def not_found() -> ApiError:
     """There is no such thing in the account."""
     return ApiError(404, "not_found", "The resource you were accessing could not be found.")
+
+
+def first(found: Iterable[Thing]) -> Thing:
+    """The first thing of the account that was found. Raises ApiError (404) where there is none."""
+    for thing in found:
+        return thing
+    raise not_found()
 
 
 class Call:

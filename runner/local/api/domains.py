@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from runner.local.api.call import Call, Document, Routes, not_found
+from runner.local.api.call import Call, Document, Routes, first
 from runner.local.cloud import unprocessable
 from runner.local.store import Domain, Record, Store
 
@@ -18,10 +18,7 @@ RECORD_TYPES = ("A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT")
 
 
 def _domain(store: Store, name: str) -> Domain:
-    for domain in store.account.domains:
-        if domain.name == name.lower():
-            return domain
-    raise not_found()
+    return first(domain for domain in store.account.domains if domain.name == name.lower())
 
 
 def domain_document(domain: Domain) -> Document:
@@ -139,10 +136,7 @@ def _record_data(kind: str, data: object) -> str:
 
 
 def _record(domain: Domain, record_id: int) -> Record:
-    for record in domain.records:
-        if record.id == record_id:
-            return record
-    raise not_found()
+    return first(record for record in domain.records if record.id == record_id)
 
 
 def get_record(call: Call) -> tuple[int, Document]:

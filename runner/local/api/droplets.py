@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from runner.local.api.account import DROPLET_LIMIT, find_key
-from runner.local.api.call import Call, Document, Routes, not_found
+from runner.local.api.call import Call, Document, Routes, first, not_found
 from runner.local.catalog import REGIONS, SIZES, image_document, image_slug, network_id, region_document
 from runner.local.cloud import ApiError, unprocessable
 from runner.local.store import Action, Droplet, Store, now
@@ -60,10 +60,7 @@ def droplet_document(call: Call, droplet: Droplet) -> Document:
 
 def find_droplet(store: Store, droplet_id: int) -> Droplet:
     """A droplet of the account."""
-    for droplet in store.account.droplets:
-        if droplet.id == droplet_id:
-            return droplet
-    raise not_found()
+    return first(droplet for droplet in store.account.droplets if droplet.id == droplet_id)
 
 
 def list_droplets(call: Call) -> tuple[int, Document]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 
-from runner.local.api.call import Call, Document, Routes, not_found
+from runner.local.api.call import Call, Document, Routes, first
 from runner.local.api.droplets import find_droplet
 from runner.local.cloud import ApiError, unprocessable
 from runner.local.store import Firewall, Store, now
@@ -20,10 +20,7 @@ def firewall_document(firewall: Firewall) -> Document:
 
 
 def _find(store: Store, wanted: str) -> Firewall:
-    for firewall in store.account.firewalls:
-        if firewall.id == wanted:
-            return firewall
-    raise not_found()
+    return first(firewall for firewall in store.account.firewalls if firewall.id == wanted)
 
 
 def list_firewalls(call: Call) -> tuple[int, Document]:

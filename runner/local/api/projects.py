@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 
-from runner.local.api.call import Call, Document, Routes, not_found
+from runner.local.api.call import Call, Document, Routes, first
 from runner.local.cloud import ApiError, unprocessable
 from runner.local.store import Project, Store, now
 
@@ -21,10 +21,7 @@ def project_document(project: Project) -> Document:
 
 
 def _find(store: Store, wanted: str) -> Project:
-    for project in store.account.projects:
-        if project.id == wanted:
-            return project
-    raise not_found()
+    return first(project for project in store.account.projects if project.id == wanted)
 
 
 def _resources(store: Store, project: Project) -> list[str]:
