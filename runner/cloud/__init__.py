@@ -2,10 +2,11 @@
 
 from runner.cloud.calls import Refused, Unanswered
 from runner.cloud.digitalocean import Cloud, digitalocean_cloud
-from runner.cloud.model import Order, Server, Size, Zone, maker, record_of, tag_of, zone_among
+from runner.cloud.model import Authority, Order, Server, Size, Zone, maker, record_of, tag_of, zone_among
 from runner.cloud.provider import Provider
 
 __all__ = [
+    "Authority",
     "Cloud",
     "Order",
     "Provider",

@@ -16,12 +16,10 @@ from runner.cloud.around import Around
 from runner.cloud.calls import Calls, Droplet, NotFound, Refused, SSHKey, Unanswered
 from runner.cloud.claims import Claims
 from runner.cloud.health import Health
-from runner.cloud.model import MADE_BY, TAG, DnsRecord, Order, Server, Size, Zone, maker, maker_tag, tag_of
+from runner.cloud.model import MADE_BY, TAG, Authority, DnsRecord, Order, Server, Size, Zone, maker, maker_tag, tag_of
 from runner.cloud.records import Records
 from runner.errors import USAGE, CoursehubError
 
-#: What the user calls the cloud on this computer.
-LOCAL = "the local cloud"
 DIGITALOCEAN = "https://api.digitalocean.com/v2/"
 #: Droplets are usable within a minute; past this the create has failed whatever the API says.
 BOOT_SECONDS = 300.0
@@ -34,19 +32,41 @@ PAUSE = 1.0
 
 
 class Cloud:
-    """A DigitalOcean account, or the local cloud's.
+    """A DigitalOcean account. The local cloud's is ``runner.providers.local.LocalAccount``.
 
     ``name`` is what the user calls it. Methods raise CoursehubError with one line; the token is in none of them.
     """
 
+    costs = True
+    containers = False
+
     def __init__(self, name: str, endpoint: str, token: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self.name = name
-        self.is_local = name == LOCAL
         self._calls = Calls(name, endpoint, token, sleep)
         self._records = Records(self._calls)
         self.health = Health(self._calls)
         self.around = Around(self._calls)
         self.claims = Claims(self._calls)
+
+    # -- what is special about a provider ----------------------------------------------------------------
+
+    @property
+    def authority(self) -> Authority | None:
+        """None: Let's Encrypt."""
+        return None
+
+    def prepare(self, image: str, progress: Callable[[str], None]) -> None:
+        """Nothing: the images are there."""
+
+    def need_room(self) -> None:
+        """There is always room, or the order is refused."""
+
+    def name_taken(self, hostname: str) -> str | None:
+        """None: ``targets`` says where a name leads."""
+        return None
+
+    def lead_below(self, course_id: str, hostnames: Iterable[str]) -> None:
+        """Nothing: a wildcard record leads everybody."""
 
     # -- what can be ordered -----------------------------------------------------------------------------
 

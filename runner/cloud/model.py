@@ -5,8 +5,9 @@ from __future__ import annotations
 import getpass
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from runner.course.hostnames import CHALLENGE
@@ -50,6 +51,19 @@ class Size:
     price_monthly: float
     price_hourly: float
     regions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority that is not everybody's.
+
+    ``bundle`` has the roots that its certificates are verified with; ``extra_ca`` what a server must trust to ask it,
+    PEM by name.
+    """
+
+    directory: str
+    bundle: Path
+    extra_ca: Mapping[str, str]
 
 
 @dataclass(frozen=True)

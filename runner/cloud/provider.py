@@ -11,7 +11,7 @@ from typing import Protocol
 
 from runner.cloud.claims import Claim
 from runner.cloud.health import Account
-from runner.cloud.model import DnsRecord, Order, Server, Size, Zone
+from runner.cloud.model import Authority, DnsRecord, Order, Server, Size, Zone
 
 
 class Health(Protocol):
@@ -60,10 +60,30 @@ class Claims(Protocol):
 
 
 class Provider(Protocol):
-    """One account of a provider. ``name`` is what the user calls it; ``is_local`` where it is this computer."""
+    """One account of a provider. How it is opened is in ``runner.providers``."""
 
     name: str
-    is_local: bool
+    """What the user calls it."""
+    costs: bool
+    """Whether its servers cost money; then other computers can reach and change them too."""
+    containers: bool
+    """Whether its servers are containers, which have no kernel of their own."""
+
+    @property
+    def authority(self) -> Authority | None:
+        """Who gives its hubs their certificates; None is Let's Encrypt."""
+
+    def prepare(self, image: str, progress: Callable[[str], None]) -> None:
+        """Have what an order of this image would otherwise wait for."""
+
+    def need_room(self) -> None:
+        """Refuse a server that there is no room for."""
+
+    def name_taken(self, hostname: str) -> str | None:
+        """Why a name cannot lead to a server here, and what to do; None when it can."""
+
+    def lead_below(self, course_id: str, hostnames: Iterable[str]) -> None:
+        """Have this computer find names below a course's wildcard record where its DNS does not."""
 
     @property
     def health(self) -> Health:

@@ -10,16 +10,13 @@ import json
 from dataclasses import asdict, dataclass
 
 from runner import course as courses
-from runner import local
-from runner.cloud import Provider, tag_of
+from runner.cloud import Provider
 from runner.course import Course
 from runner.errors import USAGE, CoursehubError
 from runner.files import write_private
 from runner.project import Project
+from runner.providers import KINDS, kind_of
 from runner.servers.access import Access
-
-#: What the user calls each ``cloud:`` of a course file.
-CLOUDS = {"digitalocean": "DigitalOcean", "local": "the local cloud"}
 
 
 @dataclass(frozen=True)
@@ -49,21 +46,18 @@ def load(project: Project, course_id: str) -> Course:
     """The course. Raises CoursehubError (2) when its server is in another cloud than its file says."""
     course = courses.load(project, course_id)
     place = kept(Access(project, course_id))
-    if place is None or place.cloud == CLOUDS[course.cloud]:
+    if place is None or place.cloud == kind_of(course).name:
         return course
-    if place.cloud == CLOUDS["local"] and not _has_machine(project, course_id):
+    was, kind = next((word, kind) for word, kind in KINDS.items() if kind.name == place.cloud)
+    seen = kind.seen(project.state, course_id)
+    if seen and seen.state == "none":
         # 'local stop' took it away with all the others, and it costs nothing.
         return course
-    was = next(word for word, name in CLOUDS.items() if name == place.cloud)
     raise CoursehubError(
         f"{courses.source(project, course_id).at('course', 'cloud')}: the server of {course_id} was made with cloud: "
         f"{was} and is still there; write cloud: {was} again and run 'coursehub down {course_id}', then change it",
         exit_code=USAGE,
     )
-
-
-def _has_machine(project: Project, course_id: str) -> bool:
-    return any(tag_of(course_id) in machine.tags for machine in local.status(project.state).machines)
 
 
 def need_account(cloud: Provider, access: Access) -> None:

@@ -68,10 +68,10 @@ def _holder(path: str) -> str:
 def claim_in_cloud(cloud: Provider, project: Project, course_id: str, verb: str) -> Iterator[None]:
     """Hold the course for all computers while the block runs; the one on this computer must be held already.
 
-    The local cloud has no other computers. Raises CoursehubError that names who holds it and since when. A runner that
-    died holds it until the claim is too old, or until the same working copy claims it again.
+    A provider that costs nothing has no other computers. Raises CoursehubError that names who holds it and since when.
+    A runner that died holds it until the claim is too old, or until the same working copy claims it again.
     """
-    if cloud.is_local:
+    if not cloud.costs:
         yield
         return
     place = hashlib.sha256(f"{maker()}:{project.root}".encode()).hexdigest()[:12]

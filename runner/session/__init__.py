@@ -1,6 +1,6 @@
 """What every verb on one course begins with: its session, and what is looked at before anything is changed."""
 
-from runner.session.opening import connect, local_machine, nothing_here, reach, visit
+from runner.session.opening import connect, nothing_here, reach, visit
 from runner.session.session import CHECK_ACCOUNT, Session
 
-__all__ = ["CHECK_ACCOUNT", "Session", "connect", "local_machine", "nothing_here", "reach", "visit"]
+__all__ = ["CHECK_ACCOUNT", "Session", "connect", "nothing_here", "reach", "visit"]

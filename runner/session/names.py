@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
-from runner import local
 from runner.cloud import Server, Zone, record_of, zone_among
 from runner.course import neighbours
 from runner.course.hostnames import CHALLENGE
@@ -76,15 +75,10 @@ def ensure_records(session: Session, server: Server) -> list[str]:
 
 
 def need_names(session: Session) -> None:
-    """Refuse names that another local cloud of this computer has, whose hub they lead to."""
-    for hostname in session.course.hostnames if session.local else ():
-        holder = local.holder_of(session.project.state, hostname)
-        if holder:
-            raise CoursehubError(
-                f"{session.at('domain')}: {hostname} leads to a hub of another local cloud on this computer; choose "
-                "another domain here, or take that hub down first: "
-                f"COURSEHUB_ROOT={holder.parent} ./coursehub status"
-            )
+    """Refuse names that cannot lead to a server here."""
+    for hostname in session.course.hostnames:
+        if why := session.cloud.name_taken(hostname):
+            raise CoursehubError(f"{session.at('domain')}: {why}")
 
 
 def remove_records(session: Session, addresses: Iterable[str]) -> None:

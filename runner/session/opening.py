@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from runner import local
-from runner.cloud import Cloud, digitalocean_cloud, tag_of
 from runner.course import Course
 from runner.project import Project
+from runner.providers import kind_of
 from runner.secrets import leaks
 from runner.servers import birthplace
 from runner.session.failures import no_server, not_running
@@ -18,9 +17,7 @@ def connect(project: Project, course_id: str, report: Callable[[str], None]) -> 
     """Read and validate the course, then reach its cloud (the local one is started)."""
     leaks.refuse(project)
     course = birthplace.load(project, course_id)
-    if course.cloud == "local":
-        return _locally(project, course_id, course, local.ensure_running(project.state, report))
-    return Session(project, course_id, course, digitalocean_cloud(), None)
+    return Session(project, course_id, course, kind_of(course).connect(project.state, report))
 
 
 def reach(project: Project, course_id: str, report: Callable[[str], None]) -> Session:
@@ -31,8 +28,9 @@ def reach(project: Project, course_id: str, report: Callable[[str], None]) -> Se
 
 
 def nothing_here(project: Project, course_id: str, course: Course) -> bool:
-    """Whether the local cloud would be started only to be asked for what is not there."""
-    return course.cloud == "local" and not local.find(project.state) and not local_machine(project, course_id)
+    """Whether the provider would be started only to be asked for what is not there."""
+    seen = kind_of(course).seen(project.state, course_id)
+    return seen is not None and not seen.answers and seen.state == "none"
 
 
 def visit(project: Project, course_id: str, report: Callable[[str], None]) -> Session:
@@ -43,24 +41,11 @@ def visit(project: Project, course_id: str, report: Callable[[str], None]) -> Se
     """
     leaks.refuse(project)
     course = birthplace.load(project, course_id)
-    if course.cloud == "digitalocean":
-        return Session(project, course_id, course, digitalocean_cloud(), None)
-    here = local.find(project.state)
-    if here is None:
-        machine = local_machine(project, course_id)
-        if machine is None:
+    kind = kind_of(course)
+    seen = kind.seen(project.state, course_id)
+    if seen and not seen.answers:
+        if seen.state == "none":
             raise no_server(course_id)
-        if not machine.running:
-            raise not_running(course_id, machine.id, "off")
-        here = local.ensure_running(project.state, report)
-    return _locally(project, course_id, course, here)
-
-
-def _locally(project: Project, course_id: str, course: Course, here: local.LocalCloud) -> Session:
-    return Session(project, course_id, course, Cloud("the local cloud", here.endpoint, here.token), here)
-
-
-def local_machine(project: Project, course_id: str) -> local.Machine | None:
-    """The course's machine of the local cloud, whether that runs or not."""
-    machines = local.status(project.state).machines
-    return next((machine for machine in machines if tag_of(course_id) in machine.tags), None)
+        if seen.state == "off":
+            raise not_running(course_id, seen.id, "off")
+    return Session(project, course_id, course, kind.visit(project.state, report))

@@ -43,6 +43,6 @@ def what_up_makes(session: Session) -> str:
     check_order(session)
     course = session.course
     what = f"up makes {course.size} with {course.image} in {course.region} and points {course.domain} at it"
-    if session.local:
+    if not session.cloud.costs:
         return f"{what}, on this computer; it costs nothing"
     return f"{what}; it costs {cost_of(session.cloud.sizes()[course.size], course.term).line()}, until 'down'"

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 from runner import course as courses
-from runner import local
 from runner.agreed import ACCOUNTS
 from runner.cloud import Provider, Server, Zone, record_of
 from runner.course import Course, People
@@ -32,13 +31,12 @@ SERVICES = ("students-work",)
 
 @dataclass(frozen=True)
 class Session:
-    """One course at work. ``local`` is None on DigitalOcean."""
+    """One course at work."""
 
     project: Project
     course_id: str
     course: Course
     cloud: Provider
-    local: local.LocalCloud | None
 
     @property
     def access(self) -> Access:
@@ -48,7 +46,8 @@ class Session:
     @property
     def ca_bundle(self) -> Path | None:
         """What to verify the hub's certificate with; None is the system's own."""
-        return self.local.ca_bundle if self.local else None
+        authority = self.cloud.authority
+        return authority.bundle if authority else None
 
     @property
     def url(self) -> str:
@@ -106,25 +105,20 @@ class Session:
     def write_pillar(self, ip: str) -> None:
         """Write what the server's pillar needs to know of this computer and of the cloud."""
         accounts = [person.account for person in self.people.everyone()]
-        if self.local and self.course.subdomains:
+        if self.course.subdomains:
             labels = [*map(server_label, [*accounts, CHECK_ACCOUNT]), *map(service_label, SERVICES)]
-            names = [f"{label}.{self.course.domain}" for label in labels]
-            local.set_names(self.project.state, self.course_id, names)
+            self.cloud.lead_below(self.course_id, [f"{label}.{self.course.domain}" for label in labels])
+        authority = self.cloud.authority
         pillar.write_runtime(
             self.project,
             self.course_id,
             pillar.runtime(
                 ip=ip,
-                acme_directory=self.local.acme_directory if self.local else None,
-                extra_ca=self._extra_ca(),
+                acme_directory=authority.directory if authority else None,
+                extra_ca={**pillar.host_ca_certificates(), **authority.extra_ca} if authority else {},
                 passwords=Passwords(self.project, self.course_id).ensure([*accounts, CHECK_ACCOUNT]),
             ),
         )
-
-    def _extra_ca(self) -> dict[str, str]:
-        if self.local is None:
-            return {}
-        return {**pillar.host_ca_certificates(), "coursehub-local-acme": self.local.acme_ca.read_text("ascii")}
 
     def target(self, server: Server) -> Target:
         """What the look from outside looks at."""

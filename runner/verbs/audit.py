@@ -66,7 +66,7 @@ def _subject(session: Session, tools: Tools) -> Subject:
         access=session.access,
         target=session.target(server),
         tools=tools,
-        container=session.local is not None,
+        container=session.cloud.containers,
         release=about[0],
         ipv6=tuple(address.partition("/")[0] for address in about[1:] if not re.match("f[cd]", address)),
     )

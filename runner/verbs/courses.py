@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 import unicodedata
@@ -29,10 +28,9 @@ from runner.course import source as source_of
 from runner.course.problems import Problem, explain, find, key_of
 from runner.course.writing import compose
 from runner.errors import USAGE, CoursehubError
-from runner.local.catalog import IMAGE_NAMES, REGIONS, SIZES
-from runner.local.identity import ZONE
 from runner.packages import lock
 from runner.project import Project
+from runner.providers import KINDS, kind_of
 from runner.secrets import Secrets
 from runner.session import names
 from runner.setup import material, signin
@@ -110,7 +108,7 @@ def _problems(project: Project, course_id: str) -> list[Problem]:
         return [_told(str(error), shown)]
     found = [
         Problem(shown, source.line(("course", key)), key, f"{message}; correct it")
-        for key, message in _of_this_computer(course)
+        for key, message in kind_of(course).mistakes(course)
     ]
     return [
         *found,
@@ -151,20 +149,6 @@ def _told(message: str, shown: str) -> Problem:
     """An error that already says ``file:line: what`` as a Problem."""
     match = re.match(rf"{re.escape(shown)}:(\d+): (.*)", message)
     return Problem(shown, int(match[1]), "", match[2]) if match else Problem(shown, 1, "", message)
-
-
-def _of_this_computer(course: Course) -> Iterator[tuple[str, str]]:
-    """What only the local cloud can say without a network: a real cloud's sizes are asked for by ``up``."""
-    if course.cloud != "local":
-        return
-    for key, known in (("size", SIZES), ("region", REGIONS), ("image", IMAGE_NAMES)):
-        value = getattr(course, key)
-        if value not in known:
-            near = difflib.get_close_matches(value, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
-            yield key, f"{key} ({value!r}): the local cloud has none such; {hint}"
-    if course.dns == "cloud" and not course.domain.endswith(f".{ZONE}"):
-        yield "domain", f"domain ({course.domain!r}): with cloud: local the address ends in .{ZONE}"
 
 
 def _of_the_lock(project: Project, course_id: str, course: Course, source: Source) -> list[Problem]:
@@ -356,8 +340,9 @@ def _to_look_at(project: Project, source: Source, old: str | None, given: Choice
         f"./coursehub roster encrypt {course_id}, then ./coursehub roster import {course_id} FILE"
     )
     if not old:
-        if course["cloud"] == "local" and not course["domain"].endswith(f".{ZONE}"):
-            yield f"{source.at('course', 'domain')}: domain: with cloud: local the address ends in .{ZONE}"
+        zone = KINDS[course["cloud"]].zone
+        if zone and not course["domain"].endswith(f".{zone}"):
+            yield f"{source.at('course', 'domain')}: domain: with cloud: {course['cloud']} the address ends in .{zone}"
         return
     if "title" not in given:
         yield f"{source.at('course', 'title')}: title: still that of {old}"

@@ -12,13 +12,13 @@ from typing import Any
 from dnslib import QTYPE, RCODE, DNSError, DNSRecord
 
 from runner import course as courses
-from runner import local
-from runner.cloud import Provider, digitalocean_cloud
+from runner.cloud import Provider
 from runner.console import Steps
 from runner.course import Course
 from runner.errors import CoursehubError
 from runner.hub.checks import Check
 from runner.project import Project
+from runner.providers import KINDS, Kind, kind_of
 from runner.session import Session
 from runner.session.failures import made_elsewhere
 from runner.session.order import check_order
@@ -65,17 +65,18 @@ def _looks(project: Project, course_id: str | None) -> Iterator[tuple[str, Calla
     yield "disk", lambda: _disk(project)
     yield "proxy settings", _proxies
     course = courses.load(project, course_id) if course_id else None
-    if course is None or course.cloud == "local":
-        yield "local cloud", _local
-    if course is None and not os.environ.get("DIGITALOCEAN_ACCESS_TOKEN"):
-        return
-    if course is None or course.cloud == "digitalocean":
-        yield from _account(project, course_id, course)
+    for kind in [kind_of(course)] if course else KINDS.values():
+        if not kind.costs:
+            yield kind.name.removeprefix("the "), kind.ready
+        elif course or kind.usable(project.state):
+            yield from _account(kind, project, course_id, course)
 
 
-def _account(project: Project, course_id: str | None, course: Course | None) -> Iterator[tuple[str, Callable[[], str]]]:
+def _account(
+    kind: Kind, project: Project, course_id: str | None, course: Course | None
+) -> Iterator[tuple[str, Callable[[], str]]]:
     try:
-        cloud = digitalocean_cloud()
+        cloud = kind.visit(project.state, lambda _line: None)
     except CoursehubError as problem:
         told = str(problem)
 
@@ -90,7 +91,7 @@ def _account(project: Project, course_id: str | None, course: Course | None) -> 
     yield "clock", lambda: _clock(cloud)
     if course is None or course_id is None:
         return
-    session = Session(project, course_id, course, cloud, None)
+    session = Session(project, course_id, course, cloud)
     yield "keys", lambda: _keys(session)
     yield "order", lambda: _order(session)
     yield "address", lambda: _address(session)
@@ -116,14 +117,6 @@ def _proxies() -> str:
     if not given:
         return "none"
     return f"{', '.join(given)}: what asks the internet goes through it; the local cloud and SSH do not"
-
-
-def _local() -> str:
-    reason = local.why_unavailable()
-    if reason:
-        raise CoursehubError(reason)
-    local.need_room()
-    return "can make servers on this computer"
 
 
 def _token(cloud: Provider) -> str:

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from runner import course as courses
-from runner import local
 from runner.audit import versions
-from runner.cloud import Cloud, digitalocean_cloud
 from runner.cloud.costs import cost_of
 from runner.console import Steps
 from runner.errors import CoursehubError
 from runner.hub import checks, inside
 from runner.project import Project
+from runner.providers import kind_of
 from runner.servers import birthplace
 from runner.servers.access import Access
 from runner.servers.claim import holder
-from runner.session import Session, local_machine, visit
+from runner.session import Session, visit
 from runner.session.failures import all_of, not_right
 
 #: Courses that are looked at at the same time.
@@ -100,9 +98,11 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
     course = birthplace.load(project, course_id)
     state, ip, size, error = _found(project, course_id, course)
     cost = None
-    if course.cloud == "digitalocean" and state != "none" and (priced := digitalocean_cloud().sizes().get(size)):
+    kind = kind_of(course)
+    if kind.costs and state != "none" and (priced := kind.visit(project.state, _silent).sizes().get(size)):
         cost = cost_of(priced, course.term).document()
-    days = checks.days_left(course.domain, ip, _trusted(project, course)) if state == "active" and ip else None
+    bundle = kind.ca_bundle(project.state)
+    days = checks.days_left(course.domain, ip, bundle) if state == "active" and ip else None
     if error is None and days is not None and days < checks.CERTIFICATE_DAYS:
         error = (
             f"{course_id}: the certificate of {course.domain} "
@@ -136,22 +136,17 @@ def _sick(project: Project, course_id: str, ip: str) -> str | None:
     return f"{course_id}: {bad[0].name} is not right: {bad[0].detail}" if bad else None
 
 
-def _trusted(project: Project, course: courses.Course) -> Path | None:
-    """What to verify the hub's certificate with; None is the system's own."""
-    here = local.find(project.state) if course.cloud == "local" else None
-    return here.ca_bundle if here else None
+def _silent(_line: str) -> None:
+    """Progress that nobody hears."""
 
 
 def _found(project: Project, course_id: str, course: courses.Course) -> tuple[str, str | None, str, str | None]:
     """State, address and size of the course's server, and what is wrong with it."""
-    if course.cloud == "digitalocean":
-        cloud = digitalocean_cloud()
-    elif here := local.find(project.state):
-        cloud = Cloud("the local cloud", here.endpoint, here.token)
-    elif machine := local_machine(project, course_id):
-        return "active" if machine.running else "off", machine.ip, machine.size, None
-    else:
-        return "none", None, course.size, None
+    kind = kind_of(course)
+    seen = kind.seen(project.state, course_id)
+    if seen and not seen.answers:
+        return seen.state, seen.ip, seen.size or course.size, None
+    cloud = kind.visit(project.state, _silent)
     access = Access(project, course_id)
     found = cloud.find(course_id, access.server())
     if not found:

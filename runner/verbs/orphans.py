@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from runner import course as courses
-from runner import local
-from runner.cloud import Cloud, Provider, Server, digitalocean_cloud, maker
+from runner.cloud import Provider, Server, maker
 from runner.cloud.around import firewall_name
 from runner.console import Steps
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
+from runner.providers import KINDS
 from runner.servers.access import Access
 
 Document = dict[str, Any]
@@ -39,10 +38,9 @@ def orphans(project: Project, steps: Steps) -> Document:
 
 
 def _clouds(project: Project) -> Iterator[Provider]:
-    if os.environ.get("DIGITALOCEAN_ACCESS_TOKEN"):
-        yield digitalocean_cloud()
-    if here := local.find(project.state):
-        yield Cloud("the local cloud", here.endpoint, here.token)
+    for kind in KINDS.values():
+        if kind.usable(project.state):
+            yield kind.visit(project.state, lambda _line: None)
 
 
 def _of(project: Project, cloud: Provider) -> Iterator[Document]:
@@ -52,7 +50,7 @@ def _of(project: Project, cloud: Provider) -> Iterator[Document]:
     for course_id, server in cloud.all_of_ours():
         alive.add(course_id)
         if why := _why(project, known, course_id, server):
-            month = prices.get(server.size, 0.0) if not cloud.is_local else 0.0
+            month = prices.get(server.size, 0.0) if cloud.costs else 0.0
             whose = {"course_id": course_id, "made_by": server.made_by}
             yield _document(cloud, "droplet", str(server.id), why, month=month, **whose)
     for kind, names, name_of in (

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from runner import local
 from runner.cloud import Order, Refused, Server
 from runner.console import Progress, Steps
 from runner.errors import USAGE, CoursehubError
 from runner.hub import checks
 from runner.people.passwords import Passwords
 from runner.project import Project
+from runner.providers import kind_of
 from runner.saltssh.pillar import runtime_file
 from runner.saltssh.results import Report
 from runner.saltssh.scratch import sweep
@@ -68,7 +68,7 @@ def _look(
         server = droplets.single(session.cloud, session.access, progress)
         if server is None:
             replaced = need_order(session)
-            made = None if session.local else "; ".join([what_up_makes(session), *replaced])
+            made = None if not session.cloud.costs else "; ".join([what_up_makes(session), *replaced])
             return session, None, made
         if not session.access.has_keys(server):
             raise made_elsewhere(session.access, server)
@@ -78,8 +78,7 @@ def _look(
 def _up(session: Session, server: Server | None, steps: Steps, document: dict[str, Any]) -> None:
     project, course_id = session.project, session.course_id
     with steps.step("server", f"server of {course_id}") as progress:
-        if session.local:
-            local.prepare_image(session.course.image, progress)
+        session.cloud.prepare(session.course.image, progress)
         notes: list[str] = []
         server = make_server(session, progress, notes, server)
         document |= {
@@ -128,8 +127,7 @@ def make_server(
 def need_order(session: Session) -> list[str]:
     """Refuse an order that is wrong, before it is sent; lines about names that lead elsewhere now."""
     check_order(session)
-    if session.local:
-        local.need_room()
+    session.cloud.need_room()
     zone = session.zone()
     names.need_names(session)
     return names.need_free(session, zone)
@@ -176,8 +174,8 @@ def _signin(session: Session) -> dict[str, str | None]:
         uri = signin.redirect_uri(session.course)
         return {"kind": kind, "username": professor, "password": None, "redirect_uri": uri}
     passwords = Passwords(session.project, session.course_id)
-    # Only the embedded cloud's hub is reachable from this computer alone; elsewhere a password stays in its file.
-    shown = passwords.read()[professor].clear if session.local else f"see {session.project.shown(passwords.path)}"
+    # Where only this computer reaches the hub; elsewhere a password stays in its file.
+    shown = f"see {session.project.shown(passwords.path)}" if session.cloud.costs else passwords.read()[professor].clear
     return {"kind": kind, "username": professor, "password": shown, "redirect_uri": None}
 
 
@@ -239,9 +237,7 @@ def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
         Access(project, course_id).forget_server()
         runtime_file(project, course_id).unlink(missing_ok=True)
         sweep(project)
-        if course.cloud == "local" and not local.status(project.state).machines:
-            progress("stopping the local cloud")
-            local.stop(project.state, progress)
+        kind_of(course).tidy(project.state, progress)
     return {"course": course_id, "removed": removed}
 
 

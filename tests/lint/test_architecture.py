@@ -80,6 +80,22 @@ def test_rooms_form_no_circle() -> None:
     assert list(TopologicalSorter(graph).static_order())
 
 
+def test_no_verb_asks_which_provider_it_has() -> None:
+    """What is special about one is in its file of ``runner/providers``; a course's ``cloud`` is looked up there."""
+    asking = re.compile(
+        r"cloud\b[\"'\]]*\s*[!=]=\s*[\"']|\b(session|self)\.local\b|is_local\b|isinstance\(.*(Cloud|Local|DigitalOcean|Account)\b"
+    )
+    rooms = ("verbs", "session", "servers", "hub", "saltssh", "setup")
+    found = [
+        f"{path.relative_to(REPO)}:{number}: {line.strip()}"
+        for name, path in modules().items()
+        if room(name) in rooms
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if asking.search(line)
+    ]
+    assert found == []
+
+
 def test_picture_shows_the_arrows_that_there_are() -> None:
     page = (REPO / "docs/architecture.md").read_text(encoding="utf-8")
     drawn = set(re.findall(r"^    (\w+) --> (\w+)$", page, re.MULTILINE))

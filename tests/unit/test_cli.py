@@ -13,16 +13,17 @@ import pytest
 
 from runner import course as courses
 from runner import local
-from runner.cloud import Cloud, tag_of
+from runner.cloud import tag_of
 from runner.cloud.model import maker
 from runner.errors import CoursehubError
 from runner.local import host, network
 from runner.local.identity import Identity
 from runner.local.store import Droplet, Store
 from runner.project import Project
+from runner.providers import LocalAccount
 from runner.servers.access import Access
 from runner.session import Session, names
-from tests.support.local_api import TOKEN, Api
+from tests.support.local_api import Api
 
 pytestmark = pytest.mark.unit
 
@@ -337,14 +338,13 @@ def test_down_removes_the_names_of_before_too(coursehub: Any, api: Api, project:
 
 
 def test_a_name_that_another_local_cloud_has_is_refused_with_its_line(
-    api: Api, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(host, "HOSTS", tmp_path / "hosts")
     for module in (host, network):
         monkeypatch.setattr(module, "DATA_ROOT", tmp_path / "data")
     here = local.LocalCloud("", "", "", tmp_path, tmp_path, "", "", tmp_path)
-    cloud = Cloud("the local cloud", f"{api.url}/v2/", TOKEN)
-    session = Session(project, "phys", courses.load(project, "phys"), cloud, here)
+    session = Session(project, "phys", courses.load(project, "phys"), LocalAccount(here, project.state))
     host.HOSTS.write_text("")
     names.need_names(session)
     other = Identity.of(tmp_path / "other/.coursehub")

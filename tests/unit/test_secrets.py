@@ -153,7 +153,7 @@ def test_a_new_token_brings_no_sign_in_that_an_apply_refuses(project: Project) -
         + PEOPLE.replace("M C", "M C, email: m@x.edu")
         + "  signin: {kind: google, client_id: x.apps.googleusercontent.com}\n"
     )
-    session = Session(project, "chem", courses.load(project, "chem"), Cloud("none", "http://127.0.0.1:1", ""), None)
+    session = Session(project, "chem", courses.load(project, "chem"), Cloud("none", "http://127.0.0.1:1", ""))
     with pytest.raises(CoursehubError, match="needs the client's secret") as caught:
         verb._new_on_server(session, "127.0.0.1", verb._MADE["proxy-token"])
     assert caught.value.exit_code == 2
@@ -207,7 +207,7 @@ class Door:
         return ""
 
     def rotate(self) -> None:
-        session = Session(self.project, "chem", courses.load(self.project, "chem"), self.cloud, None)
+        session = Session(self.project, "chem", courses.load(self.project, "chem"), self.cloud)
         verb._new_ssh_key(session, "192.0.2.7", lambda _: None)
 
     @property
@@ -279,7 +279,7 @@ def test_what_is_kept_of_a_killed_key_change_is_told(door: Door) -> None:
     door.steps_left = 6
     with pytest.raises(Killed):
         door.rotate()
-    session = Session(door.project, "chem", courses.load(door.project, "chem"), door.cloud, None)
+    session = Session(door.project, "chem", courses.load(door.project, "chem"), door.cloud)
     server = Server(7, "chem", "192.0.2.7", "s-4vcpu-8gb", "debian-13-x64", "sfo3", "active")
     (note,) = notes_of(session, server)
     assert "'coursehub secrets rotate chem ssh-key' ends it" in note

@@ -1,0 +1,17 @@
+"""The providers that a course file's ``cloud:`` can name. A new one is one more file, and a line here."""
+
+from runner.course import Course
+from runner.providers.digitalocean import DigitalOcean
+from runner.providers.kind import Kind, Seen
+from runner.providers.local import Local, LocalAccount
+
+#: By the word of the course file.
+KINDS: dict[str, Kind] = {"digitalocean": DigitalOcean(), "local": Local()}
+
+
+def kind_of(course: Course) -> Kind:
+    """The provider that a course file names."""
+    return KINDS[course.cloud]
+
+
+__all__ = ["KINDS", "Kind", "LocalAccount", "Seen", "kind_of"]

@@ -1,0 +1,114 @@
+"""The local cloud as one of the providers: it speaks DigitalOcean's API, and its servers are on this computer."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from runner import local
+from runner.cloud import Authority, Cloud, Provider, tag_of
+from runner.course import Course
+from runner.errors import CoursehubError
+from runner.local.catalog import IMAGE_NAMES, REGIONS, SIZES
+from runner.local.identity import ZONE
+from runner.providers.kind import Report, Seen
+
+NAME = "the local cloud"
+
+
+class LocalAccount(Cloud):
+    """The account of a local cloud that runs; ``state`` is its working copy's state directory."""
+
+    costs = False
+    containers = True
+
+    def __init__(self, here: local.LocalCloud, state: Path) -> None:
+        super().__init__(NAME, here.endpoint, here.token)
+        self._here = here
+        self._state = state
+
+    @property
+    def authority(self) -> Authority | None:
+        """pebble, and the authority that signed pebble's own certificate."""
+        extra = {"coursehub-local-acme": self._here.acme_ca.read_text("ascii")}
+        return Authority(self._here.acme_directory, self._here.ca_bundle, extra)
+
+    def prepare(self, image: str, report: Report) -> None:
+        """Have the base image, so that the order need not wait for it."""
+        local.prepare_image(image, report)
+
+    def need_room(self) -> None:
+        """Refuse a server that this computer's disk has no room for."""
+        local.need_room()
+
+    def name_taken(self, hostname: str) -> str | None:
+        """Another local cloud of this computer may have a name; then it leads there."""
+        holder = local.holder_of(self._state, hostname)
+        if holder is None:
+            return None
+        return (
+            f"{hostname} leads to a hub of another local cloud on this computer; choose another domain here, or take "
+            f"that hub down first: COURSEHUB_ROOT={holder.parent} ./coursehub status"
+        )
+
+    def lead_below(self, course_id: str, hostnames: Iterable[str]) -> None:
+        """Have browsers on this computer find names below a wildcard, which /etc/hosts has none of."""
+        local.set_names(self._state, course_id, hostnames)
+
+
+class Local:
+    """The local cloud of the working copy."""
+
+    name = NAME
+    costs = False
+    zone: str | None = ZONE
+
+    def connect(self, state: Path, report: Report) -> Provider:
+        """The account; its cloud is started, or started anew when its program has changed."""
+        return LocalAccount(local.ensure_running(state, report), state)
+
+    def visit(self, state: Path, report: Report) -> Provider:
+        """The account of the cloud that runs; one that died is started again."""
+        return LocalAccount(local.find(state) or local.ensure_running(state, report), state)
+
+    def seen(self, state: Path, course_id: str) -> Seen | None:
+        """The course's machine, whether the cloud runs or not."""
+        answers = local.find(state) is not None
+        for machine in local.status(state).machines:
+            if tag_of(course_id) in machine.tags:
+                return Seen("active" if machine.running else "off", answers, machine.id, machine.ip, machine.size)
+        return Seen("none", answers)
+
+    def usable(self, state: Path) -> bool:
+        """Whether the cloud runs."""
+        return local.find(state) is not None
+
+    def ready(self) -> str:
+        """Whether this computer can make servers. Raises CoursehubError that says why not."""
+        if reason := local.why_unavailable():
+            raise CoursehubError(reason)
+        local.need_room()
+        return "can make servers on this computer"
+
+    def ca_bundle(self, state: Path) -> Path | None:
+        """The roots of its own authority; None while the cloud does not run."""
+        here = local.find(state)
+        return here.ca_bundle if here else None
+
+    def mistakes(self, course: Course) -> Iterator[tuple[str, str]]:
+        """Sizes, regions and images that it never has, and an address outside its zone."""
+        for key, known in (("size", SIZES), ("region", REGIONS), ("image", IMAGE_NAMES)):
+            value = getattr(course, key)
+            if value not in known:
+                near = difflib.get_close_matches(value, known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+                yield key, f"{key} ({value!r}): the local cloud has none such; {hint}"
+        if course.dns == "cloud" and not course.domain.endswith(f".{ZONE}"):
+            yield "domain", f"domain ({course.domain!r}): with cloud: local the address ends in .{ZONE}"
+
+    def tidy(self, state: Path, report: Report) -> None:
+        """Stop the cloud when it has no machine any more."""
+        if not local.status(state).machines:
+            report("stopping the local cloud")
+            local.stop(state, report)
