@@ -1,7 +1,7 @@
 """The only room that knows a cloud's API."""
 
 from runner.cloud.calls import Refused, Unanswered
-from runner.cloud.digitalocean import Cloud, digitalocean_cloud
+from runner.cloud.digitalocean import Cloud
 from runner.cloud.model import Authority, Order, Server, Size, Zone, maker, record_of, tag_of, zone_among
 from runner.cloud.provider import Provider
 
@@ -15,7 +15,6 @@ __all__ = [
     "Size",
     "Unanswered",
     "Zone",
-    "digitalocean_cloud",
     "maker",
     "record_of",
     "tag_of",

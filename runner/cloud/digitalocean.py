@@ -5,8 +5,6 @@ The embedded local cloud speaks the same API, so there is one code path; only en
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -18,9 +16,8 @@ from runner.cloud.claims import Claims
 from runner.cloud.health import Health
 from runner.cloud.model import MADE_BY, TAG, Authority, DnsRecord, Order, Server, Size, Zone, maker, maker_tag, tag_of
 from runner.cloud.records import Records
-from runner.errors import USAGE, CoursehubError
+from runner.errors import CoursehubError
 
-DIGITALOCEAN = "https://api.digitalocean.com/v2/"
 #: Droplets are usable within a minute; past this the create has failed whatever the API says.
 BOOT_SECONDS = 300.0
 #: Seconds for which a new droplet may be missing from lists (seen of the real API: a few).
@@ -391,28 +388,3 @@ def _carriers(data: Any) -> int:
 def _made(droplet: dict[str, Any]) -> float:
     """When a droplet was made, in seconds since 1970."""
     return datetime.fromisoformat(droplet["created_at"]).timestamp()
-
-
-def digitalocean_cloud() -> Cloud:
-    """DigitalOcean with the token of DIGITALOCEAN_ACCESS_TOKEN. Raises CoursehubError (2) without a usable one."""
-    # Pasted on Windows it ends in a carriage return.
-    token = os.environ.get("DIGITALOCEAN_ACCESS_TOKEN", "").strip()
-    if not token:
-        raise CoursehubError(
-            "cloud: digitalocean needs a token: make one in the control panel (API, Tokens) and set "
-            "DIGITALOCEAN_ACCESS_TOKEN, or write cloud: local",
-            exit_code=USAGE,
-        )
-    if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise CoursehubError(
-            "DIGITALOCEAN_ACCESS_TOKEN has a space, a line break or a letter in it that no token has; copy the token "
-            "again, as one line",
-            exit_code=USAGE,
-        )
-    endpoint = os.environ.get("DIGITALOCEAN_END_POINT", "").strip() or DIGITALOCEAN
-    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", endpoint):
-        raise CoursehubError(
-            f"DIGITALOCEAN_END_POINT is no web address: {endpoint!r}; unset it, or write one such as {DIGITALOCEAN}",
-            exit_code=USAGE,
-        )
-    return Cloud("DigitalOcean", endpoint, token)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner.cloud import Provider, digitalocean_cloud
+from runner.cloud import Cloud, Provider
 from runner.course import Course
+from runner.errors import USAGE, CoursehubError
 from runner.providers.kind import Report, Seen
+
+ENDPOINT = "https://api.digitalocean.com/v2/"
 
 
 class DigitalOcean:
@@ -20,7 +24,7 @@ class DigitalOcean:
 
     def connect(self, state: Path, report: Report) -> Provider:
         """The account. Raises CoursehubError (2) without a usable token."""
-        return digitalocean_cloud()
+        return _account()
 
     visit = connect
 
@@ -46,3 +50,28 @@ class DigitalOcean:
 
     def tidy(self, state: Path, report: Report) -> None:
         """Nothing runs here for it."""
+
+
+def _account() -> Cloud:
+    """DigitalOcean with the token of DIGITALOCEAN_ACCESS_TOKEN. Raises CoursehubError (2) without a usable one."""
+    # Pasted on Windows it ends in a carriage return.
+    token = os.environ.get("DIGITALOCEAN_ACCESS_TOKEN", "").strip()
+    if not token:
+        raise CoursehubError(
+            "cloud: digitalocean needs a token: make one in the control panel (API, Tokens) and set "
+            "DIGITALOCEAN_ACCESS_TOKEN, or write cloud: local",
+            exit_code=USAGE,
+        )
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise CoursehubError(
+            "DIGITALOCEAN_ACCESS_TOKEN has a space, a line break or a letter in it that no token has; copy the token "
+            "again, as one line",
+            exit_code=USAGE,
+        )
+    endpoint = os.environ.get("DIGITALOCEAN_END_POINT", "").strip() or ENDPOINT
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", endpoint):
+        raise CoursehubError(
+            f"DIGITALOCEAN_END_POINT is no web address: {endpoint!r}; unset it, or write one such as {ENDPOINT}",
+            exit_code=USAGE,
+        )
+    return Cloud("DigitalOcean", endpoint, token)
