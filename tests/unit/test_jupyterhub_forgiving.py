@@ -81,7 +81,7 @@ def test_guesser_gets_no_more_tries_by_spaces_or_emails(hub_python: str) -> None
     assert sign_in(hub_python, ("ada", "guess"))[1] == [["ada", "guess"]]
 
 
-def test_login_page_tells_errors_and_caps_lock(page: Any) -> None:  # noqa: F811
+def test_login_page_tells_errors_and_caps_lock(page: Any) -> None:
     shown = page("login.html", login_error="<b>Invalid</b>", authenticator_login_url="/hub/login",
                  authenticator={"request_otp": False}, username="ada")  # fmt: skip
     assert 'class="login_error" role="alert">&lt;b&gt;Invalid' in shown
