@@ -23,7 +23,6 @@ TOO_LONG = {
     "tests/unit/test_cli.py",
     "tests/unit/test_coursehub_cert.py",
     "tests/unit/test_jupyterhub_work.py",
-    "tests/unit/test_local_host.py",
     "tests/unit/test_material_state.py",
     "tests/unit/test_secrets.py",
     "tests/unit/test_verbs_on_a_server.py",
