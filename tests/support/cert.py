@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 import trustme
 
 FILES = Path(__file__).resolve().parents[2] / "formulas" / "letsencrypt" / "files"
+NOW = datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC)
+HERE = frozenset({"192.0.2.10", "2001:db8::10"})
 
 
 def package() -> SimpleNamespace:
@@ -51,3 +54,59 @@ def issue(cert: SimpleNamespace, config: Any, names: Sequence[str], *, how: str 
     (renewal / f"{config.names[0]}.conf").write_text(
         f"[renewalparams]\nserver = {config.directory}\nauthenticator = {how}\n"
     )
+
+
+@pytest.fixture
+def cert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    return within(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def config(cert: SimpleNamespace, tmp_path: Path) -> Any:
+    raw = {
+        "names": ["hub.example.org", "www.hub.example.org"],
+        "email": "p@example.org",
+        "directory": "https://ca.example.org/dir",
+        "addresses": sorted(HERE),
+        "webroot": str(tmp_path / "www"),
+        "live": str(tmp_path / "ssl" / "hub.example.org"),
+        "reload": ["touch", str(tmp_path / "reloaded")],
+        "dns_wait": 0,
+        "challenge": "http",
+        "open_dns": [],
+        "close_dns": [],
+    }
+    cert.places.CONFIG.write_text(json.dumps(raw))
+    return cert.config.Config.read(cert.places.CONFIG)
+
+
+def run(
+    cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch, names: dict[str, str], trouble: str = ""
+) -> tuple[Any, list[Any]]:
+    """One run with this DNS and a CA that issues, or says `trouble`."""
+    asked: list[Any] = []
+
+    def ask(config_: Any, wanted: Any, **_: Any) -> str:
+        asked.append(tuple(wanted))
+        if not trouble:
+            issue(cert, config_, list(wanted))
+        return trouble
+
+    monkeypatch.setattr(cert.running, "look", lambda config_, _: cert.names.Dns(*_dns(config_.names, names)))
+    monkeypatch.setattr(cert.authority, "ask_ca", ask)
+    monkeypatch.setattr(cert.authority, "answers_here", lambda *_: "")
+    return cert.running.run(config, timer=False, plan=False), asked
+
+
+def _dns(wanted: Any, names: dict[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    here = tuple(name for name in wanted if names.get(name) == "here")
+    return here, {name: "not in DNS" for name in wanted if name not in here}
+
+
+@pytest.fixture
+def certbot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program to be written by the test, which is found instead of certbot."""
+    program = tmp_path / "path" / "certbot"
+    program.parent.mkdir()
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    return program
