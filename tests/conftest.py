@@ -40,6 +40,7 @@ TOGETHER = {
     "tests/render/test_house": "house",
     "tests/render/": "renderings",
     "tests/unit/test_local_server": "servers",
+    "tests/unit/test_states_on_a_server": "school",
     "tests/unit/test_verbs_on_a_server": "school",
     "tests/unit/test_jupyterhub": "jupyterhub",
     "tests/unit/test_class_pull": "course environment",

@@ -1,6 +1,6 @@
 """The verbs against a server: API over HTTP, OpenSSH with host keys, salt-ssh and a hub over TLS are the real ones.
 
-Only the machine is made up: its sshd runs in namespaces of this host, and its states are a few that take no time.
+Only the machine is a stand-in: its sshd runs in namespaces of this host, and its states take no time.
 """
 
 from __future__ import annotations
@@ -8,163 +8,35 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
-import requests.adapters
 
-import runner.servers.access
-from runner import saltssh
 from runner.audit import versions
-from runner.errors import CoursehubError
 from runner.hub import inside
 from runner.hub.checks import Check
 from runner.people.passwords import Passwords
-from runner.project import Project
-from runner.saltssh import argv, running
-from runner.saltssh import shipped as shipped_states
 from runner.servers.access import Access, KeyPair
 from runner.session import CHECK_ACCOUNT
-from tests.support.authority import Authority
-from tests.support.computer import Computers, enter_network
-from tests.support.local_api import TOKEN, Api, served
+from tests.support.computer import enter_network
 from tests.support.names import Names
-from tests.support.programs import unmeasured
 from tests.support.root import eventually, need_root
-from tests.support.stand_in_hub import Hub, serve
-from tests.support.typed import Ended, typed
+from tests.support.school import (
+    REPO,
+    STATES,
+    Coursehub,
+    School,
+    coursehub,  # noqa: F401
+    school,  # noqa: F401
+    up,  # noqa: F401
+)
+from tests.support.stand_in_hub import serve
 
 need_root()
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(300)]
-
-REPO = Path(__file__).resolve().parents[2]
-STATES = """
-/srv/title:
-  file.managed:
-    - contents: first
-    - mode: '0644'
-
-unit-note:
-  test.configurable_test_state:
-    - changes: False
-    - result: True
-    - warnings: remember the class at nine
-"""
-LONGER = f"""{STATES}
-unit-nap:
-  cmd.run:
-    - name: 'true'
-    - unless: sleep 1; for i in $(seq 300); do test -e /srv/nap || break; sleep 0.2; done
-"""
-FAILING = """
-unit-broken:
-  cmd.run:
-    - name: 'echo "no such printer" >&2; exit 3'
-
-unit-needs-it:
-  test.nop:
-    - require:
-      - cmd: unit-broken
-"""
-
-
-@dataclass
-class School:
-    """A working copy with one course on "DigitalOcean", and the account there."""
-
-    project: Project
-    api: Api
-    machines: Computers
-    hub: Hub
-    authority: Authority
-
-    @property
-    def ip(self) -> str:
-        server = Access(self.project, "phys").server()
-        assert server
-        assert server.ip
-        return server.ip
-
-    @property
-    def droplet(self) -> int:
-        (number,) = self.machines.on
-        return number
-
-    def states(self, text: str) -> None:
-        (self.project.root / "salt" / "unit.sls").write_text(text)
-
-
-def _working_copy(root: Path) -> Project:
-    for part in ("pillar", "formulas", "salt/config", "salt/_returners"):
-        shutil.copytree(REPO / part, root / part)
-    shutil.copy(REPO / "Saltfile", root)
-    config = root / "salt/config/master"
-    # Of Salt's state modules none is looked at but what our states use; these here use one more.
-    config.write_text(config.read_text(encoding="utf-8").replace(" test,", ""), encoding="utf-8")
-    demo = root / "pillar/courses/demo.sls"
-    text = demo.read_text(encoding="utf-8").replace("cloud: local ", "cloud: digitalocean ")
-    demo.unlink()
-    (root / "pillar/courses/phys.sls").write_text(
-        text.replace("engr114", "phys").replace("debian-13-x64", "debian-12-x64"), encoding="utf-8"
-    )
-    shutil.move(root / "pillar/files/locks/demo.txt", root / "pillar/files/locks/phys.txt")
-    (root / "salt/top.sls").write_text("base:\n  '*':\n    - unit\n")
-    return Project(root)
-
-
-@pytest.fixture(scope="module")
-def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
-    """One server for the module: the first contact of salt-ssh costs more than all the rest."""
-    directory = tmp_path_factory.mktemp("school")
-    project = _working_copy(directory / "root")
-    authority = Authority(directory)
-    with (
-        pytest.MonkeyPatch.context() as patched,
-        Computers.on(directory) as machines,
-        served(directory, machines) as api,
-    ):
-        # The verbs run in this process; salt-ssh would take half as long again, and all of it is Salt's.
-        unmeasured(patched)
-        patched.setenv("COURSEHUB_ROOT", str(project.root))
-        patched.setenv("DIGITALOCEAN_END_POINT", f"{api.url}/v2/")
-        patched.setenv("DIGITALOCEAN_ACCESS_TOKEN", TOKEN)
-        # The system trusts the test's authority, in each of the ways that programs ask it.
-        patched.setenv("SSL_CERT_FILE", str(authority.bundle))
-        patched.setattr(requests.adapters, "DEFAULT_CA_BUNDLE_PATH", str(authority.bundle))
-        password = Passwords(project, "phys").ensure([CHECK_ACCOUNT])[CHECK_ACCOUNT].clear
-        made = School(project, api, machines, Hub(password=password, https_port=443, http_port=80), authority)
-        made.states(STATES)
-        yield made
-
-
-Coursehub = Callable[..., Ended]
-
-
-@pytest.fixture
-def coursehub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Coursehub:
-    """A verb as typed."""
-
-    def run(*arguments: str) -> Ended:
-        return typed(monkeypatch, capsys, *arguments)
-
-    return run
-
-
-@pytest.fixture
-def up(school: School, coursehub: Coursehub) -> School:
-    """The course's server, made once."""
-    if not school.machines.on:
-        coursehub("up", "phys", "--yes")
-    school.states(STATES)
-    return school
 
 
 @pytest.fixture
@@ -247,164 +119,6 @@ def test_plan_shows_the_difference_and_apply_makes_it_once(up: School, coursehub
     assert (again["changed"], again["changes"]) == (0, [])
 
 
-def no_salt_ssh(*_: str) -> list[str]:
-    return ["sh", "-c", "echo there is no salt-ssh; exit 1"]
-
-
-@pytest.fixture
-def shipped(up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch) -> Access:
-    """The states were shipped, and from here on salt-ssh is not there to ship them again."""
-    # Long enough for the news of their package to come, as above.
-    up.states(LONGER)
-    assert coursehub("apply", "phys").code == 0
-    monkeypatch.setattr(running, "argv", no_salt_ssh)
-    return Access(up.project, "phys")
-
-
-def test_an_apply_without_a_change_runs_what_was_shipped(up: School, shipped: Access, coursehub: Coursehub) -> None:
-    """All of it: what somebody changed on the server is mended, and watched meanwhile as ever."""
-    again = coursehub("apply", "phys", "--json").document["courses"]["phys"]
-    assert (again["total"], again["changed"]) == (3, 0)
-    shipped.run(up.ip, "echo by hand > /srv/title")
-    planned = coursehub("plan", "phys", "--json").document["courses"]["phys"]
-    assert (planned["total"], planned["would_change"]) == (3, 1)
-    heard: list[tuple[int, int, str]] = []
-    report = saltssh.highstate(up.project, "phys", ip=up.ip, watch=lambda *now: heard.append(now))
-    assert [state.name for state in report.changed] == ["/srv/title"]
-    assert report.warnings == ("remember the class at nine",)
-    assert [now[:2] for now in heard] == [(1, 3), (2, 3), (3, 3)]
-    assert shipped.run(up.ip, "cat /srv/title").strip() == "first"
-
-
-@pytest.mark.usefixtures("shipped")
-def test_what_was_shipped_is_not_run_where_something_else_would_be(up: School, coursehub: Coursehub) -> None:
-    for text in (LONGER.replace("first", "second"), LONGER + "# a comment\n"):
-        up.states(text)
-        assert "there is no salt-ssh" in coursehub("apply", "phys").line
-    up.states(LONGER)
-    assert coursehub("apply", "phys").code == 0
-    # A part of the states is another matter.
-    with pytest.raises(CoursehubError, match="there is no salt-ssh"):
-        saltssh.highstate(up.project, "phys", ip=up.ip, sls=["unit"])
-
-
-def test_what_the_server_no_longer_has_is_shipped_again(
-    up: School, shipped: Access, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    thin, package = runner.servers.access.THIN_DIR, shipped_states.PACKAGE
-    files = f"{package} {thin}/minion {thin}/ext_version"
-    script = shipped_states.script(shipped, shipped_states.inputs(up.project, "phys"), test=False)
-    shipped.run(up.ip, f"mkdir /root/before && cp -p {files} /root/before")
-    for happened in (
-        # salt-ssh typed by hand for a part of the states leaves another package, on another branch other modules.
-        f"echo another >> {package}",
-        f"rm {package}",
-        f"echo >> {thin}/minion",
-        f"echo 0 > {thin}/ext_version",
-        # An upgrade to the next release; states differ by release.
-        "cp /etc/os-release /etc/new && mv /etc/new /etc/os-release",
-    ):
-        shipped.run(up.ip, happened)
-        done = subprocess.run(shipped.argv(up.ip, "/bin/sh", "-s"), input=script, text=True, check=False)
-        assert done.returncode == shipped_states.STALE, happened
-        shipped.run(up.ip, f"cp -p /root/before/* {thin}; touch {package}")
-    assert coursehub("apply", "phys").code == 0
-    shipped.run(up.ip, f"rm -r {thin}")
-    monkeypatch.setattr(running, "argv", argv)
-    planned = coursehub("plan", "phys", "--json")
-    assert planned.code == 0, planned.err
-    assert planned.document["courses"]["phys"]["total"] == 3
-    # What plan shipped is what apply would: it is run from there.
-    monkeypatch.setattr(running, "argv", no_salt_ssh)
-    assert coursehub("apply", "phys").code == 0
-
-
-def test_beside_shipped_states_that_may_still_run_nothing_is_begun(up: School, shipped: Access) -> None:
-    """The connection alone ends, in the middle of them."""
-
-    def cut(count: int, *_: object) -> None:
-        if count == 3:
-            for one in psutil.Process().children():
-                if one.name() == "ssh":
-                    one.terminate()
-
-    shipped.run(up.ip, "touch /srv/nap")
-    with pytest.raises(CoursehubError, match=rf"the connection to {up.ip} broke in the middle of the highstate"):
-        saltssh.highstate(up.project, "phys", ip=up.ip, watch=cut)
-    shipped.run(up.ip, "rm /srv/nap")
-    heard: list[str] = []
-    report = saltssh.highstate(up.project, "phys", ip=up.ip, watch=lambda *now: heard.append(now[2]))
-    assert len(report.states) == 3
-    assert heard
-
-
-def test_a_file_that_was_saved_meanwhile_is_not_taken_for_shipped(up: School) -> None:
-    up.states(LONGER + "# one\n")
-    saltssh.highstate(up.project, "phys", ip=up.ip, watch=lambda *_: up.states(LONGER + "# two\n"))
-    access = Access(up.project, "phys")
-    up.states(LONGER + "# one\n")
-    assert shipped_states.script(access, shipped_states.inputs(up.project, "phys"), test=False) is None
-
-
-def test_no_job_cache_keeps_what_a_server_answered(up: School, monkeypatch: pytest.MonkeyPatch) -> None:
-    """salt-ssh typed by hand: what it shows of the pillar lies nowhere afterwards but in the pillar itself."""
-    monkeypatch.chdir(up.project.root)
-    asked = [str(Path(sys.executable).parent / "salt-ssh"), "phys", "pillar.items", "--out=json", "--static"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=120)
-    password = Passwords(up.project, "phys").read()[CHECK_ACCOUNT].hash
-    assert password in done.stdout
-    kept = [path for path in (up.project.state / "salt").rglob("*") if path.is_file()]
-    assert kept
-    assert [path for path in kept if password.encode() in path.read_bytes()] == []
-    assert not (up.project.state / "salt/cache/jobs").exists()
-
-
-def test_a_state_that_fails_is_named_with_what_its_program_said(up: School, coursehub: Coursehub) -> None:
-    up.states(STATES + FAILING)
-    ended = coursehub("apply", "phys", "--json")
-    assert ended.code == 1
-    assert "state unit-broken (unit) failed: no such printer" in ended.line
-    assert "coursehub apply phys" in ended.line
-    assert ended.document["courses"]["phys"]["failed"] == 2
-    ended = coursehub("up", "phys", "--yes", "--json")
-    assert ended.code == 1
-    assert "no such printer" in ended.line
-    assert ended.document["highstate"]["failed"] == 2
-
-
-def test_states_that_do_not_render_are_one_line(up: School, coursehub: Coursehub) -> None:
-    up.states("{{ nothing.there }}")
-    ended = coursehub("apply", "phys")
-    assert ended.code == 1
-    assert (
-        "the states do not render: Rendering SLS 'base:unit' failed: Jinja variable 'nothing' is undefined"
-        in ended.line
-    )
-
-
-def test_only_some_states_and_an_earlier_run_is_waited_for(up: School) -> None:
-    """A broken connection leaves the server's end running; two at once would fight over apt."""
-    access = Access(up.project, "phys")
-    access.run(up.ip, f"nohup sh -c 'sleep 2; :' {runner.servers.access.THIN_DIR}/salt-call >/dev/null 2>&1 &")
-    # Long enough for the news of it to come: the log is followed, and the follower ends with the highstate.
-    up.states(STATES + "\nunit-nap:\n  cmd.run:\n    - name: sleep 2\n")
-    heard: list[tuple[int, int, str]] = []
-    packed: set[Path] = set()
-
-    def watch(*event: Any) -> None:
-        heard.append(event)
-        packed.update((up.project.state / "scratch").glob("*/__salt.tmp.*"))
-
-    report = saltssh.highstate(up.project, "phys", ip=up.ip, sls=["unit"], watch=watch)
-    assert [state.name for state in report.states] == ["/srv/title", "unit-note", "unit-nap"]
-    assert heard[0] == (0, 0, "waiting for an earlier run to end on the server")
-    assert [event[:2] for event in heard[-3:]] == [(1, 3), (2, 3), (3, 3)]
-    assert "nap" in heard[-1][2]
-    # What was shipped has the pillar in clear, and lay where the next run would find it.
-    assert packed
-    assert not any(path.parent.exists() for path in packed)
-
-
 @pytest.mark.usefixtures("up")
 def test_ssh_and_logs(coursehub: Coursehub) -> None:
     ended = coursehub("ssh", "phys", "--json", "cat", "/etc/hostname")
@@ -477,29 +191,6 @@ def test_an_interrupted_first_contact_is_gone_on_with(up: School, coursehub: Cou
     assert "its up was interrupted; run 'coursehub up phys'" in ended.line
     assert coursehub("up", "phys", "--yes", "--json").document["highstate"]["failed"] == 0
     assert not Access(up.project, "phys").has_first_host_key()
-
-
-def test_a_server_that_goes_down_in_the_middle_is_told_from_one_that_does_not_answer(
-    up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    up.states(STATES + "\nunit-nap:\n  cmd.run:\n    - name: sleep 60\n")
-    began = threading.Event()
-
-    def pull_the_plug() -> None:
-        began.wait(60)
-        up.machines.kill(up.droplet)
-
-    killer = threading.Thread(target=pull_the_plug)
-    killer.start()
-    with pytest.raises(CoursehubError, match=rf"the connection to {up.ip} broke in the middle of the highstate"):
-        saltssh.highstate(up.project, "phys", ip=up.ip, watch=lambda count, *_: began.set() if count == 3 else None)
-    killer.join()
-    monkeypatch.setattr(runner.servers.access, "SSH_SECONDS", 1)
-    ended = coursehub("apply", "phys")
-    assert ended.code == 1
-    assert f"SSH on {up.ip} does not answer after 1 s" in ended.line
-    for verb in (("ssh", "phys", "true", "--json"), ("logs", "phys", "--json")):
-        assert f"SSH to {up.ip} failed (" in coursehub(*verb).line
 
 
 def test_down_leaves_nothing(up: School, coursehub: Coursehub) -> None:
