@@ -2,7 +2,7 @@
 
 import signal
 
-# While modules load, Ctrl-C ends the program as it ends any other; there is nothing to say yet and no traceback.
+# Until the modules are loaded, Ctrl-C ends the program in the usual way: no message, no traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from runner.cli.main import main  # noqa: E402

@@ -8,24 +8,24 @@ from typing import Any
 
 import yaml
 
-#: The file that says it. It belongs to this copy of coursehub, whichever project a verb works on.
+#: The file with these values. It is always the one of this copy of coursehub, even if a verb works on another project.
 FILE = Path(__file__).resolve().parents[1] / "pillar" / "server.sls"
 
 _FACTS: Mapping[str, Any] = yaml.load(FILE.read_text(encoding="utf-8"), yaml.CSafeLoader)["server"]
 
 #: TCP ports that are open to everybody.
 PUBLIC_PORTS: tuple[int, ...] = tuple(_FACTS["ports"]["public"])
-#: TCP ports on which a part of ours answers, or once did, on the server itself alone.
+#: TCP ports that a part of coursehub uses, or once used, on the server's loopback address only.
 INNER_PORTS: tuple[int, ...] = (_FACTS["ports"]["way_out"], _FACTS["ports"]["former_hub"])
-#: By what each is for.
+#: Paths on the server, by purpose.
 PATHS: Mapping[str, str] = _FACTS["paths"]
-#: Accounts of services, by what each is for.
+#: Accounts of services, by purpose.
 ACCOUNTS: Mapping[str, str] = _FACTS["accounts"]
-#: The Unix group of everybody who signs in, and of each role.
+#: Unix groups: the group of everybody who signs in, then the group of each role.
 GROUPS: tuple[str, ...] = (_FACTS["groups"]["everybody"], *_FACTS["groups"]["all_roles"])
-#: How the Unix group of a team begins.
+#: Prefix of a team's Unix group.
 TEAM_PREFIX: str = _FACTS["groups"]["team_prefix"]
-#: SSH host keys that a server knows already, by host.
+#: SSH host keys that every server knows from the start, by host.
 GIT_HOSTS: Mapping[str, str] = _FACTS["git_hosts"]
 #: The systemd units that make up a hub.
 UNITS: tuple[str, ...] = tuple(_FACTS["units"])

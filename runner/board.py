@@ -1,4 +1,4 @@
-"""Several courses at work at once: a live table on a terminal, a line for each step elsewhere."""
+"""Progress of several courses at once: a live table on a terminal, otherwise one line for each step."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from runner.console import Progress, Steps
 
 
 class Board:
-    """A row for each course. Used as a context; ``row`` gives each course the steps that it reports by."""
+    """A table with a row for each course. Use it as a context manager; ``row`` returns the steps of one course."""
 
     def __init__(self, steps: Steps, course_ids: list[str]) -> None:
         self._steps = steps
         self._rows = {course_id: _Row(steps, course_id) for course_id in course_ids}
-        # One course has the whole screen.
+        # A single course needs no table.
         shown = steps.console.is_terminal and len(course_ids) > 1
         self._live = Live(get_renderable=self._table, console=steps.console, refresh_per_second=4) if shown else None
 
@@ -40,7 +40,7 @@ class Board:
         return self._rows[course_id] if self._live else self._steps
 
     def end(self, course_id: str, word: str) -> None:
-        """Say how a course ended, in a word or two."""
+        """Show how a course ended, in one or two words."""
         self._rows[course_id].end(word)
 
     def _table(self) -> Table:
@@ -48,7 +48,7 @@ class Board:
         for title in ("COURSE", "SECONDS", "NOW"):
             table.add_column(title, no_wrap=True, justify="right" if title == "SECONDS" else "left")
         for course_id, row in self._rows.items():
-            # Text, not markup: a state's name may have brackets.
+            # Text instead of markup: a state's name may contain brackets.
             table.add_row(Text(course_id), f"{row.spent:.0f}", Text(row.now[:90]))
         return table
 
@@ -65,7 +65,7 @@ class _Row(Steps):
 
     @property
     def spent(self) -> float:
-        """Seconds since the course's first step, until its end."""
+        """Seconds from the course's first step to its end."""
         if self._began is None:
             return 0.0
         return (self._ended or time.monotonic()) - self._began
@@ -75,7 +75,7 @@ class _Row(Steps):
         self.now, self._ended = word, time.monotonic()
 
     def say(self, line: str) -> None:
-        """One line for the person, above the table, with its course."""
+        """Print one line above the table, with the course's name."""
         super().say(f"{self._course_id}: {line.strip()}")
 
     @contextlib.contextmanager

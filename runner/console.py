@@ -1,6 +1,6 @@
-"""What a person sees while a verb works: a line per step with its time, and never a minute without one.
+"""What a verb prints while it works: one line for each step with its time, at least every 15 seconds.
 
-Everything goes to standard error; standard output belongs to results.
+All of this goes to standard error; standard output is for results.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from rich.status import Status
 
 Progress = Callable[[str], None]
 
-#: Seconds between lines of one step where there is no terminal to draw on (CI, a log file).
+#: Seconds between two lines of the same step when the output is not a terminal (CI, a log file).
 _HEARTBEAT = 15.0
 
 
 class Steps:
-    """Prints the steps of one verb with elapsed seconds and keeps how long each took."""
+    """Print the steps of one verb with elapsed seconds, and record how long each took."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
@@ -34,11 +34,11 @@ class Steps:
         return time.monotonic() - self.started
 
     def say(self, line: str) -> None:
-        """One line for the person."""
+        """Print one line."""
         self.console.print(line, markup=False, soft_wrap=True)
 
     def hear(self) -> Progress:
-        """A listener that prints what it hears, each thing once however often it is told in a row."""
+        """Return a function that prints each line it gets, but does not repeat the line before."""
         last = ""
 
         def listen(line: str) -> None:
@@ -51,7 +51,10 @@ class Steps:
 
     @contextlib.contextmanager
     def step(self, key: str, title: str) -> Iterator[Progress]:
-        """Show ``title`` with what the block reports through the yielded function, then the seconds it took."""
+        """Show ``title`` and the block's progress, then how long the step took.
+
+        The block reports through the yielded function.
+        """
         began = time.monotonic()
         view = _Spinner(self.console, title) if self.console.is_terminal else _Lines(self.say, title)
         try:
@@ -66,7 +69,7 @@ class Steps:
 
 
 class _View:
-    """A step under way: ``update`` says what is happening; a tick each second keeps the clock moving."""
+    """The display of a running step: ``update`` sets the text; a timer redraws the elapsed seconds."""
 
     every = 1.0
 
@@ -129,10 +132,10 @@ class _Lines(_View):
 
 
 def _plain(text: str) -> str:
-    """Text that rich must not read as markup, cut to one line."""
+    """Escape rich's markup and cut the text to one line."""
     return text.replace("[", r"\[")[:100]
 
 
 def fail(message: str) -> None:
-    """The one line that ends a verb that failed."""
+    """Print the final error line of a verb."""
     print(f"coursehub: {message}", file=sys.stderr)

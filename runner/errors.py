@@ -1,4 +1,4 @@
-"""The one exception that a user sees."""
+"""The exception whose message is shown to the user."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ USAGE = 2
 
 
 class CoursehubError(Exception):
-    """What went wrong, where, and what to do, in one line for the user.
+    """One line for the user: what went wrong, where, and what to do.
 
-    ``exit_code`` is 1 when the work failed and 2 when the command line or the pillar is wrong. ``document`` is what the
-    verb has of its ``--json`` document all the same.
+    ``exit_code`` is 1 if the work failed and 2 if the command line or the pillar is wrong. ``document`` is the part of
+    the verb's ``--json`` document that is known despite the failure.
     """
 
     def __init__(self, message: str, *, exit_code: int = FAILED, document: dict[str, Any] | None = None) -> None:

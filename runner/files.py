@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Write files atomically."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ PRIVATE = 0o600
 
 
 def write_whole(path: Path, content: str, mode: int = 0o644) -> None:
-    """Write ``content`` to ``path``: a reader, or a crash, finds the old file or the new one.
+    """Write ``content`` to ``path`` atomically: a reader, or a crash, sees the old file or the new one.
 
-    Missing directories above it are made. Raises OSError, and then nothing has changed.
+    Missing parent directories are created. Raises OSError; the old file is then unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # 0600 from its first moment, and a name that no other thread or process has.
+    # mkstemp creates the file with mode 0600 and a unique name.
     descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as handle:
@@ -30,6 +30,6 @@ def write_whole(path: Path, content: str, mode: int = 0o644) -> None:
 
 
 def write_private(path: Path, content: str) -> None:
-    """The same for a file, and directories, that only their owner may read."""
+    """Like ``write_whole``, for a file and directories that only their owner may read."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_whole(path, content, mode=PRIVATE)

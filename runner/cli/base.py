@@ -1,4 +1,4 @@
-"""What all verbs share on the command line: the group, the common options, and how a document is printed.
+"""What all verbs share on the command line: the group, the common options, and the output of documents.
 
 Results go to standard output, everything else to standard error.
 """
@@ -21,7 +21,7 @@ Document = dict[str, Any]
 
 @dataclass
 class Said:
-    """What is known of the verb when it fails: which course, and whether its document is printed already."""
+    """What the error handler knows about a failed verb: the course, and whether its document was printed already."""
 
     course: str | None = None
     printed: bool = False
@@ -33,7 +33,7 @@ def cli() -> None:
 
 
 def said() -> Said:
-    """What the running verb has said so far."""
+    """The state of the running verb's output."""
     return click.get_current_context().find_root().ensure_object(Said)
 
 
@@ -49,12 +49,12 @@ courses_argument = click.argument("courses", nargs=-1, metavar="[COURSE...]")
 
 
 def project() -> Project:
-    """The working copy that the verb is about."""
+    """The working copy that the verb works on."""
     return Project.here()
 
 
 def emit(document: Document, as_json: bool, lines: Iterable[str]) -> None:
-    """Print a verb's result: the document, or its lines for a person."""
+    """Print a verb's result: the JSON document, or its lines for a person."""
     if as_json:
         click.echo(json.dumps(document))
         said().printed = True
@@ -65,7 +65,7 @@ def emit(document: Document, as_json: bool, lines: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def shown(as_json: bool, lines: Callable[[Document], Iterable[str]]) -> Iterator[None]:
-    """Print the ``lines`` of what a failed verb got done. Its JSON document is printed when the program ends."""
+    """Print the ``lines`` of what a failed verb did complete. Its JSON document is printed when the program ends."""
     try:
         yield
     except CoursehubError as failure:

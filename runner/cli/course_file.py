@@ -1,4 +1,4 @@
-"""``coursehub new``, ``validate`` and ``schema``: the course file by hand."""
+"""``coursehub new``, ``validate`` and ``schema``: verbs on the course file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def new(course: str, old: str | None, as_json: bool, **answers: str | None) -> N
     """Write a course file that explains itself: asks, or takes the answers as options."""
     from runner.verbs import courses as verb
 
-    # A document is for a program, and a program cannot answer.
+    # With --json the caller is a program, which cannot answer questions.
     ask = _ask if sys.stdin.isatty() and not as_json else None
     document = verb.new(project(), course, answers, old, ask)
     emit(document, as_json, _new_lines(document))
@@ -79,14 +79,14 @@ def _new_lines(document: dict[str, Any]) -> list[str]:
 
 
 def _ask(_key: str, question: str, default: str | None, wrong: Callable[[str], str | None]) -> str:
-    """Ask until the answer is good. The end of the input ends the verb, with nothing written."""
+    """Ask until the answer is valid. At the end of the input the verb ends and nothing is written."""
     from rich.console import Console
     from rich.prompt import Prompt
 
     console = Console(stderr=True, highlight=False)
     while True:
         try:
-            # rich shows an empty default as "()".
+            # rich would show an empty default as "()".
             answer = Prompt.ask(question, console=console, default=default, show_default=bool(default)) or ""
         except EOFError:
             raise click.Abort from None

@@ -1,4 +1,4 @@
-"""What verbs print of their documents, line by line."""
+"""Text output of the verbs, made from their documents."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 Document = dict[str, Any]
 
 NO_COURSES = ["there is no course yet; 'coursehub new' writes a course file"]
-#: The provider's words for a droplet, in a teacher's.
+#: The provider's names for a droplet's state, in words for a teacher.
 _STATES = {"none": "none", "new": "starting", "active": "on", "off": "off"}
-#: Columns of ``status`` after the course.
+#: Widths of the columns of ``status`` after the course.
 _WIDTHS = (8, 12, 14, 15, 0)
 
 
 def change_lines(document: Document, test: bool) -> list[str]:
-    """What ``apply`` changed, or with ``test`` what it would change."""
+    """Lines for what ``apply`` changed, or with ``test`` would change."""
     lines = []
     for course_id, outcome in document.get("courses", {}).items():
         lines += [f"{course_id}: note: {note}" for note in outcome["notes"]]
@@ -26,7 +26,7 @@ def change_lines(document: Document, test: bool) -> list[str]:
             lines.append(f"{course_id}: {outcome['would_make']}")
             continue
         if "changes" not in outcome:
-            # Of one course alone standard error says it.
+            # If there is only one course, its error is printed to standard error.
             lines += [outcome["error"]] if len(document["courses"]) > 1 else []
             continue
         for fact in outcome.get("facts", ()):
@@ -49,12 +49,12 @@ def change_lines(document: Document, test: bool) -> list[str]:
 
 
 def check_lines(looked: Iterable[Document]) -> list[str]:
-    """What was looked at, a line each."""
+    """One line for each check."""
     return [f"  {'ok  ' if one['ok'] else 'FAIL'} {one['name']}: {one['detail']}" for one in looked]
 
 
 def status_lines(document: Document) -> list[str]:
-    """The table of courses; below it what the servers cost together."""
+    """The table of courses, and below it the monthly cost of all servers."""
     rows = document.get("courses", ())
     if not rows:
         return NO_COURSES

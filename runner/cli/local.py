@@ -1,4 +1,4 @@
-"""``coursehub local``: the local cloud by hand."""
+"""``coursehub local``: verbs on the local cloud."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The program: it runs one verb, and whatever ends the verb becomes one line and an exit code.
+"""The main program: it runs one verb and turns every error into one line and an exit code.
 
 Exit codes: 0 done, 1 it failed, 2 the command line or the pillar is wrong.
 """
@@ -23,13 +23,13 @@ from runner.files import write_private
 
 __all__ = ["cli", "main"]
 
-# Each file beside this one adds its verbs to ``cli``: a new verb needs its own file and no line here.
+# Each module in this directory adds its verbs to ``cli``, so a new verb needs no line here.
 for _module in pkgutil.iter_modules([str(Path(__file__).parent)]):
     importlib.import_module(f"{__package__}.{_module.name}")
 
 
 def main() -> None:
-    """Run one verb and turn whatever ends it into one line, an exit code and, with --json, a document."""
+    """Run one verb. Turn any exception into one line, an exit code and, with --json, a document."""
     said = Said()
     try:
         cli.main(standalone_mode=False, obj=said, prog_name="coursehub")
@@ -51,7 +51,7 @@ def main() -> None:
         what = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
         _end(said, f"{what}; mend that and run the same command again", FAILED)
     except Exception as error:
-        # Where it happened helps whoever mends it, and nobody else.
+        # The traceback goes to a file: it helps developers, not teachers.
         path = project().state / "error.log"
         write_private(path, traceback.format_exc())
         what = f"{type(error).__name__}: {error}"

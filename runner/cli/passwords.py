@@ -1,4 +1,4 @@
-"""``coursehub passwords``: the sheet of first passwords, and a new one for who forgot theirs."""
+"""``coursehub passwords``: the sheet of first passwords, and new passwords for people who forgot theirs."""
 
 from __future__ import annotations
 

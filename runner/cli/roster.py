@@ -15,9 +15,9 @@ from runner.errors import USAGE, CoursehubError
 
 _yes = click.option("--yes", is_flag=True, help="Do not ask before writing.")
 _role = click.Choice(ROLES)
-#: What a change is shown by: who comes, comes back, changes roles, goes.
+#: The marks of a change: who is added, returns, changes roles, or leaves.
 _MARKS = {"comes": "+", "returns": "+", "moves": "~", "goes": "-"}
-#: Of one person, and of more.
+#: Singular and plural.
 _WORDS = {
     "comes": ("comes", "come"),
     "returns": ("comes back", "come back"),
@@ -76,7 +76,7 @@ def add(course: str, role: Role, yes: bool, as_json: bool) -> None:
     """Add one person: asks for the name and for the email address or login."""
     from runner.verbs import roster as verb
 
-    # Not options: a name on the command line shows in the shell's history and in the process list.
+    # These are not options: a name on the command line would show in the shell's history and in the process list.
     _changed(verb.add(project(), course, _agree(as_json, yes=yes), role=role, ask=_answer), as_json)
 
 
@@ -181,7 +181,7 @@ def _people(count: int) -> str:
 
 
 def _agree(as_json: bool, *, yes: bool, dry_run: bool = False) -> Callable[[Document], bool]:
-    """Shows a change and asks, where there is somebody to ask."""
+    """Show a change and ask for confirmation if somebody is there to answer."""
 
     def agree(document: Document) -> bool:
         if not as_json:
@@ -221,7 +221,7 @@ def _changed(document: Document, as_json: bool) -> None:
 
 
 def _answer(question: str) -> str:
-    """One answer: typed, or a line of what is piped in."""
+    """One answer: typed, or one line of the piped input."""
     if sys.stdin.isatty():
         return str(click.prompt(question, err=True))
     line = sys.stdin.readline()
@@ -231,7 +231,7 @@ def _answer(question: str) -> str:
 
 
 def _facts(may_be_none: bool) -> Callable[[Document], Document]:
-    """Asks for the facts of a person who is known, and returns those that were given."""
+    """Ask for the facts of a known person; return those that were given."""
 
     def ask(known: Document) -> Document:
         if sys.stdin.isatty():

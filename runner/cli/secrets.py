@@ -1,4 +1,4 @@
-"""``coursehub secrets``: what git keeps encrypted."""
+"""``coursehub secrets``: encrypted values in git."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from runner.errors import USAGE, CoursehubError
 
 
 def _piped(name: str) -> str:
-    """All of what is piped in. What is no text Python refuses at once or when it is written, as the locale has it."""
+    """Read all of the piped input.
+
+    Depending on the locale, Python refuses bytes that are not text here or when they are written.
+    """
     try:
         value = sys.stdin.read()
         value.encode()

@@ -41,7 +41,7 @@ def up(course: str, yes: bool, as_json: bool) -> None:
 
 
 def _agree_to_cost(course: str, yes: bool) -> Callable[[str], None]:
-    """What ``up`` asks before it makes something that costs money, with what it is and costs in one line."""
+    """The question that ``up`` asks before it makes something that costs money."""
 
     def agree(what: str) -> None:
         click.echo(what, err=True)

@@ -1,4 +1,4 @@
-"""``coursehub signin`` and ``material``: what a teacher sets up on other sites."""
+"""``coursehub signin`` and ``material``: what a teacher must set up on other sites."""
 
 from __future__ import annotations
 

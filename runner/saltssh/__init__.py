@@ -1,4 +1,4 @@
-"""Salt on a course's server by salt-ssh: started, watched, and its answer read."""
+"""Runs Salt on a course's server over salt-ssh: starts it, follows its progress, and reads its results."""
 
 from runner.saltssh.running import argv, highstate
 from runner.saltssh.tail import Watcher

@@ -1,4 +1,4 @@
-"""What tools on a server say when the world around it fails (disk, DNS, mirror, index), in a teacher's words."""
+"""Known external causes of failures on a server (disk, DNS, mirror, index), in words for a teacher."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cause:
-    """What is wrong, and what to do about it before the command is run again."""
+    """What is wrong, and what to do before the command is run again."""
 
     what: str
     remedy: str
 
 
 _LATER = "wait some minutes"
-#: The first that is found counts: a full disk also breaks downloads, and a dead name server looks like a dead mirror.
+#: The first match counts: a full disk also breaks downloads, and a dead name server looks like a dead mirror.
 _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
     (
         re.compile(r"No space left on device|os error 28\b|enough free space in|not enough free disk", re.IGNORECASE),
@@ -50,7 +50,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
     ),
     (
         re.compile(r"E: Unable to locate package (?P<file>\S+)"),
-        # A name that the course file mistypes is told before, with its line (runner/verbs/blame.py).
+        # Names that are misspelled in the course file are reported earlier, with their line (runner/verbs/blame.py).
         Cause(
             "the server's list of Debian's packages lacks {file}: the mirror or its name server does not answer", _LATER
         ),
@@ -79,7 +79,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
 
 
 def cause(said: str) -> Cause | None:
-    """The cause behind what a tool said, or None when it is none of the known ones."""
+    """Return the cause of a tool's error message, or None if it is not a known one."""
     for pattern, known in _KNOWN:
         if found := pattern.search(said):
             named = {key: value or "" for key, value in found.groupdict().items()}

@@ -1,7 +1,7 @@
-"""What the runner adds to a course's pillar: facts of its server and of this computer, never the course's own.
+"""The pillar that the runner generates for a course: facts about its server and this computer.
 
-It is written to ``.coursehub/pillar/runtime/<course>.sls`` in the formulas' own keys, so that salt-ssh typed by
-hand and the runner see one pillar. Passwords are in it as hashes only.
+It is written to ``.coursehub/pillar/runtime/<course>.sls`` with the formulas' own keys, so that salt-ssh typed by hand
+gets the same pillar as the runner. It contains passwords only as hashes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def runtime(
 ) -> dict[str, Any]:
     """The generated pillar.
 
-    ``acme_directory`` None leaves the school's own (pillar/site.sls); ``extra_ca`` are PEM texts by name.
+    If ``acme_directory`` is None, the school's own setting (pillar/site.sls) applies. ``extra_ca`` are PEM texts by
+    name.
     """
     letsencrypt: dict[str, Any] = {"addresses": [ip]}
     if acme_directory:
@@ -37,20 +38,21 @@ def runtime(
 
 
 def write_runtime(project: Project, course_id: str, document: Mapping[str, Any]) -> None:
-    """Write the generated pillar of one course, readable by the owner alone."""
+    """Write the generated pillar of one course; only the owner can read it."""
     path = runtime_file(project, course_id)
     write_private(path, "#!yaml\n" + yaml.safe_dump(dict(document), sort_keys=True))
 
 
 def runtime_file(project: Project, course_id: str) -> Path:
-    """Where the generated pillar of one course is kept."""
+    """The path of one course's generated pillar."""
     return project.state / "pillar" / "runtime" / f"{course_id}.sls"
 
 
 def host_ca_certificates() -> dict[str, str]:
     """The certificate authorities that this computer's administrator added, by name.
 
-    A network that inspects TLS does it to the local cloud's machines too, so they must trust the same.
+    A network that inspects TLS also inspects the traffic of the local cloud's machines, so they must trust the same
+    authorities.
     """
     directory = Path("/usr/local/share/ca-certificates")
     return {path.stem: path.read_text(encoding="ascii") for path in sorted(directory.glob("**/*.crt"))}

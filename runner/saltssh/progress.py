@@ -1,7 +1,7 @@
-"""The server's log of a running highstate, in words that a teacher reads.
+"""Reads the server's log of a running highstate and describes its progress for a teacher.
 
-Salt logs a state by its name, which for a command is the command line; what it is for says the state's ID, which
-is in the low state that salt-ssh ships.
+Salt logs a state by its name, which for a command is the whole command line. The state's ID says more; it is in the low
+state that salt-ssh ships.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import json
 import re
 from dataclasses import dataclass, field
 
-#: Shell for the server: prints the line ``states [[module, ID, name], ...]`` of the low state on standard input.
+#: Shell code for the server: prints the line ``states [[module, ID, name], ...]`` of the low state on standard input.
 SHIPPED_STATES = (
     'python3 -I -c "import json, sys; print(\\"states\\", json.dumps('
     '[[str(low.get(key)) for key in (\\"state\\", \\"__id__\\", \\"name\\")] for low in json.load(sys.stdin)]))"'
 )
-#: A name of several lines is cut after its first.
+#: A name with several lines is cut after the first.
 _RUNNING = re.compile(r"^Running state \[(?P<name>.*?)(\] at time [0-9:.]+)?$")
 _WORDS = {
     "pkg": "Debian packages",
@@ -27,14 +27,14 @@ _WORDS = {
 
 @dataclass
 class Story:
-    """What has been read of one highstate's log so far: ``count`` states have started of ``total`` (0: not known)."""
+    """What was read so far from one highstate's log: ``count`` of ``total`` states have started (0: not known)."""
 
     count: int = 0
     total: int = 0
     _shipped: dict[str, list[str]] = field(default_factory=dict)
 
     def read(self, line: str) -> str | None:
-        """Take one line of the log; what has started, or None for a line that starts nothing."""
+        """Read one line of the log; return the state that started, or None if none did."""
         if line.startswith("states "):
             for module, identifier, name in json.loads(line.removeprefix("states ")):
                 self.total += 1
@@ -46,7 +46,7 @@ class Story:
         self.count += 1
         name = running["name"].strip()
         known = self._shipped.get(name, [])
-        # Two states may have one name: a file, and the command that is run when it changed.
+        # Two states may have the same name: a file, and the command that runs when it changed.
         return (known.pop(0) if len(known) > 1 else known[0]) if known else name
 
 

@@ -1,4 +1,4 @@
-"""Salt's JSON as a typed report. The verdict "changed nothing" lives here, once, for the CLI and the tests."""
+"""Parses Salt's JSON into a typed report. Whether a state changed something is decided only here."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class StateResult:
 
     @property
     def changed(self) -> bool:
-        """Whether it changed something, or would."""
+        """Whether the state changed something, or would change it."""
         return self.result is None or bool(self.changes)
 
     @property
     def reason(self) -> str:
-        """Why it failed, in one line: what its program said last, where it ran one."""
+        """Why it failed, in one line: the last output of its program, if it ran one."""
         said = str(self.changes.get("stderr") or "").strip().splitlines()
         return said[-1] if said else " ".join(self.comment.split())
 
     @property
     def cause(self) -> Cause | None:
-        """What in the world around the server made it fail, where its words tell that."""
+        """The external cause of the failure, if its message shows a known one."""
         return cause(f"{self.comment}\n{self.changes.get('stderr') or ''}\n{self.changes.get('stdout') or ''}")
 
     @property
     def skipped(self) -> bool:
-        """Whether it failed only because something that it needs had failed."""
+        """Whether it failed only because a state that it requires had failed."""
         return self.result is False and "requisite" in self.comment
 
 
@@ -65,12 +65,12 @@ class Report:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What states want to be heard saying."""
+        """Warnings of the states."""
         return tuple(warning for state in self.states for warning in state.warnings)
 
     @property
     def failed_count(self) -> int:
-        """States that failed, those that could not be tried included."""
+        """The number of failed states, including those that could not be tried."""
         return sum(state.result is False for state in self.states)
 
 
@@ -87,10 +87,10 @@ def _error_line(text: str) -> str:
 
 
 def parse(course_id: str, stdout: str, stderr: str, *, minion: str | None = None) -> Report:
-    """Read what ``salt-ssh --out=json`` printed; ``minion`` is the document's key where it is not the course's id.
+    """Parse the output of ``salt-ssh --out=json``. ``minion`` is the document's key if it is not the course's id.
 
-    Exit codes cannot be trusted (no match in the roster and a broken pillar both exit 0), so the document is
-    checked: our minion's key, a mapping of ``_|-`` keys below it. Raises CoursehubError for anything else.
+    Exit codes cannot be trusted (no match in the roster and a broken pillar both exit 0), so the document is checked:
+    it must have our minion's key, and below it a mapping with ``_|-`` keys. Raises CoursehubError for anything else.
     """
     start = stdout.find("{")
     try:

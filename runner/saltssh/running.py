@@ -1,4 +1,4 @@
-"""Salt by SSH: the command lines are built here (pure) and run here."""
+"""Builds the salt-ssh command lines (pure functions) and runs them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from runner.saltssh.tail import HIGHSTATE_SECONDS, Tail, Watcher, watched
 from runner.secrets.values import unlocked
 from runner.servers.access import Access, is_host_key_refusal, ssh_error
 
-#: The exit code of OpenSSH when it is not the remote command that failed.
+#: OpenSSH exits with this code if SSH itself failed, not the remote command.
 _SSH_FAILED = 255
-#: Room that salt-ssh itself needs on the server: its own code, the states and what they bring.
+#: Megabytes that salt-ssh needs on the server: its code, the states and their files.
 FULL_MEGABYTES = 50
 
 
 def argv(course_id: str, function: str, *arguments: str) -> list[str]:
-    """The salt-ssh command line for one course; the Saltfile of the working directory does the rest."""
+    """The salt-ssh command line for one course. The Saltfile of the working directory sets the rest."""
     salt_ssh = Path(sys.executable).parent / "salt-ssh"
     return [str(salt_ssh), "--out=json", "--static", "--no-color", course_id, function, *arguments]
 
@@ -38,10 +38,10 @@ def highstate(
     sls: Sequence[str] = (),
     watch: Watcher = lambda *_: None,
 ) -> results.Report:
-    """Apply the course's states (``sls``: only these), or with ``test`` say what that would change.
+    """Apply the course's states (with ``sls``: only these), or with ``test`` report what would change.
 
-    ``watch`` hears of each state as it starts. Raises CoursehubError when Salt gave no usable report; a
-    state that failed is in the report.
+    ``watch`` is called for each state that starts. Raises CoursehubError if Salt gave no usable report. A failed state
+    raises nothing; it is in the report.
     """
     access = Access(project, course_id)
     with unlocked(project, course_id), watched(access, ip, watch) as tail:
@@ -66,22 +66,22 @@ def highstate(
         if known is None:
             raise
         raise known from error
-    # A file that was saved while Salt read them may be in the package or not.
+    # If a file was saved while Salt read the states, nobody knows whether the package contains the change.
     if rendered_from and not report.failed and shipped.inputs(project, course_id) == rendered_from:
         shipped.keep(access, rendered_from, tail.shipped)
     return report
 
 
 def _run_shipped(access: Access, ip: str, script: str, tail: Tail) -> results.Report | None:
-    """Run what salt-ssh shipped last; None where that cannot be, for salt-ssh to do, and to say why not."""
+    """Run the states that salt-ssh shipped last; return None if that is not possible and salt-ssh must run instead."""
     done = _in_time(access.course_id, access.argv(ip, "/bin/sh", "-s"), input=script)
     try:
         return results.parse(access.course_id, done.stdout, done.stderr, minion="local")
     except CoursehubError as error:
         if done.returncode == _SSH_FAILED or done.returncode < 0:
-            # What the server began may still run there: nothing else may begin beside it.
+            # The command may still run on the server, so nothing else may start.
             raise _broken_off(access.course_id, ip) from error
-        # States may have run of which the tail has told.
+        # The tail may have reported states of that run already.
         tail.shipped = None
         return None
 
@@ -97,7 +97,7 @@ def _in_time(course_id: str, command: list[str], **how: Any) -> subprocess.Compl
 
 
 def _broken_off(course_id: str, ip: str) -> CoursehubError:
-    """The error of a connection that ended before the highstate did."""
+    """The error for a connection that ended before the highstate did."""
     return CoursehubError(
         f"{course_id}: the connection to {ip} broke in the middle of the highstate; what the server began it ends by "
         f"itself, unless it went down; run 'coursehub apply {course_id}', which waits for that and does what is left"
@@ -105,7 +105,7 @@ def _broken_off(course_id: str, ip: str) -> CoursehubError:
 
 
 def _full(access: Access, ip: str) -> CoursehubError | None:
-    """The error to tell instead when the server's disk is so full that salt-ssh could not even begin."""
+    """The error for a server whose disk is so full that salt-ssh could not start."""
     try:
         told = access.run(ip, "df --output=avail -m / /var/lib", seconds=20)
     except CoursehubError:
@@ -119,5 +119,5 @@ def _full(access: Access, ip: str) -> CoursehubError | None:
 
 
 def _environment() -> dict[str, str]:
-    # Salt must not find a teacher's own ~/.salt or SALT_* settings.
+    # Salt must not read a teacher's own ~/.salt or SALT_* settings.
     return {key: value for key, value in os.environ.items() if not key.startswith("SALT_")}

@@ -1,6 +1,6 @@
-"""Where salt-ssh packs what it ships: the pillar is in there in clear, and nothing of that may stay on this computer.
+"""The directory in which salt-ssh packs what it ships. It contains the pillar in clear, so it must be deleted.
 
-salt-ssh itself takes its files away when it ends. One that is killed would leave them below /tmp, where nobody looks.
+salt-ssh deletes its own files at its end. If it is killed, they would stay below /tmp, where nobody looks.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from runner.project import Project
 
 @dataclass(frozen=True)
 class Scratch:
-    """A directory that only we can read, and the open file descriptor that says it is in use.
+    """A directory that only the owner can read, and the open file descriptor whose lock marks it as in use.
 
-    Hand ``descriptor`` on to whatever works there: its copy speaks for the directory when this process was killed.
+    Pass ``descriptor`` to each child process: its copy keeps the lock if this process is killed.
     """
 
     directory: Path
@@ -30,14 +30,14 @@ class Scratch:
 
 @contextlib.contextmanager
 def scratch(project: Project) -> Iterator[Scratch]:
-    """A new scratch directory while the block runs; what killed runs left goes first.
+    """Make a scratch directory for the duration of the block; first delete those of killed runs.
 
-    Raises OSError where none can be made.
+    Raises OSError if it cannot be made.
     """
     root = _root(project)
     root.mkdir(mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        # Held, so that nobody takes a directory for left behind that is made but not locked yet.
+        # The lock on the root keeps others from deleting a directory that is made but not locked yet.
         with _locked(root):
             _sweep(root)
             directory = Path(tempfile.mkdtemp(dir=root))
@@ -47,7 +47,7 @@ def scratch(project: Project) -> Iterator[Scratch]:
 
 
 def sweep(project: Project) -> None:
-    """Take away what killed runs left, of all courses, but not where something still works."""
+    """Delete the directories of killed runs, of all courses; skip those that are in use."""
     root = _root(project)
     if root.is_dir():
         with _locked(root):
@@ -60,14 +60,17 @@ def _root(project: Project) -> Path:
 
 def _sweep(root: Path) -> None:
     for left in root.iterdir():
-        # In use, or its run just ended and took it away.
+        # It is in use, or its run just ended and deleted it.
         with contextlib.suppress(BlockingIOError, FileNotFoundError, NotADirectoryError), _locked(left, fcntl.LOCK_NB):
             shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _locked(directory: Path, how: int = 0) -> Iterator[int]:
-    """Lock a directory while the block runs; the kernel gives the lock back when all who have the descriptor end."""
+    """Lock a directory for the duration of the block.
+
+    The kernel releases the lock when every holder of the descriptor ended.
+    """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | how)

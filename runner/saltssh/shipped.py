@@ -1,8 +1,9 @@
-"""What salt-ssh shipped last, run again as it is while nothing has changed that it was rendered from.
+"""Runs the states that salt-ssh shipped last once more, if none of their sources has changed.
 
-salt-ssh renders all states into one package, copies it to the server and calls ``state.pkg`` there. Most of an
-``apply`` that changes nothing is the way to that call, and all that it needs lies on the server still
-(docs/decisions/shipped-states.md). Every state in it is run: what was changed on the server by hand is mended as ever.
+salt-ssh renders all states into one package, copies it to the server and calls ``state.pkg`` there. When nothing
+changed, most of the time of an ``apply`` is spent before that call, although the server still has all that the call
+needs (docs/decisions/shipped-states.md). All states of the package run, so changes made by hand on the server are
+corrected as usual.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from runner.project import Project
 from runner.saltssh.pillar import runtime_file
 from runner.servers.access import THIN_DIR, Access
 
-#: Where salt-ssh puts the package on the server.
+#: The path of salt-ssh's package on the server.
 PACKAGE = f"{THIN_DIR}/salt_state.tgz"
 _SUM = re.compile(r"[0-9a-f]{64}")
-#: Shell for the server: the sum of what else decides how the package is run, and comes with each salt-ssh, another
-#: teacher's too: our state modules (by Salt's sum of them), Salt itself, and its settings there.
+#: Shell code for the server: the checksum of everything else that decides how the package runs. Each salt-ssh replaces
+#: it, another teacher's too: our state modules (by Salt's own checksum of them), Salt itself, and its settings.
 BESIDE = f"cat {THIN_DIR}/ext_version {THIN_DIR}/code-checksum {THIN_DIR}/minion 2>/dev/null | sha256sum | cut -c1-64"
-#: The exit code of the script below when the server has other states or settings now, or an operating system that was
-#: upgraded since they were rendered: states differ by release.
+#: The exit code of the script below if the server now has other states or settings, or a newer release of its operating
+#: system than they were rendered for: states differ by release.
 STALE = 75
 _AGAIN = f"""
 echo "%(package)s  {PACKAGE}" | sha256sum --check --status 2>/dev/null || exit {STALE}
@@ -43,16 +44,16 @@ exec python3 {THIN_DIR}/salt-call --retcode-passthrough --local --out json -l qu
 
 @dataclass(frozen=True)
 class Sums:
-    """SHA-256 sums of the package that was run, and of what lay beside it (``BESIDE``), in hexadecimal."""
+    """SHA-256 checksums (hexadecimal) of the package that was run, and of what was beside it (``BESIDE``)."""
 
     package: str
     beside: str
 
 
 def script(access: Access, rendered_from: str | None, *, test: bool) -> str | None:
-    """The shell script that runs the shipped states once more; None when something else would be rendered now.
+    """The shell script that runs the shipped states again; None if they would be rendered differently now.
 
-    It ends with ``STALE`` when the server no longer has them, else as salt-call does.
+    It exits with ``STALE`` if the server no longer has them, otherwise with salt-call's exit code.
     """
     try:
         record = json.loads(access.shipped.read_text(encoding="utf-8"))
@@ -65,7 +66,10 @@ def script(access: Access, rendered_from: str | None, *, test: bool) -> str | No
 
 
 def keep(access: Access, rendered_from: str | None, sums: Sums | None) -> None:
-    """Remember what these inputs were shipped as. What is not known for sure is not remembered, nor what cannot be."""
+    """Remember which package these inputs were shipped as.
+
+    Nothing is stored if a value is unknown, or if writing fails.
+    """
     if rendered_from and sums and _known(sums):
         with contextlib.suppress(OSError):
             write_private(access.shipped, json.dumps({"rendered_from": rendered_from, "sums": asdict(sums)}))
@@ -76,10 +80,10 @@ def _known(sums: Sums) -> bool:
 
 
 def inputs(project: Project, course_id: str) -> str | None:
-    """A digest of all that a course's states and pillar are rendered from; None when that cannot be known now.
+    """A digest of all inputs of a course's states and pillar; None if it cannot be computed now.
 
-    Salt's version is in it, the server's grains are not. What other courses have in git counts too, what is generated
-    for them does not.
+    It includes Salt's version, but not the server's grains. Files of other courses that are in git count too; files
+    generated for them do not.
     """
     digest = hashlib.sha256()
     try:
@@ -87,13 +91,13 @@ def inputs(project: Project, course_id: str) -> str | None:
             content = path.read_bytes()
             digest.update(f"{project.shown(path)}\0{len(content)}\0".encode(errors="surrogateescape") + content)
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
-        # A file that goes while it is looked at, or settings that Salt will say the same of.
+        # A file was deleted meanwhile, or Salt will report the same wrong settings itself.
         return None
     return digest.hexdigest()
 
 
 def _files(project: Project, course_id: str) -> Iterator[Path]:
-    """Every file below the roots of states and pillar, and those that say how Salt goes about it."""
+    """Every file below the roots of states and pillar, and Salt's settings."""
     config = project.root / "salt" / "config" / "master"
     settings = yaml.safe_load(config.read_text(encoding="utf-8"))
     lock = project.root / "requirements" / "runner.lock"

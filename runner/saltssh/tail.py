@@ -1,4 +1,4 @@
-"""What the server says of a highstate while it runs, over a connection that salt-ssh then shares."""
+"""Follows a highstate on the server while it runs, over an SSH connection that salt-ssh then shares."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from runner.saltssh import shipped
 from runner.saltssh.progress import SHIPPED_STATES, Story
 from runner.servers.access import THIN_DIR, Access, is_silence, ssh_error
 
-#: Seconds that a highstate may take before it is given up; a fresh server needs about a minute.
+#: Seconds until a highstate is given up; a new server needs about 60.
 HIGHSTATE_SECONDS = 1800
-#: Seconds until the server must have said something; one whose memory is used up takes its time.
+#: Seconds until the server must have answered; a server without free memory answers slowly.
 FIRST_WORD_SECONDS = 90
-#: What is run on the server, and what it is given. salt/config/master switches on the log that it follows.
+#: The script that runs on the server, and its arguments. salt/config/master enables the log that it reads.
 _WATCH = Path(__file__).with_name("watch.sh").read_text(encoding="utf-8")
 _GIVEN = (THIN_DIR, shipped.BESIDE, SHIPPED_STATES)
 
-#: Called with how many states have started, of how many (0: not known yet), and what the last one is.
+#: Called with the number of started states, the number of all states (0: not known yet), and the name of the last one.
 Watcher = Callable[[int, int, str], None]
 
 
 @contextlib.contextmanager
 def watched(access: Access, ip: str, watch: Watcher) -> Iterator[Tail]:
-    """Follow the server's own log of states while the block runs, over a connection that salt-ssh then shares."""
+    """Follow the server's log of states while the block runs, over a connection that salt-ssh then shares."""
     tail = Tail(access, ip, watch)
     try:
         if tail.found_nobody():
             tail.end()
-            # It boots, after a crash or a power cut: nobody need run the command again for that.
+            # The server boots, after a crash or a power cut. Wait, so that nobody must run the command again.
             access.wait_for_ssh(ip, lambda text: watch(0, 0, text))
             tail = Tail(access, ip, watch)
         tail.wait_ready()
@@ -44,12 +44,12 @@ def watched(access: Access, ip: str, watch: Watcher) -> Iterator[Tail]:
 
 
 class Tail:
-    """One connection that waits for an earlier highstate to end and then follows the server's log of states."""
+    """One connection that waits for an earlier highstate to end, and then follows the server's log of states."""
 
     def __init__(self, access: Access, ip: str, watch: Watcher) -> None:
         self._access, self._ip, self._watch = access, ip, watch
         self._said = ""
-        #: What salt-ssh shipped; None while, or when, it was not told.
+        #: What salt-ssh shipped; None until the server reports it, or if it never does.
         self.shipped: shipped.Sums | None = None
         self._heard = threading.Event()
         self._ready = threading.Event()
@@ -64,7 +64,10 @@ class Tail:
         self._reader.start()
 
     def found_nobody(self) -> bool:
-        """Whether no SSH server answered at all, as while a machine boots. Raises CoursehubError for a silent one."""
+        """Whether no SSH server answered at all, as while a machine boots.
+
+        Raises CoursehubError if one accepted and sent nothing.
+        """
         deadline = time.monotonic() + FIRST_WORD_SECONDS
         while not self._heard.wait(0.05):
             if time.monotonic() > deadline:
@@ -79,7 +82,10 @@ class Tail:
         return False
 
     def wait_ready(self) -> None:
-        """Wait until no other highstate runs. Raises CoursehubError when the connection breaks or it never ends."""
+        """Wait until no other highstate runs.
+
+        Raises CoursehubError if the connection breaks or the other one never ends.
+        """
         deadline = time.monotonic() + HIGHSTATE_SECONDS
         while not self._ready.wait(0.05):
             if self._process.poll() is not None:
@@ -98,7 +104,7 @@ class Tail:
         return self._process.returncode is not None
 
     def end(self) -> None:
-        """Close the connection; safe to repeat."""
+        """Close the connection. It may be called more than once."""
         self._process.terminate()
         self._process.wait()
         self._reader.join(timeout=5)
@@ -110,7 +116,7 @@ class Tail:
             if line == "ready\n":
                 self._ready.set()
             elif line.startswith("sums "):
-                # More or fewer when something else runs on the server at the same time.
+                # The number of words differs if something else runs on the server at the same time.
                 sums = line.split()[1:]
                 self.shipped = shipped.Sums(*sums) if len(sums) == 2 else None
             elif line == "busy\n":

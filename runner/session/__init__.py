@@ -1,4 +1,4 @@
-"""What every verb on one course begins with: its session, and what is looked at before anything is changed."""
+"""What every verb on one course starts with: its session, and the checks before anything is changed."""
 
 from runner.session.opening import connect, nothing_here, reach, visit
 from runner.session.session import CHECK_ACCOUNT, Session

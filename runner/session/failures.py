@@ -1,4 +1,4 @@
-"""The errors that several verbs raise, each in one wording."""
+"""Errors that several verbs raise, so that each has one wording."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class NoServer(CoursehubError):
 
 
 def no_server(course_id: str) -> NoServer:
-    """The error of a verb that needs a server."""
+    """The error for a course that has no server."""
     return NoServer(f"{course_id} has no server; run 'coursehub up {course_id}'")
 
 
 def not_running(course_id: str, droplet_id: int, state: str) -> CoursehubError:
-    """The error of a verb that needs the server to run and may not power it on."""
+    """The error for a server that is off, from a verb that may not turn it on."""
     return CoursehubError(f"{course_id}: droplet {droplet_id} is {state}; run 'coursehub up {course_id}'")
 
 
 def not_right(course_id: str, check: Check, document: dict[str, Any] | None = None) -> CoursehubError:
-    """The error of a hub that runs and is not what a student needs."""
+    """The error for a hub that runs but fails a check."""
     return CoursehubError(
         f"{course_id}: the hub runs but {check.name} is not right: {check.detail}; 'coursehub logs {course_id}' shows "
         "what the hub says",
@@ -34,7 +34,7 @@ def not_right(course_id: str, check: Check, document: dict[str, Any] | None = No
 
 
 def all_of(failures: list[CoursehubError], document: dict[str, Any]) -> CoursehubError:
-    """One error for several courses' with the document of all."""
+    """One error for several courses, with the document of all."""
     more = f" ({len(failures) - 1} more failed, see above)" if len(failures) > 1 else ""
     return CoursehubError(
         f"{failures[0]}{more}", exit_code=max(failure.exit_code for failure in failures), document=document

@@ -1,4 +1,4 @@
-"""Whose a host name is: two course files must not have one, and no course takes another's DNS record."""
+"""Who owns a host name: two course files must not share one, and no course takes another's DNS record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.session.session import Session
 
 
 def need_own(session: Session) -> None:
-    """Refuse a name that another course's file has too, before anything is made or changed."""
+    """Refuse a name that another course file has too, before anything is made or changed."""
     found = neighbours.taken(session.project, session.course_id, session.course)
     if found:
         name, where = found
@@ -21,7 +21,7 @@ def need_own(session: Session) -> None:
 
 
 def said(name: str, where: str) -> str:
-    """What is wrong with a name that another course's file has too, and what to do."""
+    """Say which name another course file has too, and what to do."""
     return (
         f"domain: {name} is the other course's in {where} too, and one name leads to one server; give each course its "
         "own, or take the other one down and remove its file"
@@ -29,9 +29,9 @@ def said(name: str, where: str) -> str:
 
 
 def need_free(session: Session, zone: Zone | None, ip: str | None = None) -> list[str]:
-    """Look where the course's names lead before they are pointed at its server, whose address is ``ip``.
+    """Check where the course's names point before they are pointed at its server, whose address is ``ip``.
 
-    Without ``ip`` the server is yet to be made. Returns a note for each record that this computer did not write and
+    Without ``ip`` the server does not exist yet. Returns a note for each record that this computer did not write and
     that will be replaced. Raises CoursehubError for a name of another course's server.
     """
     names = session.course.dns_names if zone else ()
@@ -48,7 +48,7 @@ def _look(session: Session, zone: Zone, hostname: str, ip: str | None) -> str | 
                 f"{session.at('domain')}: {hostname} leads to the server of {other} ({address}), whose students use "
                 f"it; choose another domain here, or take that one down first: 'coursehub down {other}'"
             )
-    # An address of an earlier server of this course is no news.
+    # Addresses of this course's earlier servers need no note.
     unknown = [address for address in elsewhere if hostname not in session.access.names()]
     if not unknown:
         return None
@@ -60,7 +60,7 @@ def _look(session: Session, zone: Zone, hostname: str, ip: str | None) -> str | 
 def ensure_records(session: Session, server: Server) -> list[str]:
     """Point the course's names at its server, unless the teacher makes the records by hand.
 
-    Returns a note for each name that led elsewhere. Raises CoursehubError for another course's name.
+    Returns a note for each name that pointed elsewhere. Raises CoursehubError for another course's name.
     """
     zone = session.zone()
     if zone and server.ip:
@@ -82,7 +82,7 @@ def need_names(session: Session) -> None:
 
 
 def remove_records(session: Session, addresses: Iterable[str]) -> None:
-    """Remove every record that was made for the course's server, under names that it no longer has too."""
+    """Remove all records that were made for the course's server, including names that it no longer has."""
     made = session.access.names() or (session.course.dns_names if session.course.dns == "cloud" else ())
     zones = session.cloud.zones() if made else []
     ours = [address for address in addresses if made and session.cloud.course_at(address) in (None, session.course_id)]

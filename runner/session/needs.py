@@ -10,18 +10,18 @@ from runner.setup import material, signin
 
 
 def ensure_lock(session: Session) -> None:
-    """Lock the course's packages at the first use; refuse a lock that does not fit them any more."""
+    """Lock the course's packages at their first use. Raises CoursehubError for a lock that no longer fits them."""
     line = courses.source(session.project, session.course_id).line(("course", "packages"))
     lock.ensure_lock(session.course_id, session.course.locked_packages, session.project.root, line=line)
 
 
 def need_signin(session: Session) -> None:
-    """Refuse a kind of sign-in that lacks something before anything is made."""
+    """Refuse an incomplete sign-in before anything is made."""
     secrets = Secrets(session.project, session.course_id)
     signin.need(session.course, session.people, secrets, session.at("signin", "kind"))
 
 
 def need_material(session: Session) -> None:
-    """Refuse a private repository without a deploy key that is one before anything is made."""
+    """Refuse a private repository without a valid deploy key before anything is made."""
     secrets = Secrets(session.project, session.course_id)
     material.need(session.course, session.course_id, secrets, session.at("material", "repositories"))

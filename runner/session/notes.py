@@ -1,4 +1,4 @@
-"""What a teacher should know although the course works: what needs a new server, and what was interrupted."""
+"""Notes on a working course: changes that need a new server, and interrupted work."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from runner.setup import signin
 
 
 def notes(session: Session, server: Server) -> list[str]:
-    """A line for each thing: keys that only a new server can have (with ``file:line``), passwords that nobody printed,
-    and a change of the SSH key that was interrupted."""
+    """Return the notes on a course.
+
+    There is one for each key that only a new server can have (with ``file:line``), for passwords that nobody printed,
+    and for an interrupted change of the SSH key.
+    """
     found = signin.notes(session.course, session.people, session.at("signin", "kind"))
     found += _late_passwords(session)
     if session.access.changes_key():
@@ -23,13 +26,13 @@ def notes(session: Session, server: Server) -> list[str]:
         f"{session.at(key)}: {key} is {wanted} here and {has} on the server; only a new server gets it: 'coursehub "
         f"down {session.course_id}' (deletes the files on it), then up. Everything else goes on"
         for key, wanted, has in pairs
-        # The provider takes an image's name away once it has a newer one.
+        # The provider drops an image's name when it has a newer image.
         if has and wanted != has
     ]
 
 
 def _late_passwords(session: Session) -> list[str]:
-    """A line about people who were added after the sheet of first passwords was printed."""
+    """A note on people who were added after the sheet of first passwords was printed."""
     if session.course.signin.kind != "password":
         return []
     accounts = [person.account for person in session.people.everyone()]

@@ -1,4 +1,4 @@
-"""How a verb begins: the course is read, and its cloud is reached, or only looked for."""
+"""How a verb starts: it reads the course and connects to its cloud, or only looks whether there is one."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from runner.session.session import Session
 
 
 def connect(project: Project, course_id: str, report: Callable[[str], None]) -> Session:
-    """Read and validate the course, then reach its cloud (the local one is started)."""
+    """Read and validate the course, then connect to its cloud (the local cloud is started)."""
     leaks.refuse(project)
     course = birthplace.load(project, course_id)
     return Session(project, course_id, course, kind_of(course).connect(project.state, report))
 
 
 def reach(project: Project, course_id: str, report: Callable[[str], None]) -> Session:
-    """The same for verbs that need a server: no local cloud is started for a course that has none."""
+    """Like ``connect``, for verbs that need a server: no local cloud is started for a course without a server."""
     if nothing_here(project, course_id, birthplace.load(project, course_id)):
         raise no_server(course_id)
     return connect(project, course_id, report)
 
 
 def nothing_here(project: Project, course_id: str, course: Course) -> bool:
-    """Whether the provider would be started only to be asked for what is not there."""
+    """Whether the local cloud would be started only to find that it has no such server."""
     seen = kind_of(course).seen(project.state, course_id)
     return seen is not None and not seen.answers and seen.state == "none"
 
 
 def visit(project: Project, course_id: str, report: Callable[[str], None]) -> Session:
-    """The same for verbs that change nothing: no machine is made or booted by it.
+    """Like ``reach``, for verbs that change nothing: no machine is made or booted.
 
-    A local cloud that died while the course's machine lives is started again, as the verbs ask it for the machine.
-    Raises CoursehubError when there is no such machine.
+    If the local cloud's process died while the course's machine runs, it is started again, because the verbs ask it for
+    the machine. Raises CoursehubError if there is no such machine.
     """
     leaks.refuse(project)
     course = birthplace.load(project, course_id)

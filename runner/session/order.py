@@ -1,4 +1,4 @@
-"""The order of a course's server: what the cloud does not have is refused, and what will cost money is said."""
+"""The order of a course's server: check it against the cloud's offer, and say what it will cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runner.session.session import Session
 
 
 def check_order(session: Session) -> None:
-    """Refuse a size, image or region that the cloud does not have, there, before anything is made."""
+    """Refuse a size, image or region that the cloud does not have, at the line of its key, before anything is made."""
     cloud, course = session.cloud, session.course
     sizes, images = cloud.sizes(), cloud.images()
     _need(session, "region", cloud.regions())
@@ -36,7 +36,7 @@ def _need(session: Session, key: str, known: Iterable[str]) -> None:
 
 
 def what_up_makes(session: Session) -> str:
-    """What ``up`` will make for a course that has no server, and what that costs, in one line.
+    """Say in one line what ``up`` will make for a course that has no server, and what that costs.
 
     Raises CoursehubError for a size, image or region that the cloud does not have.
     """

@@ -1,4 +1,4 @@
-"""One course at work: its file, its people, its cloud, and the way to its server."""
+"""One course with all that a verb needs: its file, its people, its cloud, and SSH to its server."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from runner.servers.access import Access
 from runner.session.failures import made_elsewhere, no_server, not_running
 from runner.setup import signin
 
-#: The account that looks at the hub as a student would; it belongs to no person.
+#: The account with which the runner tests the hub as a student would; it belongs to nobody.
 CHECK_ACCOUNT = ACCOUNTS["check"]
-#: The hub's services that have pages (formulas/jupyterhub).
+#: Services of the hub that have pages (formulas/jupyterhub).
 SERVICES = ("students-work",)
 
 
 @dataclass(frozen=True)
 class Session:
-    """One course at work."""
+    """One course and the connections to its cloud and server."""
 
     project: Project
     course_id: str
@@ -40,23 +40,23 @@ class Session:
 
     @property
     def access(self) -> Access:
-        """The way to the server by SSH."""
+        """SSH access to the server."""
         return Access(self.project, self.course_id)
 
     @property
     def ca_bundle(self) -> Path | None:
-        """What to verify the hub's certificate with; None is the system's own."""
+        """The file to verify the hub's certificate with; None means the system's own."""
         authority = self.cloud.authority
         return authority.bundle if authority else None
 
     @property
     def url(self) -> str:
-        """Where students go."""
+        """The address that students open."""
         return f"https://{self.course.domain}/"
 
     @cached_property
     def people(self) -> People:
-        """Who is in the course; a class list is decrypted for it. Raises CoursehubError when that cannot be."""
+        """The people of the course; an encrypted class list is decrypted. Raises CoursehubError if that fails."""
         return people_of(self.project, self.course_id, self.course)
 
     def at(self, *keys: str | int) -> str:
@@ -64,10 +64,10 @@ class Session:
         return courses.source(self.project, self.course_id).at("course", *keys)
 
     def server(self, report: Callable[[str], None] | None = None) -> Server:
-        """The running server. Raises CoursehubError when there is none.
+        """The running server. Raises CoursehubError if there is none.
 
-        With ``report``, a server that is off is powered on, and ``report`` gets the progress. Without it nothing is
-        changed, and a server that is off is an error too.
+        With ``report``, a server that is off is turned on, and ``report`` gets the progress. Without it, nothing is
+        changed and a server that is off is an error.
         """
         server = self.cloud.single(self.course_id, self.access.server())
         if server is None:
@@ -88,7 +88,7 @@ class Session:
         return server
 
     def zone(self) -> Zone | None:
-        """The DNS zone to write the records into; None when the teacher makes them by hand."""
+        """The DNS zone for the records; None if the teacher makes them by hand."""
         if self.course.dns == "manual":
             return None
         zone = self.cloud.zone_of(self.course.domain)
@@ -103,7 +103,7 @@ class Session:
         return zone
 
     def write_pillar(self, ip: str) -> None:
-        """Write what the server's pillar needs to know of this computer and of the cloud."""
+        """Write the facts about this computer and the cloud that the server's pillar needs."""
         accounts = [person.account for person in self.people.everyone()]
         if self.course.subdomains:
             labels = [*map(server_label, [*accounts, CHECK_ACCOUNT]), *map(service_label, SERVICES)]
@@ -121,7 +121,7 @@ class Session:
         )
 
     def target(self, server: Server) -> Target:
-        """What the look from outside looks at."""
+        """What the check from outside looks at."""
         if server.ip is None:
             raise CoursehubError(
                 f"{self.course_id}: droplet {server.id} has no public address; look in the control panel"
@@ -136,6 +136,6 @@ class Session:
         )
 
     def is_set(self, hostname: str, ip: str) -> bool:
-        """Whether the cloud's own DNS has this address alone for one of the course's names."""
+        """Whether one of the course's names has exactly this address in the cloud's own DNS."""
         zone = self.zone()
         return zone is not None and self.cloud.targets(zone, record_of(hostname, ip)) == [ip]
