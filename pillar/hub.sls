@@ -1,7 +1,7 @@
 # What a course's choices mean for each formula: the only place where both vocabularies meet. It reads like a table;
 # whatever takes a loop or a decision is in pillar/hub/. docs/formulas.md says how to add to it.
 {%- from 'hub/course.jinja' import course, defaults, names, people, secrets, server, subdomains with context %}
-{%- from 'hub/people.jinja' import accounts with context %}
+{%- from 'hub/people.jinja' import accounts, full_names with context %}
 {%- from 'hub/material.jinja' import data, pulled, repositories with context %}
 {%- from 'hub/signin.jinja' import client_secret, identities, settings with context %}
 {%- set certificate = server.paths.certificates ~ '/' ~ course.domain %}
@@ -73,7 +73,6 @@ jupyterhub:
   subdomain_host: {{ ('https://' ~ course.domain if subdomains else '') | json }}
   left_file: {{ server.paths.left }}
   work:
-    hidden: [{{ server.accounts.check }}]
     team_prefix: {{ server.groups.team_prefix }}
     teams: {{ server.paths.shared }}/groups
   signin:
@@ -82,6 +81,7 @@ jupyterhub:
     client_secret: {{ client_secret | json }}
     local_accounts: [{{ server.accounts.check }}]
   identities: {{ identities | json }}
+  names: {{ full_names | json }}
   page:
     title: {{ course.title | json }}
     message: {{ (course.page.message or '') | json }}

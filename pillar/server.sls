@@ -37,7 +37,9 @@ server:
       assistants: &assistants assistants
       students: &students students
       guests: &guests guests
-    all_roles: &all_roles [*students, *professors, *assistants, *guests]
+    # Of the account that signs in for `coursehub check`: like a student, but on no list that a teacher sees.
+    check: &check_group checks
+    all_roles: &all_roles [*students, *professors, *assistants, *guests, *check_group]
     teachers: &teachers [*professors, *assistants]
     learners: &learners [*students, *guests]
     # A team's group begins with this; no account and no group of the system may.

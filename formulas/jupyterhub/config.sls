@@ -3,7 +3,7 @@
 {%- set state = jupyterhub.state %}
 {#- The configuration names nobody and has no secret, and what the pages say is read at each request. -#}
 {%- set settings = {} %}
-{%- for key, value in jupyterhub.items() if key not in ('identities', 'page', 'work') %}
+{%- for key, value in jupyterhub.items() if key not in ('identities', 'names', 'page', 'work') %}
 {%-   do settings.update({key: value}) %}
 {%- endfor %}
 {%- do settings.update({'signin': salt['slsutil.merge'](jupyterhub.signin, {'client_secret': jupyterhub.signin.client_secret != ''})}) %}

@@ -26,7 +26,7 @@
 jupyterhub-templates:
   file.managed:
     - names:
-{%- for page in ['page', 'login', 'logout_ask', 'spawn_pending', 'not_running', 'error'] %}
+{%- for page in ['page', 'login', 'logout_ask', 'spawn_pending', 'not_running', 'error', 'admin'] %}
       - {{ root }}/templates/{{ page }}.html:
         - source: salt://jupyterhub/files/templates/{{ page }}.html
 {%- endfor %}

@@ -7,6 +7,7 @@
       'socket': '/run/coursehub/work/work.sock',
       'subdomain_host': jupyterhub.subdomain_host,
       'service': 'students-work',
+      'names': '/etc/jupyterhub/names.json',
     }) %}
 
 include:
@@ -20,6 +21,16 @@ include:
     - dataset: {{ work | json }}
     - serializer: json
     - mode: '0600'
+    - require:
+      - file: /etc/jupyterhub
+
+# Read at each request, by the teachers' page alone. No student can enter the directory.
+{{ work.names }}:
+  file.serialize:
+    - dataset: {{ jupyterhub.names | json }}
+    - serializer: json
+    - mode: '0600'
+    - show_changes: False
     - require:
       - file: /etc/jupyterhub
 

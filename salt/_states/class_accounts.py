@@ -1,8 +1,8 @@
 """The Unix accounts of one class, compared in one pass and touched only where they differ.
 
 One state for the whole class: 500 ``user.present`` would be 500 slow states. Accounts are made by ``useradd`` and
-``chpasswd``, so that shadow's own locking and defaults hold. Full names never reach the machine: ``/etc/passwd`` is
-readable by every student.
+``chpasswd``, so that shadow's own locking and defaults hold. It takes no full names: every student can read
+``/etc/passwd``.
 
 ``coursehub_accounts`` decides, ``coursehub_accounts_steps`` acts (both in salt/_utils).
 """

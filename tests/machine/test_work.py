@@ -80,7 +80,8 @@ def staffed(hub: Hub) -> Iterator[Hub]:
             student.stop_server()
         outcome = hub.sandbox.json("apply", hub.course)["courses"][hub.course]
         # Whoever is in the class changes accounts and directories, and restarts nothing.
-        assert {change["name"] for change in outcome["changes"]} == {"accounts-class", "accounts-directories"}
+        changed = {"accounts-class", "accounts-directories", "/etc/jupyterhub/names.json"}
+        assert {change["name"] for change in outcome["changes"]} == changed
         as_(hub, STUDENT, f"cat > lab.ipynb <<'END'\n{json.dumps(NOTEBOOK)}\nEND\nln -s /etc/passwd passwd")
         yield hub
     finally:

@@ -1,4 +1,4 @@
-"""People and secrets as Salt decrypts them: the accounts reach the server, and nothing else of a person does."""
+"""People and secrets as Salt decrypts them: what reaches the server of a person, and what does not."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ def test_a_class_list_becomes_accounts_by_role(listed: Rendering) -> None:
         "s": ["students"],
         "t": ["students", "team-team-1"],
         "visitor": ["guests"],
-        "coursehub-check": ["students"],
+        "coursehub-check": ["checks"],
     }
 
 
 def test_nothing_else_of_a_person_reaches_the_server(listed: Rendering) -> None:
     sent = json.dumps([listed.pillar, listed.chunks], ensure_ascii=False)
-    for word in ("Pat Professor", "Núñez", "20067930", "vlogin77", "gone"):
+    for word in ("Pat Professor", "20067930", "vlogin77", "gone"):
         assert word not in sent
+    # A student's name is for "Students' work" alone; its file is root's, and no diff shows it.
+    holders = [(c["__id__"], c.get("mode"), c.get("show_changes")) for c in listed.chunks if "Núñez" in str(c)]
+    assert holders == [("/etc/jupyterhub/names.json", "0600", False)]
     # The email address stands for the account at sign-in; its file is root's alone.
     holders = [(c["__id__"], c.get("mode")) for c in listed.chunks if "pat@example.org" in str(c)]
     assert holders == [("/srv/jupyterhub/identities.json", "0600")]

@@ -179,6 +179,8 @@ def site(hub_python: str) -> Iterator[Site]:
         # Without nbconvert: notebooks as pages are the machine test's matter.
         "python": "/usr/bin/python3",
     }
+    (scratch / "names.json").write_text(json.dumps({"ada": "Ada <Lovelace>", "ta": "Tess Assistant"}))
+    settings["names"] = str(scratch / "names.json")
     (scratch / "work.json").write_text(json.dumps(settings))
     argv = ["unshare", "--mount", "sh", "-c", SETUP, "sh", str(scratch), hub_python, "-B", "-c", SERVE]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(scratch / "lib"), "STUDENTS_WORK_TOKEN": "its-own"}

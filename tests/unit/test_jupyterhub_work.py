@@ -29,6 +29,25 @@ def test_teachers_see_students_guests_and_teams_and_nobody_else(site: Site) -> N
         assert site.get(absent).status_code == 404
 
 
+def test_names_stand_beside_accounts(site: Site) -> None:
+    """A person whose name the file lacks is shown by account, and a name is text, never markup."""
+    page = site.get("").text
+    assert '<a href="/services/students-work/of/ada/">ada</a> Ada &lt;Lovelace&gt;</li>' in page
+    assert '<a href="/services/students-work/of/bob/">bob</a></li>' in page
+    assert "Tess" not in page
+    assert "<h1>Ada &lt;Lovelace&gt; (ada) / lab.py</h1>" in site.get("of/ada/lab.py").text
+
+
+def test_hidden_entries_come_last(site: Site) -> None:
+    page = site.get("of/ada/").text
+    assert (
+        page.index(">work/</a>")
+        < page.index(">bad.ipynb</a>")
+        < page.index(">umlaut.txt</a>")
+        < page.index(">.hidden.txt</a>")
+    )
+
+
 @pytest.mark.parametrize("token", ["token-ada", "token-eve", "token-out"])
 @pytest.mark.parametrize("address", ["", "of/ada/", "of/bob/", "team/blue/", "of/ada/lab.py?do=fetch"])
 def test_everybody_else_sees_nothing(site: Site, token: str, address: str) -> None:

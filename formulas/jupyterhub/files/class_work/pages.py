@@ -83,6 +83,7 @@ class Page(HubOAuthenticated, RequestHandler):
         names: dict[str, Any] = {
             "entries": None,
             "people": None,
+            "names": {},
             "teams": [],
             "frame": "",
             "message": "",
@@ -119,7 +120,9 @@ class PeoplePage(Page):
     async def get(self) -> None:
         """Show the list."""
         self.viewer()
-        self.show_page("Students' work", people=self.people.owners(), teams=self.people.teams())
+        self.show_page(
+            "Students' work", people=self.people.owners(), names=self.people.names(), teams=self.people.teams()
+        )
 
 
 class WorkPage(Page):
@@ -201,12 +204,17 @@ class WorkPage(Page):
             words["downloads"] = [(f"{address}?do=fetch", size(answer["size"]))]
             how = {"notebook": "render", "picture": "show", "text": "show"}.get(answer["kind"])
             words |= {"frame": f"{address}?do={how}"} if how else {"message": "This cannot be shown; download it."}
-        self.show_page(" / ".join([place.whose, *map(shown, path)]), **words)
+        self.show_page(" / ".join([self.called(place), *map(shown, path)]), **words)
+
+    def called(self, place: Place) -> str:
+        """Return whose work it is: a person by name and account."""
+        name = self.people.names().get(place.whose)
+        return f"{shown(name)} ({place.whose})" if name else place.whose
 
     def steps(self, place: Place, path: list[str]) -> list[tuple[str, str]]:
         """Return the names and addresses from the home down to what is shown."""
         address = "team/" + place.whose.removeprefix("groups/") if place.uid == NOBODY else "of/" + place.whose
-        found = [(place.whose, f"{self.settings_.prefix}{address}/")]
+        found = [(self.called(place), f"{self.settings_.prefix}{address}/")]
         for part in path:
             found.append((shown(part), f"{found[-1][1]}{quote(part, safe='', errors='surrogateescape')}/"))
         return found

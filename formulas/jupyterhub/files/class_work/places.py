@@ -1,6 +1,7 @@
 """Who may look and whose work there is to see: the service's settings, and the system's word about people and teams."""
 
 import grp
+import json
 import pwd
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ class Settings:
     python: str
     download: int
     subdomain_host: str = ""
+    names: str = ""
 
     @property
     def prefix(self) -> str:
@@ -67,6 +69,14 @@ class People:
         """Return the accounts into whose homes a teacher may look."""
         found = {account for group in self.settings.owners for account in members(group)}
         return sorted(found - set(self.settings.hidden))
+
+    def names(self) -> dict[str, str]:
+        """Return people's full names by account; without the file, which is root's alone, there are none."""
+        try:
+            said = json.loads(Path(self.settings.names).read_text(encoding="utf-8"))
+            return {str(account): str(name) for account, name in said.items()}
+        except (OSError, ValueError, AttributeError):
+            return {}
 
     def teams(self) -> list[str]:
         """Return the teams that have a directory."""

@@ -179,7 +179,8 @@ def look(place: int, asked: dict[str, Any], answer: Answer) -> None:
                         "changed": time.strftime("%Y-%m-%d %H:%M", time.localtime(known.st_mtime)),
                     }
                 )
-    entries.sort(key=lambda entry: (entry["kind"] != "folder", entry["name"].casefold()))
+    # Hidden ones last: a home has many of them, and a teacher looks for what the student made.
+    entries.sort(key=lambda entry: (entry["name"].startswith("."), entry["kind"] != "folder", entry["name"].casefold()))
     answer.begin(is_="folder", entries=entries, more=len(entries) == ENTRIES)
 
 
