@@ -1,7 +1,7 @@
-"""Class lists as learning management systems export them, read into one kind of line.
+"""Reads class lists that learning management systems export, and turns them into uniform entries.
 
-Brightspace (D2L), Canvas, Moodle, Blackboard, and any table with a row of column names: CSV with any usual delimiter
-in UTF-8, UTF-16 or Windows-1252, and XLSX. The columns tell which system it was; nobody is asked.
+It reads Brightspace (D2L), Canvas, Moodle, Blackboard, and any table with a header row: CSV with any usual delimiter in
+UTF-8, UTF-16 or Windows-1252, and XLSX. The columns show which system wrote the file, so nobody is asked.
 """
 
 from runner.classlist.entry import ClassFile, Entry

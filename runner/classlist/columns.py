@@ -1,4 +1,4 @@
-"""Names of columns in the languages that systems export them in, and which fact of a person each column holds."""
+"""Column names in the languages of the exporting systems, and which fact about a person each column contains."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from runner.classlist.entry import refused
 from runner.classlist.formats import own_kinds, own_names
 from runner.classlist.text import plain
 
-#: Rows among which the row of column names is looked for; some exports have a title above it.
+#: The header row is searched within these rows; some exports have a title above it.
 HEAD_ROWS = 20
 WANTED = "Last Name, First Name, Username, Email"
 
-#: By the fact that they hold, the likeliest first. Compared in small letters and digits only, without accents.
+#: Column names by fact, the most likely first. They are compared in lower-case letters and digits only, without
+#: accents.
 _NAMES: dict[str, str] = {
     "last": (
         "Last name, Surname, Family name, Last, Nachname, Familienname, Nom de famille, Apellidos, Apellido(s), "
@@ -34,7 +35,7 @@ _NAMES: dict[str, str] = {
         "Imię i nazwisko, Jméno a příjmení, Ad Soyad, Adı Soyadı, ФИО, Имя и фамилия, Прізвище та ім'я, Ονοματεπώνυμο, "
         "姓名, 学生姓名, 學生姓名, 氏名, 名前, 이름, 성명, Họ và tên, Họ tên"
     ),
-    # The surname beside a first name, the first name beside a surname, else the whole name.
+    # The surname if there is a first name, the first name if there is a surname, otherwise the whole name.
     "some": "Name, Names, Nom, Noms, Nome, Nombre, Naam, Namn, Navn, Nimi, Nume, Jméno, Név, Ime, Ad, Tên",
     "email": (
         "Email, Email address, Mail, Primary email, School email, University email, E-Mail-Adresse, Mailadresse, "
@@ -73,7 +74,7 @@ _NAMES: dict[str, str] = {
 
 @functools.cache
 def _ranks() -> dict[str, dict[str, int]]:
-    """For each fact the names of its columns with their rank; names that one system alone uses come first."""
+    """For each fact, its column names with their rank; names that only one system uses come first."""
     ranks: dict[str, dict[str, int]] = {}
     for kind, names in {**dict.fromkeys(own_kinds(), ""), **_NAMES}.items():
         ranked = list(enumerate(map(plain, [*own_names(kind), *names.split(", ")])))
@@ -82,12 +83,12 @@ def _ranks() -> dict[str, dict[str, int]]:
 
 
 def normal(row: Iterable[str]) -> list[str]:
-    """Column names for comparing."""
+    """A column name in the form that is compared."""
     return [plain(cell) for cell in row]
 
 
 def columns_of(header: Sequence[str]) -> dict[str, int]:
-    """Where each kind of fact stands in a row of column names, which are ``normal``."""
+    """The position of each kind of fact in a header row; the names must be ``normal``."""
     found: dict[str, int] = {}
     for kind, ranks in _ranks().items():
         known = [(ranks[name], at) for at, name in enumerate(header) if name and name in ranks]
@@ -105,13 +106,16 @@ def columns_of(header: Sequence[str]) -> dict[str, int]:
 
 
 def tells_people_apart(columns: Mapping[str, int]) -> bool:
-    """Whether such columns make a class list."""
+    """Whether these columns are enough for a class list."""
     named = "name" in columns or {"first", "last"} <= columns.keys()
     return ("email" in columns or "login" in columns or named) and len(columns) > 1
 
 
 def find_header(rows: Sequence[tuple[int, Sequence[str]]], shown: str) -> tuple[int, dict[str, int], list[str]]:
-    """The row of column names, where each fact stands, and the names. Raises CoursehubError (2) when there is none."""
+    """Find the header row. Raises CoursehubError (2) if there is none.
+
+    Returns the row's number, the position of each fact, and the names.
+    """
     for position, (_, row) in enumerate(rows[:HEAD_ROWS]):
         header = normal(row)
         columns = columns_of(header)

@@ -1,4 +1,4 @@
-"""Lines of a file that are one person: an LMS lists who is in two sections, or has two roles, twice."""
+"""Finds lines of a file that describe one person: an LMS lists people in two sections, or with two roles, twice."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _KINDS = {"number": "number", "email": "email address", "login": "login"}
 
 
 def one_line_each(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
-    """The people of a file, each once, and what must be asked about those who stand there more than once.
+    """Merge the lines of each person into one; return the people and the questions about repeated people.
 
-    Raises CoursehubError (2) that names all lines that share a number, email address or login and yet differ in who
-    they are, and lines that share a name and have nothing to tell two people apart.
+    Raises CoursehubError (2) that names all lines that share a number, email address or login but describe different
+    people, and lines that share a name and have nothing else to tell two people apart.
     """
     people: list[Entry] = []
     doubts: list[str] = []
@@ -37,7 +37,7 @@ def one_line_each(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
 
 
 def _groups(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
-    """Lines that share a number, an email address or a login; without all three a name."""
+    """Group lines that share a number, an email address or a login; lines without all three are grouped by name."""
     found: dict[int, list[Entry]] = {}
     by_mark: dict[tuple[str, str], int] = {}
     for entry in entries:

@@ -1,4 +1,4 @@
-"""What a class list file is read into."""
+"""The entries that a class list file is read into."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runner.errors import USAGE, CoursehubError
 
 @dataclass(frozen=True)
 class Entry:
-    """One person as a line of the file has them; ``groups`` None where the file says nothing of groups."""
+    """One person from one line of the file. ``groups`` is None if the file has no groups."""
 
     line: int
     name: str
@@ -23,7 +23,7 @@ class Entry:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """Who it is, by the surest mark that the line has."""
+        """The most reliable identification on the line."""
         for kind, value in (("number", self.number), ("email", self.email), ("login", self.login)):
             if value:
                 return kind, value.casefold()
@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class ClassFile:
-    """What a file holds: the system that it came from, its people, and why lines were left out.
+    """The content of a file: the system that exported it, its people, and why lines were left out.
 
     ``doubts`` are questions, each with its line, that a person must answer before the list is used.
     """
@@ -44,5 +44,5 @@ class ClassFile:
 
 
 def refused(shown: str, what: str, do: str) -> CoursehubError:
-    """The error for a file that is no class list: ``shown`` is its name."""
+    """The error for a file that is not a class list. ``shown`` is the file's name."""
     return CoursehubError(f"{shown} {what}; {do}", exit_code=USAGE)

@@ -1,4 +1,4 @@
-"""Rows of a table to people."""
+"""Turns the rows of a table into people."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from runner.classlist.words import is_absent, is_sum, role_of
 from runner.course.roles import Role
 from runner.errors import USAGE, CoursehubError
 
-#: Wrong lines that one message names; who has more has the wrong file.
+#: The maximum number of wrong lines in one message; if there are more, it is probably the wrong file.
 _TOLD = 20
 _EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+")
-#: What people type into a cell that has nothing to say.
+#: What people type into a cell that has no value.
 _NOTHING = frozenset({"-", "--", "–", "—", "n/a", "na", "none", "null", "#n/a"})
 _MARKS = ("email", "login", "number")
 
 
 def read(path: Path, encoding: str | None = None) -> ClassFile:
-    """Read a class list; ``encoding`` is Python's name of one, for files that are not UTF.
+    """Read a class list. ``encoding`` is Python's name of an encoding, for files that are not UTF.
 
-    Raises CoursehubError (2) that names the lines where there are some, for a file that is not there, is no table, has
-    no column that tells people apart, or has lines that make no sense. Its people's names are in no message.
+    Raises CoursehubError (2) for a file that does not exist, is not a table, has no column that tells people apart, or
+    has invalid lines; it names the lines if there are any. No message contains a person's name.
     """
     shown = path.name
     try:
@@ -56,7 +56,7 @@ def read(path: Path, encoding: str | None = None) -> ClassFile:
 
 
 def parse(table: Sequence[tuple[int, Sequence[str]]], shown: str) -> ClassFile:
-    """The people of a table, given as its rows with their line numbers. Raises as ``read`` does."""
+    """The people of a table, given as rows with their line numbers. Raises the same errors as ``read``."""
     if not any(any(row) for _, row in table):
         raise refused(shown, "is empty", "export the list again")
     start, columns, header = find_header(table, shown)
@@ -75,7 +75,7 @@ def parse(table: Sequence[tuple[int, Sequence[str]]], shown: str) -> ClassFile:
 
 
 def exported_by(content: bytes) -> str | None:
-    """The system whose export these bytes are, in any encoding or as a spreadsheet; None for all else."""
+    """The system that exported these bytes, in any encoding or as a spreadsheet; None if it is unknown."""
     try:
         _, _, header = find_header(list(itertools.islice(rows(content, ""), HEAD_ROWS)), "")
     except (CoursehubError, csv.Error):
@@ -86,7 +86,7 @@ def exported_by(content: bytes) -> str | None:
 
 @dataclass
 class _Reading:
-    """The rows of one file, one after the other."""
+    """Reads the rows of one file, one after the other."""
 
     columns: dict[str, int]
     system: System | None
@@ -94,11 +94,11 @@ class _Reading:
     notes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     wrong: list[tuple[int, str]] = field(default_factory=list)
-    #: The name behind each team's short name.
+    #: The full name of each team, by its short name.
     teams: dict[str, str] = field(default_factory=dict)
 
     def line(self, number: int, row: Sequence[str]) -> None:
-        """Read one row: a person, nobody, or a note, a doubt or a mistake about it."""
+        """Read one row. It is a person or nobody; problems are recorded as notes, doubts or mistakes."""
 
         def cell(kind: str) -> str:
             at = self.columns.get(kind)
@@ -168,7 +168,7 @@ class _Reading:
         return tuple(dict.fromkeys(found))
 
     def refuse_wrong_lines(self, shown: str) -> None:
-        """One error for all lines that make no sense."""
+        """Raise one error for all invalid lines."""
         if not self.wrong:
             return
         if len(self.wrong) == 1:
@@ -184,9 +184,9 @@ class _Reading:
 def _name(cell: Row) -> str:
     first, last = cell("first"), cell("last")
     if first or last:
-        # In Chinese, Japanese and Korean the family name comes first, and no space stands between.
+        # In Chinese, Japanese and Korean the family name comes first, without a space.
         return f"{last}{first}" if _is_cjk(first + last) else f"{first} {last}".strip()
-    # "Last, First", as Canvas has it.
+    # "Last, First", as Canvas writes it.
     last, comma, first = cell("name").partition(",")
     return f"{first} {last}".strip() if comma else cell("name")
 

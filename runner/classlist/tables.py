@@ -1,4 +1,4 @@
-"""A file's bytes to the rows of a table: CSV with any usual delimiter, and XLSX."""
+"""Reads a file's bytes as the rows of a table: CSV with any usual delimiter, or XLSX."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from runner.classlist.columns import HEAD_ROWS, WANTED, columns_of, normal, tell
 from runner.classlist.entry import refused
 from runner.classlist.text import clean, decode
 
-#: Bytes and lines of one course's list, generously: beyond that it is another kind of file.
+#: Limits for one course's list in bytes and lines. They are generous; a larger file is another kind of file.
 MAX_BYTES = 20 * 1024**2
 MAX_LINES = 10_000
 _DELIMITERS = (",", ";", "\t", "|")
-#: What a spreadsheet's reading raises for one that is damaged.
+#: What openpyxl raises for a damaged spreadsheet.
 _DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, SyntaxError, EOFError, OSError),
     *(LookupError, ValueError, TypeError, AttributeError, NotImplementedError),
@@ -27,7 +27,10 @@ _DAMAGED = (
 def rows(
     content: bytes, shown: str, encoding: str | None = None, notes: list[str] | None = None
 ) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the line that it begins in. Raises as ``read`` does, and csv.Error for what is no table."""
+    """Each row with the number of its first line.
+
+    Raises the same errors as ``read``, and csv.Error if it is not a table.
+    """
     if content.startswith(b"PK\x03\x04"):
         yield from _spreadsheet(content, shown)
         return
@@ -49,7 +52,7 @@ def rows(
 
 
 def _delimiter(text: str) -> str:
-    """The one that makes the most known column names of one of the first lines."""
+    """The delimiter that yields the most known column names in one of the first lines."""
     head = text.splitlines()[:HEAD_ROWS]
 
     def known(delimiter: str) -> int:
@@ -59,17 +62,17 @@ def _delimiter(text: str) -> str:
 
 
 def _spreadsheet(content: bytes, shown: str) -> list[tuple[int, list[str]]]:
-    # Every verb starts through here, and only this one needs it: a fifth of a second.
+    # Imported here because every verb imports this module and only this function needs it: it takes 0.2 s.
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            # A few kilobytes may unpack to gigabytes.
+            # A few kilobytes can expand to gigabytes.
             if sum(part.file_size for part in archive.infolist()) > 10 * MAX_BYTES:
                 raise refused(shown, "unpacks to more than any class list", "save it as CSV")
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-        # Damage shows only where it is read: a sheet cut off is a SyntaxError of its XML.
+        # Damage shows only when a sheet is read: a truncated sheet raises a SyntaxError of its XML.
         for sheet in book.worksheets:
             rows = [
                 (number, [clean(_cell(value)) for value in row])
@@ -84,6 +87,6 @@ def _spreadsheet(content: bytes, shown: str) -> list[tuple[int, list[str]]]:
 
 def _cell(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
-        # Excel keeps every number, a student's too, as a fraction.
+        # Excel stores every number, also a student's, as a float.
         return str(int(value))
     return "" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Bytes to text, in whatever encoding a spreadsheet or an LMS saved them."""
+"""Decodes bytes in whatever encoding a spreadsheet or an LMS used."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ import unicodedata
 from runner.classlist.entry import refused
 from runner.errors import USAGE, CoursehubError
 
-#: Punctuation that Windows-1252 adds and that people and their programs do type.
+#: Punctuation that Windows-1252 adds and that people and programs really use.
 _PUNCTUATION = frozenset("’‘“”‚„–—…´·•«»°§€£\u00a0\u00ad")
-#: What Western text does not have: letters of other uses, an amount's sign or an opening quote at a word, a capital
-#: within a word, three letters in a row that are none of ASCII's.
+#: Patterns that Western text does not have: letters of other languages, a currency sign or opening quote next to a
+#: word, a capital inside a word, three non-ASCII letters in a row.
 _ODD = re.compile(
     r"[ªºµƒðþ×÷]|[^\W\d_][£§€‘“„‚]|[£§€][^\W\d_]|[a-zß-öø-ÿ][À-ÖØ-ÞŠŽŸŒ]|[A-Z][À-ÖØ-ÞŠŽŸŒ][a-z]|[^\W\d_a-zA-Z]{3}"
 )
-#: Encodings to propose, with who writes them; Python's own names.
+#: Encodings to suggest, with who uses them; Python's own names.
 _PROPOSED = "cp1250 (Central Europe), cp1251 (Cyrillic), cp1253 (Greek), cp1254 (Turkish), gb18030 or big5 (Chinese), "
 _PROPOSED += "shift_jis (Japanese), euc-kr (Korean), mac-roman (old Macs)"
 
 
 def decode(content: bytes, shown: str, encoding: str | None = None, notes: list[str] | None = None) -> str:
-    """Text from bytes: by the byte order mark, by the zeros that UTF-16 has, as UTF-8, else as Windows-1252.
+    """Decode text: by its byte order mark, by the zeros of UTF-16, as UTF-8, or else as Windows-1252.
 
-    ``encoding`` is what the teacher said; ``notes`` hears of an encoding that was guessed. Raises CoursehubError (2)
-    for bytes that are no text, for UTF-8 with damaged bytes (with their line), and for text that is neither UTF nor
-    looks Western.
+    ``encoding`` is the teacher's choice; ``notes`` gets a line if the encoding was guessed. Raises CoursehubError (2)
+    for bytes that are not text, for damaged UTF-8 (with its line), and for text that is neither UTF nor looks Western.
     """
     if encoding:
         return _decoded(content, _known(encoding), shown)
@@ -49,7 +48,7 @@ def decode(content: bytes, shown: str, encoding: str | None = None, notes: list[
 
 def _known(encoding: str) -> str:
     try:
-        # Not codecs.lookup alone: it knows hex and rot13 too, which make no text of bytes.
+        # codecs.lookup alone would accept hex and rot13, which do not decode bytes to text.
         b"a".decode(encoding)
         found = codecs.lookup(encoding)
     except (LookupError, UnicodeError) as error:
@@ -60,7 +59,7 @@ def _known(encoding: str) -> str:
 
 
 def _refuse_damaged_utf8(content: bytes, error: UnicodeDecodeError, shown: str) -> None:
-    """Windows-1252 read as UTF-8 has almost no valid sequence; text with some of them is UTF-8 with bad bytes."""
+    """Windows-1252 text contains almost no valid UTF-8 sequence, so text with some of them is damaged UTF-8."""
     good = bad = 0
     for found in re.finditer(rb"[\x80-\xff]+", content):
         try:
@@ -77,7 +76,10 @@ def _refuse_damaged_utf8(content: bytes, error: UnicodeDecodeError, shown: str) 
 
 
 def _western(content: bytes, shown: str, notes: list[str]) -> str:
-    """Windows-1252 where that gives words; other 8-bit encodings read as it give strings of odd letters."""
+    """Decode as Windows-1252 if that gives words.
+
+    Other 8-bit encodings, read as Windows-1252, give strings of odd letters.
+    """
     try:
         text = content.decode("cp1252")
     except UnicodeDecodeError as error:
@@ -94,7 +96,7 @@ def _western(content: bytes, shown: str, notes: list[str]) -> str:
 
 
 def _is_odd(line: str) -> bool:
-    """Whether a line looks like another encoding: signs within words, capitals within small letters, long runs."""
+    """Whether a line looks like another encoding: symbols or capitals inside words, or many non-ASCII letters."""
     if any(ord(letter) > 0x7E and letter not in _PUNCTUATION and not letter.isalpha() for letter in line):
         return True
     return _ODD.search(line) is not None
@@ -124,10 +126,10 @@ def clean(cell: str) -> str:
 
 
 def _space(letter: str) -> str:
-    # A joiner belongs to how some names are written, and is no more visible than what else has no place here.
+    # Joiners are a part of some written names, but like other invisible characters they are not kept here.
     return " " if unicodedata.category(letter)[0] == "Z" or letter in "\t\r\n" else ""
 
 
 def plain(text: str) -> str:
-    """Text for comparing: small letters and digits only, without accents. "E-Mail Address" is "emailaddress"."""
+    """Text for comparison: lower-case letters and digits only, so "E-Mail Address" becomes "emailaddress"."""
     return "".join(letter for letter in unicodedata.normalize("NFKD", clean(text)).casefold() if letter.isalnum())

@@ -1,4 +1,4 @@
-"""Words in the cells of a class list: roles, states, and rows that are sums and no people."""
+"""Words in the cells of a class list: roles, states, and rows that are totals rather than people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from runner.classlist.text import clean, plain
 from runner.course.roles import Role
 
-#: Words in a role's name, the most telling first: Moodle's "Non-editing teacher" is an assistant, "Student-AC" a
+#: Words in a role's name, the most specific first: Moodle's "Non-editing teacher" is an assistant, "Student-AC" a
 #: student.
 _ROLE_WORDS: dict[Role, tuple[str, ...]] = {
     "assistants": (
@@ -31,12 +31,12 @@ def _all(words: str) -> frozenset[str]:
     return frozenset(plain(word) for word in words.split(", "))
 
 
-#: Values of a state column that say: not in the class any more.
+#: Values of a state column for people who are not in the class any more.
 _ABSENT = _all(
     "No, Suspended, Inactive, Not current, Deleted, Completed, Concluded, Dropped, Withdrawn, Suspendu, Inactif, "
     "Suspendido, Inactivo, Suspenso, Inativo, Gesperrt, Inaktiv, Nein, Sospeso, 已暂停, 已停用"
 )
-#: What sums and heads of columns are called, in whose cell a person's name is looked for.
+#: Words for totals and headings, searched in the cell that should contain a person's name.
 _SUMS = _all(
     "Points, Point, Possible, Points Possible, Max, Maximum, Min, Minimum, Average, Class Average, Mean, Median, "
     "Total, Totals, Sum, Count, Date, Due, Due date, Class, Course, Overall, Standard deviation, Std, Stdev, Range, "
@@ -47,7 +47,7 @@ _SUMS = _all(
 
 
 def role_of(text: str) -> Role | None:
-    """Which of our roles a system means; None for none of them."""
+    """Our role for a system's role; None if it is none of ours."""
     word = plain(text)
     if word in _ROLE_ALONE:
         return _ROLE_ALONE[word]
@@ -60,7 +60,7 @@ def is_absent(state: str) -> bool:
 
 
 def is_sum(name: str) -> bool:
-    """Whether what stands where a name should is the head of a sum: "Class Average", "Total 2", "Points Possible"."""
+    """Whether the text in a name's place is the heading of a total: "Class Average", "Total 2", "Points Possible"."""
     words = [plain(word) for word in re.split(r"[\s:/()_.-]+", clean(name)) if plain(word)]
     words = [word for word in words if not word.isdecimal()]
     return bool(words) and (plain(name) in _SUMS or all(word in _SUMS for word in words))

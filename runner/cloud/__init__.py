@@ -1,4 +1,4 @@
-"""The only room that knows a cloud's API."""
+"""The only package that knows a cloud's API."""
 
 from runner.cloud.calls import Refused, Unanswered
 from runner.cloud.digitalocean import Cloud

@@ -1,4 +1,4 @@
-"""What stands around a server at the provider: the firewall in front of it, and the project that it is shown in."""
+"""A server's surroundings at the provider: the firewall in front of it, and the project in which it is shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from runner.cloud.calls import Calls, NotFound
 from runner.cloud.model import TAG
 from runner.errors import CoursehubError
 
-#: TCP ports that a hub answers on, and the one that it answers the authority's questions for names on.
+#: The TCP ports of a hub, and the port on which it answers the certificate authority's DNS questions.
 OPEN, DNS = (22, 80, 443), 53
 _EVERYBODY = {"addresses": ["0.0.0.0/0", "::/0"]}
 _ALL_OUT = [
@@ -19,7 +19,7 @@ _ALL_OUT = [
 
 
 def firewall_name(course_id: str) -> str:
-    """What a course's firewall is called at the provider."""
+    """The name of a course's firewall at the provider."""
     return f"{TAG}-{course_id}"
 
 
@@ -30,7 +30,7 @@ class Around:
         self._calls = calls
 
     def ensure_firewall(self, course_id: str, server_id: int, *, names_too: bool) -> None:
-        """Let in what a hub answers on and nothing else; with ``names_too`` questions for names as well."""
+        """Allow only the hub's ports; with ``names_too`` also DNS questions."""
         name = firewall_name(course_id)
         ports = [("tcp", port) for port in OPEN] + ([("tcp", DNS), ("udp", DNS)] if names_too else [])
         inbound = [{"protocol": kind, "ports": str(port), "sources": _EVERYBODY} for kind, port in ports]
@@ -44,17 +44,17 @@ class Around:
         try:
             self._calls.post("making the firewall", "firewalls", wanted, repeat=False)
         except CoursehubError:
-            # The answer may have been lost after it was made.
+            # It may have been made although the answer was lost.
             if not any(_same(one, wanted) for one in self._firewalls(name)):
                 raise
 
     def remove_firewall(self, course_id: str) -> None:
-        """Remove the course's firewall; one that is gone already is fine."""
+        """Remove the course's firewall. It is not an error if there is none."""
         for one in self._firewalls(firewall_name(course_id)):
             self._calls.delete("removing the firewall", f"firewalls/{one['id']}")
 
     def firewalls(self) -> list[str]:
-        """The names of the account's firewalls that are ours."""
+        """The names of our firewalls in the account."""
         found = self._calls.entries("reading the firewalls", "firewalls", "firewalls")
         return sorted(one["name"] for one in found if one["name"].startswith(f"{TAG}-"))
 
@@ -63,7 +63,7 @@ class Around:
         return [one for one in found if one["name"] == name]
 
     def ensure_project(self, server_id: int) -> None:
-        """Show the server in our project, which is made when there is none."""
+        """Put the server into our project, which is created if necessary."""
         urn = f"do:droplet:{server_id}"
         found = self._project()
         if found is None:
@@ -84,7 +84,7 @@ class Around:
             self._calls.post("putting the server into the project", path, {"resources": [urn]})
 
     def remove_project(self) -> None:
-        """Remove our project once nothing is in it any more."""
+        """Remove our project when it is empty."""
         found = self._project()
         if found is None or self._resources(found):
             return
@@ -103,7 +103,7 @@ class Around:
 
 
 def _same(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Whether a firewall lets in what is wanted, for the server that is meant. The API adds keys of its own."""
+    """Whether a firewall has the wanted rules for this server. The API adds keys of its own."""
 
     def inbound(firewall: dict[str, Any]) -> set[tuple[str, str, tuple[str, ...]]]:
         rules = firewall.get("inbound_rules") or []

@@ -1,4 +1,4 @@
-"""One request to the provider's API by python-digitalocean: repeated where that helps, explained where it fails."""
+"""One request to the provider's API by python-digitalocean: repeated if that helps, explained if it fails."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from digitalocean.baseapi import DELETE, GET, POST, PUT, BaseAPI, Error, NotFoun
 
 from runner.errors import CoursehubError
 
-#: Seconds until a connection must stand, and that an answer may take; python-digitalocean itself would wait for ever.
+#: Time limits in seconds for connecting and for an answer; python-digitalocean itself has none.
 CONNECT_SECONDS, REQUEST_SECONDS = 5.0, 20.0
-#: Tries of one request before giving up, with pauses that double from half a second and carry jitter.
+#: Attempts at one request. The pauses double from half a second, with jitter.
 TRIES = 6
-#: Seconds that the provider's own "try again later" is followed for at most; a class waits.
+#: Maximum number of seconds to follow the provider's own "try again later"; a class is waiting.
 LONGEST_WAIT = 60.0
-#: How often, and after how many seconds each, to ask again while another action runs on a droplet.
+#: Attempts, and seconds between them, while another action runs on a droplet.
 PENDING_TRIES, PENDING_PAUSE = 60, 2.0
-#: How the provider knows us in its logs.
+#: Our name in the provider's logs.
 USER_AGENT = "coursehub"
-#: Entries of one page of a list, the most that the API gives.
+#: Entries per page of a list; the API's maximum.
 PAGE = 200
-#: What a custom token must be allowed to do, in the words of the control panel.
+#: The scopes that a custom token needs, named as in the control panel.
 SCOPES = (
     "droplet (create, read, update, delete), ssh_key (create, read, delete), domain (create, read, delete), "
     "tag (create, read, delete), firewall (create, read, update, delete), project (create, read, update, delete), "
@@ -39,15 +39,15 @@ T = TypeVar("T")
 
 
 class NotFound(CoursehubError):
-    """The thing asked for is not there (HTTP 404)."""
+    """The requested object does not exist (HTTP 404)."""
 
 
 class Forbidden(CoursehubError):
-    """The token may not do that (HTTP 403)."""
+    """The token may not do this (HTTP 403)."""
 
 
 class Refused(CoursehubError):
-    """The provider understood the request and will not do it (HTTP 422). ``reason`` is the provider's own sentence."""
+    """The provider understood the request and refuses it (HTTP 422). ``reason`` is the provider's own sentence."""
 
     def __init__(self, line: str, reason: str) -> None:
         super().__init__(line)
@@ -55,11 +55,11 @@ class Refused(CoursehubError):
 
 
 class Unanswered(CoursehubError):
-    """Nobody knows whether the request was carried out: its answer was lost or cannot be used."""
+    """Nobody knows whether the request was carried out: its answer was lost or unusable."""
 
 
 class _Failure(Exception):
-    """One failed try: ``status`` is None where no answer came at all."""
+    """One failed attempt. ``status`` is None if there was no answer at all."""
 
     def __init__(self, message: str, status: int | None) -> None:
         super().__init__(message)
@@ -71,23 +71,24 @@ class _Failure(Exception):
 
     @property
     def pending(self) -> bool:
-        """Whether another action runs on the droplet; the next one is taken when it has ended."""
+        """Whether another action runs on the droplet; the request can be repeated when it has ended."""
         return self.status == 422 and "pending event" in str(self).lower()
 
     @property
     def passing(self) -> bool:
-        """Whether the next try may well succeed. A success that cannot be read is as good as no answer."""
+        """Whether another attempt may succeed. An unreadable success counts as no answer."""
         return self.status is None or self.status < 400 or self.status >= 500
 
 
 class _OnOurSession(BaseAPI):  # type: ignore[misc]  # the library is untyped
-    """The library's request, sent on one session of ours and without keys that have no value.
+    """The library's requests, sent on one session of ours and without keys that have no value.
 
-    The library calls ``requests.post`` and sessions of its own by turns, and drops all of an answer but its message.
+    The library uses ``requests.post`` in some places and its own sessions in others, and keeps only the message of an
+    answer.
     """
 
     _keep: Callable[[requests.Response], None]
-    #: Whether a key without a value is sent: the library has such for everything that its caller did not name.
+    #: Whether to send keys without a value: the library adds one for everything that its caller did not set.
     _exact = False
 
     def _BaseAPI__perform_request(
@@ -107,15 +108,15 @@ class _OnOurSession(BaseAPI):  # type: ignore[misc]  # the library is untyped
 
 
 class Droplet(_OnOurSession, digitalocean.Droplet):  # type: ignore[misc]
-    """python-digitalocean's droplet, by our session."""
+    """python-digitalocean's droplet, on our session."""
 
 
 class SSHKey(_OnOurSession, digitalocean.SSHKey):  # type: ignore[misc]
-    """python-digitalocean's key, by our session."""
+    """python-digitalocean's key, on our session."""
 
 
 class Calls:
-    """Requests to one account. ``name`` is what the user calls the cloud. The token is in no error."""
+    """Requests to one account. ``name`` is the user's name for the cloud. No error contains the token."""
 
     def __init__(self, name: str, endpoint: str, token: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self.name = name
@@ -125,10 +126,10 @@ class Calls:
         self._answer: requests.Response | None = None
         self._session = requests.Session()
         self._session.headers["User-Agent"] = USER_AGENT
-        # A ~/.netrc would otherwise take the token's place.
+        # Otherwise requests would replace the token with credentials from ~/.netrc.
         self._session.auth = lambda request: request
         if urlsplit(endpoint).hostname == "127.0.0.1":
-            # A campus proxy in http_proxy knows nothing of the local cloud.
+            # A campus proxy in http_proxy cannot reach the local cloud.
             self._session.trust_env = False
 
     def sleep(self, seconds: float) -> None:
@@ -136,7 +137,7 @@ class Calls:
         self._sleep(seconds)
 
     def bound(self, kind: Callable[..., T], **attributes: Any) -> T:
-        """An object of the library that speaks to this account."""
+        """An object of the library, connected to this account."""
         return kind(
             token=self._token,
             end_point=self._endpoint,
@@ -151,11 +152,11 @@ class Calls:
     # -- requests ----------------------------------------------------------------------------------------
 
     def get(self, what: str, path: str, then: Callable[[Any], T]) -> T:
-        """What ``then`` makes of one object; an answer that it cannot read is asked for again. Raises NotFound."""
+        """Get one object and pass it to ``then``; retry an answer that it cannot read. Raises NotFound."""
         return self.run(what, lambda: then(self._data(path, GET, {})))
 
     def entries(self, what: str, path: str, key: str, **params: Any) -> list[dict[str, Any]]:
-        """All entries of a list, page by page, as the library itself takes an error on a later page for its end."""
+        """All entries of a list, page by page: the library would take an error on a later page for the end."""
         found: list[dict[str, Any]] = []
         page = 1
         while True:
@@ -176,8 +177,8 @@ class Calls:
         return self.run(what, call)
 
     def probe(self, what: str, method: str, path: str) -> None:
-        """Send a request without a body for its answer's status alone. Raises Forbidden, NotFound, Refused."""
-        # One page of one entry: the library would read on to a list's end.
+        """Send a request without a body and check only the status. Raises Forbidden, NotFound, Refused."""
+        # One page with one entry: the library would read the whole list.
         params = {"page": 1, "per_page": 1} if method == GET else {}
         self.run(what, lambda: self.bound(_OnOurSession).get_data(path, type=method, params=dict(params)))
 
@@ -186,7 +187,7 @@ class Calls:
         return self._answer.headers.get(header) if self._answer is not None else None
 
     def post(self, what: str, path: str, body: dict[str, Any], *, repeat: bool = True) -> dict[str, Any]:
-        """Make something and return the answer. Raises Refused, and Unanswered with ``repeat=False`` (see ``run``)."""
+        """Create something, return the answer. Raises Refused, and Unanswered with ``repeat=False`` (see ``run``)."""
         return self._send(what, POST, path, body, repeat=repeat)
 
     def put(self, what: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +204,7 @@ class Calls:
         return self.run(what, call, repeat=repeat)
 
     def delete(self, what: str, path: str) -> None:
-        """Delete what is at ``path``; what is gone already is fine."""
+        """Delete what is at ``path``. It is not an error if nothing is there."""
         try:
             self.run(what, lambda: self.bound(_OnOurSession).get_data(path, type=DELETE))
         except NotFound:
@@ -218,7 +219,7 @@ class Calls:
     def run(self, what: str, call: Callable[[], T], *, repeat: bool = True) -> T:
         """Run ``call`` until it succeeds.
 
-        With ``repeat=False`` it is sent again only where the API surely did nothing (429, a pending event); a lost or
+        With ``repeat=False`` it is repeated only if the API certainly did nothing (429, a pending event); a lost or
         useless answer then raises Unanswered.
         """
         pause, tries, waits = 0.5, 1, 0
@@ -234,13 +235,13 @@ class Calls:
                 again = failure.limited or (failure.passing and repeat)
                 if not again or tries == TRIES or (wait or 0) > LONGEST_WAIT:
                     raise self._explain(what, failure, sure=repeat) from failure
-                # Jitter: twenty teachers whose class starts at nine must not come back in step.
+                # Jitter: twenty teachers whose classes start at nine must not retry at the same moment.
                 self._sleep(wait or pause * random.uniform(0.5, 1.5))  # noqa: S311
                 tries += 1
                 pause *= 2
 
     def _once(self, call: Callable[[], T]) -> T:
-        """Run one call of the library and turn each way it can fail into a _Failure."""
+        """Run one call of the library and turn each kind of failure into a _Failure."""
         self._answer = None
         try:
             return call()
@@ -253,7 +254,7 @@ class Calls:
             raise _Failure(self._reason() or str(error), status) from error
 
     def _reason(self) -> str:
-        """The provider's own sentence about an error; the library stumbles over an error that lacks one."""
+        """The provider's own sentence about an error; the library crashes on an error without one."""
         if self._answer is None or self._answer.ok:
             return ""
         try:
@@ -263,7 +264,7 @@ class Calls:
         return str(said) if said else "it does not say why"
 
     def _wanted_wait(self) -> float | None:
-        """Seconds until the provider takes requests again, by its own word; None where it says nothing."""
+        """Seconds until the provider accepts requests again, as it says; None if it does not say."""
         headers = self._answer.headers if self._answer is not None else {}
         after, reset = headers.get("Retry-After", ""), headers.get("ratelimit-reset", "")
         if after.isdigit():

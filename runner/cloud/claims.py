@@ -1,8 +1,8 @@
-"""Who is at work on a course, kept at the provider: two computers must not change one server at a time.
+"""Claims on a course, stored at the provider, so that two computers do not change one server at the same time.
 
-A claim is a tag that nothing carries. The API has no locks, but whoever makes a tag and then reads all of them sees
-every earlier one. Two that come at the same moment may see each other, and both give up: clocks of computers differ, so
-the times do not say who was first.
+A claim is a tag without resources. The API has no locks, but whoever makes a tag and then reads all tags sees every
+earlier one. Two that start at the same moment may see each other, and both give up: the clocks of computers differ, so
+the times do not show who was first.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from runner.cloud.calls import Calls
 from runner.cloud.model import TAG
 
-#: Seconds after which a claim is a dead runner's: more than a boot and the longest highstate take together.
+#: Seconds after which a claim belongs to a dead runner: more than a boot and the longest highstate together.
 STALE = 45 * 60.0
 _PREFIX = f"{TAG}-claim"
 
 
 @dataclass(frozen=True, order=True)
 class Claim:
-    """Who works on a course since when (seconds since 1970), from which working copy (``place``), by which verb."""
+    """Who works on a course, since when (seconds since 1970), from which working copy (``place``), with which verb."""
 
     since: int
     place: str
@@ -39,9 +39,10 @@ class Claims:
         self._calls = calls
 
     def take(self, course_id: str, ours: Claim) -> Claim | None:
-        """Put up our claim; the claim of somebody else who is at work, in which case ours is taken down again.
+        """Make our claim. Return another's claim if somebody else is at work; ours is then removed again.
 
-        What a dead runner left is removed: one of our own working copy, whose lock we hold, and one that is too old.
+        Claims of dead runners are removed: those of our own working copy, whose lock we hold, and those that are too
+        old.
         """
         self._calls.post("saying who works on the course", "tags", {"name": ours.tag(course_id)})
         for other in sorted(self._all(course_id)):
@@ -55,7 +56,7 @@ class Claims:
         return None
 
     def drop(self, course_id: str, claim: Claim) -> None:
-        """Take a claim down; one that is gone is fine."""
+        """Remove a claim. It is not an error if it is gone."""
         self._calls.delete("saying that nobody works on the course any more", f"tags/{claim.tag(course_id)}")
 
     def _all(self, course_id: str) -> list[Claim]:

@@ -1,4 +1,4 @@
-"""What a server costs: by hour, by month, and for a course's term, in US dollars before tax."""
+"""What a server costs: per hour, per month, and for a course's term, in US dollars before tax."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.course import Term
 
 @dataclass(frozen=True)
 class Cost:
-    """Prices in US dollars; ``term`` is None where the course file has no term."""
+    """Prices in US dollars; ``term`` is None if the course file has no term."""
 
     hour: float
     month: float
@@ -24,19 +24,19 @@ class Cost:
         return {**asdict(self), "line": self.line()}
 
     def line(self) -> str:
-        """The prices for a reader."""
+        """The prices as one line of text."""
         term = f", {self.term:.0f} for the term" if self.term is not None else ""
         return f"{self.hour:.3f} dollars an hour, {self.month:.0f} a month{term}"
 
 
 def cost_of(size: Size, term: Term | None) -> Cost:
-    """What a droplet of this size costs. It costs the same when it is switched off."""
+    """What a droplet of this size costs. It costs the same while it is off."""
     whole = None if term is None else _between(size, term.first, term.last)
     return Cost(size.price_hourly, size.price_monthly, whole)
 
 
 def _between(size: Size, first: datetime.date, last: datetime.date) -> float:
-    """The sum over the calendar months: hours are billed up to the price of a month."""
+    """The sum over the calendar months: hours are billed up to the monthly price."""
     total, day = 0.0, first
     while day <= last:
         end = min(last, day.replace(day=calendar.monthrange(day.year, day.month)[1]))

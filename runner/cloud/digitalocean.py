@@ -18,20 +18,20 @@ from runner.cloud.model import MADE_BY, TAG, Authority, DnsRecord, Order, Server
 from runner.cloud.records import Records
 from runner.errors import CoursehubError
 
-#: Droplets are usable within a minute; past this the create has failed whatever the API says.
+#: Droplets are usable within a minute. After this time the create has failed, whatever the API says.
 BOOT_SECONDS = 300.0
-#: Seconds for which a new droplet may be missing from lists (seen of the real API: a few).
+#: Seconds for which a new droplet may be missing from lists (observed with the real API: a few).
 LATE_SECONDS = 30.0
-#: Seconds that a deleted droplet may take until the API says that there is none of that id.
+#: Seconds until the API must have removed a deleted droplet.
 GONE_SECONDS = 120.0
-#: Seconds between two looks at a droplet.
+#: Seconds between two polls of a droplet.
 PAUSE = 1.0
 
 
 class Cloud:
     """A DigitalOcean account. The local cloud's is ``runner.providers.local.LocalAccount``.
 
-    ``name`` is what the user calls it. Methods raise CoursehubError with one line; the token is in none of them.
+    ``name`` is the user's name for it. Methods raise CoursehubError with one line; no error contains the token.
     """
 
     costs = True
@@ -53,17 +53,17 @@ class Cloud:
         return None
 
     def prepare(self, image: str, progress: Callable[[str], None]) -> None:
-        """Nothing: the images are there."""
+        """Nothing to do: the images exist."""
 
     def need_room(self) -> None:
-        """There is always room, or the order is refused."""
+        """Nothing to check: the provider refuses an order if it has no room."""
 
     def name_taken(self, hostname: str) -> str | None:
-        """None: ``targets`` says where a name leads."""
+        """None: ``targets`` shows where a name points."""
         return None
 
     def lead_below(self, course_id: str, hostnames: Iterable[str]) -> None:
-        """Nothing: a wildcard record leads everybody."""
+        """Nothing to do: a wildcard record works for everybody."""
 
     # -- what can be ordered -----------------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class Cloud:
     # -- keys --------------------------------------------------------------------------------------------
 
     def ensure_key(self, name: str, public_key: str) -> int:
-        """The id of the account's SSH key ``public_key``, made when it is not there."""
+        """The id of the account's SSH key ``public_key``, which is stored if necessary."""
         wanted = public_key.split()[:2]
 
         def find() -> int | None:
@@ -117,14 +117,14 @@ class Cloud:
         try:
             return self._calls.run("storing the SSH key", create, repeat=False)
         except (Unanswered, Refused):
-            # The answer may have been lost after the key was stored.
+            # The key may have been stored although the answer was lost.
             found = find()
             if found is None:
                 raise
             return found
 
     def remove_keys(self, name: str) -> None:
-        """Remove the account's SSH keys of this name."""
+        """Remove the account's SSH keys with this name."""
         for key in self._keys():
             if key["name"] == name:
                 self._calls.delete("removing the SSH key", f"account/keys/{key['id']}")
@@ -135,17 +135,17 @@ class Cloud:
     # -- droplets ----------------------------------------------------------------------------------------
 
     def get(self, server_id: int) -> Server | None:
-        """The droplet of this id, or None. True at once, where a list may be late."""
+        """The droplet with this id, or None. Correct at once, while lists may be late."""
         try:
             return self._calls.get("looking at the droplet", f"droplets/{server_id}", then=_one)
         except NotFound:
             return None
 
     def find(self, course_id: str, known: Server | None = None) -> list[Server]:
-        """The course's droplets (one, none, or more after something went wrong), oldest first.
+        """The course's droplets, oldest first: one, none, or more if something went wrong.
 
-        ``known`` is the droplet that this computer remembers: a list may not have it yet. A list may also still have
-        droplets that were deleted, so each is asked for by its id.
+        ``known`` is the droplet that this computer remembers: a list may not contain it yet. A list may also still
+        contain deleted droplets, so each is looked up by its id.
         """
         listed = self._calls.entries("looking for the droplet", "droplets", "droplets", tag_name=tag_of(course_id))
         wanted = {int(droplet["id"]) for droplet in listed}
@@ -155,7 +155,7 @@ class Cloud:
         return sorted(found, key=lambda server: server.id)
 
     def course_at(self, ip: str) -> str | None:
-        """The course whose droplet has the address ``ip``, or None for an address of nobody or nothing of ours."""
+        """The course whose droplet has the address ``ip``; None if it is not one of our droplets."""
         droplets = self._calls.entries("looking whose an address is", "droplets", "droplets", tag_name=TAG)
         for droplet in droplets:
             networks = (droplet.get("networks") or {}).get("v4") or []
@@ -165,7 +165,7 @@ class Cloud:
         return None
 
     def all_of_ours(self) -> list[tuple[str, Server]]:
-        """Every droplet with our tag, each with its course (empty where its tags do not say)."""
+        """Every droplet with our tag, each with its course (empty if its tags do not say)."""
         listed = self._calls.entries("looking for our droplets", "droplets", "droplets", tag_name=TAG)
         found = []
         for droplet in sorted(listed, key=lambda one: int(one["id"])):
@@ -175,11 +175,11 @@ class Cloud:
         return found
 
     def keys_of_ours(self) -> list[str]:
-        """The names of the account's SSH keys that are ours."""
+        """The names of our SSH keys in the account."""
         return sorted(key["name"] for key in self._keys() if key["name"].startswith(f"{TAG}-"))
 
     def _still_ours(self, course_id: str, known: Server) -> Server | None:
-        """The droplet of a remembered id, unless a new account has given that id to another course's droplet."""
+        """The droplet with a remembered id, unless another account uses that id for another course's droplet."""
 
         def read(data: Any) -> tuple[Server, list[str]]:
             return _one(data), data["droplet"]["tags"]
@@ -188,19 +188,19 @@ class Cloud:
             server, tags = self._calls.get("looking at the droplet", f"droplets/{known.id}", then=read)
         except NotFound:
             return None
-        # Tags come after the create.
+        # Tags are applied after the create.
         untagged = not any(tag.startswith(f"{TAG}:") for tag in tags)
         return server if tag_of(course_id) in tags or (untagged and server.name == known.name) else None
 
     def single(self, course_id: str, known: Server | None = None) -> Server | None:
-        """The course's droplet or None. Raises CoursehubError when there are several."""
+        """The course's droplet, or None. Raises CoursehubError if there are several."""
         found = self.find(course_id, known)
         if len(found) > 1:
             raise CoursehubError(self.several(course_id, found))
         return found[0] if found else None
 
     def several(self, course_id: str, found: list[Server]) -> str:
-        """What to do about several droplets of one course, as one line."""
+        """One line that says what to do about several droplets of one course."""
         ids = ", ".join(str(server.id) for server in found)
         return (
             f"{self.name} has {len(found)} droplets for {course_id} ({ids}); look which one the class uses and delete "
@@ -208,9 +208,9 @@ class Cloud:
         )
 
     def order(self, order: Order, *, key_id: int, user_data: str) -> Server:
-        """Order a droplet; it exists from now on, though not yet in every list.
+        """Order a droplet. It exists when this returns, though not yet in every list.
 
-        Raises Refused when there is none, and Unanswered when nobody knows: then ``ordered`` finds it.
+        Raises Refused if it was not made, and Unanswered if nobody knows; then ``ordered`` finds it.
         """
         droplet = self._calls.bound(
             Droplet,
@@ -228,7 +228,7 @@ class Cloud:
             try:
                 droplet.create()
             except (KeyError, IndexError, TypeError):
-                # The id comes first, then an action that nobody here waits for.
+                # The library sets the id first, then an action that nobody here waits for.
                 if not isinstance(droplet.id, int):
                     raise
             return int(droplet.id)
@@ -239,10 +239,10 @@ class Cloud:
     def ordered(
         self, course_id: str, name: str, began: float, sent: float, progress: Callable[[str], None]
     ) -> Server | None:
-        """The droplet of an order whose answer was lost, or None once it would have to be listed.
+        """The droplet of an order whose answer was lost, or None once it would have to be in the lists.
 
-        ``began`` is when the order began, ``sent`` when it was sent last (seconds since 1970). Tags come late, so the
-        name counts too.
+        ``began`` is when the order began, ``sent`` when it was last sent (seconds since 1970). Tags are applied late,
+        so the name counts too.
         """
         while True:
             found = self.find(course_id) or [
@@ -260,7 +260,7 @@ class Cloud:
             self._calls.sleep(PAUSE)
 
     def wait_active(self, course_id: str, server: Server, progress: Callable[[str], None]) -> Server:
-        """Wait until the droplet runs and has an address; power it on when it is off."""
+        """Wait until the droplet runs and has an address; turn it on if it is off."""
         deadline = time.monotonic() + BOOT_SECONDS
         pause = 0.3
         powered = False
@@ -295,7 +295,7 @@ class Cloud:
                 f"{self.name}: droplet {server.id} runs but has no public address after {BOOT_SECONDS:.0f} s; look at "
                 "it in the control panel, then run the same command again"
             )
-        # Its files are the students' work: nobody shall be sent to delete them.
+        # The droplet has the students' files, so the message must not suggest deleting it.
         return CoursehubError(
             f"{is_still}, though it was powered on; look at it in the control panel, then run the same command again"
         )
@@ -305,11 +305,11 @@ class Cloud:
         try:
             self._calls.run("powering on", droplet.power_on)
         except Refused:
-            # It is on already: the answer of an earlier try was lost. If not, the wait for it says so.
+            # It is on already: the answer to an earlier attempt was lost. If not, the wait for it reports that.
             return
 
     def destroy(self, server: Server, progress: Callable[[str], None]) -> None:
-        """Delete the droplet and wait until the API has none of that id; one that is gone already is fine."""
+        """Delete the droplet and wait until the API has removed it. It is not an error if it is gone already."""
         deadline = time.monotonic() + GONE_SECONDS
         self._calls.delete("deleting the droplet", f"droplets/{server.id}")
         while self.get(server.id):
@@ -322,7 +322,7 @@ class Cloud:
             self._calls.sleep(PAUSE)
 
     def remove_tags(self, course_id: str, makers: Iterable[str]) -> None:
-        """Remove the course's tag, and those of ``order``'s other tags that nothing carries any more."""
+        """Remove the course's tag, and those of ``order``'s other tags that no resource uses any more."""
         self._calls.delete("removing a tag", f"tags/{tag_of(course_id)}")
         for tag in (*(maker_tag(name) for name in sorted({*makers, maker()})), TAG):
             try:
@@ -339,19 +339,19 @@ class Cloud:
         return self._records.zones()
 
     def zone_of(self, hostname: str) -> Zone | None:
-        """The zone that ``hostname`` belongs to, the longest match, or None."""
+        """The zone that ``hostname`` belongs to (the longest match), or None."""
         return self._records.zone_of(hostname)
 
     def ensure_record(self, zone: Zone, record: DnsRecord) -> bool:
-        """Make ``record`` the only one of its kind and name; True when something changed."""
+        """Make ``record`` the only one of its type and name; return True if something changed."""
         return self._records.ensure_record(zone, record)
 
     def targets(self, zone: Zone, record: DnsRecord) -> list[str]:
-        """What the records of ``record``'s kind and name say now."""
+        """The current data of the records with ``record``'s type and name."""
         return self._records.targets(zone, record)
 
     def ensure_caa(self, zone: Zone, hostname: str) -> None:
-        """Say in DNS that our authority alone gives certificates for a name; other authorities' records stay."""
+        """Allow only our certificate authority for a name (CAA); records for other authorities are kept."""
         self._records.ensure_caa(zone, hostname)
 
     def remove_caa(self, zone: Zone, hostname: str) -> None:
@@ -359,12 +359,12 @@ class Cloud:
         self._records.remove_caa(zone, hostname)
 
     def remove_record(self, zone: Zone, record: DnsRecord) -> None:
-        """Remove the records that say what ``record`` says; others of its name are not ours."""
+        """Remove the records with the same data as ``record``; others with its name are not ours."""
         self._records.remove_record(zone, record)
 
 
 def _one(data: Any) -> Server:
-    """The droplet of an answer. Raises KeyError, TypeError or ValueError for an answer that has none."""
+    """The droplet in an answer. Raises KeyError, TypeError or ValueError if there is none."""
     droplet = data["droplet"]
     networks = (droplet.get("networks") or {}).get("v4") or []
     made_by = next((tag.removeprefix(MADE_BY) for tag in droplet["tags"] if tag.startswith(MADE_BY)), "")
@@ -381,7 +381,7 @@ def _one(data: Any) -> Server:
 
 
 def _carriers(data: Any) -> int:
-    """How many things carry a tag."""
+    """The number of resources with a tag."""
     return int(data["tag"]["resources"]["count"])
 
 

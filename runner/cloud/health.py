@@ -1,4 +1,4 @@
-"""What a look at an account tells before anything is ordered: its state, its limits, what the token may do."""
+"""Facts about an account before anything is ordered: its state, its limits, and what the token may do."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 
 from runner.cloud.calls import Calls, Forbidden, NotFound, Refused
 
-#: The UUID that nothing has.
+#: A UUID that nothing has.
 _NOBODY = "00000000-0000-0000-0000-000000000000"
-#: Requests that change nothing whatever the token may do, and the scope that each needs. What would make something has
-#: no body and is refused for that (422); what would delete something names what nobody has (404). Only a missing scope
-#: answers 403.
+#: Requests that change nothing, whatever the token may do, and the scope that each needs. Requests that create have no
+#: body and are refused (422); requests that delete name what does not exist (404). Only a missing scope gives 403.
 _PROBES = (
     ("account:read", "GET", "account"),
     ("droplet:read", "GET", "droplets"),
@@ -56,14 +55,14 @@ class Account:
 
 
 class Health:
-    """Looks at one account; changes nothing in it."""
+    """Queries one account and changes nothing in it."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._account_id = ""
 
     def account(self) -> Account:
-        """The account and how many droplets it has. Raises CoursehubError when the token does not open it."""
+        """The account and its number of droplets. Raises CoursehubError if the token is not valid."""
 
         def read(data: Any) -> dict[str, Any]:
             account: dict[str, Any] = data["account"]
@@ -80,13 +79,13 @@ class Health:
         )
 
     def account_id(self) -> str:
-        """The account's UUID; asked for once. Raises CoursehubError when the token does not open it."""
+        """The account's UUID, requested once. Raises CoursehubError if the token is not valid."""
         if not self._account_id:
             self._account_id = self._calls.get("looking at the account", "account", then=_uuid)
         return self._account_id
 
     def missing_scopes(self) -> list[str]:
-        """The scopes of a custom token that it lacks, of those that we need."""
+        """The scopes that we need and that a custom token lacks."""
         missing = []
         for scope, method, path in _PROBES:
             try:
@@ -98,7 +97,7 @@ class Health:
         return missing
 
     def clock_is_wrong_by(self) -> float:
-        """Seconds that this computer's clock is ahead of the provider's, negative for behind."""
+        """Seconds by which this computer's clock is ahead of the provider's (negative: behind)."""
         said = self._calls.said("Date")
         if not said:
             return 0.0

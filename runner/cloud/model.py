@@ -1,4 +1,4 @@
-"""What the verbs know of a cloud: servers, DNS zones, and the tags that find our things again."""
+"""The verbs' view of a cloud: servers, DNS zones, and the tags by which we find our things again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Literal
 
 from runner.course.hostnames import CHALLENGE
 
-#: Everything that this program makes carries this tag, and one for its course.
+#: Everything that this program makes has this tag, and another one for its course.
 TAG = "coursehub"
-#: How the tag begins that says who made a droplet, on which computer.
+#: Prefix of the tag that says who made a droplet, on which computer.
 MADE_BY = f"{TAG}-by:"
 
 
@@ -34,7 +34,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Order:
-    """A droplet that is wanted: ``name`` is its host name, the rest the cloud's own words."""
+    """A droplet to order: ``name`` is its host name; the other values are the cloud's names."""
 
     course_id: str
     name: str
@@ -45,7 +45,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Size:
-    """A size that can be ordered: prices in US dollars, the regions that have it."""
+    """A size that can be ordered: its prices in US dollars and its regions."""
 
     slug: str
     price_monthly: float
@@ -55,10 +55,10 @@ class Size:
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority that is not everybody's.
+    """A certificate authority other than the public one.
 
-    ``bundle`` has the roots that its certificates are verified with; ``extra_ca`` what a server must trust to ask it,
-    PEM by name.
+    ``bundle`` has the roots to verify its certificates with; ``extra_ca`` the authorities that a server must trust to
+    use it, PEM by name.
     """
 
     directory: str
@@ -79,7 +79,7 @@ class Zone:
 
 @dataclass(frozen=True)
 class DnsRecord:
-    """One record: ``hostname`` in full (``*.`` in front stands for every name below), ``data`` an address or a name."""
+    """One record: ``hostname`` in full (a leading ``*.`` means every name below), ``data`` an address or a name."""
 
     kind: Literal["A", "NS"]
     hostname: str
@@ -87,10 +87,10 @@ class DnsRecord:
 
 
 def record_of(hostname: str, ip: str) -> DnsRecord:
-    """The record that a name of a course gets for a server at ``ip``.
+    """The record that a course's name gets for a server at ``ip``.
 
-    Challenges are delegated to the server itself, which is where the rest of the name leads: it answers them while it
-    orders a certificate, and the cloud's token stays off the server.
+    Challenges are delegated to the server itself (the rest of the name points to it): it answers them while it orders a
+    certificate, and the cloud's token stays off the server.
     """
     if hostname.startswith(CHALLENGE):
         return DnsRecord("NS", hostname, hostname.removeprefix(CHALLENGE))
@@ -98,21 +98,21 @@ def record_of(hostname: str, ip: str) -> DnsRecord:
 
 
 def zone_among(zones: Iterable[Zone], hostname: str) -> Zone | None:
-    """The zone that ``hostname`` belongs to, the longest match, or None."""
+    """The zone that ``hostname`` belongs to (the longest match), or None."""
     fitting = [zone for zone in zones if hostname == zone.name or hostname.endswith(f".{zone.name}")]
     return max(fitting, key=lambda zone: len(zone.name), default=None)
 
 
 def tag_of(course_id: str) -> str:
-    """The tag that finds the course's droplet again on any machine."""
+    """The tag by which every computer finds the course's droplet."""
     return f"{TAG}:{course_id}"
 
 
 def maker() -> str:
-    """Who works here, on which computer, in the letters that a tag may have."""
+    """Who works here, on which computer, in characters that a tag may contain."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", f"{getpass.getuser()}-{socket.gethostname()}")[:200]
 
 
 def maker_tag(name: str) -> str:
-    """The tag that tells a colleague who made a droplet."""
+    """The tag that shows colleagues who made a droplet."""
     return f"{MADE_BY}{name}"

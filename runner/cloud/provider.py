@@ -1,7 +1,7 @@
-"""What the verbs need of a cloud. A second provider is one more class of this shape.
+"""What the verbs need from a cloud. A second provider is one more class of this shape.
 
-DigitalOcean's is ``runner.cloud.digitalocean.Cloud``; the local cloud speaks the same API, so it is the same class.
-Methods raise CoursehubError with one line, and no error has a token in it.
+DigitalOcean's is ``runner.cloud.digitalocean.Cloud``; the local cloud speaks the same API, so it uses the same class.
+Methods raise CoursehubError with one line, and no error contains a token.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from runner.cloud.model import Authority, DnsRecord, Order, Server, Size, Zone
 
 
 class Health(Protocol):
-    """Looks at an account that change nothing."""
+    """Queries about an account that change nothing."""
 
     def account(self) -> Account:
         """The account's state and limits."""
 
     def account_id(self) -> str:
-        """What tells this account from every other one of the provider."""
+        """An id that is unique among all accounts of the provider."""
 
     def missing_scopes(self) -> list[str]:
-        """What the token may not do of what a course needs."""
+        """What a course needs and the token may not do."""
 
     def clock_is_wrong_by(self) -> float:
-        """Seconds that this computer's clock is ahead of the provider's."""
+        """Seconds by which this computer's clock is ahead of the provider's."""
 
 
 class Around(Protocol):
-    """What stands around a server."""
+    """A server's surroundings: firewall and project."""
 
     def ensure_firewall(self, course_id: str, server_id: int, *, names_too: bool) -> None:
-        """Let in what a hub answers on and nothing else."""
+        """Allow only the hub's ports."""
 
     def remove_firewall(self, course_id: str) -> None:
         """Remove the course's firewall."""
@@ -43,24 +43,24 @@ class Around(Protocol):
         """The names of our firewalls."""
 
     def ensure_project(self, server_id: int) -> None:
-        """Show the server where the control panel shows what is ours."""
+        """Put the server where the control panel shows what is ours."""
 
     def remove_project(self) -> None:
-        """Remove that place once it is empty."""
+        """Remove that place when it is empty."""
 
 
 class Claims(Protocol):
-    """Who is at work on a course, for all computers."""
+    """Claims on courses, visible to all computers."""
 
     def take(self, course_id: str, ours: Claim) -> Claim | None:
-        """Put up our claim; the claim of somebody else who is at work."""
+        """Make our claim. Return another's claim if somebody else is at work."""
 
     def drop(self, course_id: str, claim: Claim) -> None:
-        """Take a claim down."""
+        """Remove a claim."""
 
 
 class Provider(Protocol):
-    """One account of a provider. How it is opened is in ``runner.providers``."""
+    """One account of a provider. ``runner.providers`` connects to it."""
 
     name: str
     """What the user calls it."""
@@ -71,31 +71,31 @@ class Provider(Protocol):
 
     @property
     def authority(self) -> Authority | None:
-        """Who gives its hubs their certificates; None is Let's Encrypt."""
+        """The authority that issues its hubs' certificates; None is Let's Encrypt."""
 
     def prepare(self, image: str, progress: Callable[[str], None]) -> None:
-        """Have what an order of this image would otherwise wait for."""
+        """Fetch what an order of this image would otherwise wait for."""
 
     def need_room(self) -> None:
-        """Refuse a server that there is no room for."""
+        """Refuse a server if there is no room for it."""
 
     def name_taken(self, hostname: str) -> str | None:
-        """Why a name cannot lead to a server here, and what to do; None when it can."""
+        """Why a name cannot point to a server here, and what to do; None if it can."""
 
     def lead_below(self, course_id: str, hostnames: Iterable[str]) -> None:
-        """Have this computer find names below a course's wildcard record where its DNS does not."""
+        """Make names below a course's wildcard record work on this computer if its DNS does not know them."""
 
     @property
     def health(self) -> Health:
-        """Looks at the account."""
+        """Queries about the account."""
 
     @property
     def around(self) -> Around:
-        """What stands around servers."""
+        """Firewalls and projects."""
 
     @property
     def claims(self) -> Claims:
-        """Who is at work on what."""
+        """Who works on which course."""
 
     def sizes(self) -> dict[str, Size]:
         """The sizes that can be ordered, by name."""
@@ -107,25 +107,25 @@ class Provider(Protocol):
         """The operating systems that can be ordered, and the regions that have each."""
 
     def ensure_key(self, name: str, public_key: str) -> int:
-        """The id of an SSH key, stored when it is not there."""
+        """The id of an SSH key, which is stored if necessary."""
 
     def remove_keys(self, name: str) -> None:
-        """Remove the SSH keys of this name."""
+        """Remove the SSH keys with this name."""
 
     def keys_of_ours(self) -> list[str]:
         """The names of our SSH keys."""
 
     def get(self, server_id: int) -> Server | None:
-        """The server of this id, or None."""
+        """The server with this id, or None."""
 
     def find(self, course_id: str, known: Server | None = None) -> list[Server]:
         """The course's servers, oldest first; ``known`` is the one that this computer remembers."""
 
     def single(self, course_id: str, known: Server | None = None) -> Server | None:
-        """The course's server or None. Raises CoursehubError for several."""
+        """The course's server, or None. Raises CoursehubError if there are several."""
 
     def several(self, course_id: str, found: list[Server]) -> str:
-        """What to do about several servers of one course, as one line."""
+        """One line that says what to do about several servers of one course."""
 
     def course_at(self, ip: str) -> str | None:
         """The course whose server has this address."""
@@ -134,21 +134,21 @@ class Provider(Protocol):
         """Every server that is ours, each with its course."""
 
     def order(self, order: Order, *, key_id: int, user_data: str) -> Server:
-        """Order a server. Raises Refused when there is none, and Unanswered when nobody knows."""
+        """Order a server. Raises Refused if it was not made, and Unanswered if nobody knows."""
 
     def ordered(
         self, course_id: str, name: str, began: float, sent: float, progress: Callable[[str], None]
     ) -> Server | None:
-        """The server of an order that was not answered, or None once it would have to be listed."""
+        """The server of an order without an answer, or None once it would have to be in the lists."""
 
     def wait_active(self, course_id: str, server: Server, progress: Callable[[str], None]) -> Server:
-        """Wait until the server runs and has an address; switch it on when it is off."""
+        """Wait until the server runs and has an address; turn it on if it is off."""
 
     def destroy(self, server: Server, progress: Callable[[str], None]) -> None:
         """Delete the server and wait until it is gone."""
 
     def remove_tags(self, course_id: str, makers: Iterable[str]) -> None:
-        """Remove what marked the course's servers as ours."""
+        """Remove the marks of the course's servers."""
 
     def zones(self) -> list[Zone]:
         """The account's DNS zones."""
@@ -157,16 +157,16 @@ class Provider(Protocol):
         """The zone that a name belongs to, or None."""
 
     def targets(self, zone: Zone, record: DnsRecord) -> list[str]:
-        """What the records of ``record``'s kind and name say now."""
+        """The current data of the records with ``record``'s type and name."""
 
     def ensure_record(self, zone: Zone, record: DnsRecord) -> bool:
-        """Make ``record`` the only one of its kind and name; True when something changed."""
+        """Make ``record`` the only one of its type and name; return True if something changed."""
 
     def remove_record(self, zone: Zone, record: DnsRecord) -> None:
-        """Remove the records that say what ``record`` says."""
+        """Remove the records with the same data as ``record``."""
 
     def ensure_caa(self, zone: Zone, hostname: str) -> None:
-        """Say in DNS whose certificates a name has."""
+        """Say in DNS which authority may issue certificates for a name."""
 
     def remove_caa(self, zone: Zone, hostname: str) -> None:
         """Remove what ``ensure_caa`` made."""

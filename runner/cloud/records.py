@@ -9,7 +9,7 @@ from runner.cloud.model import DnsRecord, Zone, zone_among
 
 #: Seconds. Next term's server has the same name, and students must not be sent to the old one.
 TTL = 300
-#: Whose certificates hubs have, as CAA records name it.
+#: The authority of hubs' certificates, as CAA records name it.
 AUTHORITY = "letsencrypt.org"
 
 
@@ -24,11 +24,11 @@ class Records:
         return [Zone(domain["name"]) for domain in self._calls.entries("reading the DNS zones", "domains", "domains")]
 
     def zone_of(self, hostname: str) -> Zone | None:
-        """The zone that ``hostname`` belongs to, the longest match, or None."""
+        """The zone that ``hostname`` belongs to (the longest match), or None."""
         return zone_among(self.zones(), hostname)
 
     def ensure_record(self, zone: Zone, record: DnsRecord) -> bool:
-        """Make ``record`` the only one of its kind and name; True when something changed."""
+        """Make ``record`` the only one of its type and name; return True if something changed."""
         found = self._of(zone, record)
         right = [one for one in found if one["data"] == record.data]
         for one in found:
@@ -38,22 +38,22 @@ class Records:
             return len(found) > 1
         body = {"type": record.kind, "name": zone.label(record.hostname), "data": record.data, "ttl": TTL}
         if record.kind == "NS":
-            # The API wants names with the dot at the end, and lists them without. The other two keys it wants empty.
+            # The API wants names with a final dot and lists them without. It wants the other two keys empty.
             body |= {"data": f"{record.data}.", "flags": None, "tag": None}
         try:
             self._calls.post(f"pointing {record.hostname} at {record.data}", f"domains/{zone.name}/records", body)
         except Refused:
-            # A try whose answer was lost made it, so the next one is refused as a duplicate.
+            # If an attempt made it but its answer was lost, the next attempt is refused as a duplicate.
             if not any(one["data"] == record.data for one in self._of(zone, record)):
                 raise
         return True
 
     def targets(self, zone: Zone, record: DnsRecord) -> list[str]:
-        """What the records of ``record``'s kind and name say now."""
+        """The current data of the records with ``record``'s type and name."""
         return [str(one["data"]) for one in self._of(zone, record)]
 
     def ensure_caa(self, zone: Zone, hostname: str) -> None:
-        """Say in DNS that our authority gives certificates for a name; other authorities' records stay."""
+        """Allow only our certificate authority for a name (CAA); records for other authorities are kept."""
         if any(_issuer(one) == AUTHORITY for one in self._caa(zone, hostname)):
             return
         body = {"type": "CAA", "name": zone.label(hostname), "data": f"{AUTHORITY}.", "flags": 0, "tag": "issue"}
@@ -66,7 +66,7 @@ class Records:
                 raise
 
     def remove_caa(self, zone: Zone, hostname: str) -> None:
-        """Remove what ``ensure_caa`` made; a record with another TTL is somebody else's."""
+        """Remove what ``ensure_caa`` made. A record with another TTL is somebody else's."""
         for one in self._caa(zone, hostname):
             if _issuer(one) == AUTHORITY and one["ttl"] == TTL:
                 self._remove("removing the CAA record", zone, one)
@@ -77,14 +77,14 @@ class Records:
         return [one for one in found if one["type"] == "CAA" and one["name"] == zone.label(hostname)]
 
     def remove_record(self, zone: Zone, record: DnsRecord) -> None:
-        """Remove the records that say what ``record`` says; others of its name are not ours."""
+        """Remove the records with the same data as ``record``; others with its name are not ours."""
         for one in self._of(zone, record):
             if one["data"] == record.data:
                 self._remove("removing the DNS record", zone, one)
 
     def _of(self, zone: Zone, record: DnsRecord) -> list[dict[str, Any]]:
         path = f"domains/{zone.name}/records"
-        # It is not said what the API takes a star in a name that it looks for to mean.
+        # It is not documented how the API treats a star in the name to search for.
         by_name = {} if record.hostname.startswith("*") else {"name": record.hostname}
         found = self._calls.entries("reading the DNS records", path, "domain_records", type=record.kind, **by_name)
         label = zone.label(record.hostname)

@@ -1,4 +1,4 @@
-"""The course file as typed, frozen objects. Parsing is validating; every error carries file and line."""
+"""The course file as typed, frozen objects. Parsing validates; every error has file and line."""
 
 from runner.course.facts import Facts
 from runner.course.model import Course, CourseFile, Limits, Term

@@ -1,4 +1,4 @@
-"""Taking the people out of a course file, without touching anything else that was typed there."""
+"""Removes the people from a course file and leaves everything else as it was typed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from runner.files import write_whole
 
 
 def without_people(read: Source, people: People) -> str:
-    """The course file's text without its ``people:`` and the comments on them; all else stays as it was typed.
+    """The course file's text without ``people:`` and its comments; everything else is unchanged.
 
-    Raises CoursehubError (2) with the line when the rest would not be what it was.
+    Raises CoursehubError (2) with the line if the rest would change.
     """
     lines = read.path.read_bytes().decode("utf-8").splitlines(keepends=True)
     key, value = _people_nodes("".join(lines))
@@ -45,7 +45,10 @@ def without_people(read: Source, people: People) -> str:
 
 
 def _end_of_comments(lines: list[str], start: int, depth: int, tells: Callable[[str], bool]) -> int:
-    """Where what follows the people begins: a comment on them goes, one right above the next key stays."""
+    """Where the text after the people begins.
+
+    Comments on the people are removed; one directly above the next key is kept.
+    """
     end, run = start, True
     for number in range(start, len(lines)):
         if not lines[number].strip():
@@ -66,7 +69,7 @@ def _people_nodes(text: str) -> tuple[yaml.Node, yaml.Node]:
 
 
 def _last_line(node: yaml.Node) -> int:
-    # A block's own end is where the next key begins, with all comments before that.
+    # The end mark of a YAML block is the start of the next key, after all comments in between.
     while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         node = node.value[-1][1] if isinstance(node, yaml.MappingNode) else node.value[-1]
     line: int = node.end_mark.line
@@ -74,7 +77,7 @@ def _last_line(node: yaml.Node) -> int:
 
 
 def _needs_same_rest(read: Source, text: str) -> None:
-    """Refuse a text that is not the file without its people, as when they share a line with something else."""
+    """Refuse a text that is not the file without its people, for example if they share a line with something else."""
     wanted = {**read.data, "course": {key: value for key, value in read.data["course"].items() if key != "people"}}
     try:
         same = Source(read.path, read.shown, text).data == wanted
@@ -89,7 +92,7 @@ def _needs_same_rest(read: Source, text: str) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file of the repository anew, whole or not at all, with the mode that it has."""
+    """Replace a file of the repository atomically; its mode is kept."""
     write_whole(path, text, stat.S_IMODE(path.stat().st_mode))
 
 

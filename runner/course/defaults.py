@@ -1,4 +1,4 @@
-"""pillar/course-defaults.yaml: what a course file means where it says nothing, for pillar/hub.sls."""
+"""pillar/course-defaults.yaml: the defaults of the course file's keys, for pillar/hub.sls."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MODELS: dict[str, type[BaseModel]] = {"course": Course, "repository": Repositor
 
 
 def text() -> str:
-    """The defaults as the file in the repository has them."""
+    """The content of the file with the defaults."""
     found = {name: _defaults(model) for name, model in _MODELS.items()}
     found["manual_dns"] = dict(WITH_MANUAL_DNS)
     return _HEAD + yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
 
 
 def _defaults(model: type[BaseModel]) -> dict[str, Any]:
-    """The defaults of a model's keys; keys that must be given have none."""
+    """The defaults of a model's keys; required keys have none."""
     return {
         name: default.model_dump(mode="json") if isinstance(default := field.default, BaseModel) else default
         for name, field in model.model_fields.items()

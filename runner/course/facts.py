@@ -1,4 +1,4 @@
-"""What all our typed pillar has in common, and the kinds of values that more than one key takes."""
+"""The base of all typed models of the pillar, and value types that several keys use."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Facts(BaseModel):
     An error quotes no value: it may be somebody's name.
     """
 
-    # Not pydantic's use_attribute_docstrings: it reads the sources of all models whenever any verb begins, and the
-    # schema alone wants the texts.
+    # pydantic's use_attribute_docstrings would read the source of all models each time a verb starts, although only the
+    # schema needs the texts.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     @classmethod
@@ -43,13 +43,13 @@ class Facts(BaseModel):
 
 @dataclasses.dataclass(frozen=True)
 class Reaches:
-    """Of a key of the course file: whom a change of it reaches, and when. ``plan`` prints it."""
+    """For a key of the course file: whom a change reaches, and when. ``plan`` prints it."""
 
     whom: str
 
 
 def _texts_below_keys(model: type[Facts]) -> Iterator[tuple[str, str]]:
-    """Each key of a model with the text below it in the source; nothing where there is no source."""
+    """Each key of a model with the text below it in the source; nothing if there is no source."""
     try:
         source = ast.parse(inspect.getsource(model))
     except OSError:
@@ -62,14 +62,14 @@ def _texts_below_keys(model: type[Facts]) -> Iterator[tuple[str, str]]:
 
 
 def text_like(pattern: str, wanted: str) -> tuple[AfterValidator, WithJsonSchema]:
-    """What makes a ``str`` one that matches ``pattern`` as a whole; ``wanted`` is what a teacher reads if not.
+    """Constraints for a ``str`` that must match ``pattern`` completely; ``wanted`` is the error text.
 
-    ``patternErrorMessage`` is how VS Code's YAML and JSON checkers are told what to say.
+    VS Code's YAML and JSON checkers show ``patternErrorMessage``.
     """
     matches = re.compile(pattern)
 
     def check(value: str) -> str:
-        # fullmatch: "$" alone would let a line break at the end pass.
+        # fullmatch, because "$" alone would accept a line break at the end.
         if not matches.fullmatch(value):
             raise ValueError(wanted)
         return value
@@ -90,14 +90,14 @@ def none_of(reserved: frozenset[str], message: str) -> Callable[[str], str]:
     return check
 
 
-#: Once: it looks through all files of the system's zones.
+#: Cached: it reads all files of the system's time zones.
 _zones = functools.cache(zoneinfo.available_timezones)
 
 
 def _timezone(value: str) -> str:
     known = _zones()
     if value not in known:
-        # To an abbreviation such as PST any other is near.
+        # For an abbreviation such as PST, the nearest match would be meaningless.
         near = difflib.get_close_matches(value, known, n=1) if len(value) > 4 else []
         hint = f"nearest: {near[0]}" if near else "write it as Continent/City, such as America/Los_Angeles"
         raise ValueError(f"not a time zone; {hint}")
@@ -105,7 +105,7 @@ def _timezone(value: str) -> str:
 
 
 def _day(value: object) -> object:
-    """A day as YAML gives it, or as text where it stands in quotes."""
+    """A date as YAML parses it, or as text in quotes."""
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return value
     with contextlib.suppress(ValueError):
@@ -119,7 +119,7 @@ Day = Annotated[
     BeforeValidator(_day),
     WithJsonSchema({"type": "string", "format": "date", "patternErrorMessage": "wants a day such as 2026-09-21"}),
 ]
-#: RFC 1123 labels; at least two, as no certificate authority signs a bare name.
+#: RFC 1123 labels; at least two, because no certificate authority accepts a bare name.
 Hostname = Annotated[
     str,
     *text_like(
@@ -130,7 +130,7 @@ Hostname = Annotated[
 
 
 def without_www(value: str) -> str:
-    """A host name that is not an alias of another. Raises ValueError for one with www. in front."""
+    """A host name without a leading www. Raises ValueError for one that has it."""
     if value.startswith("www."):
         raise ValueError(f"write {value.removeprefix('www.')}; the hub answers to www. before it too (key www)")
     return value
@@ -169,7 +169,7 @@ def bytes_of(amount: str) -> int:
 
 
 def between(low: str, high: str, why: str) -> Callable[[str], str]:
-    """A validator for an Amount that is neither below ``low`` nor above ``high``; ``why`` is what a teacher reads."""
+    """A validator for an Amount between ``low`` and ``high``; ``why`` is shown in the error."""
 
     def check(value: str) -> str:
         if not bytes_of(low) <= bytes_of(value) <= bytes_of(high):
@@ -185,18 +185,18 @@ def _straight(value: str) -> str:
     return value
 
 
-#: An amount of memory or disk as systemd, nginx and SystemdSpawner all read it: 512M, 2G.
+#: An amount of memory or disk that systemd, nginx and SystemdSpawner all accept: 512M, 2G.
 Amount = Annotated[str, *text_like(r"^[1-9][0-9]{0,9}[KMG]$", "an amount such as 512M or 2G")]
 Text = Annotated[
     str,
     *text_like(r"^(?=.*\S)[^\x00-\x1f\x7f]{1,200}$", "one line of text, 1 to 200 characters, in quotes"),
     AfterValidator(_straight),
 ]
-#: More than a line: an announcement.
+#: Text with more than one line: an announcement.
 Paragraph = Annotated[
     str, *text_like(r"^(?=[\s\S]*\S)[^\x00-\x09\x0b-\x1f\x7f]{1,1000}$", "text of 1 to 1000 characters, without tabs")
 ]
-#: An SVG is no picture but a page: its scripts would run in the hub's name.
+#: SVG is not allowed: its scripts would run with the hub's origin.
 Picture = Annotated[
     str,
     *text_like(
@@ -207,6 +207,6 @@ Picture = Annotated[
 Email = Annotated[
     str, *text_like(r"^[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+$", "an email address such as professor@example.edu")
 ]
-#: A word of the cloud's own: a size or a region.
+#: The cloud's name of a size or a region.
 Slug = Annotated[str, *text_like(r"^[a-z0-9]+(-[a-z0-9]+)*$", "a word of the cloud's own, such as s-4vcpu-8gb or sfo3")]
 Minutes = Annotated[int, Field(ge=5, le=10080)]

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from runner.agreed import GIT_HOSTS
 from runner.course.facts import Facts, none_of, text_like
 
-#: Names in each home that mean something else.
+#: Names in each home that have another purpose.
 _TAKEN = frozenset({"data", "shared", "groups"})
 
 _HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
@@ -20,7 +20,7 @@ _PATH = r"[A-Za-z0-9._~+@%-]+(/[A-Za-z0-9._~+@%-]+)*/?"
 
 
 def _no_page(url: str) -> str:
-    """Refuse the address of a page about a repository, as a browser shows it."""
+    """Refuse the address of a web page about a repository."""
     page = re.match(r"(?P<repository>.+?)(/-)?/(?P<kind>tree|blob|raw|src|commits?)/(?P<branch>[^/]+)", url)
     if page and url.startswith("https://"):
         raise ValueError(
@@ -33,7 +33,7 @@ def _no_page(url: str) -> str:
     return url
 
 
-#: As git takes it. No name or password in an https one: everybody who has the repository reads this file.
+#: An address for git. It must not contain a name or password, because everybody with the repository reads this file.
 GitAddress = Annotated[
     str,
     *text_like(
@@ -44,7 +44,7 @@ GitAddress = Annotated[
     ),
     AfterValidator(_no_page),
 ]
-#: It becomes a directory of each home, and part of a secret's name.
+#: It becomes a directory in each home, and a part of a secret's name.
 RepositoryName = Annotated[
     str,
     *text_like(r"^[a-z][a-z0-9-]{0,39}$", "a short name for the students' folder: small letters, digits and -"),
@@ -122,7 +122,7 @@ class Repository(Facts):
 
     @property
     def private(self) -> bool:
-        """Whether it is reached by SSH, with a deploy key."""
+        """Whether it is fetched over SSH, with a deploy key."""
         return not self.url.startswith("https://")
 
     @property
@@ -133,7 +133,7 @@ class Repository(Facts):
 
     @property
     def port(self) -> int | None:
-        """The git host's port, where the address names one."""
+        """The git host's port, if the address has one."""
         return urlsplit(self.url).port if "://" in self.url else None
 
 
@@ -165,7 +165,7 @@ class DataSet(Facts):
 
     @property
     def remote(self) -> bool:
-        """Whether the server downloads it."""
+        """Whether the server must download it."""
         return self.source.startswith("https://")
 
 

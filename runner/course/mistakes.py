@@ -1,4 +1,4 @@
-"""What people mistype in YAML, found in the text itself: the right line, what is wrong, what to type."""
+"""Finds common YAML mistakes in the text itself: the right line, what is wrong, and what to type."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import yaml
 
-#: Bytes of a course file, generously: a class of 500 has 40 kB.
+#: Maximum size of a course file; a class of 500 people needs 40 kB.
 MAX_CHARACTERS = 1_000_000
-#: Brackets or indents within each other; a course file needs five.
+#: Maximum depth of brackets or indents; a course file needs five.
 _DEPTH = 20
 
-#: Spaces that look like one and that YAML does not count as one: no-break, wide, thin and zero-width ones.
+#: Characters that look like a space but are not one for YAML: no-break, wide, thin and zero-width spaces.
 _ODD_SPACE = "\u00a0\u1680\u2000-\u200d\u202f\u205f\u2060\u3000\ufeff"
 _KEY = r"\s*(?:- +)?[\w-]+"
 #: A key with its value, quoted or not.
@@ -25,7 +25,7 @@ _IN_QUOTES = 'put the value in quotes, as in title: "ENGR 114: Python"'
 
 
 def before_reading(text: str) -> tuple[int, str] | None:
-    """The first line of a text with what YAML would misread or tell in words of its own, and what to do about it."""
+    """The first line that YAML would misread or reject with an unclear message, and what to do about it."""
     if len(text) > MAX_CHARACTERS:
         return 1, f"the file has {len(text) / 1e6:.1f} million characters, which no course file has; take another file"
     lines = text.removeprefix("\ufeff").splitlines()
@@ -46,7 +46,7 @@ def _in_line(line: str) -> str | None:  # noqa: PLR0911  # one mistake after the
     if line.lstrip().startswith("#"):
         return None
     if any(mark in line for mark in ("{{", "{%", "{#")):
-        # pillar/hub.sls imports the file, and Salt renders what it imports: a title with braces would be executed.
+        # pillar/hub.sls imports the file, and Salt renders what it imports, so braces in a title would be executed.
         return "Jinja is not for course files; write the value itself"
     if re.match(rf"[ ]*[{_ODD_SPACE}]", line) or re.match(rf"{_KEY}[{_ODD_SPACE}]*:[{_ODD_SPACE}]", line):
         return "a no-break or other odd space, as web pages and Word have; delete it and type a space"
@@ -58,9 +58,9 @@ def _in_line(line: str) -> str | None:  # noqa: PLR0911  # one mistake after the
 
 
 def in_events(text: str, loader: type[yaml.SafeLoader | yaml.CSafeLoader]) -> tuple[int, str] | None:
-    """A line with what YAML allows and a course file does not: anchors, aliases, tags, endless brackets.
+    """The first line with YAML that a course file must not use: anchors, aliases, tags, too many brackets.
 
-    Raises yaml.YAMLError for what is no YAML.
+    Raises yaml.YAMLError if it is not YAML.
     """
     depth = 0
     for event in yaml.parse(text, Loader=loader):
@@ -81,7 +81,7 @@ def in_events(text: str, loader: type[yaml.SafeLoader | yaml.CSafeLoader]) -> tu
 
 
 def explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:  # noqa: PLR0911  # one kind after the other
-    """The line of a mistake that YAML stumbled over, and what to type."""
+    """The line that caused a YAML error, and what to type."""
     lines = text.splitlines()
     problem = str(getattr(error, "problem", None) or "")
     mark, context = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
@@ -104,9 +104,9 @@ def explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:  # noqa: PLR09
 
 
 def _likely(lines: list[str], start: int, end: int) -> Iterator[int]:
-    """Lines to look at, the likeliest first: YAML stumbles at the line, or at the one after, or where it began."""
+    """Lines to check, the most likely first: YAML reports the mistake's line, the next, or the block's."""
     near = [number for number in (end, end - 1, start) if 1 <= number <= len(lines)]
-    # An open quote swallows lines until the next quote: the first such line is the one.
+    # An open quote swallows lines up to the next quote; the mistake is in the first of them.
     opened = [number for number in range(1, end + 1) if number <= len(lines) and _is_open(lines[number - 1])]
     yield from dict.fromkeys([*opened[:1], *near])
 
@@ -118,7 +118,7 @@ def _is_open(line: str) -> bool:
 
 
 def _in_entry(line: str) -> str | None:  # noqa: PLR0911  # one mistake after the other
-    """What is wrong with one line that YAML does not understand, or None."""
+    """What is wrong with a line that YAML does not understand, or None."""
     if line.lstrip().startswith("#") or not line.strip():
         return None
     if _is_open(line):
@@ -177,7 +177,7 @@ def in_number(text: str, value: object) -> str | None:
 
 
 def after_value(rest: str) -> str | None:
-    """What is wrong with what stands behind an unquoted text on its line: a # there cuts it off."""
+    """What is wrong with the text after an unquoted value: a # cuts it off."""
     if re.match(r"\s+#(\S|\s?\d+\s*$)", rest):
         return f"all from # on is a comment to YAML and is cut off; {_IN_QUOTES}"
     return None

@@ -1,6 +1,6 @@
 """A course as typed, frozen facts.
 
-The text below each key is its description: in editors, in docs/course-file.md and, its first sentence, in the files
+The text below each key is its description: in editors, in docs/course-file.md, and (its first sentence) in the files
 that ``coursehub new`` writes.
 """
 
@@ -35,11 +35,11 @@ from runner.course.network import Network
 from runner.course.people import People
 from runner.course.signin import Signin
 
-#: Whom most changes reach.
+#: When most changes take effect.
 NEW_SERVERS = "personal servers that start after apply; those that run keep what they have"
-#: What a language's kernel needs from the Python index; what it needs from Debian stands in formulas/course_env.
+#: What a language's kernel needs from the Python index. What it needs from Debian is in formulas/course_env.
 KERNELS = {"r": (), "octave": ("octave-kernel",)}
-#: What a course file that says ``dns: manual`` means where it says nothing else: other defaults than the keys' own.
+#: Other defaults for a course file with ``dns: manual``.
 WITH_MANUAL_DNS = {"isolation": "paths"}
 
 
@@ -229,19 +229,19 @@ class Course(Facts):
     @model_validator(mode="before")
     @classmethod
     def _paths_with_manual_dns(cls, given: object) -> object:
-        """No course may wait for records that its teacher has never heard of."""
+        """With manual DNS the teacher makes the records, so the default must not need a wildcard record."""
         if isinstance(given, dict) and given.get("dns") == "manual":
             return {**WITH_MANUAL_DNS, **given}
         return given
 
     @property
     def locked_packages(self) -> list[str]:
-        """All that the course's Python environment is asked to have: the lock is made from these."""
+        """All packages requested for the course's Python environment; the lock is made from them."""
         return [*self.packages, *self.extensions, *(one for kernel in self.kernels for one in KERNELS[kernel])]
 
     @property
     def hostnames(self) -> tuple[str, ...]:
-        """Every name of the hub, the one that is printed first."""
+        """Every name of the hub; the first one is the printed one."""
         return (self.domain, f"www.{self.domain}") if self.www else (self.domain,)
 
     @property
@@ -251,7 +251,7 @@ class Course(Facts):
 
     @property
     def dns_names(self) -> tuple[str, ...]:
-        """Every name that needs a record: the hub's, and with subdomains all below it and the one for challenges."""
+        """Every name that needs a record: the hub's, and with subdomains the wildcard and the name for challenges."""
         below = (f"*.{self.domain}", f"{CHALLENGE}{self.domain}") if self.subdomains else ()
         return (*self.hostnames, *below)
 

@@ -1,4 +1,4 @@
-"""Host names that two course files of one repository claim: only one server can have a name."""
+"""Finds host names that two course files of one repository claim; only one server can have a name."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from runner.project import Project
 
 
 def taken(project: Project, course_id: str, course: Course) -> tuple[str, str] | None:
-    """A host name of the course that another course's file has too, and where that stands; None when there is none.
+    """A host name that another course file has too, and its place there; None if there is none.
 
-    A file that cannot be read claims nothing: its own verbs say what is wrong with it.
+    A file that cannot be read claims nothing; its own verbs report what is wrong.
     """
     for other in course_ids(project):
         if other == course_id or not COURSE_ID.fullmatch(other):

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from runner.course.facts import Facts
 
-#: Whole networks of the world, which would be no list any more.
+#: Networks that are too large for a meaningful list.
 _BITS = {4: 8, 6: 16}
-#: What is wanted, as a teacher reads it.
+#: An example for error messages.
 _OWN = "a network such as 10.20.0.0/16"
 _LISTED = "a name such as index.example.org or *.example.edu, or a network such as 192.0.2.0/24"
 _NAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")

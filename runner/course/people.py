@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field, model_validator
 from runner.agreed import ACCOUNTS, GROUPS, TEAM_PREFIX
 from runner.course.facts import Email, Facts, Text, none_of, text_like
 
-#: Accounts and groups that the image, its packages or our formulas own: a person must never get one of these. Groups
-#: count, as each account brings a group of its name.
+#: Accounts and groups that the image, its packages or our formulas use; a person must not get one of these. Groups
+#: count because each account gets a group of the same name.
 RESERVED = frozenset(
-    # A word list reads better than forty quotes.
+    # A list of words is easier to read than forty quoted strings.
     """
     root daemon bin sys sync games man lp mail news uucp proxy backup list irc nobody sshd messagebus
     systemd-network systemd-resolve systemd-timesync debian ubuntu admin sudo adm jupyterhub jupyterhub-proxy coursehub
@@ -30,7 +30,7 @@ def _no_team(account: str) -> str:
     return account
 
 
-#: useradd's own rule for portable names (useradd(8), "CAVEATS"), with the 32 bytes that utmp has room for.
+#: useradd's rule for portable names (useradd(8), "CAVEATS"), with utmp's maximum of 32 bytes.
 Account = Annotated[
     str,
     *text_like(
@@ -42,7 +42,7 @@ Account = Annotated[
 ]
 
 
-#: GitHub's own rule: letters, digits and single hyphens within, at most 39.
+#: GitHub's own rule: letters, digits and single hyphens inside, at most 39 characters.
 GitHubLogin = Annotated[
     str, *text_like(r"^[A-Za-z0-9](-?[A-Za-z0-9]){0,38}$", "a login at GitHub such as octocat (no @, no address)")
 ]

@@ -1,4 +1,4 @@
-"""What is wrong with a course file, in lines that a teacher can act on."""
+"""Describes what is wrong with a course file, in lines that a teacher can act on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runner.course.model import CourseFile
 from runner.course.people import People
 from runner.course.source import Location, Source
 
-#: pydantic's names for a value of another kind than the key's; all of them are told by what the key takes.
+#: pydantic's names for a value of the wrong type; for all of them the message says what the key accepts.
 _KIND = ("_type", "_parsing", "_from_float", "literal_error", "greater_than", "less_than", "_attributes_type")
 
 
@@ -34,7 +34,7 @@ class Problem:
 
 
 def find(source: Source) -> list[Problem]:
-    """Every mistake of a file that is YAML, by line; empty when it is a good course file."""
+    """Every mistake in a file that is valid YAML, sorted by line; empty if there is none."""
     try:
         CourseFile.model_validate(source.data)
     except ValidationError as failure:
@@ -43,13 +43,13 @@ def find(source: Source) -> list[Problem]:
 
 
 def problems(source: Source, failure: ValidationError) -> list[Problem]:
-    """What pydantic found, as a teacher reads it: by line, misspelt keys before what is missing for them."""
+    """pydantic's errors in words for a teacher: by line, misspelt keys before keys that are missing because of them."""
     errors = failure.errors()
     misspelt = {error["loc"][:-1] for error in errors if error["type"] == "extra_forbidden"}
     found = []
     for error in errors:
         location = error["loc"]
-        # A misspelt key is also a missing one: the misspelling is what to tell.
+        # A misspelt key also counts as missing; only the misspelling is reported.
         if error["type"] == "missing" and location[:-1] in misspelt and _is_near_a_misspelt(error, errors):
             continue
         told = Problem(source.shown, source.line(location), key_of(location), explain(error))
@@ -58,7 +58,7 @@ def problems(source: Source, failure: ValidationError) -> list[Problem]:
 
 
 def _twice(source: Source, error: ErrorDetails) -> Problem | None:
-    """An account that two people have, with the line of the second and both roles."""
+    """An account that two people have, with the line of the second one and both roles."""
     match = re.search(r"the account (\S+) is given twice", error["msg"])
     location = error["loc"]
     if not match or location[-1:] != ("people",):
@@ -91,14 +91,14 @@ def _is_near_a_misspelt(missing: ErrorDetails, errors: list[ErrorDetails]) -> bo
 
 
 def key_of(location: Location) -> str:
-    """A location as it is written in messages: ``people.students.3.name``, counted from 1 as people count."""
+    """A location as messages show it: ``people.students.3.name``, counted from 1."""
     parts = [part + 1 if isinstance(part, int) else part for part in location]
     below = parts[1:] if parts[:1] == ["course"] else parts
     return ".".join(map(str, below)) or "course"
 
 
 def explain(error: ErrorDetails) -> str:
-    """One of pydantic's errors as a teacher reads it: what is wrong, what is allowed, what is nearest."""
+    """One of pydantic's errors for a teacher: what is wrong, what is allowed, what is nearest."""
     location = error["loc"]
     key = key_of(location)
     node = schema.node_at(location) or {}
@@ -127,7 +127,7 @@ def _shown(value: Any) -> str:
 
 
 def _hint(error: ErrorDetails, node: schema.Schema) -> str:
-    """The nearest allowed value, or how a value of this kind is written."""
+    """The nearest allowed value, or how to write a value of this type."""
     value = error.get("input")
     if "enum" in node:
         near = difflib.get_close_matches(str(value).lower(), map(str, node["enum"]), n=1)
@@ -141,7 +141,7 @@ def _hint(error: ErrorDetails, node: schema.Schema) -> str:
 
 
 def _nearest_key(location: Location) -> str:
-    """What to write instead of an unknown key: the nearest that exists, where it belongs, or all that there are."""
+    """What to write instead of an unknown key: the nearest key, the place where it belongs, or all keys."""
     wrong = str(location[-1])
     here = list((schema.node_at(location[:-1]) or {}).get("properties", {}))
     near = difflib.get_close_matches(wrong, here, n=1)

@@ -1,4 +1,4 @@
-"""Where course files are, and how one becomes a Course."""
+"""Finds course files and reads one as a Course."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from runner.course.source import Source
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
 
-#: It becomes a file's name, a Salt minion's id and a tag of the cloud. One that ends in "-people" would share a file of
-#: pillar/secrets/ with the course whose class list that is.
+#: It becomes a file name, a Salt minion's id and a tag of the cloud. An id that ends in "-people" would share a file in
+#: pillar/secrets/ with another course's class list.
 COURSE_ID = re.compile(r"^[a-z](?!.*-people$)[a-z0-9-]{0,30}$")
 
-#: How PNG, JPEG, GIF and WebP files begin.
+#: First bytes of PNG, JPEG, GIF and WebP files.
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF")
-#: Each sign-in loads it, over a phone's connection too.
+#: Each sign-in loads it, also over a phone's connection.
 _LOGO_BYTES = 1_000_000
-#: What lies here is sent with each apply, over a college's line too.
+#: Each apply sends these files, also over a slow upload.
 _DATA_BYTES = 5_000_000
 
 
@@ -45,8 +45,8 @@ def source(project: Project, course_id: str) -> Source:
 def load(project: Project, course_id: str) -> Course:
     """The course as typed facts.
 
-    Raises CoursehubError (2) with ``file:line`` for YAML that does not parse, a key that does not exist (with
-    the nearest that does), a key that is missing, or a value of the wrong type; the first of them, and how many more.
+    Raises CoursehubError (2) with ``file:line`` for invalid YAML, an unknown key (with the nearest known one), a
+    missing key, or a value of the wrong type. It reports the first mistake and how many more there are.
     """
     read = source(project, course_id)
     try:
@@ -80,7 +80,7 @@ def _one_source_of_people(project: Project, course_id: str, course: Course, read
 
 
 def _memory_fits(course: Course, read: Source) -> None:
-    """Refuse a limit above the server's own memory, which the cloud's word for the size names: s-4vcpu-8gb."""
+    """Refuse a limit above the server's memory, which the name of the size contains: s-4vcpu-8gb."""
     named = re.search(r"-(\d+)gb(-|$)", course.size)
     if named and bytes_of(course.limits.memory) > int(named[1]) * 1024**3:
         raise CoursehubError(
@@ -91,7 +91,7 @@ def _memory_fits(course: Course, read: Source) -> None:
 
 
 def _cpu_fits(course: Course, read: Source) -> None:
-    """Refuse more CPUs for one person than the server has, which the cloud's word for the size names."""
+    """Refuse more CPUs for one person than the server has; the name of the size contains the number."""
     named = re.search(r"-(\d+)vcpu-", course.size)
     if named and course.limits.cpu > int(named[1]):
         raise CoursehubError(

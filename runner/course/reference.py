@@ -1,4 +1,4 @@
-"""docs/course-file.md: every key of the course file, made from the schema."""
+"""Generates docs/course-file.md: every key of the course file, from the schema."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def page() -> str:
 
 
 def example() -> str:
-    """pillar/courses/pillar.example: a course file with every key, from the schema's own examples."""
+    """pillar/courses/pillar.example: a course file with every key, from the schema's examples."""
     course = schema.node_at(("course",)) or {}
     return compose("COURSE", example_of(course))
 
 
 def example_of(node: schema.Schema, name: str = "") -> Any:
-    """A value with every key below ``node``, from the examples."""
+    """A value with every key below ``node``, taken from the examples."""
     properties = node.get("properties")
     if properties:
         return {below: example_of(found, below) for below, found in properties.items()}
@@ -76,7 +76,7 @@ def _sections(node: schema.Schema, path: tuple[str, ...]) -> Iterator[str]:
 
 
 def _first_list_of(entries: Mapping[str, Any]) -> str:
-    """The first key of the file whose list has such entries: lists of people are explained once."""
+    """The first key whose list has such entries: lists of people are explained only once."""
     return next(path[-1] for path, node in schema.walk() if node.get("items") == entries)
 
 
@@ -88,13 +88,13 @@ def _section(name: str, node: schema.Schema, parent: schema.Schema, path: tuple[
 
 
 def compose_one(name: str, node: schema.Schema) -> str:
-    """The key with its first example, as it is typed into the file."""
+    """The key with its first example, as typed into the file."""
     lines = compose("x", {name: node["examples"][0]}).splitlines()
     return "\n".join(line[2:] for line in lines[lines.index("course:") + 1 :] if not line.lstrip().startswith("#"))
 
 
 def kind(node: schema.Schema) -> str:
-    """What a key takes, for the page."""
+    """The type of a key, for the page."""
     if node.get("type") == "array":
         each = schema.wants(node.get("items", {})).removeprefix("wants ")
         return f"wants a list; each is {each}"

@@ -1,4 +1,4 @@
-"""The course file's JSON schema: made from the typed model, for editors; the words of our own errors come from it."""
+"""Generates the course file's JSON schema from the typed model, for editors; our own error messages use its texts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Schema = dict[str, Any]
 
 
 def course_schema() -> Schema:
-    """The schema of a whole course file, without references: draft 7, as editors know it best."""
+    """The schema of a whole course file without references: draft 7, which editors support best."""
     return copy.deepcopy(_course_schema())
 
 
 def text() -> str:
-    """The schema as the file in the repository has it."""
+    """The schema as it is stored in the repository."""
     return json.dumps(_course_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -39,17 +39,17 @@ def _course_schema() -> Schema:
 
 
 def _inline(node: Any, definitions: Schema) -> Any:
-    """``node`` with what it refers to put in its place, and without pydantic's made-up titles."""
+    """``node`` with its references replaced by what they refer to, and without pydantic's generated titles."""
     if isinstance(node, list):
         return [_inline(one, definitions) for one in node]
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
-        # What stands beside a reference is said of this key, and counts before what is said of the kind.
+        # Keys next to a reference describe this key, so they override those of the referenced type.
         node = {**definitions[node["$ref"].rpartition("/")[2]], **{k: v for k, v in node.items() if k != "$ref"}}
     choices = node.get("anyOf", [])
     if {"type": "null"} in choices and len(choices) == 2:
-        # A key that may be left out; a key that is written wants its value.
+        # The key may be omitted, but if it is written it needs a value.
         kind = next(one for one in choices if one != {"type": "null"})
         node = {**kind, **{k: v for k, v in node.items() if k != "anyOf" and (k, v) != ("default", None)}}
         return _inline(node, definitions)
@@ -69,7 +69,7 @@ def _inline(node: Any, definitions: Schema) -> Any:
 
 
 def step(node: Schema, part: str | int) -> Schema | None:
-    """The node below ``node`` for one part of a location, or None where the schema has none."""
+    """The node below ``node`` for one part of a location, or None if the schema has none."""
     for branch in (node, *node.get("anyOf", ()), *node.get("oneOf", ())):
         if isinstance(part, int):
             found = branch.get("items")
@@ -81,7 +81,7 @@ def step(node: Schema, part: str | int) -> Schema | None:
 
 
 def node_at(location: Location) -> Schema | None:
-    """The node of a value of the file, such as ``("course", "limits", "memory")``."""
+    """The node for a value in the file, such as ``("course", "limits", "memory")``."""
     node: Schema | None = _course_schema()
     for part in location:
         node = step(node, part) if node is not None else None
@@ -89,7 +89,7 @@ def node_at(location: Location) -> Schema | None:
 
 
 def walk(node: Schema | None = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Schema]]:
-    """Every key below ``node`` (the whole file without one) with its path; the entries of a list count as ``[]``."""
+    """Every key below ``node`` (by default the whole file) with its path; list entries are shown as ``[]``."""
     node = _course_schema() if node is None else node
     for branch in (node, *node.get("anyOf", ()), *node.get("oneOf", ())):
         for name, below in branch.get("properties", {}).items():
@@ -101,7 +101,7 @@ def walk(node: Schema | None = None, path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def wants(node: Schema) -> str:
-    """What a key takes, in a teacher's words: `wants a whole number from 64 to 32768`."""
+    """What a key accepts, in words: `wants a whole number from 64 to 32768`."""
     if "enum" in node:
         return "wants one of " + ", ".join(map(str, node["enum"]))
     if "patternErrorMessage" in node:
@@ -124,11 +124,11 @@ def _bounds(node: Schema) -> str:
 
 
 def first_sentence(node: Schema) -> str:
-    """What a key means, for a line of its own."""
+    """The first sentence of a key's description."""
     return re.split(r"(?<=\.) (?=[A-Z`])", node.get("description", ""), maxsplit=1)[0]
 
 
 def example(node: Schema) -> str:
-    """The first example of a key as it is typed into the file, or nothing."""
+    """The first example of a key as typed into the file, or an empty string."""
     shown = node.get("examples") or []
     return json.dumps(shown[0], ensure_ascii=False) if shown else ""

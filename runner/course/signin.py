@@ -10,7 +10,7 @@ from runner.course.facts import Facts, Hostname, Text, text_like
 
 Kind = Literal["password", "google", "github", "microsoft", "oidc", "lti13"]
 
-#: What a kind cannot do without, besides the client's secret.
+#: Keys that a kind requires, besides the client's secret.
 NEEDS: dict[Kind, tuple[str, ...]] = {
     "password": (),
     "google": ("client_id",),
@@ -20,7 +20,7 @@ NEEDS: dict[Kind, tuple[str, ...]] = {
     "lti13": ("client_id", "issuer", "authorize_url", "jwks_url"),
 }
 
-#: What stands for a value that the provider has not given yet, so that its form can be shown.
+#: Placeholders for values that the provider has not given yet, so that its form can be shown.
 PLACEHOLDERS = {
     "client_id": "to-come",
     "tenant": "00000000-0000-0000-0000-000000000000",
@@ -29,7 +29,7 @@ PLACEHOLDERS = {
     "jwks_url": "https://to-come.invalid",
 }
 
-#: No query: providers compare an issuer letter by letter.
+#: Without a query: providers compare an issuer letter by letter.
 Address = Annotated[
     str,
     *text_like(
@@ -37,7 +37,7 @@ Address = Annotated[
         "an address such as https://login.example.edu",
     ),
 ]
-#: Microsoft's "Directory (tenant) ID". Names such as common would let every Microsoft account of the world ask.
+#: Microsoft's "Directory (tenant) ID". Names such as common would let any Microsoft account try to sign in.
 Tenant = Annotated[
     str,
     *text_like(
@@ -87,5 +87,5 @@ class Signin(Facts):
 
     @property
     def needs_secret(self) -> bool:
-        """Whether the provider gives a client secret that the hub must have."""
+        """Whether the hub needs a client secret from the provider."""
         return self.kind not in ("password", "lti13")

@@ -1,4 +1,4 @@
-"""A course file as text: the choices that were made, each below one line that says what it is."""
+"""Writes a course file: the chosen values, each below a line that explains it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import yaml
 
 from runner.course import schema
 
-#: How an editor finds the schema, from where course files are. #!yaml must be the first line: Salt looks for it.
+#: The modeline by which an editor finds the schema from the directory of course files. #!yaml must be the first line,
+#: because Salt looks for it there.
 HEAD = """\
 #!yaml
 # yaml-language-server: $schema=../courses.schema.json
@@ -19,18 +20,18 @@ HEAD = """\
 # After a change: `./coursehub validate {id}`, `./coursehub plan {id}` (what would it do?), `./coursehub apply {id}`.
 course:
 """
-#: Room for a line below an indent; .yamllint allows 130.
+#: Leaves room for an indent; .yamllint allows 130.
 _WIDTH = 110
 
 
 def compose(course_id: str, choices: Mapping[str, Any]) -> str:
-    """The text of a course file that makes ``choices``: plain data as YAML gives it, not checked here."""
+    """The text of a course file for ``choices`` (plain data, not validated here)."""
     course = schema.node_at(("course",)) or {}
     return HEAD.replace("{id}", course_id) + "\n".join(_mapping(course, choices, "  ")) + "\n"
 
 
 def _mapping(node: schema.Schema, choices: Mapping[str, Any], indent: str) -> Iterator[str]:
-    """Each choice in the order of the schema; what the schema does not know comes last and is told when it is read."""
+    """The choices in the schema's order. Unknown keys come last; reading the file reports them."""
     known = node.get("properties", {})
     for number, key in enumerate(sorted(choices, key=lambda key: list(known).index(key) if key in known else 999)):
         below = known.get(key, {})
@@ -38,13 +39,13 @@ def _mapping(node: schema.Schema, choices: Mapping[str, Any], indent: str) -> It
             yield ""
         yield from _comment(below, indent)
         if choices[key] == [] and below.get("examples"):
-            # Not below the key: without its # it would not fit there.
+            # As a comment, because without the # it would not be valid there.
             yield f"{indent}# For example: {key}: {flow(below['examples'][0][:2])}"
         yield from _entry(key, choices[key], below, indent)
 
 
 def _comment(node: schema.Schema, indent: str) -> Iterator[str]:
-    """The first sentence of what the schema says, and the allowed words where these are few."""
+    """The first sentence of the schema's description, and the allowed values if they are few."""
     said = schema.first_sentence(node)
     if "enum" in node:
         said = f"{said} One of: {', '.join(node['enum'])}."
@@ -76,7 +77,7 @@ def _item(value: Any, indent: str) -> Iterator[str]:
 
 
 def flow(value: Any) -> str:
-    """``value`` as YAML in one line."""
+    """``value`` as YAML on one line."""
     if isinstance(value, str) and "\n" in value:
         return json.dumps(value, ensure_ascii=False)
     dumped = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**6)

@@ -1,1 +1,1 @@
-"""A hub as the people who use it meet it: from outside, by HTTPS."""
+"""Checks of a hub over HTTPS from outside, as its users see it."""

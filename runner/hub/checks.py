@@ -1,4 +1,4 @@
-"""The look at a hub from outside, as a student has it: name, certificate, page, sign-in, server, kernel."""
+"""The check of a hub from outside, as a student: name, certificate, page, sign-in, server, kernel."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ import requests
 from runner.agreed import INNER_PORTS
 from runner.hub.client import PAGE_SECONDS, HubClient, HubFailure
 
-#: Days under which a certificate ought to have been renewed: Let's Encrypt renews at 30 of 90.
+#: A certificate with fewer days left should have been renewed: Let's Encrypt renews at 30 of 90.
 CERTIFICATE_DAYS = 20
-#: Seconds until nobody remembers a record's old address: its TTL and a bit. Between two looks at it.
+#: Seconds until every resolver has dropped a record's old address (its TTL and a little more), and seconds between two
+#: tries.
 SPREAD_SECONDS, SPREAD_PAUSE = 330.0, 5.0
-#: None of these may answer from outside: ports at which students' programs like to listen, then our own.
+#: Ports that must not answer from outside: first those that students' programs often use, then our own.
 INSIDE = (5000, 8000, 8001, 8080, 8888, *INNER_PORTS)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at: what was found is in ``detail``, in a teacher's words."""
+    """The result of one check; ``detail`` says in plain words what was found."""
 
     name: str
     ok: bool
@@ -35,9 +36,9 @@ class Check:
 
 @dataclass(frozen=True)
 class Target:
-    """What to look at: names, the server's address, the CA to trust (None: the system's), whom to sign in as.
+    """What to check: names, the server's address, the CA to trust (None: the system's), whom to sign in as.
 
-    ``redirect_uri`` is where a provider sends people back to; None where people sign in by password or from the LMS.
+    ``redirect_uri`` is the address to which a provider sends people back; None for sign-in by password or from the LMS.
     """
 
     hostnames: tuple[str, ...]
@@ -55,17 +56,17 @@ class Target:
 
     @property
     def all_names(self) -> tuple[str, ...]:
-        """The names to try, one that servers have included."""
+        """All names to try, including one for servers."""
         return (*self.hostnames, *filter(None, [self.below]))
 
     @property
     def wildcard(self) -> str:
-        """The name of the record that leads to all servers."""
+        """The name of the record that points to all servers."""
         return f"*.{self.hostnames[0]}"
 
 
 def look(target: Target, progress: Callable[[str], None]) -> list[Check]:
-    """All checks in order. One that fails does not keep the others from being tried, unless they need it."""
+    """All checks in order. After a failure, the checks that do not depend on it still run."""
     checks: list[Check] = []
     for name, function in (
         ("dns", lambda target: _names(target, progress)),
@@ -109,7 +110,7 @@ def _names(target: Target, progress: Callable[[str], None]) -> str:
 
 
 def _addresses(target: Target, hostname: str, progress: Callable[[str], None]) -> set[str]:
-    """Where a name leads from here. A record that is right already is waited for until its old one is forgotten."""
+    """The addresses of a name as seen from here. If the record is right, wait until its old address is forgotten."""
     deadline = time.monotonic() + SPREAD_SECONDS
     while True:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(hostname, 443, socket.AF_INET)}
@@ -120,9 +121,9 @@ def _addresses(target: Target, hostname: str, progress: Callable[[str], None]) -
 
 
 def days_left(hostname: str, ip: str, ca_bundle: Path | None) -> int | None:
-    """Days until the certificate that ``ip`` shows for ``hostname`` ends, below 0 once it has ended.
+    """Days until the certificate that ``ip`` shows for ``hostname`` expires, negative if it has expired.
 
-    None where there is no answer, or a certificate that nobody trusts: ``check`` says more.
+    None if there is no answer or the certificate is not trusted; ``check`` gives details.
     """
     context = ssl.create_default_context(cafile=str(ca_bundle) if ca_bundle else None)
     try:
@@ -206,7 +207,7 @@ def _provider(target: Target) -> str:
 
 
 def _as_student(target: Target, progress: Callable[[str], None]) -> Iterator[Check]:
-    """Sign in, start a server, compute; each needs the one before."""
+    """Sign in, start a server and compute; each step needs the one before."""
     with HubClient(target.hostnames[0], target.username, target.ca_bundle) as client:
 
         def sign_in(_: Target) -> str:
@@ -232,6 +233,6 @@ def _as_student(target: Target, progress: Callable[[str], None]) -> Iterator[Che
                 if not check.ok:
                     return
         finally:
-            # Whatever was found: the look leaves no server running.
+            # The check must not leave a server running, whatever the result.
             with contextlib.suppress(HubFailure, requests.RequestException):
                 client.stop_server()

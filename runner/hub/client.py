@@ -1,4 +1,4 @@
-"""A student without a browser: signs in at a JupyterHub, gets a server, computes in a kernel."""
+"""A student without a browser: signs in to a JupyterHub, starts a server, and computes in a kernel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import requests
 import websocket
 from requests.cookies import RequestsCookieJar
 
-#: Seconds for one page, and for a server to start when the whole class does.
+#: Time limits in seconds for one page, and for a server's start when the whole class starts one.
 PAGE_SECONDS = 20
 SPAWN_SECONDS = 180
 KERNEL_SECONDS = 90
@@ -28,12 +28,12 @@ _PLACE = re.compile(r"/(user|services)/[^/?]+/")
 
 
 class _Browser(requests.Session):
-    """Sends cookies as browsers do: one without a domain goes to the very name that set it, and to none below."""
+    """Sends cookies as browsers do: a cookie without a domain goes only to the host that set it, not to names below."""
 
     _POLICY = DefaultCookiePolicy(strict_ns_domain=DefaultCookiePolicy.DomainStrictNonDomain)
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
-        """The request with its cookies chosen again: requests makes each a jar with a policy of its own."""
+        """Choose the cookies again: requests would use its own policy."""
         prepared = super().prepare_request(request)
         jar: RequestsCookieJar | None = prepared._cookies  # type: ignore[attr-defined]
         if jar is not None and "Cookie" not in (request.headers or {}):
@@ -44,7 +44,7 @@ class _Browser(requests.Session):
 
 
 class HubFailure(Exception):
-    """Something a student would see go wrong, in one line."""
+    """An error that a student would see, in one line."""
 
 
 class HubClient:
@@ -55,13 +55,14 @@ class HubClient:
 
     def __init__(self, hostname: str, username: str, ca_bundle: Path | None = None) -> None:
         self.base = f"https://{hostname}"
-        # Of each server and service, as the hub said; the hub's own where they have no names of their own.
+        # The origin of each server and service, as the hub reported it; the hub's own if they have no names of their
+        # own.
         self._origins: dict[str, str] = {}
         self.hostname = hostname
         self.username = username
         self._ca = str(ca_bundle) if ca_bundle else None
         self.http = _Browser()
-        # A proxy or CA setting of the teacher's shell must not decide what this look from outside sees.
+        # A proxy or CA setting in the teacher's shell must not change the result.
         self.http.trust_env = False
         self.http.verify = self._ca or True
 
@@ -74,7 +75,7 @@ class HubClient:
         self.http.close()
 
     def get(self, path: str, **options: Any) -> requests.Response:
-        """GET a path of the hub. Raises HubFailure when there is no answer."""
+        """GET a path of the hub. Raises HubFailure if there is no answer."""
         return self._request("GET", path, **options)
 
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
@@ -87,9 +88,9 @@ class HubClient:
             raise HubFailure(f"{self.hostname} does not answer ({type(error).__name__})") from error
 
     def origin(self, path: str) -> str:
-        """The origin that a path of the hub is at: the hub's, or that of a server or service with a name of its own.
+        """The origin of a path of the hub: the hub's, or that of a server or service with a name of its own.
 
-        Raises requests.RequestException when the hub, which is asked once for each, does not answer.
+        The hub is asked once for each. Raises requests.RequestException if it does not answer.
         """
         found = _PLACE.match(path)
         if not found:
@@ -103,22 +104,22 @@ class HubClient:
         return self._origins[place]
 
     def _stranger(self) -> requests.Session:
-        """Without cookies, as the hub tells everybody where a server is."""
+        """A request without cookies: the hub tells everybody where a server is."""
         session = requests.Session()
         session.trust_env, session.verify = self.http.trust_env, self.http.verify
         return session
 
     def _cookies(self, url: str) -> str:
-        """The Cookie header that a browser would send there, the longest paths first."""
+        """The Cookie header that a browser would send to that address, the longest paths first."""
         return str(self.http.prepare_request(requests.Request("GET", url)).headers.get("Cookie", ""))
 
     def _xsrf(self, path: str) -> str:
-        """The token that JupyterHub wants back with each change, from the cookie that fits ``path`` best."""
+        """The XSRF token that JupyterHub expects with each change, from the cookie that matches ``path`` best."""
         cookies = (cookie.strip().partition("=") for cookie in self._cookies(self.origin(path) + path).split(";"))
         return next((value.strip('"') for name, _, value in cookies if name == "_xsrf"), "")
 
     def sign_in(self, password: str) -> None:
-        """Sign in by the hub's own form."""
+        """Sign in with the hub's own form."""
         self.get("/hub/login")
         page = self._request(
             "POST",
@@ -134,12 +135,12 @@ class HubClient:
             raise HubFailure(f"signing in as {self.username} was refused (HTTP {page.status_code})")
 
     def sign_out(self) -> None:
-        """Sign out by the hub's own form."""
+        """Sign out with the hub's own form."""
         self.get("/hub/logout")
         self._request("POST", "/hub/logout", data={"_xsrf": self._xsrf("/hub/")})
 
     def start_server(self) -> None:
-        """Ask for a server and wait, on the hub's progress stream as a browser does, until it is ready."""
+        """Request a server and follow the hub's progress stream, as a browser does, until it is ready."""
         page = self.get("/hub/spawn")
         if page.status_code >= 400:
             raise HubFailure(f"the hub would not start a server (HTTP {page.status_code})")
@@ -169,7 +170,7 @@ class HubClient:
         raise HubFailure("the server did not become ready")
 
     def stop_server(self) -> None:
-        """Stop the person's server; nothing to stop is fine."""
+        """Stop the person's server. It is not an error if none runs."""
         self.get("/hub/home")
         self._request(
             "DELETE",
@@ -179,7 +180,7 @@ class HubClient:
         )
 
     def api(self, method: str, path: str, **options: Any) -> requests.Response:
-        """A request to the person's own Jupyter server, below ``/user/NAME``."""
+        """A request to the person's Jupyter server, below ``/user/NAME``."""
         full = f"/user/{self.username}{path}"
         headers = {"X-XSRFToken": self._xsrf(full), "Referer": self.origin(full)}
         answer = self._request(method, full, headers=headers, **options)
@@ -189,7 +190,7 @@ class HubClient:
 
     @contextlib.contextmanager
     def kernel(self, language: str = "python3") -> Iterator[Kernel]:
-        """A new kernel (of Python, or of the kernelspec of that name), ended with the block."""
+        """A new kernel (Python, or the given kernelspec), which is shut down at the end of the block."""
         started = self.api("POST", "/api/kernels", json={"name": language}, timeout=KERNEL_SECONDS).json()
         kernel = Kernel(self, started["id"])
         try:
@@ -199,7 +200,7 @@ class HubClient:
                 self.api("DELETE", f"/api/kernels/{kernel.id}")
 
     def websocket(self, path: str) -> websocket.WebSocket:
-        """A websocket to the person's server, with the same verification as every request."""
+        """A websocket to the person's server, verified like every request."""
         context = ssl.create_default_context(cafile=self._ca)
         connection = websocket.WebSocket(sslopt={"context": context})
         base = self.origin(path)
@@ -216,14 +217,14 @@ class HubClient:
 
 
 class Kernel:
-    """A kernel of a person's server; each call opens a websocket of its own, so it may outlive a hub."""
+    """A kernel of a person's server. Each call opens its own websocket, so it survives a restart of the hub."""
 
     def __init__(self, client: HubClient, kernel_id: str) -> None:
         self.client = client
         self.id = kernel_id
 
     def run(self, code: str, seconds: float = KERNEL_SECONDS) -> str:
-        """Run ``code`` and return what it printed or its value as text. Raises HubFailure on an error or a death."""
+        """Run ``code``; return its output or its value as text. Raises HubFailure for an error or a dead kernel."""
         message = uuid.uuid4().hex
         with contextlib.closing(
             self.client.websocket(f"/user/{self.client.username}/api/kernels/{self.id}/channels")

@@ -1,4 +1,4 @@
-"""The look at a server from inside: disk, units, starts, material, and whether the sign-in provider accepts the hub."""
+"""The check of a server from inside: disk, units, starts, material, and the sign-in provider."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from runner.agreed import PATHS
 from runner.errors import CoursehubError
 from runner.hub.checks import Check
 
-#: A file system with less is full: in per cent used, and in bytes left.
+#: A file system is full from this use in per cent, or below this free space in bytes.
 FULL, LEAST = 95, 500 << 20
-#: Units without which nobody works.
+#: Units that everybody needs.
 ALWAYS = ("jupyterhub", "jupyterhub-proxy", "jupyterhub-work", "nginx", "ssh")
-#: Starts that fail for as many different people, and for nobody not, are the hub's fault. In the last minutes.
+#: If the starts of this many people fail within the last minutes, and nobody's succeed, the hub is at fault.
 NOBODY, MINUTES = 2, 15
 
 _LOOK = rf"""
@@ -34,7 +34,7 @@ fi
 true
 """
 
-#: Who has most in a home; asked only of a disk that is full.
+#: The largest homes; measured only if the disk is full.
 _BIGGEST = "timeout 40 du -s -B1M /home/* 2>/dev/null | sort -rn | head -n 3 | awk '{print $2, $1}'"
 
 _PROVIDER = (
@@ -46,9 +46,9 @@ Run = Callable[[str], str]
 
 
 def look(run: Run) -> list[Check]:
-    """What is wrong on the server, each thing ok or not; ``run`` runs a shell script as root there.
+    """Check the server; ``run`` runs a shell script as root there.
 
-    Raises CoursehubError when the server lets nobody in by SSH.
+    Raises CoursehubError if SSH does not work.
     """
     said = [line.split() for line in run(_LOOK).splitlines() if line.strip()]
     checks = [_disk(said, run), _units(said), _starts(said)]

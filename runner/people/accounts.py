@@ -1,4 +1,4 @@
-"""Accounts for newcomers: valid, of nobody else, and always the same for the same list."""
+"""Account names for new people: valid, unique, and always the same for the same list."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from runner.classlist.entry import Entry
 from runner.course.people import RESERVED
 from runner.errors import CoursehubError
 
-#: Bytes of an account's name that utmp has room for (useradd(8)).
+#: utmp has room for this many bytes of an account's name (useradd(8)).
 ACCOUNT_LENGTH = 32
-#: Letters of a digest that tell apart two people who would get one account: 25 bits, and looked at again if taken.
+#: Letters of the digest that tells two people apart who would get the same account: 25 bits. Collisions are checked.
 _DIGEST = 5
 
 
 def assign(newcomers: Sequence[Entry], taken: Iterable[str]) -> dict[int, str]:
-    """An account for each newcomer, by line: valid for useradd, of nobody else, whatever the order of the lines.
+    """An account for each new person, by line: valid for useradd, unique, and independent of the order of the lines.
 
-    A login or an address' local part that is an account already is taken as it is; others are written in its letters.
-    Where two people would get one account, or it is taken, each gets a few letters of a digest of who it is behind it.
+    A login or the local part of an address that is a valid account is used as it is; others are transliterated. If two
+    people would get the same account, or it is taken, a few letters of a digest of the identity are appended.
     """
     given: dict[int, str] = {}
     used = {*taken, *RESERVED}
@@ -48,7 +48,7 @@ def assign(newcomers: Sequence[Entry], taken: Iterable[str]) -> dict[int, str]:
 
 
 def wish(entry: Entry) -> str:
-    """The account that a person would get if there were nobody else."""
+    """The account that a person would get without any conflict."""
     text = anyascii(unicodedata.normalize("NFC", _source(entry))).lower()
     text = re.sub(r"[^a-z0-9_-]+", "-", text).strip("-")
     if not re.match(r"[a-z_]", text) or text.startswith(TEAM_PREFIX):
@@ -57,7 +57,7 @@ def wish(entry: Entry) -> str:
 
 
 def _source(entry: Entry) -> str:
-    """What the account is made from: the login, else the address' local part, else the name."""
+    """The source of the account: the login, else the address's local part, else the name."""
     return (entry.login or entry.email or entry.name).partition("@")[0]
 
 

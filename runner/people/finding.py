@@ -1,4 +1,4 @@
-"""Who of the class list a line of a file is."""
+"""Matches lines of a file with people of the class list."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from runner.course.people import Person
 from runner.course.roles import STAFF, Role
 from runner.people.listed import ClassList
 
-#: A person with the role; None: has left.
+#: A person with the role; None means: has left.
 Found = tuple[Role | None, Person]
 
-#: How a person is known again, the surest first.
+#: How a person is recognised, the most reliable property first.
 _MARKS: tuple[Callable[[Entry | Person], str | None], ...] = (
     lambda one: one.number and one.number.casefold(),
     lambda one: one.email and one.email.casefold(),
@@ -24,12 +24,12 @@ _MARKS: tuple[Callable[[Entry | Person], str | None], ...] = (
 
 
 def is_marked(one: Entry | Person) -> bool:
-    """Whether a number, an email address or a login tells who it is."""
+    """Whether a number, an email address or a login identifies the person."""
     return any(mark(one) for mark in _MARKS)
 
 
 def share_a_word(one: str, other: str) -> bool:
-    """Whether two names could be one person's: "Ann Lee" and "Ann Miller" could, "Ann Lee" and "Ben Ito" not."""
+    """Whether two names could be one person's: "Ann Lee" and "Ann Miller" could, "Ann Lee" and "Ben Ito" could not."""
     words = [{plain(word) for word in name.replace("-", " ").split() if plain(word)} for name in (one, other)]
     return bool(words[0] & words[1]) or plain(one) == plain(other)
 
@@ -38,8 +38,8 @@ def share_a_word(one: str, other: str) -> bool:
 class Index:
     """Finds people by number, email address or login; by account or name only students who have none of these.
 
-    A professor or an assistant is never found by a name or an account: a student of that name would get the role.
-    ``doubts`` collects what only a person can answer.
+    A professor or an assistant is never found by name or account: a student with that name would get the role.
+    ``doubts`` collects questions that only a person can answer.
     """
 
     known: ClassList
@@ -53,8 +53,8 @@ class Index:
         ]
         unmarked = [one for one in everyone if not is_marked(one[1]) and one[0] not in STAFF]
         self._staff = [one for one in everyone if one[0] in STAFF]
-        # The college's login may be somebody else's than the account: who has left is not known by it alone, as the
-        # files would go along.
+        # The college may have given that login to somebody else. People who left are not recognised by it alone,
+        # because the newcomer would get their files.
         self._by_account = {one[1].account: one for one in unmarked if one[0] is not None}
         self._by_name = {_name(one[1]): one for one in reversed(unmarked)}
         known = Counter(_name(one[1]) for one in everyone if one[0] is not None or not is_marked(one[1]))
@@ -76,7 +76,7 @@ class Index:
     def _by_marks(self, entry: Entry) -> Found | None:
         for position, (mark, known) in enumerate(zip(_MARKS, self._by_mark, strict=True)):
             found = known.get(mark(entry) or "")
-            # An address or login that is somebody else's now: a surer mark tells.
+            # The address or login belongs to somebody else now, as a more reliable property shows.
             if found and all(
                 not surer(entry) or surer(found[1]) in (None, surer(entry)) for surer in _MARKS[:position]
             ):
@@ -84,7 +84,7 @@ class Index:
         return None
 
     def _by_hand(self, entry: Entry) -> Found | None:
-        """Whoever was written down by hand, with account and name alone, gets the marks now."""
+        """People who were entered by hand, with account and name only, get their other properties now."""
         name = _name(entry)
         if name in self._one_has and name in self._by_name:
             return self._by_name[name]
@@ -99,7 +99,7 @@ class Index:
         return found
 
     def _ask_about_namesakes(self, entry: Entry) -> None:
-        """A professor without an email address may be the person on this line, or have a namesake among students."""
+        """A professor without an email address may be the person on this line, or a student may have the same name."""
         for role, person in self._staff:
             if role and not is_marked(person) and _words(person.name) == _words(entry.name):
                 self.doubts.append(

@@ -1,4 +1,4 @@
-"""Who is in a course: from its own file, or from its encrypted class list.
+"""Who is in a course, from the course file or the encrypted class list.
 
 The class list is one encrypted message: git shows no name, and not even who changed.
 """
@@ -26,7 +26,7 @@ _YAML_OUT: type = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class ClassList(Facts):
-    """The people of a course by role, and who has left: their accounts are nobody else's for the rest of the term."""
+    """The people of a course by role, and people who left: their accounts stay reserved for the term."""
 
     professors: list[Person] = Field(default=[])
     assistants: list[Person] = Field(default=[])
@@ -35,7 +35,7 @@ class ClassList(Facts):
     left: list[Person] = Field(default=[])
 
     def role(self, role: Role) -> list[Person]:
-        """The people of one role."""
+        """The people with one role."""
         people: list[Person] = getattr(self, role)
         return people
 
@@ -46,11 +46,14 @@ class ClassList(Facts):
                 yield role, person
 
     def accounts(self) -> set[str]:
-        """All accounts that were ever given in this course."""
+        """All accounts that were ever used in this course."""
         return {person.account for _, person in self.present()} | {person.account for person in self.left}
 
     def holder(self, account: str) -> tuple[Role, Person]:
-        """Who has an account, with the role. Raises CoursehubError (2) with the nearest account when nobody has it."""
+        """The person with an account, and the role.
+
+        Raises CoursehubError (2) with the nearest account if there is none.
+        """
         there = {person.account: (role, person) for role, person in self.present()}
         if account in there:
             return there[account]
@@ -60,10 +63,9 @@ class ClassList(Facts):
 
 
 def people_of(project: Project, course_id: str, course: Course) -> People:
-    """The people of a course, wherever they are kept.
+    """The people of a course, wherever they are stored.
 
-    Raises CoursehubError for a class list that this computer has no key for, that is damaged, or that has no
-    professor.
+    Raises CoursehubError if this computer has no key for the class list, if it is damaged, or if it has no professor.
     """
     if course.people is not None:
         return course.people
@@ -84,7 +86,7 @@ def people_of(project: Project, course_id: str, course: Course) -> People:
 
 
 def read(project: Project, course_id: str) -> ClassList:
-    """The class list, empty when there is none yet. Raises CoursehubError as ``people_of`` does."""
+    """The class list; empty if there is none yet. Raises CoursehubError like ``people_of``."""
     path = project.people_file(course_id)
     if not path.exists():
         return ClassList()
@@ -94,7 +96,7 @@ def read(project: Project, course_id: str) -> ClassList:
         document = yaml.load(text, Loader=LOADER)  # noqa: S506  # LOADER is PyYAML's safe one
         return ClassList.model_validate({**document["people"], "left": document.get("left") or []})
     except (yaml.YAMLError, ValidationError, TypeError, KeyError) as error:
-        # What stands there must not be shown: it is people's names.
+        # The content must not be shown: it has people's names.
         raise CoursehubError(
             f"{shown} does not hold a class list; take the last good version from git, or remove it and import the "
             "class list again"
@@ -102,7 +104,7 @@ def read(project: Project, course_id: str) -> ClassList:
 
 
 def write(project: Project, course_id: str, listed: ClassList) -> None:
-    """Encrypt the class list for all teachers, whole or not at all."""
+    """Encrypt the class list for all teachers and write it atomically."""
     path = project.people_file(course_id)
     people = {role: [plain(person) for person in listed.role(role)] for role in ROLES}
     document = {"people": people, "left": [plain(person) for person in listed.left]}
@@ -112,5 +114,5 @@ def write(project: Project, course_id: str, listed: ClassList) -> None:
 
 
 def plain(person: Person) -> dict[str, object]:
-    """A person's facts without those that are not known."""
+    """A person's known facts."""
     return {key: value for key, value in person.model_dump().items() if value}

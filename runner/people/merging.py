@@ -1,4 +1,4 @@
-"""What a class list file changes in the class list of a course."""
+"""Merges a class list file into the class list of a course."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from runner.people.listed import ClassList, plain
 
 @dataclass(frozen=True)
 class Change:
-    """What an import or an edit does: the list afterwards, and who comes, comes back, goes, or changes.
+    """The result of an import or an edit: the new list, and who is added, returns, leaves, or changes.
 
-    ``changes`` are people who stay, as they were and as they are then. ``notes`` are for reading; ``doubts`` are
-    questions, without an answer to which nothing may be written.
+    ``changes`` are people who stay, before and after. ``notes`` are for reading; ``doubts`` are questions that must be
+    answered before anything is written.
     """
 
     listed: ClassList
@@ -37,26 +37,26 @@ class Change:
 
     @property
     def stays(self) -> int:
-        """How many of those who may sign in afterwards could before, in the same role."""
+        """The number of people who could sign in before and still can, with the same role."""
         return len(list(self.listed.present())) - len(self.comes) - len(self.returns) - len(self.moves)
 
     @property
     def anything(self) -> bool:
-        """Whether the list is another one afterwards."""
+        """Whether the list changes at all."""
         return bool(self.comes or self.returns or self.goes or self.moves or self.changes)
 
 
 def merge(known: ClassList, entries: Sequence[Entry], *, role: Role | None = None, only_add: bool = False) -> Change:
-    """Bring the class list to what a file says.
+    """Merge a file into the class list.
 
-    Everybody in the file gets ``role``, or else the role that the file gives them, or else the one that they have, or
-    else students. Whoever is not in the file leaves, unless ``only_add``, if they have one of the roles that the file
-    states, or are students and it states none for some of its people; the other roles are not touched. People are
-    known again by number, email address or login; students who have none of these yet by the name or the account. They
-    keep their account, and one who left gets the old one back. What is known of a professor or an assistant changes
-    only where the role is stated for that line, and a professor's never: their email address is a sign-in.
+    Everybody in the file gets ``role``, or else the role in the file, or else their present one, or else students.
+    People who are not in the file leave, unless ``only_add``, if they have one of the roles that the file states, or if
+    they are students and the file states no role for some of its people; other roles are not changed. People are
+    recognised by number, email address or login; students who have none of these yet by name or account. They keep
+    their account, and people who return get their old one back. The facts of a professor or an assistant change only if
+    the role is stated on that line; a professor's never change, because the email address is a sign-in.
 
-    Raises CoursehubError when lines of the file contradict each other, one account would be two people's, or no
+    Raises CoursehubError if lines of the file contradict each other, if two people would get one account, or if no
     professor would be left.
     """
     entries, doubts = one_line_each([replace(entry, role=role or entry.role) for entry in entries])
@@ -96,7 +96,7 @@ def merge(known: ClassList, entries: Sequence[Entry], *, role: Role | None = Non
 
 
 def _is_left_alone(entry: Entry, before: Found, change: Change) -> bool:
-    """Whether a line is about somebody of the staff whom an import must not touch; what differs is told."""
+    """Whether a line is about a member of the staff whom an import must not change; differences are reported."""
     role, person = before
     if role not in STAFF or (entry.role and (role, entry.role) != ("professors", "professors")):
         return False
@@ -136,7 +136,7 @@ def _with_professor(known: ClassList, listed: ClassList) -> ClassList:
 
 
 def remove(known: ClassList, account: str) -> Change:
-    """Take one person out. Raises CoursehubError when nobody has that account, or no professor would be left."""
+    """Remove one person. Raises CoursehubError if nobody has that account, or if no professor would be left."""
     role, person = known.holder(account)
     people = {one: [other for other in known.role(one) if other.account != account] for one in ROLES}
     listed = ClassList(**people, left=[*known.left, person])
@@ -144,10 +144,10 @@ def remove(known: ClassList, account: str) -> Change:
 
 
 def edit(known: ClassList, account: str, facts: dict[str, object], *, role: Role | None = None) -> Change:
-    """Change what is known of one person; a fact of None or "" is taken away.
+    """Change the facts about one person; a fact of None or "" is removed.
 
-    Raises CoursehubError when nobody has that account, a fact cannot be kept, a number, email address or login is
-    somebody else's already, or no professor would be left.
+    Raises CoursehubError if nobody has that account, a fact is invalid, a number, email address or login belongs to
+    somebody else, or no professor would be left.
     """
     before_role, before = known.holder(account)
     kept = {key: value for key, value in {**plain(before), **facts}.items() if value}
@@ -179,7 +179,7 @@ def edit(known: ClassList, account: str, facts: dict[str, object], *, role: Role
 
 
 def _person(entry: Entry, account: str, before: Person | None) -> Person:
-    """What is known of a person after this line; what the file does not say stays as it was."""
+    """The facts about a person after this line; facts that are not in the file are kept."""
     said = {"name": entry.name, "email": entry.email, "login": entry.login, "number": entry.number}
     said["github"] = entry.github
     groups = {} if entry.groups is None else {"groups": list(entry.groups)}
@@ -188,7 +188,7 @@ def _person(entry: Entry, account: str, before: Person | None) -> Person:
     try:
         return Person.model_validate(facts)
     except ValidationError as error:
-        # Which column, and not what stands in it: that is about a person.
+        # Only the column: its value is personal.
         key = error.errors()[0]["loc"][0]
         raise CoursehubError(
             f"line {entry.line}: the {key} cannot be kept ({error.errors()[0]['msg']}); correct it in the file",

@@ -1,4 +1,4 @@
-"""Initial passwords: made once, kept outside git, readable by the owner alone, never printed to a log."""
+"""Initial passwords: made once, stored outside git, readable only by the owner, never written to a log."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from passlib.hash import sha512_crypt
 from runner.files import write_private
 from runner.project import Project
 
-#: No 0/O, 1/l/I: passwords are read from paper. 5 bits a letter.
+#: Without 0/O and 1/l/I, because passwords are read from paper. Each letter has 5 bits.
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
-#: Three groups of four letters are 60 bits: out of reach for guessing through PAM's delay.
+#: Three groups of four letters are 60 bits, too many to guess through PAM's delay.
 _GROUPS, _GROUP = 3, 4
 _HEADER = ("account", "password", "hash", "handed_out")
-#: A cell that begins so is a formula to a spreadsheet (OWASP, "CSV Injection").
+#: A spreadsheet takes a cell that starts with one of these for a formula (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
 class Password:
-    """A clear password, and its crypt(5) hash as /etc/shadow takes it; whether it was printed for its person."""
+    """A clear password, its crypt(5) hash for /etc/shadow, and whether it was printed for its person."""
 
     clear: str
     hash: str
@@ -35,7 +35,8 @@ class Password:
     def generate(cls) -> Password:
         """A new random password."""
         clear = "-".join("".join(secrets.choice(_LETTERS) for _ in range(_GROUP)) for _ in range(_GROUPS))
-        # Debian's own count for sha512 (login.defs); the clear text has 60 random bits, rounds add nothing.
+        # Debian's default number of rounds for sha512 (login.defs). More would add nothing: the clear text has 60
+        # random bits.
         return cls(clear, sha512_crypt.using(rounds=5000).hash(clear))
 
 
@@ -46,7 +47,7 @@ class Passwords:
         self.path: Path = project.state / "passwords" / f"{course_id}.csv"
 
     def read(self) -> dict[str, Password]:
-        """All passwords by account."""
+        """All passwords, by account."""
         if not self.path.is_file():
             return {}
         with self.path.open(encoding="utf-8", newline="") as handle:
@@ -56,7 +57,7 @@ class Passwords:
             }
 
     def ensure(self, accounts: Iterable[str]) -> dict[str, Password]:
-        """The passwords of ``accounts``, made where there is none yet; others' are kept for when they come back."""
+        """The passwords of ``accounts``; missing ones are made. Those of other people are kept in case they return."""
         kept = self.read()
         wanted = list(accounts)
         missing = [account for account in wanted if account not in kept]
@@ -66,18 +67,18 @@ class Passwords:
         return {account: kept[account] for account in wanted}
 
     def reset(self, account: str) -> Password:
-        """A new password for one account; the server gets it with the next apply."""
+        """A new password for one account; the next apply sends it to the server."""
         made = replace(Password.generate(), handed_out=True)
         self._write({**self.read(), account: made})
         return made
 
     def hand_out(self, accounts: Iterable[str]) -> None:
-        """Note that the passwords of ``accounts`` were printed."""
+        """Record that the passwords of ``accounts`` were printed."""
         kept = self.read()
         self._write({**kept, **{account: replace(kept[account], handed_out=True) for account in accounts}})
 
     def not_handed_out(self, accounts: Iterable[str]) -> list[str]:
-        """Those of ``accounts`` whose password was never printed, also when it is not made yet."""
+        """Those of ``accounts`` whose password was never printed, including those that have none yet."""
         kept = self.read()
         return [account for account in accounts if account not in kept or not kept[account].handed_out]
 
@@ -94,7 +95,7 @@ class Passwords:
 
 @dataclass(frozen=True)
 class Card:
-    """What one person is handed. ``mark`` tells namesakes apart, such as an email address."""
+    """The card for one person. ``mark`` tells people with the same name apart, such as an email address."""
 
     name: str
     account: str
@@ -103,13 +104,13 @@ class Card:
 
 
 def as_table(cards: Sequence[Card]) -> str:
-    """The cards as CSV that no spreadsheet takes for formulas."""
+    """The cards as CSV in which no spreadsheet sees formulas."""
     rows = ((card.name, card.account, card.password, card.mark) for card in cards)
     return as_csv([("name", "account", "password", "who"), *rows])
 
 
 def as_csv(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as CSV that no spreadsheet takes for formulas."""
+    """Rows as CSV in which no spreadsheet sees formulas."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows([_harmless(cell) for cell in row] for row in rows)
     return text.getvalue()
@@ -120,8 +121,8 @@ def _harmless(cell: str) -> str:
 
 
 def as_page(cards: Sequence[Card], *, title: str, url: str) -> str:
-    """The cards as HTML to print and cut, ten to a sheet of A4 or Letter; nothing is fetched."""
-    # Not above: what a verb loads at its start it pays for, and Jinja is a tenth of a second that a page alone needs.
+    """The cards as HTML to print and cut, ten per sheet of A4 or Letter; the page loads nothing."""
+    # Imported here: Jinja takes 0.1 s to load and only this page needs it.
     from jinja2 import Environment
 
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_PAGE)
@@ -130,11 +131,11 @@ def as_page(cards: Sequence[Card], *, title: str, url: str) -> str:
 
 
 def _points(text: str, room: float = 164.0) -> float:
-    """The size in points at which a text in a fixed-width font fits the room, at most 12 and at least 5."""
+    """The font size in points, from 5 to 12, at which a text in a fixed-width font fits the room."""
     return max(5.0, min(12.0, round(room / (0.61 * len(text)), 1)))
 
 
-#: Cards on a sheet of paper.
+#: Cards per sheet of paper.
 _SHEET = 10
 
 _PAGE = """\

@@ -1,11 +1,11 @@
-"""The providers that a course file's ``cloud:`` can name. A new one is one more file, and a line here."""
+"""The providers that ``cloud:`` in a course file can name. A new one is one more file, and a line here."""
 
 from runner.course import Course
 from runner.providers.digitalocean import DigitalOcean
 from runner.providers.kind import Kind, Seen
 from runner.providers.local import Local, LocalAccount
 
-#: By the word of the course file.
+#: By the value in the course file.
 KINDS: dict[str, Kind] = {"digitalocean": DigitalOcean(), "local": Local()}
 
 

@@ -16,20 +16,20 @@ ENDPOINT = "https://api.digitalocean.com/v2/"
 
 
 class DigitalOcean:
-    """The account that DIGITALOCEAN_ACCESS_TOKEN opens."""
+    """The account that DIGITALOCEAN_ACCESS_TOKEN gives access to."""
 
     name = "DigitalOcean"
     costs = True
     zone: str | None = None
 
     def connect(self, state: Path, report: Report) -> Provider:
-        """The account. Raises CoursehubError (2) without a usable token."""
+        """Connect to the account. Raises CoursehubError (2) without a usable token."""
         return _account()
 
     visit = connect
 
     def seen(self, state: Path, course_id: str) -> Seen | None:
-        """Nothing: only the provider knows."""
+        """None: only the provider knows."""
         return None
 
     def usable(self, state: Path) -> bool:
@@ -37,24 +37,24 @@ class DigitalOcean:
         return bool(os.environ.get("DIGITALOCEAN_ACCESS_TOKEN"))
 
     def ready(self) -> str:
-        """Nothing is needed of this computer but a token, which ``connect`` looks at."""
+        """This computer needs nothing but a token, which ``connect`` checks."""
         return "makes servers in its data centres"
 
     def ca_bundle(self, state: Path) -> Path | None:
-        """The system's own: its hubs have certificates that everybody trusts."""
+        """None, the system's own: its hubs have publicly trusted certificates."""
         return None
 
     def mistakes(self, course: Course) -> Iterator[tuple[str, str]]:
-        """None: sizes and images change, and ``up`` asks for them before it makes anything."""
+        """None: sizes and images change, and ``up`` checks them before it makes anything."""
         return iter(())
 
     def tidy(self, state: Path, report: Report) -> None:
-        """Nothing runs here for it."""
+        """Nothing to stop on this computer."""
 
 
 def _account() -> Cloud:
     """DigitalOcean with the token of DIGITALOCEAN_ACCESS_TOKEN. Raises CoursehubError (2) without a usable one."""
-    # Pasted on Windows it ends in a carriage return.
+    # If it was pasted on Windows, it ends with a carriage return.
     token = os.environ.get("DIGITALOCEAN_ACCESS_TOKEN", "").strip()
     if not token:
         raise CoursehubError(

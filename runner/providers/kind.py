@@ -1,4 +1,4 @@
-"""What a provider is before anybody has asked it: how its account is opened, and what this computer knows by itself."""
+"""A provider before it is asked: how to connect to its account, and what this computer knows by itself."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Seen:
 
 
 class Kind(Protocol):
-    """A provider. ``state`` is always the working copy's directory for what git does not see.
+    """A provider. ``state`` is always the working copy's state directory.
 
-    Methods that open an account raise CoursehubError when that cannot be.
+    Methods that connect to an account raise CoursehubError if that fails.
     """
 
     name: str
@@ -41,25 +41,25 @@ class Kind(Protocol):
     """The one zone that its addresses must be in; None when that is the account's matter."""
 
     def connect(self, state: Path, report: Report) -> Provider:
-        """The account, ready for whatever a verb makes."""
+        """The account, ready for any verb."""
 
     def visit(self, state: Path, report: Report) -> Provider:
-        """The account for verbs that change nothing: what runs is taken as it is."""
+        """The account for verbs that change nothing: nothing is started."""
 
     def seen(self, state: Path, course_id: str) -> Seen | None:
-        """What this computer knows of the course's server; None where only the provider knows."""
+        """What this computer knows of the course's server; None if only the provider knows."""
 
     def usable(self, state: Path) -> bool:
         """Whether there is an account that can be asked now."""
 
     def ready(self) -> str:
-        """What servers need of this computer, as words for a reader. Raises CoursehubError for what is missing."""
+        """What servers need on this computer, as text. Raises CoursehubError for what is missing."""
 
     def ca_bundle(self, state: Path) -> Path | None:
-        """What to verify its hubs' certificates with; None is the system's own."""
+        """The file to verify its hubs' certificates with; None is the system's own."""
 
     def mistakes(self, course: Course) -> Iterator[tuple[str, str]]:
-        """Keys of a course file whose values this provider never has, each with what is wrong. Asks no network."""
+        """Keys of a course file whose values this provider can never have, each with the reason. Uses no network."""
 
     def tidy(self, state: Path, report: Report) -> None:
-        """After a server was deleted: end what is needed for servers alone."""
+        """After a server was deleted: stop what only servers need."""

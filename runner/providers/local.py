@@ -18,7 +18,7 @@ NAME = "the local cloud"
 
 
 class LocalAccount(Cloud):
-    """The account of a local cloud that runs; ``state`` is its working copy's state directory."""
+    """The account of a running local cloud; ``state`` is its working copy's state directory."""
 
     costs = False
     containers = True
@@ -30,20 +30,20 @@ class LocalAccount(Cloud):
 
     @property
     def authority(self) -> Authority | None:
-        """pebble, and the authority that signed pebble's own certificate."""
+        """pebble, and the authority that signed pebble's own HTTPS certificate."""
         extra = {"coursehub-local-acme": self._here.acme_ca.read_text("ascii")}
         return Authority(self._here.acme_directory, self._here.ca_bundle, extra)
 
     def prepare(self, image: str, report: Report) -> None:
-        """Have the base image, so that the order need not wait for it."""
+        """Prepare the base image, so that the order need not wait for it."""
         local.prepare_image(image, report)
 
     def need_room(self) -> None:
-        """Refuse a server that this computer's disk has no room for."""
+        """Refuse a server if this computer's disk has no room for it."""
         local.need_room()
 
     def name_taken(self, hostname: str) -> str | None:
-        """Another local cloud of this computer may have a name; then it leads there."""
+        """Why a name is taken: another local cloud on this computer may use it."""
         holder = local.holder_of(self._state, hostname)
         if holder is None:
             return None
@@ -53,7 +53,7 @@ class LocalAccount(Cloud):
         )
 
     def lead_below(self, course_id: str, hostnames: Iterable[str]) -> None:
-        """Have browsers on this computer find names below a wildcard, which /etc/hosts has none of."""
+        """Make names below a wildcard work in browsers on this computer; /etc/hosts has no wildcards."""
         local.set_names(self._state, course_id, hostnames)
 
 
@@ -65,15 +65,15 @@ class Local:
     zone: str | None = ZONE
 
     def connect(self, state: Path, report: Report) -> Provider:
-        """The account; its cloud is started, or started anew when its program has changed."""
+        """The account. The cloud is started, or restarted if its program has changed."""
         return LocalAccount(local.ensure_running(state, report), state)
 
     def visit(self, state: Path, report: Report) -> Provider:
-        """The account of the cloud that runs; one that died is started again."""
+        """The account of the running cloud; if its process died, it is started again."""
         return LocalAccount(local.find(state) or local.ensure_running(state, report), state)
 
     def seen(self, state: Path, course_id: str) -> Seen | None:
-        """The course's machine, whether the cloud runs or not."""
+        """The course's machine, whether or not the cloud runs."""
         answers = local.find(state) is not None
         for machine in local.status(state).machines:
             if tag_of(course_id) in machine.tags:
@@ -85,7 +85,7 @@ class Local:
         return local.find(state) is not None
 
     def ready(self) -> str:
-        """Whether this computer can make servers. Raises CoursehubError that says why not."""
+        """Check whether this computer can make servers. Raises CoursehubError with the reason if not."""
         if reason := local.why_unavailable():
             raise CoursehubError(reason)
         local.need_room()
@@ -108,7 +108,7 @@ class Local:
             yield "domain", f"domain ({course.domain!r}): with cloud: local the address ends in .{ZONE}"
 
     def tidy(self, state: Path, report: Report) -> None:
-        """Stop the cloud when it has no machine any more."""
+        """Stop the cloud if it has no machine any more."""
         if not local.status(state).machines:
             report("stopping the local cloud")
             local.stop(state, report)

@@ -1,4 +1,4 @@
-"""The systems whose exports are known, a file each: a new one needs its file here and nothing else."""
+"""The known systems, one module for each. A new system needs only its module here."""
 
 from runner.classlist.formats.system import Row, System, known, of_header, own_kinds, own_names
 

@@ -1,4 +1,4 @@
-"""Blackboard: Grade Center, Work Offline, Download. Tabs and UTF-16, whatever the file's ending says."""
+"""Blackboard: Grade Center, Work Offline, Download. The file is UTF-16 with tabs, whatever its extension says."""
 
 from runner.classlist.formats.system import System
 

@@ -1,4 +1,4 @@
-"""Brightspace (D2L): Grades, Export. Numbers and logins have "#" in front, so that a spreadsheet leaves them alone."""
+"""Brightspace (D2L): Grades, Export. It puts "#" before numbers and logins so spreadsheets do not change them."""
 
 from runner.classlist.formats.system import System
 

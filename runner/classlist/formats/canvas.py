@@ -1,4 +1,4 @@
-"""Canvas: Grades, Export. Rows of points stand above the people, and a made-up "Test Student" below them."""
+"""Canvas: Grades, Export. It puts rows of points above the people and a fictitious "Test Student" below them."""
 
 from runner.classlist.formats.system import System
 
@@ -9,8 +9,8 @@ SYSTEM = System(
     nobody=lambda row: (
         row("name").casefold() in ("points possible", "student, test", "test student") or not row("name").strip()
     ),
-    # Canvas' own ID is no number of the college. An assistant's export has no other, and would make each student
-    # somebody else than the professor's export does.
+    # Canvas' own ID is not the college's number. An assistant's export has only this ID; if it were used, each student
+    # would be a different person than in the professor's export.
     drop=lambda header: () if "sisuserid" in header else ("number",),
     sample="""\
 Student,ID,SIS User ID,SIS Login ID,Section,Lab 1 (81223),Final Score

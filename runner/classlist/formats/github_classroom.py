@@ -1,4 +1,4 @@
-"""GitHub Classroom: Students, Download. The one that knows logins at GitHub."""
+"""GitHub Classroom: Students, Download. Only this system knows logins at GitHub."""
 
 from runner.classlist.formats.system import System
 

@@ -1,4 +1,4 @@
-"""Moodle: Participants or Grades, Export. Names of columns come in the exporting teacher's language."""
+"""Moodle: Participants or Grades, Export. Its column names are in the language of the exporting teacher."""
 
 from runner.classlist.formats.system import System
 

@@ -1,4 +1,4 @@
-"""What is to be known of a system's exports, and finding the system that a file came from."""
+"""The description of a system's exports, and the search for the system that exported a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.classlist.text import plain
 
-#: A row by the kinds of facts: ``row("email")`` is the cell as it stands there, or nothing.
+#: Reads a row by kind of fact: ``row("email")`` is the cell's text, or an empty string.
 Row = Callable[[str], str]
 
 
@@ -25,11 +25,11 @@ def _nothing(_header: frozenset[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class System:
-    """The exports of one system. Names of columns are written as the system writes them.
+    """The exports of one system. Column names are spelled as the system spells them.
 
-    ``marks``: sets of columns that no other system has together. ``columns``: names that only it uses, by the fact that
-    they hold. ``sample``: an export with its first lines, people invented; the tests read it. ``nobody``: whether a row
-    is no person. ``drop``: facts that a header of the system does not hold, though the column's name says so.
+    ``marks``: sets of columns that only this system has together. ``columns``: names that only this system uses, by the
+    fact that they contain. ``sample``: the first lines of an export with fictitious people; the tests read it.
+    ``nobody``: whether a row is not a person. ``drop``: facts that are not in a column despite the column's name.
     """
 
     name: str
@@ -49,7 +49,7 @@ def known() -> tuple[System, ...]:
 
 
 def of_header(header: Iterable[str]) -> System | None:
-    """The system that exports such columns (in ``plain`` writing): the one with the most of its own."""
+    """The system that exports these columns (in ``plain`` form): the one with the most columns of its own."""
     there = set(header)
     fitting = [
         (len(mark), system.name, system)
@@ -61,10 +61,10 @@ def of_header(header: Iterable[str]) -> System | None:
 
 
 def own_names(kind: str) -> tuple[str, ...]:
-    """Names of columns for one kind of fact that only one system uses."""
+    """Column names for one kind of fact that only one system uses."""
     return tuple(name for system in known() for name in system.columns.get(kind, ()))
 
 
 def own_kinds() -> tuple[str, ...]:
-    """Kinds of facts that systems have columns of their own for."""
+    """Kinds of facts for which a system has columns of its own."""
     return tuple(dict.fromkeys(kind for system in known() for kind in system.columns))
