@@ -9,10 +9,9 @@ include:
   file.directory:
     - user: root
     - group: root
-    # Not closer than 0755: systemd-tmpfiles resets /home to that at each boot. The homes in it are 0700.
+    # 0755 because systemd-tmpfiles resets /home to that at each boot. The homes in it are 0700.
     - mode: '0755'
 
-# Ends all that somebody has on the machine who leaves.
 /usr/local/lib/coursehub/coursehub-leave:
   file.managed:
     - source: salt://accounts/files/coursehub_leave.py
@@ -35,7 +34,6 @@ accounts-class:
       - file: {{ accounts.home_root }}
       - file: /usr/local/lib/coursehub/coursehub-leave
 
-# By now the groups are there.
 accounts-directories:
   class_files.managed:
     - name: {{ accounts.directories.root }}

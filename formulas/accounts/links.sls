@@ -1,10 +1,10 @@
 {%- from 'accounts/map.jinja' import accounts with context %}
 
-# A teammate could put a link in the place of a file: whoever saves that file next would write, with their own rights,
-# wherever the link leads. The kernel follows no link below these directories.
+# A teammate could replace a file by a link. The next person who saves that file would write wherever the link leads,
+# with their own rights. So the kernel follows no link below these directories.
 {%- for name in ('shared', 'groups') %}
 {%- set path = accounts.directories.root ~ '/' ~ name %}
-{#- As systemd-escape names the unit of a path. #}
+{#- The unit name that systemd-escape would give this path. #}
 {%- set unit = path[1:] | replace('-', '\\x2d') | replace('/', '-') ~ '.mount' %}
 accounts-no-links-{{ name }}:
   file.managed:

@@ -3,7 +3,7 @@
 # Students' sessions may not gain rights, so the real passwd cannot work in them; see files/class_passwd.py.
 accounts-passwd-packages:
   pkg.installed:
-    # cracklib-runtime makes the dictionary, without which every password is refused.
+    # cracklib-runtime makes the dictionary; without it every password is refused.
     - pkgs: [libpam-pwquality, cracklib-runtime, python3-pwquality, python3-pampy]
 
 /etc/security/pwquality.conf.d/10-coursehub.conf:
@@ -37,7 +37,7 @@ accounts-passwd:
     - require:
       - pkg: accounts-passwd-packages
 
-# Of an older version: it ran the real passwd as whoever asked, who could stop it.
+# From an older version: it ran the real passwd as the person who asked, and that person could stop it.
 /etc/systemd/system/coursehub-passwd@.service:
   file.absent
 

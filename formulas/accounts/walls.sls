@@ -1,6 +1,6 @@
 {%- from 'accounts/map.jinja' import accounts with context %}
 
-# Nothing of the class's starts by itself: no jobs of cron or at, no service that lingers. Root needs neither file.
+# People of the class cannot start anything for later: no cron or at jobs, no lingering service. Root needs neither file.
 accounts-no-timers:
   file.managed:
     - names:
@@ -9,7 +9,7 @@ accounts-no-timers:
     - contents: root
     - mode: '0644'
 
-# Debian's polkit lets whoever is signed in ask for more than the class needs: lingering, services, power.
+# Debian's polkit lets every signed-in person ask for more than the class needs: lingering, services, power.
 /etc/polkit-1/rules.d/10-coursehub.rules:
   file.managed:
     - contents: |
@@ -21,8 +21,8 @@ accounts-no-timers:
     - mode: '0644'
     - makedirs: True
 
-# Programs that become root, or read shadow, for whoever starts them. Root and sudo need none of that. dpkg keeps it so
-# through upgrades.
+# Programs that become root, or read shadow, for any caller. Root and sudo do not need that. dpkg keeps the changed
+# modes during upgrades.
 accounts-no-setuid:
   cmd.run:
     - name: >-

@@ -9,7 +9,7 @@ base-admin-{{ account }}:
   user.present:
     - name: {{ account }}
     - shell: {{ '/bin/bash' if present else '/usr/sbin/nologin' }}
-    # Locked: sign-in is by key, and sudo asks for no password that nobody has.
+    # Locked: admins sign in with a key, and sudo asks for no password.
     - password: '!'
     - enforce_password: False
     - require:
@@ -18,7 +18,7 @@ base-admin-{{ account }}:
 /home/{{ account }}/.ssh/authorized_keys:
 {%- if present %}
   file.managed:
-    # The whole file: a key that left the pillar no longer opens the door.
+    # The complete file, so a key that was removed from the pillar stops working.
     - contents: {{ admin['keys'] | json }}
     - user: {{ account }}
     - group: {{ account }}

@@ -3,7 +3,7 @@
 include:
   - base.trust
 
-# Before any other use of apt: cloud-init or the daily timers may hold the lock on a fresh server.
+# Comes before any other use of apt: on a fresh server cloud-init or the daily timers may hold the lock.
 /etc/apt/apt.conf.d/00coursehub:
   file.managed:
     - source: salt://base/files/apt.conf
@@ -12,8 +12,8 @@ include:
         apt: {{ base.apt | json }}
     - mode: '0644'
 
-# The daily timers make it themselves otherwise, readable by everybody. Whoever may open a file may hold its lock, and
-# then no security update comes any more.
+# Otherwise the daily timers make this file, readable by everybody. A user who can open a file can hold its lock, and
+# then no security update would be installed.
 /var/lib/apt/daily_lock:
   file.managed:
     - contents: ''
@@ -25,7 +25,7 @@ include:
     - source: salt://base/files/dpkg-repair
     - mode: '0755'
 
-# A server that lost its power, or a run that was killed, in the middle of dpkg.
+# For a server that lost its power, or a run that was killed, in the middle of dpkg.
 base-dpkg-repair:
   cmd.run:
     - name: /usr/local/sbin/coursehub-dpkg-repair {{ base.apt.lock_timeout }}
@@ -37,8 +37,8 @@ base-dpkg-repair:
       - file: /usr/local/sbin/coursehub-dpkg-repair
       - cmd: base-ca-bundle
 
-# It is there. Salt notes at its first state of packages that the lists are to be loaded, and would do so by itself; the
-# next state does it better and takes the note away.
+# apt is always installed. At the first package state Salt sets a flag to load the package lists, and would load them
+# itself. The next state does this better and removes the flag.
 base-apt:
   pkg.installed:
     - pkgs:

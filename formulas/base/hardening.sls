@@ -3,14 +3,14 @@
 include:
   - base.install
 
-# A container has its host's kernel, and may not set what belongs to that.
+# A container uses its host's kernel and may not change its settings.
 {%- if own_kernel %}
 /etc/sysctl.d/60-coursehub-hardening.conf:
   file.managed:
     - source: salt://base/files/sysctl.conf
     - mode: '0644'
 
-# Judged by what the kernel says, so that a run which was killed is made up for. A key that this kernel lacks is passed over.
+# Compares with the kernel's values, so the next run makes up for a killed one. A key that this kernel lacks is skipped.
 base-sysctl:
   cmd.run:
     - name: /usr/lib/systemd/systemd-sysctl /etc/sysctl.d/60-coursehub-hardening.conf
@@ -35,7 +35,7 @@ base-banner:
     - source: salt://base/files/issue
     - mode: '0644'
 
-# A memory image of a server holds what it knew, passwords too, and fills the disk.
+# A core dump of a server contains what it had in memory, also passwords, and fills the disk.
 /etc/security/limits.d/coursehub.conf:
   file.managed:
     - contents: |
@@ -60,7 +60,7 @@ base-banner:
     - contents: ulimit -c 0
     - mode: '0644'
 
-# sudo asks through a terminal of its own, so that what it started cannot type into the caller's.
+# sudo runs commands in a new terminal, so that they cannot type into the caller's.
 /etc/sudoers.d/coursehub-defaults:
   file.managed:
     - contents: |
@@ -80,14 +80,14 @@ base-banner:
     - mode: '0644'
     - makedirs: True
 
-# What starts from now on has it; what runs, with its next start.
+# Running services get the limits at their next start.
 base-service-limits:
   cmd.run:
     - name: systemctl daemon-reload
     - onchanges:
       - file: /etc/systemd/system/service.d/zz-coursehub.conf
 
-# What hashes a password without PAM; Debian 12 still says SHA512. The rounds are for a program that asks for that by itself.
+# For programs that hash a password without PAM; Debian 12 still has SHA512. The rounds are for programs that choose SHA.
 {%- for key, value in {'ENCRYPT_METHOD': 'YESCRYPT', 'SHA_CRYPT_MIN_ROUNDS': 65536, 'SHA_CRYPT_MAX_ROUNDS': 65536}.items() %}
 base-login-{{ key }}:
   file.replace:
@@ -98,7 +98,7 @@ base-login-{{ key }}:
     - backup: False
 {%- endfor %}
 
-# Its files are root's alone already; their names are too.
+# Only root can read its files already; this hides their names too.
 /etc/sudoers.d:
   file.directory:
     - mode: '0750'

@@ -1,7 +1,8 @@
 {%- from 'base/map.jinja' import own_kernel with context %}
 
-# Only what started a process may trace it, not each program of the same account: some run with more room than the account's
-# own, such as a page that reads in a student's home as the student. Ubuntu's kernels come so, Debian's do not.
+# Only a process's parent may trace it, not every program of the same account. Some processes of an account have fewer
+# limits than the account's own, such as the reader of a student's home that runs as the student. This is the default in
+# Ubuntu's kernels, but not in Debian's.
 {%- if own_kernel %}
 /etc/sysctl.d/60-coursehub-ptrace.conf:
   file.managed:
@@ -11,7 +12,7 @@
 base-ptrace:
   cmd.run:
     - name: /usr/lib/systemd/systemd-sysctl /etc/sysctl.d/60-coursehub-ptrace.conf
-    # A kernel that is stricter stays so; one without this has no such file.
+    # A stricter kernel stays strict; a kernel without this setting has no such file.
     - onlyif: grep -qsx 0 /proc/sys/kernel/yama/ptrace_scope
     - require:
       - file: /etc/sysctl.d/60-coursehub-ptrace.conf

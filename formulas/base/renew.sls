@@ -13,7 +13,7 @@ include:
     - source: salt://base/files/coursehub-renew.service
     - mode: '0644'
 
-# An upgrade replaces files; only a restart takes the old ones out of memory.
+# An upgrade replaces files; only a restart removes the old ones from memory.
 /etc/apt/apt.conf.d/90coursehub-renew:
   file.managed:
     - contents: |

@@ -8,7 +8,7 @@ include:
     - source: salt://base/files/sshd-check
     - mode: '0755'
 
-# 00: of two values sshd takes the first, and cloud-init writes a 50-cloud-init.conf.
+# 00: sshd uses the first of two values, and cloud-init writes a 50-cloud-init.conf.
 /etc/ssh/sshd_config.d/00-coursehub.conf:
   file.managed:
     - source: salt://base/files/sshd.conf
@@ -21,10 +21,10 @@ include:
     - require:
       - pkg: base-packages
       - file: /usr/local/sbin/coursehub-sshd-check
-      # Whoever is let in by key has it before passwords are refused.
+      # Admins have their keys before passwords are refused.
       - file: /etc/sudoers.d/coursehub-admins
 
-# Marks when sshd last read its configuration, so that a reload which a killed run missed is made up for.
+# Notes when sshd last read its configuration, so that the next run makes up for a reload that a killed run missed.
 /etc/systemd/system/ssh.service.d/coursehub.conf:
   file.managed:
     - contents: |
@@ -47,8 +47,8 @@ base-sshd-reload:
     - require:
       - file: /etc/systemd/system/ssh.service.d/coursehub.conf
 
-# systemd 256 and newer make a second way to sshd by themselves, at a Unix socket that every account may enter, past the
-# firewall. This link counts before the unit that they generate.
+# systemd 256 and newer generate a second way to sshd: a Unix socket that every account can reach, past the firewall.
+# This link overrides the generated unit.
 /etc/systemd/system/sshd-unix-local.socket:
   file.symlink:
     - target: /dev/null

@@ -4,12 +4,12 @@
 {%- if base.swap and own_kernel %}
 /swapfile:
   cmd.run:
-    # To a temporary name first: a file that is there is a whole one.
+    # Made under a temporary name first, so that an existing /swapfile is always complete.
     - name: >-
         umask 077 && rm -f /swapfile.new &&
         fallocate -l {{ base.swap }}M /swapfile.new && mkswap /swapfile.new && mv /swapfile.new /swapfile
     - creates: /swapfile
-    # Room for the class's work comes before swap.
+    # The class's files are more important than swap.
     - onlyif: test "$(df --output=avail -m / | tail -n 1)" -gt {{ base.swap * 2 }}
 
 base-swap:

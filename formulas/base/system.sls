@@ -19,7 +19,7 @@ include:
         hostname: {{ short }}
     - mode: '0644'
 
-# cloud-init would write its own idea of both files at each boot.
+# Otherwise cloud-init would write both files at each boot.
 /etc/cloud/cloud.cfg.d/99-coursehub.cfg:
   file.managed:
     - contents: |
@@ -63,7 +63,7 @@ base-locale:
       - file: /etc/locale.conf
 {%- endif %}
 
-# systemd reads the first, sign-in by PAM the second; on some releases the second is a link to the first.
+# systemd reads the first file, sign-in by PAM the second; on some releases the second is a link to the first.
 /etc/locale.conf:
   file.managed:
     - contents: LANG={{ base.locale }}

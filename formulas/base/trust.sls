@@ -1,11 +1,11 @@
 {%- from 'base/map.jinja' import base with context %}
 
-# Certificates first: a package mirror or an index behind an inspecting proxy answers only to who trusts it.
+# Certificates come first: behind a proxy that inspects TLS, a package mirror or index can only be used with its authority.
 /usr/local/share/ca-certificates/coursehub:
   file.directory:
     - mode: '0755'
     - makedirs: True
-    # An authority that left the pillar is no longer trusted.
+    # An authority that was removed from the pillar is no longer trusted.
     - clean: True
 
 {%- for name, pem in base.extra_ca | dictsort %}
@@ -18,10 +18,11 @@
       - file: /usr/local/share/ca-certificates/coursehub
 {%- endfor %}
 
-# Judged by time, not by `onchanges`: a run that was killed after the files were written still gets its bundle.
+# Compares times instead of using `onchanges`: after a run that was killed between the files and the bundle, the next run
+# still makes the bundle.
 base-ca-bundle:
   cmd.run:
-    # The links to an authority that left stay behind, and dangle.
+    # The links to a removed authority stay behind and dangle.
     - name: update-ca-certificates && find /etc/ssl/certs -xtype l -delete
     - onlyif: >-
         command -v update-ca-certificates &&

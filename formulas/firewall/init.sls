@@ -8,7 +8,7 @@ firewall-packages:
     - pkgs:
       - nftables
 
-# Debian's own file begins with `flush ruleset`, and its unit ends with it: both would take other tables along.
+# Debian's own file begins with `flush ruleset`, and its unit runs that when it stops. Both would delete other tables too.
 /etc/systemd/system/nftables.service.d/coursehub.conf:
   file.managed:
     - source: salt://firewall/files/nftables-unit.conf
@@ -63,8 +63,8 @@ firewall-fill-units:
         - source: salt://firewall/files/coursehub-firewall-fill.path
     - mode: '0644'
 
-# `nft -f` is one transaction: the old rules hold until the new ones do. Judged by what the kernel has and by
-# when it was loaded, so that a run which was killed in between, or a hand that flushed the rules, is mended.
+# `nft -f` is one transaction: the old rules are in force until the new ones are. The check compares the kernel's rules and
+# the time of the last load. So it also repairs a run that was killed in between, and rules that somebody flushed by hand.
 firewall-load:
   cmd.run:
     - name: >-

@@ -8,13 +8,13 @@
     ('/etc/systemd/system/coursehub-way-out.service', 'coursehub-way-out.service'),
 ] %}
 {%- if closed %}
-# The program alone, without a service of its own.
+# This package has only the program, without a service.
 firewall-way-out-package:
   pkg.installed:
     - pkgs:
       - tinyproxy-bin
 
-# Not a user of chance: the firewall knows it.
+# A fixed user, because the firewall has rules for it.
 firewall-way-out-user:
   user.present:
     - name: coursehub-out

@@ -65,7 +65,7 @@ letsencrypt-command:
         interval: {{ letsencrypt.interval }}
     - mode: '0644'
 
-# After the packages: enabling a unit of a package that is not there fails.
+# After the packages: enabling a unit of a missing package fails.
 letsencrypt-renewal-timer:
   service.running:
     - name: certbot.timer
@@ -77,7 +77,7 @@ letsencrypt-renewal-timer:
 letsencrypt-certificate:
   acme.certificate:
     - name: {{ first }}
-    # It waits for the authority and for DNS; what comes next waits for neither.
+    # It waits for the authority and for DNS; later states need not wait.
     - parallel: True
     - require:
       - pkg: letsencrypt-packages
@@ -85,12 +85,12 @@ letsencrypt-certificate:
       - file: /etc/coursehub/cert.json
       - file: /etc/letsencrypt/renewal-hooks/deploy/coursehub
 
-# Goes on by itself with names that are not in DNS yet and with a CA that did not answer.
+# Tries again later: names that are not in DNS yet, and a CA that did not answer.
 letsencrypt-retry-timer:
   service.running:
     - name: coursehub-cert.timer
     - enable: True
-    # Not the certificate, which is still on its way: what tries again must be there however this ends.
+    # It does not require the certificate: the timer must be there even if the order fails.
     - require:
       - file: /usr/local/sbin/coursehub-cert
       - file: /etc/coursehub/cert.json

@@ -5,7 +5,7 @@ include:
   - material.data
 {%- if material.repositories or material.data %}
 
-# Open: what is in it says by itself who may read it.
+# Open to everybody: each directory in it has its own permissions.
 material-parent:
   file.directory:
     - name: {{ material.root }}

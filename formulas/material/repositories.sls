@@ -4,7 +4,7 @@
 {%- set entries = {} %}
 {%- for name, given in material.repositories | dictsort %}
 {%-   set entry = {'url': given.url, 'branch': given.branch, 'host_key': given.get('host_key', '')} %}
-{#-   A new key is a reason to fetch at once; what is written down is nothing to get in with. #}
+{#-   A new key is a reason to fetch at once. Only its hash is stored here, which cannot be used to sign in. #}
 {%-   do entry.update({'key': given.deploy_key | sha256 if given.get('deploy_key') else ''}) %}
 {%-   do entries.update({name: entry}) %}
 {%- endfor %}
@@ -16,7 +16,7 @@ material-packages:
       - git
       - openssh-client
 
-# The one who fetches, and has the deploy keys; students read what it fetched.
+# This account fetches and has the deploy keys; students only read what it fetched.
 material-user:
   user.present:
     - name: {{ material.user }}
@@ -25,7 +25,7 @@ material-user:
     - createhome: False
     - shell: /usr/sbin/nologin
 
-# git refuses to read another's repository unless it is named here: students read the mirrors.
+# git refuses to read another account's repository unless it is named here. Students read the mirrors.
 /etc/gitconfig:
   file.managed:
     - contents: |
@@ -46,7 +46,7 @@ material-user:
   file.directory:
     - user: {{ material.user }}
     - mode: '0700'
-    # The key of a repository that left goes too.
+    # Also removes the key of a removed repository.
     - clean: True
     - require:
       - user: material-user
@@ -95,7 +95,7 @@ material-fetcher:
         mirrors: {{ mirrors }}
         interval: {{ material.interval }}
 
-# Only where something is missing or was wrong: what is new at the git host is the timer's matter.
+# Fetches only what is missing or was wrong; the timer fetches what is new at the git host.
 material-mirrors:
   material.mirrored:
     - name: {{ mirrors }}
@@ -118,7 +118,7 @@ material-timer:
       - file: /etc/systemd/system/coursehub-material.timer
 {%- else %}
 
-# What a course had that has no repositories any more: no key stays, and nobody fetches.
+# A course that no longer has repositories: no key stays on the server, and nothing is fetched.
 material-mirrors:
   cmd.run:
     - name: >-

@@ -23,7 +23,7 @@ nginx-acme-webroot:
     - require_in:
       - file: /etc/nginx/nginx.conf
 
-# Made here, once. To rotate it remove the file and apply; browsers are given a new pass unseen.
+# Made here, once. To rotate it, remove the file and apply; browsers get a new pass without the person noticing.
 {{ nginx.owner_secret }}:
   cmd.run:
     - name: >-
@@ -43,13 +43,13 @@ nginx-acme-webroot:
 
 {%- for name, values in nginx.sites | dictsort %}
 {%- set aliases = values.get('aliases', nginx.site.aliases) %}
-# nginx does not start without a certificate, and an ACME server does not sign without an answer from nginx.
+# nginx does not start without a certificate, and an ACME server issues none without an answer from nginx.
 nginx-holding-certificate-{{ name }}:
   cmd.run:
     - name: >-
         /usr/local/sbin/coursehub-holding-certificate {{ values.certificate }} {{ values.key }}
         {{ ([name] + aliases) | join(' ') }}{{ " '*." ~ name ~ "'" if values.get('subdomains', nginx.site.subdomains) else '' }}
-    # A link that lost its end counts as missing.
+    # A dangling link counts as missing.
     - creates:
       - {{ values.certificate }}
       - {{ values.key }}
@@ -71,7 +71,7 @@ nginx-holding-certificate-{{ name }}:
 {%- endfor %}
 {%- endfor %}
 
-# One file holds all of it, so that the check before it replaces the old one sees what nginx will see.
+# One file contains everything, so the check before the replacement sees what nginx will see.
 /etc/nginx/nginx.conf:
   file.managed:
     - source: salt://nginx/files/nginx.conf

@@ -1,4 +1,4 @@
-# There before the package, so that the first nginx that starts is a hardened one.
+# Written before the package is installed, so that the first nginx that starts is hardened.
 /etc/systemd/system/nginx.service.d/coursehub.conf:
   file.managed:
     - source: salt://nginx/files/nginx-unit.conf

@@ -10,7 +10,7 @@ nginx-service:
     - require:
       - file: /etc/nginx/nginx.conf
 
-# The package may have started nginx without our unit's settings; later changes of those wait for its next start.
+# The package may have started nginx without our unit settings. Later changes of these settings wait for the next start.
 nginx-hardened:
   cmd.run:
     - name: systemctl daemon-reload && systemctl restart nginx
@@ -18,8 +18,8 @@ nginx-hardened:
     - require:
       - service: nginx-service
 
-# Reload, not restart: open websockets stay. Judged by when nginx last read its configuration, so that a reload
-# which a killed run missed is made up for.
+# A reload, not a restart, so open websockets stay. It compares with the time when nginx last read its configuration, so
+# it makes up for a reload that a killed run missed.
 nginx-reload:
   cmd.run:
     - name: systemctl daemon-reload && systemctl reload nginx

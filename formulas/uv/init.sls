@@ -4,7 +4,7 @@
 uv-packages:
   pkg.installed:
     - pkgs: {{ uv.pkgs | json }}
-    # Alone and early, so that the environments download while apt installs the rest.
+    # Separate and early, so that the environments download while apt installs the rest.
     - aggregate: False
 
 {{ uv.root }}/uv.txt:
@@ -13,8 +13,8 @@ uv-packages:
     - mode: '0644'
     - makedirs: True
 
-# Built under another name and renamed, so that a killed run leaves no half-made uv that looks whole. Three times, as
-# pip's own retries are no help against a download that breaks off in its middle.
+# Built under another name and then renamed, so that a killed run leaves no incomplete uv that looks complete. Three
+# tries, because pip's own retries do not help if a download breaks off in the middle.
 {{ home }}:
   cmd.run:
     - name: >-

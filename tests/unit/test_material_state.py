@@ -322,7 +322,7 @@ SAID = [
     (
         "No ED25519 host key is known for github.com and you have requested strict checking.\nHost key verification "
         "failed.\nfatal: Could not read from remote repository.",
-        "wrong", "github.com shows another SSH key than the one that is known, so nothing was fetched",
+        "wrong", "github.com shows another SSH key than the known one, so nothing was fetched",
     ),
     (
         "ERROR: Repository not found.\nfatal: Could not read from remote repository.",

@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -I
-"""Changes passwords for people whose sessions may not gain rights; the other end of ``passwd`` in such a session.
+"""Change passwords for people whose sessions may not gain rights. ``passwd`` in such a session connects to this.
 
-Who is asking says the kernel. PAM says whether the old password is right, pwquality whether the new one may be, and
-chpasswd stores it. All of it runs as root: nobody can stop it while it holds the locks of the account files. One
-connection a person, so that nobody can keep the others out.
+The kernel says who asks. PAM checks the old password, pwquality checks the new one, and chpasswd stores it. All of it
+runs as root, so nobody can stop it while it holds the locks of the account files. Each person may have one connection,
+so nobody can keep others out.
 """
 
 import collections
@@ -17,11 +17,11 @@ import time
 
 FIRST_UID = 1000
 SERVICE = "coursehub-passwd"
-# Seconds for the three lines, which the other end sends at once; and without work until this ends.
+# Seconds for reading the three lines, which the other end sends at once; seconds without work until this program ends.
 READING, IDLE = 10, 60
-# Three lines; PAM takes 512 bytes of each.
+# Three lines; PAM accepts 512 bytes of each.
 MAX_BYTES = 3 * 513
-# Connections of one person at a time. More are refused at once.
+# Concurrent connections of one person. More are refused at once.
 EACH = 1
 
 _changing = threading.Lock()
@@ -71,7 +71,7 @@ def received(line: socket.socket) -> list[str]:
         given += more
     lines = given.split(b"\n")
     if len(given) > MAX_BYTES or len(lines) != 4:
-        raise Refused("that were not three lines")
+        raise Refused("three lines were expected")
     try:
         return [one.decode() for one in lines[:3]]
     except UnicodeDecodeError:
@@ -79,7 +79,7 @@ def received(line: socket.socket) -> list[str]:
 
 
 def serve(line: socket.socket, uid: int) -> None:
-    """Answer one connection, and say nothing of what was typed to anybody else."""
+    """Answer one connection. What was typed goes into no log."""
     with line:
         try:
             if uid < FIRST_UID:
@@ -95,7 +95,7 @@ def serve(line: socket.socket, uid: int) -> None:
             line.settimeout(READING)
             line.sendall(f"passwd: {said}\nexit {code}\n".encode())
         except OSError:
-            # Nobody waits for the answer.
+            # The other end is gone.
             return
         finally:
             with _counting:
@@ -103,14 +103,14 @@ def serve(line: socket.socket, uid: int) -> None:
 
 
 def peer(line: socket.socket) -> int:
-    """Return whose process is at the other end, as the kernel says."""
+    """Return the uid of the process at the other end, from the kernel."""
     asked = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     uid: int = struct.unpack("3i", asked)[1]
     return uid
 
 
 def main(listener: socket.socket) -> None:
-    """Serve until nobody has come for a while; systemd starts this again for the next."""
+    """Serve until there was no work for IDLE seconds; systemd starts this again for the next connection."""
     listener.settimeout(IDLE)
     while True:
         try:
@@ -130,11 +130,11 @@ def main(listener: socket.socket) -> None:
             with line:
                 line.setblocking(False)
                 try:
-                    line.send(b"passwd: you are changing it elsewhere already. Nothing was changed.\nexit 1\n")
+                    line.send(b"passwd: you are already changing it elsewhere. Nothing was changed.\nexit 1\n")
                 except OSError:
                     continue
 
 
 if __name__ == "__main__":
-    # Systemd's first descriptor.
+    # The first descriptor that systemd passes.
     main(socket.socket(fileno=3))

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -I
-"""passwd for who works in a session that may not gain rights (NoNewPrivileges), such as a terminal of the hub.
+"""passwd for sessions that may not gain rights (NoNewPrivileges), such as a terminal of the hub.
 
-There the real passwd cannot become root. This one asks the same questions and hands the answers to
-coursehub-passwd.socket, whose other end is root's.
+There the real passwd cannot become root. This program asks the same questions and passes the answers to
+coursehub-passwd.socket. The service behind it runs as root.
 """
 
 import getpass
@@ -13,17 +13,17 @@ import time
 
 SOCKET = "/run/coursehub-passwd.sock"
 REAL = "/usr/bin/passwd"
-# Seconds until the other end has room.
+# Seconds to wait until the other end accepts the connection.
 PATIENCE = 20
 
 
 def answer(question: str) -> str:
-    """Return one answer, unseen at a terminal, else the next line of what is piped in."""
+    """Return one answer: typed without echo at a terminal, otherwise the next line of standard input."""
     return getpass.getpass(question) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
 
 
 def connect(line: socket.socket) -> None:
-    """Connect, also where many wait. Raises OSError."""
+    """Connect; try again while the queue is full. Raises OSError."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -36,7 +36,7 @@ def connect(line: socket.socket) -> None:
 
 
 def main() -> None:
-    """Ask, hand over, tell; exit as passwd did."""
+    """Ask, send the answers, print the result, and exit with its code."""
     if len(sys.argv) > 1 or os.geteuid() == 0:
         os.execv(REAL, [REAL, *sys.argv[1:]])  # noqa: S606  no shell on purpose
     try:

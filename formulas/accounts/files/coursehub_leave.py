@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -I
-"""Ends all that an account has on this machine: its processes, and what would start some later. Its files stay.
+"""End everything that an account runs on this machine: its processes, and what would start some later. Files stay.
 
     coursehub-leave [--left FILE] [--unit UNIT]... ACCOUNT
 
-First a new mark is written to FILE: who keeps sessions of the account ends what began before it. Nothing here needs the
-locks of the account files, and nothing waits for a process of the account's.
+First a new mark is written to FILE: a program that keeps sessions of the account ends those that began before it.
+Nothing here needs the locks of the account files, and nothing waits for a process of the account.
 """
 
 import argparse
@@ -23,7 +23,7 @@ FIRST_UID = 1000
 CRONTABS = Path("/var/spool/cron/crontabs")
 AT_JOBS = (Path("/var/spool/cron/atjobs"), Path("/var/spool/at"))
 LINGER = Path("/var/lib/systemd/linger")
-# Seconds in which what was killed is gone.
+# Seconds within which killed processes must be gone.
 SECONDS = 20
 
 
@@ -42,22 +42,22 @@ def write_mark(path: Path, account: str) -> None:
 
 
 def processes(uid: int, proc: Path = Path("/proc")) -> Iterator[int]:
-    """Yield the processes that run as ``uid``: by their real, effective, saved or file system one."""
+    """Yield the processes whose real, effective, saved or file system uid is ``uid``."""
     for entry in proc.glob("[0-9]*"):
         try:
             lines = (entry / "status").read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             continue
         facts = dict(line.split(":", 1) for line in lines if ":" in line)
-        # A zombie runs nothing, and only its parent can let go of it.
+        # A zombie runs nothing, and only its parent can remove it.
         if str(uid) in facts.get("Uid", "").split() and not facts.get("State", "").strip().startswith("Z"):
             yield int(entry.name)
 
 
 def end_processes(uid: int, units: list[str]) -> bool:
-    """Kill everything of ``uid``; whether it is gone. What forks meanwhile is stopped before it is killed."""
+    """Kill all processes of ``uid``; return whether they are gone. They are stopped first, so that none can fork."""
     for unit in units:
-        # Not asked to end: who is to leave must not hold up whoever makes them. A glob is systemd's own.
+        # Killed, not asked to end: a student must not delay their own removal. systemd itself expands a glob.
         run("systemctl", "kill", "--signal=SIGKILL", unit)
         run("systemctl", "stop", "--no-block", unit)
     run("loginctl", "terminate-user", str(uid))
@@ -78,7 +78,7 @@ def end_processes(uid: int, units: list[str]) -> bool:
 
 
 def end_timers(account: str, uid: int) -> None:
-    """Remove what would start a process of the account's later."""
+    """Remove what would start a process of the account later."""
     (CRONTABS / account).unlink(missing_ok=True)
     (LINGER / account).unlink(missing_ok=True)
     for directory in AT_JOBS:
@@ -88,12 +88,12 @@ def end_timers(account: str, uid: int) -> None:
 
 
 def run(*argv: str) -> None:
-    """Run a program that may find nothing to do."""
+    """Run a program; it may fail because there is nothing to do."""
     subprocess.run(argv, capture_output=True, check=False, stdin=subprocess.DEVNULL)
 
 
 def main(argv: list[str]) -> int:
-    """Do it for one account; 1 and a line when something of it is left."""
+    """End everything of one account; return 1, with a line on standard error, if something is left."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--left", type=Path)
     parser.add_argument("--unit", action="append", default=[])
@@ -101,7 +101,7 @@ def main(argv: list[str]) -> int:
     asked = parser.parse_args(argv)
     uid = pwd.getpwnam(asked.account).pw_uid
     if uid < FIRST_UID:
-        print(f"{asked.account} is an account of the system's", file=sys.stderr)
+        print(f"{asked.account} is an account of the system", file=sys.stderr)
         return 1
     if asked.left:
         write_mark(asked.left, asked.account)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Restarts services that still run a program or a library that an upgrade has replaced.
+"""Restart services that still run a program or a library that an upgrade has replaced.
 
-apt starts it after each run of dpkg. It waits until dpkg's lock is free, so that nothing starts half-installed.
+apt starts this after each run of dpkg. It waits until dpkg's lock is free, so that no service starts half-installed.
 Students' servers (class.slice) and people's sessions (user.slice) are left alone: their next start has the new files.
 """
 
@@ -17,20 +17,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LOCK = Path("/var/lib/dpkg/lock-frontend")
-#: A release upgrade takes no longer; after it the next run of dpkg starts this again.
+#: No release upgrade takes longer. After this time, the next run of dpkg starts this program again.
 LOCK_SECONDS = 3600
-#: A restart may load what the one before it had still been using.
+#: Rounds of restarts: after one round a service may still run replaced files.
 ROUNDS = 3
-#: Anchored: below its own slice a person may name cgroups as they like.
+#: Anchored, because people may choose any names for cgroups below their own slice.
 UNIT = re.compile(r"^(?:\d+:name=systemd|0:):/system\.slice/([^/]+\.service)$", re.MULTILINE)
-#: Where packages put programs and libraries; an unlinked temporary file is nobody's upgrade.
+#: Where packages put programs and libraries. A deleted temporary file elsewhere is not an upgrade.
 REPLACED = re.compile(r"(?:^|\s)(/(?:usr|lib|lib64|bin|sbin)/\S+) \(deleted\)$", re.MULTILINE)
-#: All that is connected to the bus would be cut off from it: the machine's next boot renews it.
+#: A restart would disconnect everything from the bus. The machine's next boot renews these.
 NEVER = {"dbus.service", "dbus-broker.service"}
 
 
 def locked(path: Path) -> bool:
-    """Return whether another process holds dpkg's lock. Asked, not taken: an apt that starts now must not fail."""
+    """Return whether another process holds dpkg's lock. The lock is not taken: an apt that starts now must not fail."""
     try:
         with path.open("rb") as handle:
             wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
@@ -67,21 +67,21 @@ def stale(proc: Path = Path("/proc")) -> dict[str, set[str]]:
 
 
 def restartable(units: dict[str, set[str]]) -> Iterator[str]:
-    """Yield what may be restarted, the hub last: it needs the others."""
+    """Yield the services that may be restarted; the hub comes last, because it needs the others."""
     for unit in sorted(units, key=lambda name: (name.startswith("jupyterhub"), name)):
-        # An instance serves one person or one connection, and its next one is new.
+        # An instance serves one person or one connection; the next instance has the new files.
         if unit in NEVER or "@" in unit:
             continue
         said = subprocess.run(
             ["systemctl", "show", "-p", "Type", "-p", "Transient", unit], capture_output=True, text=True, check=False
         ).stdout.split()
-        # What runs to an end by itself, as the upgrade itself does, is not begun anew.
+        # A oneshot service ends by itself and is not started again; the upgrade itself is one.
         if "Type=oneshot" not in said and "Transient=no" in said:
             yield unit
 
 
 def restart(unit: str) -> bool:
-    """Restart a service unless its own check of its configuration says that it would not start again."""
+    """Restart a service. One that can reload is reloaded first: if that fails, it might not start again and stays."""
     reloads = "CanReload=yes" in systemctl("show", "-p", "CanReload", unit).stdout
     if reloads and systemctl("reload", unit).returncode:
         return False
@@ -89,12 +89,12 @@ def restart(unit: str) -> bool:
 
 
 def systemctl(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run systemctl and return what it said and how it ended."""
+    """Run systemctl and return its output and exit code."""
     return subprocess.run(["systemctl", *arguments], capture_output=True, text=True, check=False)
 
 
 def main() -> int:
-    """Return 0 when nothing runs replaced files any more that may be restarted."""
+    """Restart what needs it. Return 0 if no restart failed."""
     failed: set[str] = set()
     for _ in range(ROUNDS):
         deadline = time.monotonic() + LOCK_SECONDS

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -I
-"""Tell the firewall what only this machine knows: its resolvers, and the uids of accounts that rules name.
+"""Fill the firewall's sets with what only this machine knows: its resolvers, and the uids of accounts that rules name.
 
-Run after each load of the rules, at boot once the network is there, and when /etc/resolv.conf or /etc/passwd changes.
-With --check it changes nothing and ends with 1 if the firewall knows something else.
+It runs after each load of the rules, at boot when the network is up, and when /etc/resolv.conf or /etc/passwd changes.
+With --check it changes nothing and exits with 1 if the sets were filled with something else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FILLED = Path("/run/coursehub-firewall.filled")
 
 
 def resolvers(text: str) -> list[str]:
-    """Return the name servers of a resolv.conf that are addresses, without their interfaces."""
+    """Return the addresses of a resolv.conf's name servers, without their interfaces."""
     found = []
     for line in text.splitlines():
         words = line.split()
@@ -33,7 +33,7 @@ def resolvers(text: str) -> list[str]:
 
 
 def uids(accounts: list[str]) -> list[str]:
-    """Return the uids of those accounts that exist."""
+    """Return the uids of the accounts that exist."""
     found = []
     for account in accounts:
         try:
@@ -44,7 +44,7 @@ def uids(accounts: list[str]) -> list[str]:
 
 
 def script(accounts: dict[str, list[str]], resolv_conf: str) -> str:
-    """Return nft's commands that fill the sets anew."""
+    """Return the nft commands that empty the sets and fill them again."""
     servers = resolvers(resolv_conf)
     sets = {
         "resolvers4": [one for one in servers if ":" not in one],
@@ -60,7 +60,7 @@ def script(accounts: dict[str, list[str]], resolv_conf: str) -> str:
 
 
 def main(check: bool) -> int:
-    """Fill the sets or, with ``check``, say by the exit code whether they are filled so."""
+    """Fill the sets. With ``check`` only return 0 if they were filled with the same values before, else 1."""
     accounts = json.loads(CONFIG.read_text())
     wanted = script(accounts, RESOLV_CONF.read_text() if RESOLV_CONF.exists() else "")
     if check:

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -I
-"""Keeps a bare mirror of one branch of each of the class's repositories, from which students pull.
+"""Keep a bare mirror of one branch of each of the class's repositories, from which students pull.
 
-A fetch that fails leaves the mirror as it was, and is written down in status.json with what to do about it. A mirror
-that git cannot work with any more, as after a power cut, is made anew.
+A failed fetch leaves the mirror as it was, and status.json says what to do about it. A mirror that git cannot use any
+more, for example after a power cut, is made again.
 """
 
 import contextlib
@@ -21,25 +21,25 @@ from urllib.parse import urlsplit
 Facts = dict[str, Any]
 
 CONFIG = Path("/etc/coursehub-material/config.json")
-# systemd says where; the state reads it there.
+# systemd sets the directory; the Salt state reads the status there.
 STATE = Path(os.environ.get("STATE_DIRECTORY", "/var/lib/coursehub-material"))
-# A host that does not answer, and a transfer that stands still.
+# Limits for a host that does not answer, for a transfer without data, and for a whole fetch.
 CONNECT_SECONDS = 10
 STALLED_SECONDS = 30
 FETCH_SECONDS = 900
-# What git and ssh say, and what that means: the first that is found counts. "away" passes by itself, what is "wrong"
-# the course file or the git host has to mend, "server" somebody on this server.
-SERVER = "the server cannot keep {url} ({said}); mend that there, 'journalctl -u coursehub-material' says more"
+# What git and ssh say, and what it means: the first match counts. "away" passes by itself; "wrong" must be fixed in the
+# course file or at the git host; "server" must be fixed on this server.
+SERVER = "the server cannot keep {url} ({said}); fix that there, 'journalctl -u coursehub-material' says more"
 MEANINGS = [
     (r"^(?!remote:).*(No space left|Disk quota exceeded|Read-only file system).*", "server", SERVER),
     (
         r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|No \S+ host key is known",
         "wrong",
-        "{host} shows another SSH key than the one that is known, so nothing was fetched; somebody stands in between, "
+        "{host} shows another SSH key than the known one, so nothing was fetched; somebody intercepts the connection, "
         "or the host has a new key: ask its administrators, then correct host_key",
     ),
     (
-        # With what was tried, as ssh says it: a file that may not be written is another matter.
+        # ssh adds the tried methods in brackets. Without them it is a file that may not be written.
         r"Permission denied \(|Load key|invalid format",
         "wrong",
         "{host} does not accept the deploy key for {url}; paste its public half there ('coursehub material' prints it)",
@@ -48,7 +48,7 @@ MEANINGS = [
     (
         r"certificate|SSL",
         "wrong",
-        "the certificate of {host} is not trusted; correct the address, or have its administrators mend it",
+        "the certificate of {host} is not trusted; correct the address, or ask its administrators to fix it",
     ),
     (
         r"not found|does not appear to be a git repo|could not read Username|Authentication failed|"
@@ -59,7 +59,7 @@ MEANINGS = [
 ]
 AWAY = "{host} does not answer ({said}); it is tried again each minute"
 UNCLEAR = "{url} cannot be fetched ({said}); it is tried again each minute"
-# ssh adds "Could not read from remote repository" to whatever was the matter.
+# ssh adds "Could not read from remote repository" to every error, so these are searched first.
 SILENT = (
     r"Could not resolve|Could(n't| not) connect|timed out|refused|unreachable|No route|reset by peer|Connection closed|"
     r"Empty reply|too slow|Temporary fail|error: (429|5\d\d)"
@@ -75,24 +75,24 @@ class FetchError(Exception):
 
 
 def main() -> None:
-    """Bring every mirror up to date; those of repositories that left go."""
+    """Bring every mirror up to date, and delete those of removed repositories."""
     config = json.loads(CONFIG.read_text())
     mirrors, entries = Path(config["mirrors"]), config["repositories"]
-    # First, as it may be what fills the disk.
+    # First, because these may be what fills the disk.
     for path in mirrors.iterdir():
         if path.name not in entries:
             shutil.rmtree(path, ignore_errors=True)
     status = read_status()
     for name, entry in entries.items():
         status[name] = bring(mirrors / name, entry, config, status.get(name, {}))
-        # One that cannot be written is said at the end: the other repositories come first.
+        # An error here is reported at the end, after the other repositories.
         with contextlib.suppress(OSError):
             write_status({known: status[known] for known in entries if known in status})
     write_status({known: status[known] for known in entries})
 
 
 def read_status() -> Facts:
-    """Return what the last run wrote down."""
+    """Return the status of the last run."""
     try:
         status: Facts = json.loads((STATE / "status.json").read_text())
     except (OSError, ValueError):
@@ -101,7 +101,7 @@ def read_status() -> Facts:
 
 
 def write_status(status: Facts) -> None:
-    """Write it down, whole. Where that cannot be there is none: an old one would be taken for how things are."""
+    """Write the status in one step. If that fails, delete the old status, which would be wrong now. Raises OSError."""
     unfinished = STATE / "status.json.new"
     try:
         unfinished.write_text(json.dumps(status, indent=1))
@@ -129,8 +129,8 @@ def bring(mirror: Path, entry: Facts, config: Facts, before: Facts) -> Facts:
 def refresh(mirror: Path, entry: Facts, config: Facts) -> str:
     """Bring a mirror up to date and return its commit.
 
-    Where nothing says that the host or the disk is the reason why it cannot be, the mirror itself may be: a new one
-    beside it shows which.
+    If the fetch fails and neither the host nor the disk is the reason, the mirror itself may be damaged. Then a new
+    mirror beside it shows whether it is.
     """
     if not (mirror / "HEAD").exists():
         return make(mirror, entry, config)
@@ -142,12 +142,12 @@ def refresh(mirror: Path, entry: Facts, config: Facts) -> str:
         said = str(problem)
     except subprocess.CalledProcessError as problem:
         said = last_line(problem.stderr)
-    print(f"{mirror.name}: made anew, as {said}", file=sys.stderr)
+    print(f"{mirror.name}: made again, because {said}", file=sys.stderr)
     return make(mirror, entry, config)
 
 
 def make(mirror: Path, entry: Facts, config: Facts) -> str:
-    """Make a mirror under another name, so that one that is there is whole, and return its commit."""
+    """Make a mirror under another name and rename it when it is complete. Return its commit."""
     unfinished, old = (mirror.with_name(f".{mirror.name}.{what}") for what in ("new", "old"))
     for left in (unfinished, old):
         shutil.rmtree(left, ignore_errors=True)
@@ -164,11 +164,11 @@ def make(mirror: Path, entry: Facts, config: Facts) -> str:
 
 
 def fetch(mirror: Path, entry: Facts, config: Facts) -> str:
-    """Have the branch as it is now, also where its history was rewritten, and no other. Return its commit."""
+    """Fetch the branch as it is now, even if its history was rewritten, and delete all others. Return its commit."""
     branch = f"refs/heads/{entry['branch']}"
     done = git(
         mirror,
-        # What is there survives a power cut.
+        # What was fetched survives a power cut.
         *("-c", "core.fsync=all", "-c", "gc.autoDetach=false"),
         *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head"),
         *("--", entry["url"], f"+{branch}:{branch}"),
@@ -176,7 +176,7 @@ def fetch(mirror: Path, entry: Facts, config: Facts) -> str:
         check=False,
     )
     if done.returncode:
-        # Its path is no word of git's.
+        # The path of the mirror must not match a pattern below.
         raise explain(entry, done.stderr.replace(str(mirror), "the mirror"))
     git(mirror, "symbolic-ref", "HEAD", branch)
     for ref in git(mirror, "for-each-ref", "--format=%(refname)").stdout.split():
@@ -188,7 +188,7 @@ def fetch(mirror: Path, entry: Facts, config: Facts) -> str:
 def git(
     mirror: Path | None, *words: str, env: dict[str, str] | None = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Run git, in a mirror where one is given."""
+    """Run git, in a mirror if one is given."""
     argv = ["git", *(["--git-dir", str(mirror)] if mirror else []), *words]
     try:
         return subprocess.run(
@@ -206,7 +206,7 @@ def git(
 
 
 def environment(mirror: Path, config: Facts) -> dict[str, str]:
-    """Return an environment in which git asks nobody anything and trusts no host that is not known."""
+    """Return an environment in which git asks no questions and trusts only known hosts."""
     known_hosts = STATE / "known_hosts"
     known_hosts.write_text("".join(known_lines(config)))
     name = mirror.name.removeprefix(".").removesuffix(".new") if mirror.name.startswith(".") else mirror.name
@@ -243,7 +243,7 @@ def known_lines(config: Facts) -> Iterator[str]:
 
 
 def place(url: str) -> tuple[str | None, int | None]:
-    """Return host and port (None: the usual one) of a git address."""
+    """Return host and port (None: the default one) of a git address."""
     scp = re.match(r"[^/:]+@([^/:]+):", url)
     if scp:
         return scp[1], None
@@ -252,7 +252,7 @@ def place(url: str) -> tuple[str | None, int | None]:
 
 
 def explain(entry: Facts, stderr: str) -> FetchError:
-    """Return the error for what git said."""
+    """Return the error for git's output."""
     silent = next((line for line in stderr.splitlines() if re.search(SILENT, line)), "")
     facts = {"host": place(entry["url"])[0], "url": entry["url"], "branch": entry["branch"]}
     for pattern, kind, line in () if silent else MEANINGS:
@@ -263,7 +263,7 @@ def explain(entry: Facts, stderr: str) -> FetchError:
 
 
 def last_line(said: str) -> str:
-    """Return what a program said at last, without its name."""
+    """Return the last line of a program's output, without the program's name."""
     lines = [line.strip() for line in said.splitlines() if line.strip()] or [""]
     return re.sub(r"^(fatal|error|ssh): ", "", lines[-1])[:200]
 

@@ -1,4 +1,4 @@
-"""Asking the CA, by certbot, and what it said."""
+"""Order a certificate from the CA with certbot, and explain its answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOISE = re.compile(
 
 
 def answers_here(config: Config, name: str, own: frozenset[str]) -> str:
-    """Why the CA's question on port 80 would find no answer, or an empty string: asked here, it costs no failure."""
+    """Return why the CA would get no answer on port 80, or an empty string. This check costs no failed validation."""
     token = secrets.token_hex(16)
     challenges = Path(config.webroot) / ".well-known" / "acme-challenge"
     challenges.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def answers_here(config: Config, name: str, own: frozenset[str]) -> str:
 
 
 def certbot_argv(config: Config, names: Iterable[str], force: bool) -> list[str]:
-    """The call of certbot that brings one certificate for these names."""
+    """Return the certbot command that orders one certificate for these names."""
     account = ["--email", config.email, "--no-eff-email"] if config.email else ["--register-unsafely-without-email"]
     return [
         "certbot", "certonly", "--non-interactive", "--agree-tos", *account,
@@ -58,27 +58,27 @@ def certbot_argv(config: Config, names: Iterable[str], force: bool) -> list[str]
 
 
 def _authenticator(config: Config) -> list[str]:
-    """How certbot shows that the names are ours. It keeps the hooks, and its own timer runs them at each renewal."""
+    """Return how certbot proves that the names are ours. It saves the hooks and runs them at each renewal."""
     if config.challenge != DNS:
         return ["--authenticator", AUTHENTICATORS[config.challenge], "--webroot-path", config.webroot]
     return [
         "--authenticator", AUTHENTICATORS[DNS], "--preferred-challenges", "dns",
-        # One address: systemd-resolved may have the port on others.
+        # Only one address: systemd-resolved may use the port on others.
         "--dns-standalone-address", doors.listening_address(config), "--dns-standalone-ipv6-address", "::1",
         "--pre-hook", f"{places.COMMAND} open", "--post-hook", f"{places.COMMAND} close",
     ]  # fmt: skip
 
 
 def ask_ca(config: Config, names: Iterable[str], force: bool) -> str:
-    """Run certbot; an empty string, or one line that says why no certificate came."""
+    """Run certbot; return an empty string, or one line that says why there is no certificate."""
     moved = put_half_made_aside(config)
     trouble, output = call_certbot(config, names, force)
     if "accountDoesNotExist" in output:
-        # A CA that lost its accounts, as a test CA does at each start: certbot would name the old one for ever.
+        # A CA that lost its accounts, as a test CA does at each start. certbot would use the old account for ever.
         forget_account(config)
         trouble, _ = call_certbot(config, names, force)
     if trouble:
-        # A web server may still be reading what there was.
+        # A web server may still use the earlier files.
         for place, aside in moved.items():
             if not place.exists():
                 aside.rename(place)
@@ -86,7 +86,7 @@ def ask_ca(config: Config, names: Iterable[str], force: bool) -> str:
 
 
 def call_certbot(config: Config, names: Iterable[str], force: bool) -> tuple[str, str]:
-    """One call: why no certificate came (empty if it did), and all that certbot said."""
+    """Call certbot once; return why there is no certificate (empty if there is one), and certbot's output."""
     bundle = "/etc/ssl/certs/ca-certificates.crt"
     environment = {**os.environ, "REQUESTS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle}
     argv = certbot_argv(config, names, force)
@@ -101,16 +101,16 @@ def call_certbot(config: Config, names: Iterable[str], force: bool) -> tuple[str
 
 
 def forget_account(config: Config) -> None:
-    """Put certbot's account at this ACME server aside, so that its next call makes a new one."""
+    """Move certbot's account at this ACME server aside, so that the next call makes a new one."""
     accounts = places.LETSENCRYPT / "accounts" / config.directory.split("://", 1)[-1].rstrip("/")
     if accounts.is_dir():
         accounts.rename(accounts.with_name(f"{accounts.name}.gone-{int(time.time())}"))
 
 
 def explain(output: str) -> str:
-    """Certbot's own words for what went wrong, on one line: its details if it gives them."""
+    """Return certbot's own message about what went wrong, on one line: its details if it gives them."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    told = [line for line in lines if re.match(r"(Detail|Error)\b", line)] or [
+    useful = [line for line in lines if re.match(r"(Detail|Error)\b", line)] or [
         line for line in lines if not _NOISE.match(line)
     ]
-    return " ".join(dict.fromkeys(told[-2:]))[:400] or "certbot failed without a word"
+    return " ".join(dict.fromkeys(useful[-2:]))[:400] or "certbot failed without a message"

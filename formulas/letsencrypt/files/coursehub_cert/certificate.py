@@ -1,4 +1,4 @@
-"""What certbot has on the disk, whole or half made."""
+"""The certificate that certbot has on the disk, complete or half-written."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 from coursehub_cert import places
 from coursehub_cert.config import DNS, HTTP, Config
 
-#: Certbot's authenticators by our word for a challenge; the second is Debian's python3-certbot-dns-standalone.
+#: Certbot's authenticators by our name of a challenge; the second is Debian's python3-certbot-dns-standalone.
 AUTHENTICATORS = {HTTP: "webroot", DNS: "dns-standalone"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Certificate:
-    """What the certificate on disk says; `directory` is the ACME server that certbot had it from.
+    """What the certificate on disk says. `directory` is the ACME server that issued it.
 
-    `challenge` is how certbot would renew it, empty if that is none of ours.
+    `challenge` is how certbot would renew it; empty if that is none of ours.
     """
 
     names: frozenset[str]
@@ -28,13 +28,13 @@ class Certificate:
     challenge: str = HTTP
 
     def days_left(self, now: datetime.datetime) -> float:
-        """Days until it expires; negative when it has."""
+        """Return the days until it expires; negative if it has expired."""
         return (self.expires - now).total_seconds() / 86400
 
 
 def read_certificate(config: Config) -> Certificate | None:
-    """What certbot has for the first name, or None if there is none that can be read."""
-    from cryptography import x509  # comes with certbot; half a second that a quiet run does without
+    """Return certbot's certificate for the first name, or None if there is none that can be read."""
+    from cryptography import x509  # comes with certbot; its import takes half a second, which most runs do not need
 
     try:
         found = x509.load_pem_x509_certificate((config.lineage / "fullchain.pem").read_bytes())
@@ -58,19 +58,19 @@ def _setting(renewal: str, key: str) -> str:
 
 
 def renewal_file(config: Config) -> Path:
-    """What certbot knows of this certificate."""
+    """Return the file with certbot's settings for the renewal of this certificate."""
     return places.LETSENCRYPT / "renewal" / f"{config.names[0]}.conf"
 
 
 def parts(config: Config) -> tuple[Path, ...]:
-    """All that certbot keeps of this certificate."""
+    """Return everything that certbot keeps of this certificate."""
     return renewal_file(config), config.lineage, places.LETSENCRYPT / "archive" / config.names[0]
 
 
 def half_made(config: Config) -> bool:
-    """Whether a kill caught certbot while it wrote this certificate down.
+    """Return whether certbot was killed while it wrote this certificate.
 
-    It would not repair that: its next certificate would get another name (`NAME-0001`), which no web server reads.
+    certbot does not repair that: its next certificate would get another name (`NAME-0001`), which no web server reads.
     """
     try:
         pems = [config.lineage / f"{kind}.pem" for kind in ("cert", "privkey", "chain", "fullchain")]
@@ -80,7 +80,7 @@ def half_made(config: Config) -> bool:
 
 
 def put_half_made_aside(config: Config) -> dict[Path, Path]:
-    """Make room for a whole certificate; where each part was, and where it is now."""
+    """Move a half-written certificate aside; return where each part was and where it is now."""
     if not half_made(config):
         return {}
     aside = places.LETSENCRYPT / f"half-made-{int(time.time())}"

@@ -1,4 +1,4 @@
-"""What Salt wrote: which names, from whom, and how."""
+"""The configuration that Salt wrote: which names, from which CA, and how."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ HTTP, DNS = "http", "dns"
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The formula's pillar key. `live` is the link that web servers read; seconds for `dns_wait` and `ttl_wait`.
+    """The formula's pillar key. `live` is the link that web servers read; `dns_wait` and `ttl_wait` are seconds.
 
-    `challenge` is how the CA is shown that the names are ours: `http` or `dns`. The commands `open_dns` and
-    `close_dns` let questions through the firewall while a certificate is ordered by `dns`.
+    `challenge` is how we prove to the CA that the names are ours: `http` or `dns`. The commands `open_dns` and
+    `close_dns` open and close the firewall while a certificate is ordered by `dns`.
     """
 
     names: tuple[str, ...]
@@ -50,5 +50,5 @@ class Config:
 
     @property
     def lineage(self) -> Path:
-        """Certbot's directory for this certificate, named after the first name."""
+        """Return certbot's directory for this certificate, named after the first name."""
         return places.LETSENCRYPT / "live" / self.names[0]

@@ -1,4 +1,4 @@
-"""Whether the CA must be asked, and for which names."""
+"""Decide whether to ask the CA, and for which names."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ RENEW_DAYS = 25  # certbot renews at 30: below that it has failed for five days
 def reason_to_ask(
     config: Config, certificate: Certificate | None, dns: Dns, now: datetime.datetime
 ) -> tuple[str, tuple[str, ...]]:
-    """Why the CA must be asked, and for which names; an empty reason if it need not be.
+    """Return why to ask the CA, and for which names; an empty reason if there is no need.
 
-    A name that left DNS stays on the certificate until that is due: without it renewal would fail for all.
+    A name that left DNS stays in the certificate until the next renewal is due. Then it is left out, because one such
+    name would make renewal fail for all.
     """
     if not dns.here:
         return "", ()
@@ -32,7 +33,7 @@ def reason_to_ask(
 
 
 def _for_all(config: Config, certificate: Certificate | None, now: datetime.datetime) -> str:
-    """Why a whole new certificate is wanted, whatever names there is one for."""
+    """Return why a new certificate is needed for all names; empty if it is not."""
     if certificate is None:
         return "no certificate yet"
     if certificate.directory != config.directory:

@@ -1,4 +1,4 @@
-"""Whether DNS sends the CA's question about a name to this server (DNS-01, RFC 8555, 8.4)."""
+"""Check that DNS sends the CA's question about a name to this server (DNS-01, RFC 8555, 8.4)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CHALLENGE = "_acme-challenge."
 
 
 def advice(base: str) -> str:
-    """The record that has to be in DNS for a name, to be read after what is wrong."""
+    """Return the record that a name needs in DNS, as the end of an error message."""
     return f"check the NS record {CHALLENGE}{base}, which has to say {base}"
 
 
@@ -20,10 +20,10 @@ def look(
     servers: Callable[[str], frozenset[str]] | None = None,
     resolve: Callable[[str], frozenset[str]] | None = None,
 ) -> Dns:
-    """Which names can be had by DNS-01: those whose `_acme-challenge` is delegated to this server.
+    """Return the names that DNS-01 can prove: those whose `_acme-challenge` is delegated to this server.
 
-    `*.NAME` and NAME have one challenge name. Where the zone's name servers cannot be asked, as behind some
-    firewalls, the names count as right: then the CA has the last word.
+    `*.NAME` and NAME have the same challenge name. If the zone's name servers cannot be reached, as behind some
+    firewalls, the names count as correct: then the CA decides.
     """
     verdicts: dict[str, str] = {}
     here: list[str] = []
@@ -45,7 +45,7 @@ def _trouble(
     servers: Callable[[str], frozenset[str]],
     resolve: Callable[[str], frozenset[str]],
 ) -> str:
-    """What is wrong with the delegation of a name's challenges, with the record to check; empty if nothing is."""
+    """Return what is wrong with the delegation of a name's challenges, with the record to check; empty if nothing."""
     wanted = advice(base)
     try:
         found = servers(f"{CHALLENGE}{base}")
@@ -67,10 +67,10 @@ def _trouble(
 
 
 def name_servers(name: str) -> frozenset[str]:
-    """The name servers that the zone above `name` delegates it to; none if it does not.
+    """Return the name servers to which the zone above `name` delegates it; none if it does not.
 
-    Asked of that zone's own servers: a resolver would pass the question on to the delegated server, which is silent
-    now. Raises OSError when they do not answer.
+    This asks that zone's own servers: a resolver would forward the question to the delegated server, which does not
+    answer now. Raises OSError if they do not answer.
     """
     import dns.exception
     import dns.flags
@@ -95,7 +95,7 @@ def name_servers(name: str) -> frozenset[str]:
                 answer = dns.query.udp(question, address, timeout=LIFETIME / 2)
             except (OSError, dns.exception.DNSException):
                 continue
-            # Neither says that there is no delegation: the server is of the zone no more, or in trouble.
+            # Other codes say nothing about a delegation: the server no longer serves the zone, or has a problem.
             if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
                 continue
             return frozenset(

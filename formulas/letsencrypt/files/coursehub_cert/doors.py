@@ -1,7 +1,7 @@
-"""The way for the CA's questions about DNS: open while a certificate is ordered, shut otherwise.
+"""Open the firewall for the CA's DNS questions while a certificate is ordered, and close it afterwards.
 
-Nothing listens on port 53 but certbot's own answerer, for the seconds of an order. Certbot calls `open` and `close`
-around it as its hooks, at a renewal by its own timer too.
+Only certbot's own plugin listens on port 53, for the seconds of an order. Certbot calls `open` and `close` as its hooks
+before and after that, also at a renewal by its own timer.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ import subprocess
 from coursehub_cert.config import Config
 from coursehub_cert.names import interfaces
 
-ANY = "0.0.0.0"  # noqa: S104 - the firewall shuts it but for the seconds of an order
+ANY = "0.0.0.0"  # noqa: S104 - the firewall closes it except for the seconds of an order
 
 
 def listening_address(config: Config) -> str:
-    """The IPv4 address to answer at: the public one where an interface has it, else all."""
+    """Return the IPv4 address to listen on: the public one if an interface has it, otherwise all."""
     here = interfaces()
     return next((address for address in config.addresses if "." in address and address in here), ANY)
 
 
 def open_dns(config: Config) -> str:
-    """Let questions in. An empty string, or why they are not."""
+    """Open the port. Return an empty string, or why it is not open."""
     return _run(config.open_dns)
 
 
 def close_dns(config: Config) -> str:
-    """Shut again. An empty string, or why it is still open."""
+    """Close the port. Return an empty string, or why it is still open."""
     return _run(config.close_dns)
 
 

@@ -1,12 +1,12 @@
 """The command line of coursehub-cert.
 
-`run` brings the certificate about if it is wanted and `plan` says what `run` would do; both print one JSON document
-(Outcome). Certbot calls `open` and `close` around an order by DNS, and `deployed` after a renewal by its own timer.
-Exit 0: as good as it can be now; 1: a certificate was wanted and did not come, or a hook failed; 2: the configuration
+`run` orders the certificate if it is needed; `plan` says what `run` would do. Both print one JSON document (Outcome).
+Certbot calls `open` and `close` around an order by DNS, and `deployed` after a renewal by its own timer. Exit codes:
+0: nothing more can be done now; 1: a certificate was needed and was not issued, or a hook failed; 2: the configuration
 is wrong.
 
-Names that do not point here are left out, as the CA would refuse all of them for one. The CA is asked only if
-the certificate on disk says so, and seldom after a failure: Let's Encrypt allows five failed validations of a
+Names that do not point here are left out, because the CA would refuse all names for one of them. The CA is asked only
+if the certificate on disk requires it, and rarely after a failure: Let's Encrypt allows five failed validations of a
 name an hour (https://letsencrypt.org/docs/rate-limits/).
 """
 
@@ -28,10 +28,10 @@ LOCK = "/run/coursehub-cert.lock"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Read the command line and do what it says; the process's exit code."""
+    """Run the verb of the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Keep one certificate for the names of this server.")
     parser.add_argument("verb", choices=["run", "plan", "deployed", "open", "close"])
-    parser.add_argument("--timer", action="store_true", help="keep the distances between tries; do not wait for DNS")
+    parser.add_argument("--timer", action="store_true", help="keep the waiting time between tries; do not wait for DNS")
     arguments = parser.parse_args(argv)
     try:
         config = Config.read(places.CONFIG)
@@ -39,14 +39,14 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     if arguments.verb in ("deployed", "open", "close"):
-        # A run of ours, which holds the lock, may have called certbot.
+        # Our own `run`, which holds the lock, may have called certbot.
         trouble = _hook(config, arguments.verb)
         print(trouble, end="\n" if trouble else "", file=sys.stderr)
         return 1 if trouble else 0
     if not config.names:
         print(json.dumps(dataclasses.asdict(Outcome(False, False, True, [], {}, "", [], "no names"))))
         return 0
-    # Whoever may open a file may hold its lock: it must be root's alone, or a student could stop every renewal.
+    # A user who can open a file can hold its lock. Only root may open it; otherwise a student could stop every renewal.
     with os.fdopen(os.open(LOCK, os.O_CREAT | os.O_WRONLY, 0o600), "w") as lock:
         os.fchmod(lock.fileno(), 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _hook(config: Config, verb: str) -> str:
-    """What certbot's hooks are for; an empty string, or what went wrong."""
+    """Run one of certbot's hooks; return an empty string, or what went wrong."""
     if verb == "deployed":
         return "; ".join(serving.serve(config, changed=True)[1])
     return (doors.open_dns if verb == "open" else doors.close_dns)(config)

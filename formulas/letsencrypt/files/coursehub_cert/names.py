@@ -1,4 +1,4 @@
-"""Which names DNS leads to this server."""
+"""Find the names that DNS points at this server."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from coursehub_cert.config import Config
 
 #: Seconds for one question, all tries together.
 LIFETIME = 5.0
-#: How the reason begins for a name that leads to another address, as it does after its server was made anew.
+#: Beginning of the reason for a name that leads to another address, as it does after its server was replaced.
 OLD = "DNS points it at"
 
 
 @dataclasses.dataclass(frozen=True)
 class Dns:
-    """Names that a certificate can be had for, and why it cannot for the others."""
+    """Names for which a certificate can be ordered, and why not for the others."""
 
     here: tuple[str, ...]
     elsewhere: dict[str, str]
 
 
 def interfaces() -> frozenset[str]:
-    """The addresses of this machine's interfaces."""
+    """Return the addresses of this machine's interfaces."""
     shown = subprocess.run(
         ["ip", "-json", "address", "show", "scope", "global"], capture_output=True, text=True, check=True
     )
@@ -36,17 +36,17 @@ def interfaces() -> frozenset[str]:
 
 
 def own_addresses(config: Config) -> frozenset[str]:
-    """Addresses that count as this server."""
+    """Return the addresses that count as this server."""
     if config.addresses:
         return frozenset(str(ipaddress.ip_address(address)) for address in config.addresses)
     return interfaces()
 
 
 def resolver() -> Any:
-    """Whom this server asks. /etc/hosts is left out: it says 127.0.1.1 for our own name."""
+    """Return a resolver that does not use /etc/hosts, which has 127.0.1.1 for our own name."""
     import dns.resolver
 
-    # systemd-resolved's own list leads past its stub, which reads /etc/hosts too.
+    # systemd-resolved's stub also reads /etc/hosts; its own list of servers does not.
     upstream = Path("/run/systemd/resolve/resolv.conf")
     made = dns.resolver.Resolver(str(upstream) if upstream.exists() else "/etc/resolv.conf")
     made.lifetime = LIFETIME
@@ -54,7 +54,7 @@ def resolver() -> Any:
 
 
 def lookup(name: str) -> frozenset[str]:
-    """All addresses that DNS has for a name. Raises OSError when DNS does not answer."""
+    """Return all addresses that DNS has for a name. Raises OSError if DNS does not answer."""
     import dns.exception
     import dns.resolver
 
@@ -71,7 +71,7 @@ def lookup(name: str) -> frozenset[str]:
 
 
 def look(names: Iterable[str], own: frozenset[str], resolve: Callable[[str], frozenset[str]] | None = None) -> Dns:
-    """Which names point here and nowhere else: the CA may ask any address that a name has."""
+    """Return the names that point only here: the CA may ask any address of a name."""
     here: list[str] = []
     elsewhere: dict[str, str] = {}
     for name in names:

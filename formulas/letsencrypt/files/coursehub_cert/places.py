@@ -1,4 +1,4 @@
-"""Where everything lies."""
+"""Paths, and one way to write a file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 CONFIG = Path("/etc/coursehub/cert.json")
 STATE = Path("/var/lib/coursehub/cert")
 LETSENCRYPT = Path("/etc/letsencrypt")
-#: Where certbot's hooks find us.
+#: The command that certbot's hooks call.
 COMMAND = "/usr/local/sbin/coursehub-cert"
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file whole; a run that is killed leaves the old one."""
+    """Replace a file in one step; a killed run leaves the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".new")
     temporary.write_text(text)

@@ -1,4 +1,4 @@
-"""One run: look, decide, ask, serve, and tell."""
+"""One run: check DNS, decide, ask the CA, serve the certificate, and report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from coursehub_cert.names import Dns
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """One run. `warnings` are for people; `changed` is true if another certificate is served than before."""
+    """The result of one run. `warnings` are for people; `changed`: another certificate is served than before."""
 
     changed: bool
     wanted: bool
@@ -30,16 +30,16 @@ class Outcome:
 
 
 def look(config: Config, own: frozenset[str]) -> Dns:
-    """Which names a certificate can be had for now."""
+    """Return for which names a certificate can be ordered now."""
     found: Dns = (delegation if config.challenge == DNS else names).look(config.names, own)
     return found
 
 
 def wait_for_dns(config: Config, own: frozenset[str], seconds: int) -> Dns:
-    """Look until one name can be had or the time is over, and say so on standard error.
+    """Wait until a certificate can be ordered for one name, or the time is over; report this on standard error.
 
-    A name that leads to another address is waited for until nobody may remember that address any more: an earlier
-    server of the same name had it, and the CA remembers it, too.
+    A name that leads to another address gets more time, until that address has left all caches: an earlier server of
+    the same name had it, and the CA may still have it in its cache.
     """
     began = time.monotonic()
     dns = look(config, own)
@@ -55,15 +55,15 @@ def wait_for_dns(config: Config, own: frozenset[str], seconds: int) -> Dns:
 
 
 def outcome(config: Config, dns: Dns, *, changed: bool, wanted: bool, reason: str, warnings: list[str]) -> Outcome:
-    """Sum up what is on disk now and what is still missing."""
+    """Summarise what is on disk now and what is still missing."""
     found = certificate.read_certificate(config)
     covered = [name for name in config.names if found and name in found.names]
     missing = {
         name: dns.elsewhere.get(name, "not on the certificate yet") for name in config.names if name not in covered
     }
-    told = [f"{name}: {why}; left out of the certificate" for name, why in missing.items() if name in dns.elsewhere]
+    more = [f"{name}: {why}; left out of the certificate" for name, why in missing.items() if name in dns.elsewhere]
     if not found:
-        told.append("the server goes on with a self-signed certificate: browsers will warn")
+        more.append("the server goes on with a self-signed certificate: browsers will warn")
     return Outcome(
         changed=changed,
         wanted=wanted,
@@ -71,13 +71,13 @@ def outcome(config: Config, dns: Dns, *, changed: bool, wanted: bool, reason: st
         covered=covered,
         missing=missing,
         expires=found.expires.isoformat() if found else "",
-        warnings=warnings + told,
+        warnings=warnings + more,
         reason=reason,
     )
 
 
 def settled(config: Config) -> bool:
-    """Nothing can be wanted: every name is covered by this directory's certificate, and it is far from its end."""
+    """Return whether nothing is needed: this CA's certificate covers every name, and it does not expire soon."""
     try:
         noted = json.loads((places.STATE / "status.json").read_text())
         age = (config.lineage / "fullchain.pem").stat().st_mtime
@@ -95,7 +95,7 @@ def settled(config: Config) -> bool:
 
 
 def save_status(config: Config, result: Outcome) -> None:
-    """Leave what `coursehub check` and the next run read."""
+    """Write the status for `coursehub check` and for the next run."""
     fullchain = config.lineage / "fullchain.pem"
     mtime = fullchain.stat().st_mtime if fullchain.exists() else 0
     noted = {
@@ -108,7 +108,7 @@ def save_status(config: Config, result: Outcome) -> None:
 
 
 def run(config: Config, *, timer: bool, plan: bool) -> Outcome:
-    """Bring the certificate about, if it is wanted and the CA may be asked."""
+    """Order the certificate, if it is needed and the CA may be asked."""
     if settled(config):
         noted = json.loads((places.STATE / "status.json").read_text())
         return Outcome(
@@ -117,7 +117,7 @@ def run(config: Config, *, timer: bool, plan: bool) -> Outcome:
         )
     own = names.own_addresses(config)
     found = certificate.read_certificate(config)
-    # A certificate that serves some names is no reason to keep a highstate waiting for the others.
+    # If a certificate already covers some names, a highstate does not wait for the others.
     wait = 0 if timer or plan or found else config.dns_wait
     dns = wait_for_dns(config, own, wait)
     now = datetime.datetime.now(datetime.UTC)
@@ -143,7 +143,7 @@ def run(config: Config, *, timer: bool, plan: bool) -> Outcome:
 
 
 def ask(config: Config, wanted: tuple[str, ...], own: frozenset[str], *, timer: bool, force: bool) -> str:
-    """Ask the CA, unless that is in vain or too soon; an empty string, or why there is no certificate."""
+    """Ask the CA, unless that would fail or is too soon; return an empty string, or why there is no certificate."""
     earlier = tries.load()
     now = time.time()
     held = earlier.may_try(now, timer)

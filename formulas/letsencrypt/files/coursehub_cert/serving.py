@@ -1,4 +1,4 @@
-"""Making what is on disk what the web server serves."""
+"""Make the web server serve the certificate that is on disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from coursehub_cert.config import Config
 
 
 def point_live(config: Config) -> bool:
-    """Point the web server's link at certbot's directory by one rename; true if it pointed elsewhere."""
+    """Point the web server's link at certbot's directory by one rename; return whether it pointed elsewhere."""
     live = Path(config.live)
     if live.is_symlink() and str(live.readlink()) == str(config.lineage):
         return False
@@ -26,7 +26,7 @@ def point_live(config: Config) -> bool:
 
 
 def reload_server(config: Config) -> str:
-    """Make the web server read the certificate; an empty string, or why it did not."""
+    """Make the web server read the certificate; return an empty string, or why it did not."""
     if not config.reload:
         return ""
     try:
@@ -37,7 +37,7 @@ def reload_server(config: Config) -> str:
 
 
 def reload_due(config: Config) -> bool:
-    """A certificate newer than the last reload: a run was killed, or the reload failed."""
+    """Return whether the certificate is newer than the last reload: a run was killed, or the reload failed."""
     try:
         return (places.STATE / "reloaded").stat().st_mtime < (config.lineage / "fullchain.pem").stat().st_mtime
     except FileNotFoundError:
@@ -45,7 +45,7 @@ def reload_due(config: Config) -> bool:
 
 
 def serve(config: Config, changed: bool) -> tuple[bool, list[str]]:
-    """Make what is on disk what is served: whether anything changed, and what went wrong."""
+    """Serve what is on disk; return whether anything changed, and what went wrong."""
     if not (config.lineage / "fullchain.pem").exists():
         return False, []
     changed = point_live(config) or changed or reload_due(config)

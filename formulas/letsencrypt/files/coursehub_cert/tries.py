@@ -1,4 +1,4 @@
-"""Failures at the CA, kept between runs so that nobody hammers it."""
+"""Failures at the CA, kept between runs so that it is not asked too often."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _RETRY_AFTER = re.compile(r"retry after (\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d) ?(
 
 @dataclasses.dataclass
 class Tries:
-    """When the CA was asked in vain. Times are seconds since the epoch."""
+    """When requests to the CA failed. Times are seconds since the epoch."""
 
     failed_at: list[float] = dataclasses.field(default_factory=list)
     not_before: float = 0.0
-    #: Until when the CA itself refuses orders, by its own word; 0 if it did not say.
+    #: Until when the CA refuses orders, as it said itself; 0 if it did not say.
     limited_until: float = 0.0
     message: str = ""
 
     def may_try(self, now: float, timer: bool) -> str:
-        """Why the CA is left alone now, or an empty string. People may try sooner than the timer."""
+        """Return why the CA must not be asked now, or an empty string. People may try sooner than the timer."""
         if now < self.limited_until:
             return f"it takes no order before {_moment(self.limited_until)}"
         recent = [at for at in self.failed_at if now - at < 3600]
@@ -38,13 +38,13 @@ class Tries:
         return ""
 
     def next_try(self, now: float) -> str:
-        """When the timer asks again, for people."""
+        """Return when the timer asks again, as text for people."""
         if now < self.limited_until:
             return f"the CA takes the next order at {_moment(self.limited_until)}, and the timer sends it then"
         return f"the timer tries again in {_span(self.not_before - now)}"
 
     def failed(self, now: float, message: str) -> None:
-        """Note a failure; the next tries come at growing distances."""
+        """Note a failure; the waiting time until the next try grows."""
         self.failed_at = [*[at for at in self.failed_at if now - at < 7 * 86400][-20:], now]
         wait = BACKOFF[min(len(self.failed_at), len(BACKOFF)) - 1]
         if "ratelimited" in message.replace(" ", "").lower() or "toomany" in message.replace(" ", "").lower():
@@ -55,7 +55,7 @@ class Tries:
 
 
 def retry_after(message: str) -> float:
-    """The moment that a CA's refusal names for the next order, in seconds since the epoch; 0 if it names none."""
+    """Return when the CA accepts the next order, in seconds since the epoch; 0 if its message does not say."""
     found = _RETRY_AFTER.search(message)
     return datetime.datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00").timestamp() if found else 0.0
 
@@ -70,7 +70,7 @@ def _span(seconds: float) -> str:
 
 
 def load() -> Tries:
-    """What earlier runs noted; nothing, if that cannot be read."""
+    """Return what earlier runs saved; nothing if that cannot be read."""
     try:
         return Tries(**json.loads((places.STATE / "tries.json").read_text()))
     except (OSError, ValueError, TypeError):
@@ -78,5 +78,5 @@ def load() -> Tries:
 
 
 def save(tries: Tries) -> None:
-    """Keep the failures for the next run."""
+    """Save the failures for the next run."""
     places.write_atomically(places.STATE / "tries.json", json.dumps(dataclasses.asdict(tries)))
