@@ -1,7 +1,7 @@
-"""How long ``apply`` takes without a change: of one course, and of several at once.
+"""Measures ``apply`` without a change: of one course, and of several at the same time.
 
-``python -m benchmarks.fleet COURSE...`` on hubs that stand and are as their course files say. Ten courses together may
-take three times as long as one.
+``python -m benchmarks.fleet COURSE...`` on running hubs that match their course files. Ten courses together may take
+three times as long as one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROUNDS = 3
 
 
 def seconds(courses: list[str]) -> float:
-    """The median of some runs. Ends the program when an apply fails."""
+    """The median of several runs. Ends the program if an apply fails."""
     spent = []
     for _ in range(ROUNDS):
         began = time.monotonic()
@@ -28,11 +28,11 @@ def seconds(courses: list[str]) -> float:
 
 
 def main(courses: list[str]) -> int:
-    """Measure and say how far from the goal it is; 1 when that is missed."""
+    """Measure and compare with the goal; return 1 if it is missed."""
     if len(courses) < 2:
         print("say which courses, two at least", file=sys.stderr)
         return 2
-    # The first apply may ship what the others find there.
+    # The first apply may ship the states that the others reuse.
     seconds(courses)
     alone, together = seconds(courses[:1]), seconds(courses)
     ratio = together / alone

@@ -1,12 +1,12 @@
-"""The speeds that the main job is held against, side by side in one run, as one JSON document.
+"""Measures the main operations side by side in one run and prints one JSON document.
 
     .venv/bin/python -m benchmarks.speed [--pairs N] [--image SLUG]
 
-Each pair: two fresh machines of a local cloud of their own, one converged by baseline.sh, the other by ``apply``; each
-is timed from the call to the answer of a student's kernel through nginx, and the pairs swap their order, as the second
-finds a warmer host. What salt-ssh ships of Salt is packed before: once for a working copy, as .venv is made. Then an
-``apply`` that has nothing to change, in turn with salt-ssh's own ``test.ping``: computers differ in speed. Compare only
-what ran on an idle computer.
+Each pair uses two new machines of a separate local cloud: one is set up by baseline.sh, the other by ``apply``. Each is
+timed from the call until a student's kernel answers through nginx. The pairs alternate their order, because the second
+machine finds a warmer host. Salt's package for salt-ssh is built before: once per working copy, like .venv. Then an
+``apply`` without a change is measured in turn with salt-ssh's own ``test.ping``, because computers differ in speed.
+Compare only figures from an idle computer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from runner.session import CHECK_ACCOUNT, Session, connect
 from runner.verbs.up import make_server
 from tests.support.sandbox import REPO, Sandbox
 
-#: Times the shell script that a converging `apply` may take, and seconds for one without a change.
+#: The allowed time of the first `apply` as a multiple of the shell script's, and seconds for an apply without a change.
 GOALS = {"ratio": 1.5, "unchanged": 5.0}
 #: The account that baseline.sh makes.
 BASELINE_USER, BASELINE_PASSWORD = "student01", "baseline"
@@ -42,7 +42,7 @@ def say(text: str) -> None:
 
 
 def kernel_answers(session: Session, username: str, password: str, ca_bundle: Path | None) -> None:
-    """Sign in through nginx, start a server and have a kernel compute."""
+    """Sign in through nginx, start a server and run code in a kernel."""
     with HubClient(session.course.domain, username, ca_bundle) as client:
         client.sign_in(password)
         client.start_server()
@@ -53,7 +53,7 @@ def kernel_answers(session: Session, username: str, password: str, ca_bundle: Pa
 
 
 def fresh(sandbox: Sandbox, course_id: str) -> tuple[Session, str]:
-    """A machine that has booted and was met by SSH; nothing is configured yet."""
+    """A booted machine after the first SSH contact; nothing is configured yet."""
     sandbox.copy_course("demo", course_id, **{sandbox.domain("demo"): f"{course_id}-{sandbox.domain('demo')}"})
     session = connect(sandbox.project, course_id, say)
     server = make_server(session, say)
@@ -62,14 +62,14 @@ def fresh(sandbox: Sandbox, course_id: str) -> tuple[Session, str]:
 
 
 def time_shell(sandbox: Sandbox, course_id: str) -> dict[str, Any]:
-    """Seconds of baseline.sh to a kernel's answer, and those of its parts."""
+    """Seconds from the start of baseline.sh to a kernel's answer, and the seconds of its parts."""
     session, ip = fresh(sandbox, course_id)
     ssh = session.access.argv(ip)
     tree = subprocess.run(
         ["tar", "c", "-C", str(REPO), "benchmarks", "formulas", "pillar/files"], capture_output=True, check=True
     ).stdout
     subprocess.run([*ssh, "mkdir -p /root/baseline && tar x -C /root/baseline"], input=tree, check=True)
-    # `apply` has this in its time: a computer behind a proxy that inspects TLS reaches no index without it.
+    # `apply` installs these too. Behind a proxy that inspects TLS, no index can be reached without them.
     for name, certificate in host_ca_certificates().items():
         subprocess.run(
             [*ssh, f"cat > /usr/local/share/ca-certificates/{shlex.quote(name)}.crt"],
@@ -91,7 +91,7 @@ def time_shell(sandbox: Sandbox, course_id: str) -> dict[str, Any]:
 
 
 def time_apply(sandbox: Sandbox, course_id: str) -> dict[str, Any]:
-    """Seconds of ``apply`` to a kernel's answer, and of the next ``apply``, which must change nothing."""
+    """Seconds of ``apply`` to a kernel's answer, and of a second ``apply``, which must change nothing."""
     session, _ = fresh(sandbox, course_id)
     subprocess.run(argv("nobody", "test.ping"), cwd=sandbox.root, capture_output=True, check=False)
     began = time.monotonic()

@@ -1,1 +1,1 @@
-"""``coursehub audit``: what scanners that we did not write say of a hub, beside the goal."""
+"""``coursehub audit``: results of third-party scanners on a hub, compared with the goals."""

@@ -1,4 +1,4 @@
-"""Scanners that Debian packages, unpacked below ``.coursehub/audit`` and installed nowhere."""
+"""Scanners from Debian packages, unpacked below ``.coursehub/audit`` without being installed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 from runner.audit.subject import ScanFailed
 from runner.local.images import host_mirror
 
-#: The release that has them all new enough: testssl.sh 3.0 of Debian 12 gives no grade.
+#: The first release with new enough versions of all: testssl.sh 3.0 in Debian 12 gives no grade.
 RELEASE = "trixie"
-#: What is fetched at once, and the oldest version that our parsers were written for.
+#: The packages to fetch, and the oldest version that our parsers support.
 PACKAGES = {"testssl.sh": "3.2.1", "lynis": "3.1.4", "ssg-debian": "0.1.76"}
 TIMEOUT_SECONDS = 600
 
 
 def unpacked(root: Path, package: str) -> Path:
-    """The directory that has a package's files, fetched now if it is not there (ten seconds).
+    """The directory with a package's files, which are fetched first if necessary (ten seconds).
 
-    apt verifies them by the archive's keys; this computer's own package lists stay as they are. Raises ScanFailed
-    where apt is missing or the archive does not answer.
+    apt verifies them with the archive's keys; this computer's own package lists are not changed. Raises ScanFailed if
+    apt is missing or the archive does not answer.
     """
     home = root / ".coursehub" / "audit" / f"debian-{RELEASE}"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def _fetch(home: Path) -> None:
         _run([*apt, "download", package], archives)
         archive = next(archives.glob(f"{package}_*.deb"))
         _run(["dpkg-deb", "-x", str(archive), str(home / package)], home)
-    # The lists are ten times what they were for.
+    # The package lists are ten times as large as the packages.
     shutil.rmtree(lists)
     shutil.rmtree(archives)
 

@@ -1,4 +1,4 @@
-"""What each figure of an audit should be, and the verdict on what was measured."""
+"""The goal of each figure of an audit, and the comparison with what was measured."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Value = float | int | str
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a scanner holds against the hub. ``id`` is the scanner's own name for it.
+    """One defect that a scanner reports. ``id`` is the scanner's own name for it.
 
-    ``lost`` and ``possible`` are the points that it costs where the scanner keeps a score.
+    ``lost`` and ``possible`` are its points, if the scanner keeps a score.
     """
 
     id: str
@@ -27,9 +27,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure as a scanner gave it. ``score`` is (reached, possible) where findings cost points.
+    """One figure from a scanner. ``score`` is (reached, possible) if findings cost points.
 
-    ``value`` is the count of the findings where nothing else is given.
+    ``value`` is the number of findings unless something else is given.
     """
 
     scanner: str
@@ -41,13 +41,13 @@ class Measure:
 
 @dataclass(frozen=True)
 class Goal:
-    """What a figure must be."""
+    """The goal of a figure."""
 
     sign: str
     wanted: Value
 
     def met(self, value: Value) -> bool:
-        """Whether a figure is as it should be; a word is never a number's equal."""
+        """Whether a figure meets the goal; text never equals a number."""
         if isinstance(value, str) or isinstance(self.wanted, str):
             return self.sign == "=" and value == self.wanted
         compare = {"=": operator.eq, "<=": operator.le, ">=": operator.ge}[self.sign]
@@ -58,7 +58,7 @@ class Goal:
 
 
 _PORTS = " ".join(map(str, PUBLIC_PORTS))
-#: (scanner, figure) to what it must be.
+#: The goal by (scanner, figure).
 GOALS: dict[tuple[str, str], Goal] = {
     ("ssh-audit", "failures"): Goal("=", 0),
     ("ssh-audit", "warnings"): Goal("=", 0),
@@ -86,7 +86,7 @@ GOALS: dict[tuple[str, str], Goal] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the audit. ``raw`` is the scanner's own value before waivers, where that differs."""
+    """One line of the audit. ``raw`` is the scanner's own value before waivers, if it differs."""
 
     scanner: str
     name: str
@@ -99,7 +99,7 @@ class Figure:
 
 
 def judge(measures: Iterable[Measure], waivers: Waivers) -> list[Figure]:
-    """Set each figure beside its goal; what ``waivers`` takes away is named, and the scanner's own value stays."""
+    """Compare each figure with its goal. Findings under a waiver are named, and the scanner's own value is kept."""
     return [_judge(one, waivers) for one in measures]
 
 

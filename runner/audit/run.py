@@ -1,4 +1,4 @@
-"""Which scanners there are, and one run of them."""
+"""The list of scanners, and one run of them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from runner.errors import CoursehubError
 
 @dataclass(frozen=True)
 class Scanner:
-    """One scanner by its name; ``quick`` when it ends within half a minute."""
+    """One scanner and its name; ``quick`` if it takes less than 30 seconds."""
 
     name: str
     measure: Callable[[Subject], list[Measure]]
     quick: bool
 
 
-#: In the order of a run: what is over in seconds comes first, and what leaves most load last.
+#: In the order of a run: the fastest first, and those that leave the most load last.
 SCANNERS = (
     Scanner("versions", software.measure, True),
     Scanner("ssh-audit", sshd.measure, True),
@@ -40,7 +40,7 @@ NAMES = tuple(scanner.name for scanner in SCANNERS)
 
 @dataclass(frozen=True)
 class Outcome:
-    """All figures of a run, the scanners that gave none, and waivers that were not needed."""
+    """All figures of a run, the scanners that failed, and waivers that matched nothing."""
 
     figures: tuple[Figure, ...]
     silent: dict[str, str]
@@ -49,12 +49,12 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether every scanner ran and every figure is as it should be."""
+        """Whether every scanner ran and every figure meets its goal."""
         return not self.silent and all(figure.ok for figure in self.figures)
 
 
 def run(subject: Subject, waivers: Waivers, chosen: Iterable[str], progress: Callable[[str], None]) -> Outcome:
-    """Run the chosen scanners one after the other; one that fails does not keep the others from running."""
+    """Run the chosen scanners one after the other; if one fails, the others still run."""
     figures: list[Figure] = []
     silent: dict[str, str] = {}
     seconds: dict[str, float] = {}
@@ -69,6 +69,6 @@ def run(subject: Subject, waivers: Waivers, chosen: Iterable[str], progress: Cal
         except (CoursehubError, OSError) as failure:
             silent[scanner.name] = str(failure)
         seconds[scanner.name] = round(time.monotonic() - began, 1)
-    # OpenSCAP has rules for one release alone, and says nothing of the others.
+    # OpenSCAP has rules for only one release and gives no figure on others.
     ran = {figure.scanner for figure in figures}
     return Outcome(tuple(figures), silent, tuple(waivers.idle(ran)), seconds)

@@ -1,4 +1,4 @@
-"""What an audit looks at: one course's hub, the way to its server, and the scanners' environment."""
+"""The subject of an audit: one course's hub, SSH to its server, and the scanners' environment."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from runner.servers.access import Access
 
 
 class ScanFailed(CoursehubError):
-    """A scanner did not come to a figure; one line says why."""
+    """A scanner gave no figure; the message says why in one line."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One hub. ``release`` is the server's, as in ``debian-13``; ``ipv6`` its global addresses."""
+    """One hub. ``release`` is the server's, such as ``debian-13``; ``ipv6`` are its global addresses."""
 
     project: Project
     course_id: str
@@ -40,12 +40,14 @@ class Subject:
         return self.target.hostnames[0]
 
     def run(self, script: str, *, seconds: int = 120) -> str:
-        """Run a shell script as root on the server. Raises CoursehubError when it fails."""
+        """Run a shell script as root on the server. Raises CoursehubError if it fails."""
         return self.access.run(self.target.ip, script, seconds=seconds)
 
     @contextmanager
     def room(self, contents: Iterable[tuple[Path, str]] = ()) -> Iterator[str]:
-        """A directory of root's on the server with ``contents`` (what is here, its name there); gone afterwards."""
+        """A root-owned directory on the server with ``contents`` (local path, name there), deleted at the end of the
+        block.
+        """
         name = self.run("umask 077; mktemp -d /root/coursehub-audit.XXXXXXXX").strip()
         try:
             self._ship(contents, name)
@@ -70,7 +72,7 @@ class Subject:
             raise ScanFailed(f"the scanner could not be sent to the server: {said[:200]}")
 
     def fetch(self, path: str) -> bytes:
-        """A file of the server."""
+        """Read a file of the server."""
         done = subprocess.run(
             self.access.argv(self.target.ip, "cat", path),
             capture_output=True,
@@ -93,7 +95,7 @@ def _roots_own(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 def program(
     argv: list[str], *, seconds: int, text: str = "", env: dict[str, str] | None = None
 ) -> tuple[int, str, str]:
-    """Run a scanner on this computer: its exit code, output and errors. Raises ScanFailed when it does not end."""
+    """Run a scanner on this computer; return its exit code, output and errors. Raises ScanFailed if it does not end."""
     try:
         done = subprocess.run(
             argv, input=text, capture_output=True, text=True, errors="replace", timeout=seconds, check=False, env=env

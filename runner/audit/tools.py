@@ -1,4 +1,4 @@
-"""The scanners' own environment below ``.coursehub/audit``: locked, installed when it is first wanted."""
+"""The scanners' own environment below ``.coursehub/audit``, installed from a lock at first use."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from runner.packages import lock
 
 SOURCE = Path("requirements/audit.in")
 LOCK = Path("requirements/audit.lock")
-#: Where package.json and package-lock.json of the scanners from npm are.
+#: The directory with package.json and package-lock.json of the scanners from npm.
 NPM = Path("requirements/audit")
-#: All of it is 120 MB, which a slow college line brings in this time.
+#: The environment has 120 MB; a slow line can download it in this time.
 TIMEOUT_SECONDS = 900
 
 
@@ -29,9 +29,9 @@ class Tools:
 
     @classmethod
     def ensure(cls, root: Path, report: Callable[[str], None], *, npm: bool = True) -> Tools:
-        """The environment of today's lock, made now if it is not there (half a minute).
+        """The environment of the present lock, made now if necessary (half a minute).
 
-        Without ``npm`` only what the Python lock has. Raises CoursehubError when an index does not answer.
+        Without ``npm`` it has only what the Python lock contains. Raises CoursehubError if an index does not answer.
         """
         home = root / ".coursehub" / "audit"
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -56,17 +56,17 @@ class Tools:
         if npm:
             for name in ("package.json", "package-lock.json"):
                 shutil.copyfile(root / NPM / name, self.directory / name)
-            # No script of a package runs here: what the Observatory's would fetch is made by `headers`.
+            # No script of a package runs: `headers` creates the file that the Observatory's script would download.
             _run([*self.npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=self.directory)
         (self.directory / "complete").touch()
 
     def program(self, name: str) -> Path:
-        """A program of the Python environment."""
+        """The path of a program in the Python environment."""
         return self.directory / "bin" / name
 
     @property
     def node(self) -> Path:
-        """Node.js."""
+        """The path of Node.js."""
         return self._wheel() / "bin" / "node"
 
     def npm(self) -> list[str]:
@@ -99,6 +99,6 @@ def _run(argv: list[str], cwd: Path | None = None) -> None:
 
 
 def _reason(said: str) -> str:
-    """The line that says why. npm ends with hints and with where its log is."""
+    """The line with the cause. npm ends with hints and the path of its log."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return next((line for line in lines if "reason:" in line), next(iter(lines[-1:]), "no reason given"))

@@ -1,4 +1,4 @@
-"""What of ``requirements/minimums.yaml`` is below its line: in the locks, on this computer, on a server."""
+"""Finds versions below ``requirements/minimums.yaml``: in the locks, on this computer, on a server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.hub.checks import Check
 from runner.packages import lock
 from runner.packages.minimums import TABLE, Minimum, load
 
-#: The locks of each place; those of courses come besides.
+#: The locks of each place; the courses' locks are added.
 LOCKS = {
     "controller": (Path("requirements/runner.lock"),),
     "tests": (Path("requirements/test.lock"),),
@@ -34,7 +34,7 @@ ENVIRONMENTS = {
 }
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+?)(?: ?;.*)?(?: \\)?$", re.MULTILINE)
 
-#: Only names of files are read, and package.json: nothing of an environment runs.
+#: It reads only file names and package.json; nothing of an environment is executed.
 _ON_SERVER = r"""
 . /etc/os-release
 echo "release $ID-$VERSION_ID"
@@ -50,7 +50,7 @@ for manifest in %(path)s/node_modules/*/package.json; do
         sed -n 's/^ *"version": *"\([^"]*\)".*/\1/p' "$manifest" | head -n 1)"
 done
 """
-# dpkg alone knows its own order of versions.
+# Only dpkg can compare its versions.
 _DEBIAN = r"""
 version=$(dpkg-query -W -f '${Version}' %(name)s 2>/dev/null) && [ -n "$version" ] && {
     if dpkg --compare-versions "$version" ge '%(minimum)s'; then said=ok; else said=below; fi
@@ -61,7 +61,7 @@ version=$(dpkg-query -W -f '${Version}' %(name)s 2>/dev/null) && [ -n "$version"
 
 @dataclass(frozen=True)
 class Below:
-    """A package that is older than is safe. ``place`` is the lock, the environment or the release."""
+    """A package with an unsafe version. ``place`` is the lock, the environment or the release."""
 
     place: str
     name: str
@@ -70,11 +70,11 @@ class Below:
 
     @property
     def waits(self) -> bool:
-        """Whether nobody can do anything yet, as no index has a safe version."""
+        """Whether it cannot be fixed yet, because no index has a safe version."""
         return self.row.waiting is not None
 
     def __str__(self) -> str:
-        """One line for people."""
+        """One line of text."""
         since = f"; no index has it (looked {self.row.waiting})" if self.waits else ""
         return f"{self.name} {self.version} in {self.place}: below {self.row.minimum} ({self.row.advisory}){since}"
 
@@ -83,12 +83,12 @@ def _older(version: str, minimum: str) -> bool:
     try:
         return Version(version) < Version(minimum)
     except InvalidVersion:
-        # What cannot be read cannot be called safe.
+        # An unreadable version counts as unsafe.
         return True
 
 
 def pinned(path: Path) -> dict[str, list[str]]:
-    """The versions of a lock by canonical name; with markers one name has several."""
+    """The versions in a lock by canonical name; with markers one name can have several."""
     found: dict[str, list[str]] = {}
     for name, version in _PIN.findall(path.read_text(encoding="utf-8")):
         found.setdefault(canonicalize_name(name), []).append(version)
@@ -96,7 +96,7 @@ def pinned(path: Path) -> dict[str, list[str]]:
 
 
 def in_locks(root: Path) -> list[Below]:
-    """What the repository's locks pin below the table, the courses' locks too."""
+    """Versions below the table in the repository's locks, including the courses' locks."""
     below = []
     rows = [row for row in load(root) if row.kind == "python"]
     places = {**LOCKS, "course": (*LOCKS["course"], *sorted((root / lock.LOCKS).glob("*.txt")))}
@@ -118,7 +118,7 @@ def _compare(rows: Iterable[Minimum], place: str, shown: str, versions: dict[str
 
 
 def on_controller(root: Path) -> list[Below]:
-    """What this Python environment has below the table."""
+    """Versions below the table in this Python environment."""
     versions: dict[str, list[str]] = {}
     for found in importlib.metadata.distributions():
         if found.name:
@@ -128,7 +128,7 @@ def on_controller(root: Path) -> list[Below]:
 
 
 def server_script(rows: Iterable[Minimum], only: str | None = None) -> str:
-    """The shell script that says what a server has; with ``only`` of that one Debian package."""
+    """The shell script that lists a server's versions; with ``only``, that of one Debian package."""
     debian = [row for row in rows if row.kind == "debian" and only in (None, row.name)]
     environments = {} if only else ENVIRONMENTS
     return _ON_SERVER % {
@@ -144,9 +144,9 @@ def server_script(rows: Iterable[Minimum], only: str | None = None) -> str:
 
 
 def on_server(rows: list[Minimum], said: str) -> list[Below]:
-    """What a server has below the table, from what ``server_script`` printed there.
+    """Versions below the table on a server, from the output of ``server_script``.
 
-    Raises CoursehubError when the script did not come to its end.
+    Raises CoursehubError if the script did not finish.
     """
     lines = [line.split() for line in said.splitlines()]
     if not lines or lines[0][0] != "release":
@@ -170,7 +170,7 @@ def on_server(rows: list[Minimum], said: str) -> list[Below]:
 
 
 def unknown_release(rows: Iterable[Minimum], said: str) -> str | None:
-    """The server's release when the table has no line for it, so that nothing can be said of its packages."""
+    """The server's release if the table has no line for it; then its packages cannot be judged."""
     release = said.split()[1]
     return None if any(row.kind == "debian" and release in row.where for row in rows) else release
 
@@ -186,7 +186,7 @@ esac
 
 
 def look_at_nginx(root: Path, run: Callable[[str], str]) -> Check:
-    """Whether the server's nginx is a fixed build and the one that runs; ``run`` runs a script as root there."""
+    """Whether the server's nginx is a fixed build and that build runs; ``run`` runs a script as root there."""
     rows = load(root)
     said = run(server_script(rows, only="nginx") + _RUNNING)
     if release := unknown_release(rows, said):

@@ -1,4 +1,4 @@
-"""Findings that are let pass, each with its reason: ``runner/audit/waivers.yaml``."""
+"""Accepted findings, each with its reason: ``runner/audit/waivers.yaml``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from runner.errors import USAGE, CoursehubError
 
 FILE = Path(__file__).with_name("waivers.yaml")
-#: Letters under which a reason cannot say anything.
+#: Minimum length of a reason.
 SHORTEST_REASON = 20
 
 
 class Waiver(BaseModel):
-    """Findings of one scanner that one reason holds for. ``where`` container: only on machines of the local cloud."""
+    """Findings of one scanner with a common reason. ``where`` container: only on machines of the local cloud."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,14 +36,14 @@ class Waiver(BaseModel):
 
 @dataclass
 class Waivers:
-    """The waivers that hold for one server, and which of them were needed."""
+    """The waivers for one server, and which of them were used."""
 
     rows: tuple[Waiver, ...]
     used: set[tuple[str, str]] = field(default_factory=set)
 
     @classmethod
     def load(cls, *, container: bool, path: Path = FILE) -> Waivers:
-        """Those for a container or for a machine of its own. Raises CoursehubError for a line without a reason."""
+        """The waivers for a container or a real machine. Raises CoursehubError for a line without a reason."""
         found = []
         for row in yaml.safe_load(path.read_text(encoding="utf-8"))["waivers"]:
             try:
@@ -60,7 +60,7 @@ class Waivers:
         return cls(tuple(found))
 
     def covers(self, scanner: str, finding: str) -> bool:
-        """Whether a finding is let pass."""
+        """Whether a finding has a waiver."""
         for row in self.rows:
             if row.scanner == scanner and finding in row.findings:
                 self.used.add((scanner, finding))
@@ -68,7 +68,7 @@ class Waivers:
         return False
 
     def idle(self, scanners: set[str]) -> list[str]:
-        """Waivers of the scanners that ran which nothing matched: they can go."""
+        """Waivers that matched nothing although their scanner ran; they can be deleted."""
         return [
             f"{row.scanner} {finding}"
             for row in self.rows

@@ -1,7 +1,7 @@
-"""The local cloud: the provider's API on this host, with systemd-nspawn machines for droplets.
+"""The local cloud: the provider's API on this host, with systemd-nspawn machines as droplets.
 
-What the rest of the runner uses is named here. A cloud belongs to a state directory; everything that it puts on the
-host carries a name derived from that directory, so that several clouds do not touch each other.
+This module exports what the rest of the runner uses. A cloud belongs to a state directory. The names of everything that
+it creates on the host are derived from that directory, so several clouds do not conflict.
 """
 
 from runner.local.below import set_names

@@ -1,4 +1,4 @@
-"""Names that a course uses below a wildcard record: /etc/hosts has no wildcards, so it is told each of them."""
+"""Names below a course's wildcard record: /etc/hosts has no wildcards, so each name is written into it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _DIRECTORY = "names"
 
 
 def set_names(state: Path, course_id: str, names: Iterable[str]) -> None:
-    """Make these the names of a course that browsers on this host shall find, as far as a wildcard leads them."""
+    """Set the names of a course that browsers on this host must find, if a wildcard record covers them."""
     path = Identity.of(state).directory / _DIRECTORY / f"{course_id}.json"
     path.parent.mkdir(mode=0o700, exist_ok=True)
     write_whole(path, json.dumps(sorted(names)), 0o600)
 
 
 def names(home: Path) -> list[str]:
-    """All names of all courses of the cloud whose directory ``home`` is."""
+    """All names of all courses of the cloud with the directory ``home``."""
     found: set[str] = set()
     for path in (home / _DIRECTORY).glob("*.json"):
         try:
@@ -33,7 +33,7 @@ def names(home: Path) -> list[str]:
 
 
 def addresses(home: Path, domains: list[Domain]) -> dict[str, str]:
-    """The names that a wildcard leads somewhere now, each with its address."""
+    """The names that a wildcard record covers now, each with its address."""
     found = {}
     for name in names(home):
         address = dns.wildcard_address(name, domains)

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.local.images import SUITES
 
-# Every region takes every size and image here; the slugs are the provider's.
+# Every region has every size and image here; the slugs are the provider's.
 REGIONS = {
     "nyc3": "New York 3",
     "sfo3": "San Francisco 3",
@@ -25,7 +25,7 @@ HOURS_PER_BILLED_MONTH = 672
 
 @dataclass(frozen=True)
 class Size:
-    """A droplet size: memory in MB, disk in GB, transfer in TB, price in US dollars a month."""
+    """A droplet size: memory in MB, disk in GB, transfer in TB, price in US dollars per month."""
 
     slug: str
     memory: int
@@ -35,7 +35,7 @@ class Size:
     price_monthly: float
 
     def document(self) -> dict[str, Any]:
-        """The size as the API shows it; the hourly price is a month's by 672 hours, as the provider bills."""
+        """The size as the API shows it. The hourly price is the monthly price divided by 672, as the provider bills."""
         return {
             "slug": self.slug,
             "memory": self.memory,
@@ -76,7 +76,7 @@ def region_document(slug: str) -> dict[str, Any]:
 
 
 def network_id(region: str) -> str:
-    """The UUID of the private network that every droplet of a region is in unless it says otherwise."""
+    """The UUID of a region's default private network."""
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{region}.local.coursehub.test"))
 
 
@@ -101,7 +101,7 @@ def image_document(slug: str) -> dict[str, Any]:
 
 
 def image_slug(wanted: object) -> str | None:
-    """The slug of an image given by slug or number."""
+    """The slug of an image that is given by slug or number."""
     if isinstance(wanted, int) or (isinstance(wanted, str) and wanted.isdigit()):
         return next((slug for slug, number in IMAGE_IDS.items() if number == int(wanted)), None)
     return wanted if isinstance(wanted, str) and wanted in IMAGE_IDS else None

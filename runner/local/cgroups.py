@@ -1,7 +1,7 @@
-"""A size's memory and CPU, made to bite by control groups on each kind of host.
+"""Enforces a size's memory and CPU with control groups on each kind of host.
 
-Three kinds: a host under systemd (a transient scope; systemd owns the tree, v1 or v2), and hosts whose PID 1
-is something else, with cgroup v1 (one tree per controller) or v2 (one tree for all).
+There are three kinds: hosts with systemd (a transient scope; systemd manages the tree, v1 or v2), and hosts with
+another PID 1, with cgroup v1 (one tree per controller) or v2 (one tree for all).
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ CPU_PERIOD_US = 100_000
 
 @dataclass(frozen=True)
 class Limits:
-    """What a size allows a machine: memory in bytes, and whole virtual CPUs."""
+    """A machine's limits: memory in bytes, and whole virtual CPUs."""
 
     memory: int
     vcpus: int
 
 
 class Cgroups(Protocol):
-    """How a machine is put under its limits on one kind of host."""
+    """Limits machines on one kind of host."""
 
     def command(self, name: str, limits: Limits, argv: list[str]) -> list[str]:
-        """Prepare the group and return the command that runs ``argv`` in it, with the same process number."""
+        """Prepare the group and return the command that runs ``argv`` in it with the same process id."""
 
     def destroy(self, name: str) -> None:
-        """Kill what is left in the group and remove it; nothing happens if there is none."""
+        """Kill all processes in the group and remove it; does nothing if there is none."""
 
 
 def of_this_host() -> Cgroups:
-    """The way of this host. Raises CoursehubError where no control groups are mounted."""
+    """The implementation for this host. Raises CoursehubError if no control groups are mounted."""
     if Path("/run/systemd/system").is_dir():
         return Systemd()
     if (ROOT / "cgroup.controllers").exists():
@@ -52,15 +52,15 @@ def of_this_host() -> Cgroups:
 
 
 def host_is_v1() -> bool:
-    """Whether machines see cgroup v1 and so need nspawn's read-only mounts of it opened."""
+    """Whether machines use cgroup v1, so that nspawn's read-only mounts must be remounted."""
     return not (ROOT / "cgroup.controllers").exists()
 
 
 class Systemd:
-    """A transient scope per machine, delegated, so that the machine's own systemd may divide it."""
+    """A transient scope per machine, delegated so that the machine's own systemd can divide it."""
 
     def command(self, name: str, limits: Limits, argv: list[str]) -> list[str]:
-        """The machine's command inside a new scope of systemd."""
+        """The machine's command in a new scope of systemd."""
         self.destroy(name)
         properties = [
             "Delegate=yes",
@@ -79,10 +79,10 @@ class Systemd:
 
 
 class V1:
-    """A group per machine in the tree of each controller."""
+    """A group per machine in each controller's tree."""
 
     def command(self, name: str, limits: Limits, argv: list[str]) -> list[str]:
-        """The machine's command, started by a shell that has moved itself into the groups."""
+        """The machine's command, started by a shell that moves itself into the groups first."""
         groups = [tree / name for tree in self._trees()]
         for group in groups:
             group.mkdir(exist_ok=True)
@@ -96,13 +96,13 @@ class V1:
 
     def _trees(self) -> Iterator[Path]:
         for tree in sorted(ROOT.iterdir()):
-            # "unified" too, where the host is a hybrid: there the machine's systemd keeps track of its processes.
+            # Includes "unified" on a hybrid host: the machine's systemd tracks its processes there.
             if not tree.is_symlink() and (tree / "cgroup.procs").exists():
                 yield tree
 
     def _limit(self, group: Path, limits: Limits) -> None:
         for name in ("cpuset.cpus", "cpuset.mems"):
-            # A new cpuset is empty and admits no process until these are set.
+            # A new cpuset is empty and accepts no process until these are set.
             if (group / name).exists() and not (group / name).read_text().strip():
                 (group / name).write_text((group.parent / name).read_text())
         if (group / "memory.limit_in_bytes").exists():
@@ -113,7 +113,10 @@ class V1:
 
 
 def _raise_or_lower(group: Path, memory: int) -> None:
-    """Memory with and without swap: the first may never be under the second, so the order depends on the direction."""
+    """Set memory with and without swap.
+
+    The first must never exceed the second, so the order of writing depends on the direction.
+    """
     names = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
     present = [name for name in names if (group / name).exists()]
     if int((group / present[0]).read_text()) < memory:
@@ -123,10 +126,10 @@ def _raise_or_lower(group: Path, memory: int) -> None:
 
 
 class V2:
-    """A group per machine in the one tree."""
+    """A group per machine in the single tree."""
 
     def command(self, name: str, limits: Limits, argv: list[str]) -> list[str]:
-        """The machine's command, started by a shell that has moved itself into the group."""
+        """The machine's command, started by a shell that moves itself into the group first."""
         group = ROOT / name
         wanted = [
             c
@@ -136,7 +139,8 @@ class V2:
         try:
             (ROOT / "cgroup.subtree_control").write_text(" ".join(f"+{controller}" for controller in wanted))
         except OSError:
-            # In a container the root of the tree holds processes, and then it may not divide itself: move them down.
+            # In a container the root group has processes, and a group with processes cannot delegate controllers, so
+            # they are moved down.
             _empty_root()
             (ROOT / "cgroup.subtree_control").write_text(" ".join(f"+{controller}" for controller in wanted))
         group.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The cloud behind the API: what an order does to the account and to machines, and the watch over those."""
+"""The cloud behind the API: changes the account and machines, and watches the machines."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from runner.local.store import Action, Droplet, Store, now
 
 BOOT_SECONDS = 120.0
 WATCH_SECONDS = 0.25
-# A machine that dies again and again is not booted again and again without a pause; one that lived as long as this is
-# no such machine.
+# Maximum pause before a machine that keeps dying is booted again. A machine that lived this long does not count as one.
 MAX_PAUSE_SECONDS = 10.0
-# Far more than there are droplets, so that none that is in progress is ever forgotten.
+# Far more than there are droplets, so no action in progress is ever dropped.
 MAX_ACTIONS = 2000
 
 
 class ApiError(Exception):
-    """An answer other than success, in the provider's words."""
+    """An error answer in the provider's words."""
 
     def __init__(self, status: int, id: str, message: str) -> None:
         super().__init__(message)
@@ -35,7 +34,7 @@ class ApiError(Exception):
 
 
 def unprocessable(message: str) -> ApiError:
-    """The request is understood and cannot be done."""
+    """The error for a valid request that cannot be carried out."""
     return ApiError(422, "unprocessable_entity", message)
 
 
@@ -44,7 +43,7 @@ class _ClosingError(Exception):
 
 
 class Cloud:
-    """Droplets and their actions. Thread-safe; whoever reads the account does so inside ``changing()``."""
+    """Droplets and their actions. Thread-safe; use the account only inside ``changing()``."""
 
     def __init__(self, store: Store, backend: MachineBackend, log: Callable[[str], None]) -> None:
         self.store = store
@@ -56,12 +55,12 @@ class Cloud:
         self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="action")
         self._stop = threading.Event()
         self._failures: dict[int, tuple[int, float]] = {}
-        # Droplets that are down and whose leftover processes were ended.
+        # Droplets that are down and whose remaining processes were killed.
         self._swept: set[int] = set()
 
     @contextmanager
     def changing(self) -> Iterator[Store]:
-        """The account, alone; saved at the end."""
+        """The account, locked; saved at the end."""
         with self._lock:
             before = self.store.account.model_dump_json()
             yield self.store
@@ -70,12 +69,12 @@ class Cloud:
 
     @contextmanager
     def reading(self) -> Iterator[Store]:
-        """The account, alone."""
+        """The account, locked."""
         with self._lock:
             yield self.store
 
     def resume(self) -> None:
-        """Go on with what an earlier server left undone, then watch."""
+        """Continue what an earlier server left unfinished, then watch."""
         with self.reading() as store:
             pending = [action for action in store.account.actions if action.status == "in-progress"]
         for action in pending:
@@ -83,12 +82,15 @@ class Cloud:
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def close(self) -> None:
-        """Stop watching, and wait for no boot; machines stay as they are, and a boot under way is the next server's."""
+        """Stop watching without waiting for boots.
+
+        Machines keep running; the next server continues unfinished boots.
+        """
         self._stop.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def spec(self, droplet: Droplet) -> MachineSpec:
-        """The machine of a droplet."""
+        """The specification of a droplet's machine."""
         size = SIZES[droplet.size]
         return MachineSpec(
             droplet_id=droplet.id,
@@ -104,7 +106,7 @@ class Cloud:
     def new_action(
         self, store: Store, droplet: Droplet, kind: str, argument: dict[str, object] | None = None
     ) -> Action:
-        """Record an action on a droplet; `perform` does it. Raises ApiError while another one runs."""
+        """Record an action on a droplet; `perform` carries it out. Raises ApiError while another one runs."""
         if self._pending(store, droplet.id) or self.manners.is_pending(droplet):
             raise unprocessable("Droplet already has a pending event.")
         action = Action(
@@ -120,11 +122,11 @@ class Cloud:
         return action
 
     def perform(self, action: Action) -> Future[None]:
-        """Do an action in the background."""
+        """Carry out an action in the background."""
         return self._pool.submit(self._perform, action)
 
     def destroy(self, droplet_id: int) -> None:
-        """Remove a droplet and its machine; the actions on it stay, as the provider keeps them."""
+        """Remove a droplet and its machine. Its actions are kept, as the provider does."""
         with self.reading() as store:
             droplet = _find(store, droplet_id)
             if droplet is None:
@@ -132,7 +134,7 @@ class Cloud:
             if self.manners.is_pending(droplet):
                 raise unprocessable("Droplet already has a pending event.")
             spec = self.spec(droplet)
-            # From here on the watch leaves it alone, and a boot that is under way gives up.
+            # From here on the watch ignores it, and a boot in progress stops.
             droplet.on = False
         with self._machine_lock(droplet_id):
             self.backend.destroy(spec)
@@ -159,10 +161,10 @@ class Cloud:
                 self._do(action)
             outcome = True
         except _ClosingError:
-            # It stays in progress, for the server that comes next (``resume``).
+            # The action stays in progress; the next server continues it (``resume``).
             return
         except Exception as error:
-            # Whatever it is, the action must end, or its droplet would be locked for ever.
+            # Whatever the error, the action must end; otherwise its droplet would stay locked.
             detail = error if isinstance(error, CoursehubError) else repr(error)
             self._log(f"action {action.type} on droplet {action.droplet_id} failed: {detail}")
             outcome = False
@@ -224,8 +226,8 @@ class Cloud:
                 self._swept.discard(spec.droplet_id)
                 return
             if spec.droplet_id not in self._swept:
-                # At once, not with the next boot, which may have to wait: a machine outlives a container manager that
-                # was killed, and would go on working although it counts as down.
+                # Do this now, not at the next boot, which may be delayed: if only the container manager was killed, the
+                # machine's processes would keep running although it counts as down.
                 self._swept.add(spec.droplet_id)
                 self.backend.stop(spec, graceful=False)
             if not self._may_retry(spec.droplet_id):
@@ -234,7 +236,7 @@ class Cloud:
             self._swept.discard(spec.droplet_id)
             self.backend.start(spec)
         except Exception as error:
-            # Whatever it is, the watch must go on, or no machine that dies would ever boot again.
+            # Whatever the error, the watch must continue; otherwise no machine that dies would boot again.
             detail = error if isinstance(error, CoursehubError) else repr(error)
             self._log(f"machine {spec.droplet_id} does not boot: {detail}")
         finally:

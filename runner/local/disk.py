@@ -1,10 +1,10 @@
-"""A machine's disk: a file system of its own in one sparse file, as big as the droplet's if the host has that much.
+"""A machine's disk: its own file system in one sparse file, as large as the droplet's if the host has enough space.
 
-It goes with one unlink: to delete the hundred thousand files of a server one by one takes many seconds, and ext4
-without a journal is slow to make new files for minutes after that. It is never bigger than what the host had free when
-it was made, so that one machine that fills its disk is told so and leaves the host some room. Several machines share
-that room, with each other and with the host, and what a machine deletes is free for itself alone until it goes: where
-the host runs full all the same, a machine's writes fail as errors of its disk and nothing says why.
+One unlink removes it: deleting a server's hundred thousand files takes many seconds, and ext4 without a journal then
+creates files slowly for minutes. The disk is never larger than the host's free space when it was made, so a machine
+that fills its disk gets an error and leaves the host some space. Several machines share that space with each other and
+with the host, and space that a machine frees stays reserved for it until it is deleted. If the host's disk fills up
+nevertheless, a machine's writes fail as disk errors and no message explains why.
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ from pathlib import Path
 from runner.errors import CoursehubError
 from runner.local.host import run
 
-#: What a machine that fills its disk leaves free on the host.
+#: What stays free on the host when a machine fills its disk.
 RESERVE_BYTES = 1024**3
 MIN_BYTES = 1024**3
 RELEASE_SECONDS = 10
 
 _MKFS = (
     *("mkfs.ext4", "-q", "-F", "-m", "0"),
-    # Nothing is written ahead: neither now nor, with noinit_itable, in the background.
+    # Nothing is initialised ahead: neither now nor, with noinit_itable, in the background.
     *("-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0"),
 )
-#: Without barriers, because a machine's death leaves the host's memory as it is. A host's power cut is another matter:
-#: a server that must survive that does not stand here. Without discard: 20,000 files deleted and written anew four
-#: times took 26 s with it and 21 s without (means of three), and once the image was in 847 pieces instead of 40.
+#: Without barriers, because the host's memory survives a machine's death. A power cut of the host is different: a
+#: server that must survive that does not run here. Without discard: deleting and rewriting 20,000 files four times took
+#: 26 s with it and 21 s without (means of three), and once the image was in 847 pieces instead of 40.
 _MOUNT = ("mount", "-o", "loop,noatime,noinit_itable,nobarrier,commit=60")
 
 
 def ensure(home: Path, gigabytes: int) -> Path:
-    """Mount the disk of the machine whose directory is ``home``, made at its first start; the directory to write to.
+    """Mount a machine's disk, which is made at the first start; return the directory to write to.
 
-    That is ``home`` itself, on the host's own file system, where the host has no loop devices (some containers have
-    none). Raises CoursehubError when a disk that is there cannot be mounted, and when there is no room for a new one.
+    ``home`` is the machine's directory. If the host has no loop devices (some containers have none), the result is
+    ``home`` itself, on the host's own file system. Raises CoursehubError if an existing disk cannot be mounted, or if
+    there is no space for a new one.
     """
     image, new, mounted = home / "disk.img", home / "disk.new", home / "disk"
     if not mounted.is_mount():
@@ -57,17 +58,17 @@ def ensure(home: Path, gigabytes: int) -> Path:
         if done.returncode != 0:
             said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise CoursehubError(f"the machine's disk {image} cannot be mounted: {said}")
-    # Only one that this host has mounted has its name, so that a start that was killed before begins anew.
+    # Only a disk that was mounted gets its final name, so a start that was killed before makes a new one.
     if new.exists():
         new.rename(image)
     return mounted
 
 
 def wait_until_released(directory: Path) -> bool:
-    """Wait until no loop device has a file of this directory, which may be deleted already; whether that came about.
+    """Wait until no loop device uses a file of this directory, even a deleted one; return whether that happened.
 
-    The kernel takes a dead machine's mounts away about half a second after its last process, and the device goes, and
-    the disk's room with it, with the last mount. What takes longer than RELEASE_SECONDS is not waited for.
+    The kernel removes a dead machine's mounts about 0.5 s after its last process; the device and the disk's space are
+    released with the last mount. The wait ends after RELEASE_SECONDS.
     """
     below = f"{directory.resolve()}/"
     deadline = time.monotonic() + RELEASE_SECONDS
@@ -80,7 +81,7 @@ def wait_until_released(directory: Path) -> bool:
 
 def _backing_files() -> Iterator[str]:
     for record in Path("/sys/block").glob("loop*/loop/backing_file"):
-        # It may be gone since the look.
+        # It may have been released since the check.
         with contextlib.suppress(OSError):
             yield record.read_text()
 

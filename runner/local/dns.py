@@ -1,7 +1,7 @@
-"""The name server of the cloud: the account's zones from its records, everything else from the host's resolvers.
+"""The cloud's name server: answers for the account's zones from its records, and asks the host's resolvers otherwise.
 
-It is what the provider's name servers and a resolver that asks them are together: who wants recursion (RD) gets the
-answer of a name server that a zone delegates to, who does not gets told which that is.
+It acts as the provider's name server and as a resolver at once: a query with recursion desired (RD) gets the answer of
+the name server that a zone delegates to; a query without RD gets the referral.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runner.local.network import upstream_resolvers
 from runner.local.store import Domain, Record
 
 UPSTREAM_SECONDS = 3.0
-# Answers about our own zones change when a test says so; nobody shall remember the old ones for long.
+# Tests change records of our zones, so nobody may cache answers for long.
 MAX_TTL = 5
 MAX_ALIASES = 8
 
@@ -33,19 +33,19 @@ _RDATA: dict[str, Callable[[Record], RD]] = {
 
 
 def full_name(record: Record, domain: Domain) -> str:
-    """The record's whole name, without the last dot, in lower case."""
+    """The record's full name, without the final dot, in lower case."""
     name = domain.name if record.name == "@" else f"{record.name}.{domain.name}"
     return name.lower()
 
 
 def answer(request: DNSRecord, domains: list[Domain], own_address: str = "") -> DNSRecord | None:
-    """The reply about one of our zones; None for a name that is in none of them.
+    """The reply for one of our zones; None if the name is in none of them.
 
-    NXDOMAIN for a name with no record, an empty answer for one without a record of this type (RFC 2308);
-    a wildcard counts where no record has the name itself (RFC 4592). An alias is followed as far as our zones go. For
-    what a zone delegates it is a referral (RFC 1034, 4.3.2).
+    NXDOMAIN for a name without records, an empty answer for a name without a record of this type (RFC 2308). A wildcard
+    applies if the name has no records (RFC 4592). Aliases are followed within our zones. A delegated name gets a
+    referral (RFC 1034, 4.3.2).
 
-    ``own_address`` is what the name of our own name server leads to.
+    ``own_address`` is the address of our own name server.
     """
     name = _asked(request)
     domain = _zone_of(name, domains)
@@ -72,7 +72,7 @@ def _asked(request: DNSRecord) -> str:
 
 
 def delegation_of(name: str, domain: Domain) -> list[Record]:
-    """The NS records that give ``name``, or a name above it, away; those of the zone itself do not."""
+    """The NS records that delegate ``name`` or a name above it, without those of the zone itself."""
     found = [
         record
         for record in domain.records
@@ -83,7 +83,7 @@ def delegation_of(name: str, domain: Domain) -> list[Record]:
 
 
 def addresses_of(delegation: list[Record], domains: list[Domain]) -> list[str]:
-    """The IPv4 addresses of a delegation's name servers, as far as their names are in our zones."""
+    """The IPv4 addresses of a delegation's name servers, if their names are in our zones."""
     found: list[str] = []
     for record in delegation:
         name = record.data.rstrip(".").lower()
@@ -94,7 +94,7 @@ def addresses_of(delegation: list[Record], domains: list[Domain]) -> list[str]:
 
 
 def wildcard_address(name: str, domains: list[Domain]) -> str | None:
-    """The IPv4 address that a wildcard record has for a name; None for a name that has records of its own."""
+    """The IPv4 address from a wildcard record for a name; None if the name has its own records."""
     domain = _zone_of(name, domains)
     records = _records_of(name, domain) if domain else []
     return next((one.data for one in records if one.type == "A" and one.name.startswith("*")), None)
@@ -112,9 +112,9 @@ def _referral(request: DNSRecord, delegation: list[Record], domains: list[Domain
 
 
 def _of_the_zone_itself(name: str, wanted: str, domain: Domain, own_address: str) -> RR | None:
-    """What each zone has whatever the account's records say: its beginning, its name server, and where that is.
+    """Records that each zone has regardless of the account: SOA, NS, and the name server's address.
 
-    The provider's name servers, which the account's NS records name, are us.
+    The provider's name servers in the account's NS records are this server.
     """
     if name == domain.name and wanted == "SOA":
         return _soa(domain)
@@ -148,7 +148,7 @@ def _add_answers(reply: DNSRecord, name: str, wanted: str, domains: list[Domain]
 
 
 def _target(record: Record, domain: Domain) -> str:
-    """What a record points at; "@" stands for the domain in the API's records."""
+    """The target of a record; "@" means the domain in the API's records."""
     return domain.name if record.data == "@" and record.type in ("CNAME", "MX", "NS", "SRV") else record.data
 
 
@@ -178,7 +178,7 @@ def _soa(domain: Domain) -> RR:
 
 
 class ZoneResolver(BaseResolver):  # type: ignore[misc]
-    """Answers from the account, or asks the host's resolvers by the way the question came (UDP or TCP)."""
+    """Answers from the account, or asks the host's resolvers over the query's protocol (UDP or TCP)."""
 
     def __init__(self, domains: Callable[[], list[Domain]], own_address: str) -> None:
         self._domains = domains
@@ -191,13 +191,13 @@ class ZoneResolver(BaseResolver):  # type: ignore[misc]
         domain = _zone_of(name, domains)
         delegation = delegation_of(name, domain) if domain else []
         if delegation and request.header.rd:
-            # Who delegates to us would have us ask ourselves for ever.
+            # A delegation to ourselves would make us ask ourselves for ever.
             theirs = [one for one in addresses_of(delegation, domains) if one != self._own_address]
             return self._ask(theirs, request, handler)
         return answer(request, domains, self._own_address) or self._ask(upstream_resolvers(), request, handler)
 
     def _ask(self, servers: list[str], request: DNSRecord, handler: DNSHandler) -> DNSRecord:
-        """The answer of the first of ``servers`` that has one."""
+        """The first answer from one of ``servers``."""
         for server in servers:
             try:
                 reply = request.send(
@@ -216,14 +216,14 @@ class ZoneResolver(BaseResolver):  # type: ignore[misc]
 
 
 class _QuietLog:
-    """dnslib prints each query unless it is given something that does not."""
+    """Suppresses dnslib's log of each query."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_args, **_kwargs: None
 
 
 def serve(address: str, port: int, domains: Callable[[], list[Domain]]) -> list[DNSServer]:
-    """Start the name server on UDP and TCP. Raises OSError when the port is taken."""
+    """Start the name server on UDP and TCP. Raises OSError if the port is in use."""
     resolver = ZoneResolver(domains, address)
     servers = []
     for tcp in (False, True):

@@ -1,13 +1,14 @@
-"""Faults on purpose: `faults.json` beside the account makes the API misbehave, for tests of its clients.
+"""Injected faults: `faults.json` beside the account makes the API fail, for tests of its clients.
 
-The file holds a list, read at each request; the first entry that matches and has ``times`` left is used:
+The file contains a list and is read at each request; the first matching entry that has ``times`` left is used:
 
     [{"method": "POST", "path_regex": "^/v2/droplets$", "times": 3, "status": 500,
       "body": "<html>", "headers": {"Retry-After": "1"}, "delay_s": 0, "reset": false, "after": false}]
 
-All keys but ``path_regex`` may be left out. ``times`` counts since the file was last written; without it, always.
-``delay_s`` waits first (seconds). ``reset`` cuts the connection. ``after`` lets the request take effect before the
-fault answers in its place: a create whose answer got lost. With neither ``status`` nor ``reset`` only the delay.
+All keys except ``path_regex`` are optional. ``times`` counts since the file was last written; without it the entry
+always applies. ``delay_s`` waits first (seconds). ``reset`` cuts the connection. ``after`` lets the request take effect
+and then replaces the answer, like a create whose answer is lost. Without ``status`` and ``reset`` there is only the
+delay.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _FAULTS = TypeAdapter(list[Fault])
 
 
 class Faults:
-    """The file's reader; counts how often each entry was used."""
+    """Reads the file and counts how often each entry was used."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -49,7 +50,7 @@ class Faults:
         self._used: dict[int, int] = {}
 
     def match(self, method: str, path: str) -> Fault | None:
-        """The fault for a request, counted as used; None for a request that shall succeed."""
+        """The fault for a request, which is then counted; None if the request must succeed."""
         with self._lock:
             self._read()
             for number, fault in enumerate(self._faults):

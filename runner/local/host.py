@@ -1,4 +1,4 @@
-"""What a local cloud needs of, and changes on, this host outside its own directories."""
+"""What a local cloud needs from this host, and changes on it outside its own directories."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from runner.local.identity import DATA_ROOT, HOST_LOCK
 Report = Callable[[str], None]
 
 IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-# Under /run, because the setting does not outlive a reboot either.
+# Below /run, because a reboot resets the setting too.
 FORWARD_MARK = Path("/run/coursehub-ip_forward-was-off")
 HOSTS = Path("/etc/hosts")
 _CLOUDS_LINE = re.compile(r"^\S+ (?P<name>\S+) # coursehub-(?P<key>[0-9a-f]{8})$")
 
-# A program that proves each Debian package present, so that a host that has it from elsewhere is left alone.
+# For each Debian package, a program that shows it is installed. A host that has the program from elsewhere needs no
+# package.
 PACKAGES = {
     "systemd-nspawn": "systemd-container",
     "mmdebstrap": "mmdebstrap",
@@ -47,9 +48,9 @@ def run(
     env: Mapping[str, str] | None = None,
     umask: int = -1,
 ) -> str:
-    """Run a command of the host, with ``umask`` for its files, and return its standard output.
+    """Run a command on the host, with ``umask`` for its files, and return its standard output.
 
-    Raises CoursehubError with the command's last line of standard error.
+    Raises CoursehubError with the last line of the command's standard error.
     """
     try:
         done = subprocess.run(
@@ -62,7 +63,7 @@ def run(
             umask=umask,
         )
     except (FileNotFoundError, PermissionError) as error:
-        # The second one too, where $PATH has a directory that may not be read.
+        # PermissionError occurs if $PATH has an unreadable directory.
         raise CoursehubError(f"{argv[0]} is not installed; run `coursehub local start` as root") from error
     if check and done.returncode != 0:
         lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
@@ -72,12 +73,15 @@ def run(
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file, which its holder may delete; the kernel lets go of it when its holder dies."""
+    """Hold an exclusive lock on a file.
+
+    The holder may delete the file; the kernel releases the lock if the holder dies.
+    """
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            # Deleted while we waited, it excludes nobody: whoever comes now locks a new file of this name.
+            # If the file was deleted while we waited, our lock excludes nobody: others lock a new file of this name.
             if _is_at(handle.fileno(), path):
                 yield
                 return
@@ -92,10 +96,10 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 @dataclass(frozen=True)
 class ProcessId:
-    """A process that cannot be mistaken for a later one with the same number.
+    """A process that cannot be confused with a later one with the same number.
 
-    ``started`` is field 22 of /proc/PID/stat: clock ticks after boot (proc(5)). psutil has seconds since 1970, which
-    move when the clock is set, and a file keeps this one for another process.
+    ``started`` is field 22 of /proc/PID/stat: clock ticks since boot (proc(5)). psutil's value, seconds since 1970,
+    changes when the clock is set, and this one is stored in a file for other processes.
     """
 
     pid: int
@@ -103,7 +107,7 @@ class ProcessId:
 
     @classmethod
     def of(cls, pid: int) -> ProcessId | None:
-        """The process that has this number now; None if none has."""
+        """The process with this number now; None if there is none."""
         fields = _stat(pid)
         return cls(pid, int(fields[19])) if fields else None
 
@@ -113,7 +117,7 @@ class ProcessId:
         return fields is not None and int(fields[19]) == self.started and fields[0] not in "ZX"
 
     def signal(self, number: int) -> None:
-        """Send a signal, unless it is gone."""
+        """Send a signal if it still runs."""
         if self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
@@ -124,12 +128,12 @@ def _stat(pid: int) -> list[str] | None:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    # The command's name, in parentheses, may hold anything; what we read comes after the last one.
+    # The command name in parentheses may contain anything; our fields come after the last parenthesis.
     return text.rpartition(")")[2].split()
 
 
 def why_unavailable() -> str | None:
-    """One line that says why no local cloud can run here and names the other ways; None if one can."""
+    """One line that says why no local cloud can run here and what to do instead; None if it can."""
     reason = None
     if os.uname().sysname != "Linux":
         reason = "it needs Linux"
@@ -159,7 +163,7 @@ def missing_packages() -> list[str]:
 
 
 def install_packages(report: Report) -> None:
-    """Install what is missing, naming it first. Raises CoursehubError when apt cannot."""
+    """Install what is missing, after naming it. Raises CoursehubError if apt fails."""
     missing = missing_packages()
     if not missing:
         return
@@ -173,7 +177,7 @@ def install_packages(report: Report) -> None:
 
 
 def forwarding_on() -> None:
-    """Let the kernel route for the machines, and remember if it did not before."""
+    """Enable routing in the kernel for the machines, and record if it was off before."""
     with locked(HOST_LOCK):
         if IP_FORWARD.read_text().strip() == "0":
             FORWARD_MARK.touch()
@@ -181,7 +185,7 @@ def forwarding_on() -> None:
 
 
 def forwarding_restore() -> None:
-    """Put ip_forward back if a local cloud had set it and no cloud's data is left."""
+    """Turn ip_forward off again if a local cloud had turned it on and no cloud's data is left."""
     with locked(HOST_LOCK):
         with contextlib.suppress(OSError):
             DATA_ROOT.rmdir()
@@ -191,31 +195,31 @@ def forwarding_restore() -> None:
 
 
 def names_of_other_clouds(mark: str) -> dict[str, str]:
-    """The names in /etc/hosts that belong to other local clouds of this host, each with that cloud's key."""
+    """The names in /etc/hosts that belong to other local clouds on this host, each with that cloud's key."""
     entries = [_CLOUDS_LINE.match(line) for line in HOSTS.read_text().splitlines() if not line.endswith(mark)]
     return {entry["name"]: entry["key"] for entry in entries if entry and state_of(entry["key"])}
 
 
 def state_of(key: str) -> Path | None:
-    """The state directory of the local cloud with this key; None for one that has ended, however that went."""
+    """The state directory of the local cloud with this key; None if that cloud ended in any way."""
     try:
         state = Path(json.loads((DATA_ROOT / key / "network.json").read_text())["state"])
     except (OSError, ValueError, KeyError):
         return None
-    # Without it nobody can stop that cloud by name any more, so nobody shall be sent to do it.
+    # Without the directory nobody can stop that cloud by name, so no message may suggest it.
     return state if state.is_dir() else None
 
 
 def _is_stale(line: str, names: Container[str]) -> bool:
-    """Whether a cloud that is no more left this line for one of the names."""
+    """Whether a cloud that no longer exists left this line for one of the names."""
     entry = _CLOUDS_LINE.match(line)
     return entry is not None and entry["name"] in names and not state_of(entry["key"])
 
 
 def set_hosts_lines(mark: str, names: Mapping[str, str]) -> dict[str, str]:
-    """Make /etc/hosts carry these names (name to address) in lines that end with the mark; which ones it carries now.
+    """Write names and addresses into /etc/hosts, in lines that end with our mark; return those that are there now.
 
-    A name that another local cloud has is left to it: its browser tabs must not end up at our machines.
+    A name that another local cloud uses is left to it: its browser tabs must not open our machines.
     """
     with locked(HOST_LOCK):
         old = HOSTS.read_text()
@@ -229,9 +233,9 @@ def set_hosts_lines(mark: str, names: Mapping[str, str]) -> dict[str, str]:
         try:
             write_whole(HOSTS, new, HOSTS.stat().st_mode & 0o777)
         except OSError:
-            # In a container /etc/hosts is a mount, which cannot be renamed over.
+            # In a container /etc/hosts is a mount and cannot be replaced by a rename.
             with HOSTS.open("r+") as hosts:
-                # Not emptied first: other programs look up names meanwhile.
+                # Not truncated first, because other programs look up names meanwhile.
                 hosts.write(new)
                 hosts.truncate()
     return written

@@ -1,4 +1,4 @@
-"""The certificate of pebble's own HTTPS, the small authority that signs it, and the bounds of pebble's root."""
+"""The certificate of pebble's own HTTPS, the authority that signs it, and the name constraints of pebble's root."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from runner.files import write_whole
 
 CA_YEARS = 10
-#: Names that no site of the world has (RFC 2606).
+#: Names that no real site has (RFC 2606).
 RESERVED = ("test", "example", "invalid", "localhost", "example.com", "example.net", "example.org")
 _NO_ADDRESS = [x509.IPAddress(ipaddress.ip_network(every)) for every in ("0.0.0.0/0", "::/0")]
 
 
 def make_https_certificate(directory: Path, gateway: str) -> None:
-    """A small authority and the certificate that it signs for pebble's HTTPS; made once, kept over restarts."""
+    """Make a small authority and its certificate for pebble's HTTPS once; both are kept over restarts."""
     if (directory / "https.pem").exists():
         return
     ca_key = ec.generate_private_key(ec.SECP256R1())
@@ -48,7 +48,7 @@ def make_https_certificate(directory: Path, gateway: str) -> None:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(ca=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        # Python 3.13 and later verify strictly and want to see which key signed.
+        # Python 3.13 and later verify strictly and need the signing key's identifier.
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
@@ -62,15 +62,15 @@ def make_https_certificate(directory: Path, gateway: str) -> None:
 
 
 def names_of(zones: Iterable[str]) -> tuple[str, ...]:
-    """Below which names the local cloud's root may vouch: the reserved ones, and the zones that are not among them."""
+    """The names for which the local cloud's root may issue: the reserved ones, and zones that are not below them."""
     others = {zone for zone in zones if not any(zone == one or zone.endswith(f".{one}") for one in RESERVED)}
     return (*RESERVED, *sorted(others))
 
 
 def constrained(root: str, key: str, names: Iterable[str]) -> str:
-    """The same root authority as PEM, with its own key, but good for ``names`` and what is below them alone.
+    """The same root authority as PEM, with its own key, but valid only for ``names`` and names below them.
 
-    A browser that trusts this one believes nothing that the key signs for the rest of the world.
+    A browser that trusts it accepts nothing that the key signs for other names.
     """
     old = x509.load_pem_x509_certificate(root.encode())
     private = serialization.load_pem_private_key(key.encode(), None)
@@ -92,7 +92,7 @@ def constrained(root: str, key: str, names: Iterable[str]) -> str:
 
 
 def with_root(bundle: str, root: str, key: str, names: Iterable[str]) -> str:
-    """The PEM ``bundle`` with this root in it, constrained to ``names``; as it is if it has just that."""
+    """The PEM ``bundle`` with this root, constrained to ``names``; unchanged if it contains exactly that already."""
     new = x509.load_pem_x509_certificate(root.encode())
     kept = []
     for one in x509.load_pem_x509_certificates(bundle.encode()) if bundle.strip() else []:

@@ -1,4 +1,4 @@
-"""Names and places of one local cloud, all derived from its state directory."""
+"""Names and paths of one local cloud, all derived from its state directory."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from pathlib import Path
 
 DATA_ROOT = Path("/var/lib/coursehub")
 CACHE_ROOT = Path("/var/cache/coursehub")
-# Held for what all clouds of this host share; it stays, so it lies with the cache and not with the disks.
+# Held while something is changed that all clouds of this host share. The file is permanent, so it is in the cache
+# directory.
 HOST_LOCK = CACHE_ROOT / "host.lock"
 ZONE = "coursehub.test"
 DNS_PORT = 53
 ACME_PORT = 14000
 METADATA_PORT = 8169
-#: pebble gives the root's private key to whoever asks there.
+#: On this port pebble gives the root's private key to every client.
 KEYS_PORT = 15000
 
 
 @dataclass(frozen=True)
 class Identity:
-    """One local cloud on this host; two state directories never share a name, a file or an address.
+    """One local cloud on this host. Two state directories never share a name, a file or an address.
 
     Interface names fit into the kernel's 15 characters.
     """
@@ -31,18 +32,18 @@ class Identity:
 
     @classmethod
     def of(cls, state: Path) -> Identity:
-        """The identity that belongs to a state directory, which need not exist yet."""
+        """The identity for a state directory, which need not exist yet."""
         resolved = state.resolve()
         return cls(resolved, hashlib.sha256(str(resolved).encode()).hexdigest()[:8])
 
     @property
     def directory(self) -> Path:
-        """What the API knows: token, droplets, records, logs."""
+        """The API's data: token, droplets, records, logs."""
         return self.state / "cloud"
 
     @property
     def lock(self) -> Path:
-        """Held while the cloud starts or stops; beside the directory, which goes while it is held."""
+        """Held while the cloud starts or stops. It is beside the directory, which is deleted while the lock is held."""
         return self.state / "cloud.lock"
 
     @property
@@ -52,7 +53,7 @@ class Identity:
 
     @property
     def bridge(self) -> str:
-        """The cloud's bridge, on which the gateway address lives."""
+        """The cloud's bridge, which has the gateway address."""
         return f"ch-{self.key}"
 
     @property
@@ -62,7 +63,7 @@ class Identity:
 
     @property
     def keys_address(self) -> str:
-        """The loopback address of this cloud's own on which pebble gives its keys away; the firewall lets root in."""
+        """This cloud's loopback address on which pebble gives its keys away; the firewall allows only root."""
         first, second, third, _ = bytes.fromhex(self.key)
         return f"127.{64 + first % 64}.{second}.{third | 1}"
 
@@ -80,7 +81,7 @@ class Identity:
         return f"ch-{self.key}-{droplet_id}"
 
     def veth(self, slot: int) -> str:
-        """The host's end of a machine's cable."""
+        """The host's end of a machine's veth pair."""
         return f"chv{self.key}.{slot}"
 
 

@@ -1,4 +1,4 @@
-"""Base images: made once by mmdebstrap, shared by all local clouds of this host, never written to again."""
+"""Base images: made once with mmdebstrap, shared by all local clouds of this host, never changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runner.local.identity import CACHE_ROOT, DATA_ROOT
 
 SUITES = {"debian-12-x64": "bookworm", "debian-13-x64": "trixie"}
 
-# As lean as it can be and still what a provider's Debian image has.
+# As small as possible, but with what a provider's Debian image has.
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "udev", "libpam-systemd", "openssh-server", "python3", "iproute2",
     "iputils-ping", "ca-certificates", "sudo", "cloud-init", "locales", "procps", "netbase", "curl",
@@ -32,10 +32,10 @@ users: []
 locale: C.UTF-8
 """
 
-# Here and not by cloud-init's ssh_pwauth, which would restart the SSH server in the middle of the first boot.
+# Set here, because cloud-init's ssh_pwauth would restart the SSH server during the first boot.
 SSHD_CONFIG = "PasswordAuthentication no\n"
 
-# What each machine makes for itself at its first boot.
+# Files that each machine makes itself at its first boot.
 REMOVE = (
     "etc/ssh/ssh_host_*",
     "etc/resolv.conf",
@@ -54,7 +54,7 @@ ORDER_BYTES = 4 * 1024**3
 def base_image(slug: str, report: Report) -> Path:
     """The directory of a base image, built now if it is not in the cache (half a minute).
 
-    Raises CoursehubError for an image that there is not, a full disk, or when mmdebstrap fails.
+    Raises CoursehubError for an unknown image, a full disk, or a failed mmdebstrap.
     """
     suite = SUITES.get(slug)
     if suite is None:
@@ -73,7 +73,7 @@ def base_image(slug: str, report: Report) -> Path:
 
 
 def need_room(needed: int = ORDER_BYTES) -> None:
-    """Refuse a machine that this computer has no room for: one that fills up half-way is worse than none.
+    """Refuse a machine that this computer has no space for: a disk that fills up half-way is worse than no machine.
 
     ``needed`` is in bytes. Raises CoursehubError.
     """
@@ -99,7 +99,7 @@ def _build(suite: str, target: Path) -> None:
     argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--quiet"]
     argv += [f"--include={','.join(PACKAGES)}", *_host_apt_options(), suite, str(work)]
     mirror = host_mirror()
-    # A teacher's own umask must not close the machine's files to its students.
+    # With a teacher's umask, students could not read the machine's files.
     run(
         [*argv, *_sources(mirror, suite)] if mirror else argv,
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
@@ -110,7 +110,7 @@ def _build(suite: str, target: Path) -> None:
 
 
 def host_mirror() -> dict[str, str]:
-    """The addresses of Debian's archive and security archive in this host's own apt sources, if it is a Debian."""
+    """The addresses of Debian's archive and security archive in this host's apt sources, if it is a Debian."""
     listing = run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
         check=False,
@@ -134,7 +134,7 @@ def _sources(mirror: dict[str, str], suite: str) -> list[str]:
 
 
 def _host_apt_options() -> list[str]:
-    """A proxy that this host's apt goes through, which the machines then need as well."""
+    """The proxy in this host's apt configuration, which the machines then need too."""
     options = []
     for line in run(["apt-config", "dump"], check=False).splitlines():
         if line.startswith(("Acquire::http::Proxy ", "Acquire::https::Proxy ")):
@@ -146,7 +146,7 @@ def _finish(root: Path) -> None:
     for pattern in REMOVE:
         for path in root.glob(pattern):
             path.unlink() if not path.is_dir() else shutil.rmtree(path)
-    # Empty, not absent: absent means "first boot" to systemd, which would then apply presets anew.
+    # Empty, not absent: absent means "first boot" to systemd, which would then apply presets again.
     (root / "etc/machine-id").write_text("")
     (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
     write_whole(root / "etc/cloud/cloud.cfg.d/90_local_cloud.cfg", CLOUD_CONFIG)

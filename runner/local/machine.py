@@ -1,4 +1,4 @@
-"""A droplet's machine: Debian under systemd-nspawn, on an overlay of a base image, in its own network namespace."""
+"""A droplet's machine: Debian in systemd-nspawn, on an overlay over a base image, in its own network namespace."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from runner.local.images import base_image
 SHUTDOWN_SECONDS = 30.0
 NSPAWN_RUN = Path("/run/systemd/nspawn")
 
-# Started as PID 1 and replaced by systemd. On cgroup v1 nspawn mounts the controllers read-only, and the limits of
-# the machine's own units could not be set; from in here, before systemd looks, they can be opened.
+# Runs as PID 1 and then executes systemd. On cgroup v1 nspawn mounts the controllers read-only, so the machine's units
+# could not have limits. Here, before systemd starts, they can be remounted.
 OPEN_CGROUPS = (
     'for tree in /sys/fs/cgroup /sys/fs/cgroup/*/; do mount -o remount,bind,rw "${tree%/}" 2>/dev/null; done; '
     'exec /lib/systemd/systemd "$@"'
 )
 PLAIN_INIT = 'exec /lib/systemd/systemd "$@"'
-# systemd 256 and later refuse cgroup v1 unless told, and older ones do not know the words (and ignore them).
+# systemd 256 and later refuse cgroup v1 without these options; older versions ignore them.
 FORCE_V1 = ("systemd.unified_cgroup_hierarchy=0", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1")
 
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """What a machine is made of; ``slot`` is the last number of its address."""
+    """The specification of a machine; ``slot`` is the last number of its address."""
 
     droplet_id: int
     slot: int
@@ -52,16 +52,16 @@ class MachineSpec:
 
 
 class MachineBackend(Protocol):
-    """What the API needs of machines. All calls may be repeated; they block until done."""
+    """What the API needs from machines. All calls may be repeated, and block until done."""
 
     def start(self, spec: MachineSpec) -> None:
         """Make the machine's disk if it has none, and boot it if it does not run."""
 
     def stop(self, spec: MachineSpec, *, graceful: bool) -> None:
-        """Shut it down in order, or pull the plug; the disk stays."""
+        """Shut it down, or cut its power; the disk is kept."""
 
     def destroy(self, spec: MachineSpec) -> None:
-        """Pull the plug and remove everything of it from the host; the files of its disk may go a little later."""
+        """Cut the power and remove everything from the host; the files of its disk may be deleted a little later."""
 
     def running(self, spec: MachineSpec) -> bool:
         """Whether it is on."""
@@ -74,7 +74,7 @@ class MachineBackend(Protocol):
 
 
 class NspawnBackend:
-    """The real machines. Their processes do not depend on ours: they live on, and are found again, when we die."""
+    """The real machines. Their processes are independent of ours: they survive our death and are found again."""
 
     def __init__(self, identity: Identity, subnet: Subnet, log: Callable[[str], None]) -> None:
         self._identity = identity
@@ -82,14 +82,14 @@ class NspawnBackend:
         self._log = log
         self._cgroups = cgroups.of_this_host()
         self._lock = threading.Lock()
-        # Children that we must reap, or they would stay as zombies.
+        # Our child processes, which must be reaped so that they do not stay zombies.
         self._children: dict[int, subprocess.Popen[bytes]] = {}
-        # What a server that was killed had set aside and not removed yet.
+        # Files that a killed server had set aside and not deleted yet.
         self._remove_later(*(self._trash.iterdir() if self._trash.is_dir() else ()))
 
     @contextlib.contextmanager
     def still(self) -> Iterator[None]:
-        """No machine is started, stopped or destroyed meanwhile."""
+        """Keep all machines from being started, stopped or destroyed during the block."""
         with self._lock:
             yield
 
@@ -98,7 +98,7 @@ class NspawnBackend:
         return self._subnet.address(slot)
 
     def start(self, spec: MachineSpec) -> None:
-        """Boot; raises CoursehubError when the host lacks something (disk, mmdebstrap)."""
+        """Boot. Raises CoursehubError if the host lacks something (disk, mmdebstrap)."""
         with self._lock:
             if self.running(spec):
                 return
@@ -108,7 +108,7 @@ class NspawnBackend:
             self._boot(spec)
 
     def stop(self, spec: MachineSpec, *, graceful: bool) -> None:
-        """Shut down; a machine that does not within 30 s loses its power."""
+        """Shut down; after 30 s the power is cut."""
         process = self._process(spec)
         if process and graceful:
             process.signal(signal.SIGTERM)
@@ -119,7 +119,10 @@ class NspawnBackend:
             self._sweep(spec)
 
     def destroy(self, spec: MachineSpec) -> None:
-        """Remove the machine, its cable and its groups. Its disk is set aside: on a busy host that takes minutes."""
+        """Remove the machine, its network and its groups.
+
+        Its disk is set aside, because deleting takes minutes on a busy host.
+        """
         with self._lock:
             self._sweep(spec)
             network.disconnect(self._identity, spec.droplet_id, spec.slot)
@@ -133,7 +136,7 @@ class NspawnBackend:
         self._remove_later(aside)
 
     def running(self, spec: MachineSpec) -> bool:
-        """Whether the nspawn process that we, or an earlier server, started is alive."""
+        """Whether the nspawn process that we or an earlier server started is alive."""
         child = self._children.get(spec.droplet_id)
         if child is not None and child.poll() is not None:
             self._children.pop(spec.droplet_id, None)
@@ -141,7 +144,7 @@ class NspawnBackend:
         return process is not None and process.alive()
 
     def ready(self, spec: MachineSpec) -> bool:
-        """Whether an SSH server greets us at the machine's address."""
+        """Whether an SSH server answers at the machine's address."""
         try:
             with socket.create_connection((self.address(spec.slot), 22), timeout=1) as connection:
                 connection.settimeout(1)
@@ -171,7 +174,7 @@ class NspawnBackend:
         return ProcessId(record["pid"], record["started"])
 
     def _sweep(self, spec: MachineSpec) -> None:
-        """Nothing of an earlier run may be left when a machine boots: kill it, down to its last process."""
+        """Kill everything of an earlier run, down to its last process, before a machine boots."""
         process = self._process(spec)
         if process:
             process.signal(signal.SIGKILL)
@@ -186,8 +189,8 @@ class NspawnBackend:
         root = home / "root"
         if not root.is_mount():
             self._mount_root(home, root, spec)
-        # The first boot makes the number. From then on the tree is the machine's own, which may have emptied its seed
-        # or put a link in a directory's place; until then a start that was killed half-way is repeated.
+        # The first boot writes the machine-id. From then on the files belong to the machine, which may have deleted its
+        # seed or replaced a directory by a link. Until then, a start that was killed is repeated.
         if not (home / "machine-id").exists():
             _first_files(root, spec, self._subnet.gateway)
 
@@ -195,17 +198,18 @@ class NspawnBackend:
         base = _base_of(home, spec, self._log)
         home.chmod(0o700)
         files = disk.ensure(home, spec.disk)
-        # What an earlier mount left in it is of no use to this one, and the mark of a volatile one would forbid it.
+        # This mount does not need it, and the mark of a volatile mount would prevent the next one.
         _rm(files / "work")
         for directory in (files / "upper", files / "work", root):
             directory.mkdir(exist_ok=True)
-        # This one becomes the machine's "/", whatever the umask is.
+        # This directory becomes the machine's "/", whatever the umask.
         (files / "upper").chmod(0o755)
         if not (home / "copied").exists():
             options = f"lowerdir={base},upperdir={files / 'upper'},workdir={files / 'work'}"
             if _mount_overlay(options, root):
                 return
-            # No overlay on this file system (an overlay itself, in a container): a copy, shared where it can be.
+            # Overlays do not work on this file system (for example another overlay, in a container): copy, with shared
+            # blocks if possible.
             run(["cp", "-a", "--reflink=auto", f"{base}/.", str(root)])
             root.chmod(0o755)
             (home / "copied").touch()
@@ -215,7 +219,7 @@ class NspawnBackend:
         name = self._identity.machine(spec.droplet_id)
         argv = nspawn_argv(
             name=name,
-            # A kernel takes 64 bytes; cloud-init gets the whole name.
+            # The kernel accepts 64 bytes; cloud-init gets the full name.
             hostname=spec.name if len(spec.name) < 64 else spec.name.partition(".")[0][:63],
             root=home / "root",
             namespace=self._identity.netns(spec.droplet_id),
@@ -232,7 +236,7 @@ class NspawnBackend:
                 cwd="/",
                 env={
                     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                    # Its lock files outlive a kill; that one machine runs once is our own care.
+                    # nspawn's lock files survive a kill; we ensure ourselves that a machine runs once.
                     "SYSTEMD_NSPAWN_LOCK": "0",
                 },
             )
@@ -248,7 +252,7 @@ def nspawn_argv(*, name: str, hostname: str, root: Path, namespace: str, machine
     return [
         "systemd-nspawn",
         "--quiet",
-        # Without these two nspawn wants machined and a scope of its own; we made the group.
+        # Without these two nspawn needs machined and a scope of its own; we made the group.
         "--keep-unit",
         "--register=no",
         f"--machine={name}",
@@ -256,13 +260,13 @@ def nspawn_argv(*, name: str, hostname: str, root: Path, namespace: str, machine
         f"--uuid={machine_id}",
         f"--directory={root}",
         f"--network-namespace-path=/run/netns/{namespace}",
-        # A private network namespace that nspawn did not make does not bring these; firewalls need them.
+        # nspawn does not grant these for a network namespace that it did not make; firewalls need them.
         "--capability=CAP_NET_ADMIN,CAP_NET_RAW",
         "--resolv-conf=off",
         "--timezone=off",
         "--link-journal=no",
         "--console=pipe",
-        # What systemd as PID 1 takes as the order to power off; nspawn sends it when it gets SIGTERM.
+        # systemd as PID 1 powers off on this signal; nspawn sends it when it gets SIGTERM.
         "--kill-signal=SIGRTMIN+4",
         "--",
         "/bin/sh",
@@ -274,7 +278,7 @@ def nspawn_argv(*, name: str, hostname: str, root: Path, namespace: str, machine
 
 
 def _base_of(home: Path, spec: MachineSpec, log: Callable[[str], None]) -> Path:
-    """The base that the machine was made from, which must not change under it when the recipe does."""
+    """The base from which the machine was made; it must stay the same when the recipe changes."""
     record = home / "base"
     if record.exists() and Path(record.read_text()).is_dir():
         return Path(record.read_text())
@@ -284,7 +288,7 @@ def _base_of(home: Path, spec: MachineSpec, log: Callable[[str], None]) -> Path:
 
 
 def _mount_overlay(options: str, root: Path) -> bool:
-    """Volatile where the kernel knows that (5.10): what a machine syncs is in the host's memory already."""
+    """Mount as volatile if the kernel supports it (5.10): a machine's syncs need not reach the disk."""
     mount = ["mount", "-t", "overlay", "overlay", str(root), "-o"]
     return any(
         subprocess.run([*mount, options + more], capture_output=True, check=False).returncode == 0
@@ -293,10 +297,10 @@ def _mount_overlay(options: str, root: Path) -> bool:
 
 
 def _first_files(root: Path, spec: MachineSpec, name_server: str) -> None:
-    """What the provider gives a new machine: its name server and the seed for cloud-init."""
+    """Write what the provider gives a new machine: its name server and the seed for cloud-init."""
     seed = root / "var/lib/cloud/seed/nocloud"
     seed.mkdir(parents=True, exist_ok=True)
-    # cloud-init logs in before it has written anything else; the seed may carry the host's private key.
+    # cloud-init starts before it has written anything else, and the seed may contain the host's private key.
     seed.chmod(0o700)
     write_whole(root / "etc/resolv.conf", f"nameserver {name_server}\n")
     write_whole(seed / "user-data", spec.user_data or "#cloud-config\n{}\n", 0o600)
@@ -304,7 +308,7 @@ def _first_files(root: Path, spec: MachineSpec, name_server: str) -> None:
 
 
 def meta_data(spec: MachineSpec) -> str:
-    """cloud-init's meta-data of a machine; JSON, which is YAML too."""
+    """cloud-init's meta-data for a machine; JSON, which is also YAML."""
     return json.dumps(
         {
             "instance-id": str(spec.droplet_id),
@@ -334,18 +338,18 @@ def unmount_below(directory: Path) -> None:
 
 
 def remove_files(home: Path) -> None:
-    """Unmount what is below a dead machine's directory and delete it; safe to repeat."""
+    """Unmount everything below a dead machine's directory and delete it; may be repeated."""
     unmount_below(home)
     _rm(home)
 
 
 def _rm(path: Path) -> None:
-    # Not shutil.rmtree: that takes twice as long, of this process.
+    # shutil.rmtree takes twice as long, and in this process.
     run(["rm", "-rf", "--one-file-system", "--", str(path)], check=False)
 
 
 def forget_in_nspawn(name: str) -> None:
-    """Remove the marks that a killed nspawn leaves under /run."""
+    """Remove the files that a killed nspawn leaves below /run."""
     for path in (NSPAWN_RUN / "propagate" / name, NSPAWN_RUN / "unix-export" / name):
         unmount_below(path)
         with contextlib.suppress(OSError):

@@ -1,12 +1,12 @@
-"""Habits of the real API that trip its clients, switched on by `manners.json` beside the account, for tests.
+"""Habits of the real API that clients must handle, enabled by `manners.json` beside the account, for tests.
 
-The file holds one object, read at each request; all times are seconds:
+The file contains one object and is read at each request; all times are in seconds:
 
     {"listed_after": 3, "tags_after": 2, "address_after": 1, "deleted_listed_for": 5, "pending_for": 2, "pages_fail": 1}
 
-A new droplet is missing from lists, has no tags, or has no address at first; a deleted one is listed for a while; and
-for a while after its create every action on a droplet, its delete too, is refused with a pending event. Each page of a
-list but its first fails ``pages_fail`` times before it is given.
+A new droplet is missing from lists, has no tags, or has no address at first. A deleted one is still listed for a while.
+For a while after a create, every action on the droplet, also its delete, is refused with a pending event. Each page of
+a list except the first fails ``pages_fail`` times.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Habits(BaseModel, frozen=True):
 
 
 class Manners:
-    """How the API answers about droplets that are very new or just gone. Without a file it has no such habits."""
+    """How the API answers about droplets that are new or were just deleted. Without a file it has no such habits."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -39,16 +39,16 @@ class Manners:
         self._failed: dict[str, int] = {}
 
     def made(self, droplet: Droplet) -> None:
-        """Note that a droplet was made now."""
+        """Record that a droplet was made now."""
         self._made[droplet.id] = time.monotonic()
 
     def gone(self, droplet: Droplet) -> None:
-        """Note that a droplet was deleted now."""
+        """Record that a droplet was deleted now."""
         self._gone.append((time.monotonic(), droplet.model_copy()))
         del self._gone[:-100]
 
     def listed(self, droplets: list[Droplet]) -> list[Droplet]:
-        """What a list has of these droplets, and of those that are gone."""
+        """What a list contains of these droplets, and of deleted ones."""
         habits, now = self._habits(), time.monotonic()
         ghosts = [droplet for when, droplet in self._gone if now - when < habits.deleted_listed_for]
         return [droplet for droplet in droplets if self._age(droplet) >= habits.listed_after] + ghosts
@@ -62,7 +62,7 @@ class Manners:
         return self._age(droplet) >= self._habits().address_after
 
     def is_pending(self, droplet: Droplet) -> bool:
-        """Whether an action is still said to run on the droplet."""
+        """Whether an action is still reported as running on the droplet."""
         return self._age(droplet) < self._habits().pending_for
 
     def page_fails(self, page: str) -> bool:

@@ -1,4 +1,4 @@
-"""The metadata service: what a machine may ask about itself at http://169.254.169.254/metadata/v1/."""
+"""The metadata service: a machine's facts about itself at http://169.254.169.254/metadata/v1/."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXTS = ("id", "hostname", "region", "user-data", "public-keys", "tags")
 
 
 def make_app(cloud: Cloud) -> Starlette:
-    """The application; it knows a machine by the address that it asks from, as the provider does."""
+    """The application. It identifies a machine by its source address, as the provider does."""
 
     def droplet_of(request: Request) -> Droplet | None:
         client = request.client.host if request.client else ""

@@ -1,4 +1,4 @@
-"""The cloud's network: a bridge with the gateway's address, NAT, and a namespace with one cable per machine."""
+"""The cloud's network: a bridge with the gateway's address, NAT, and a network namespace per machine."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from runner.local.identity import DATA_ROOT, HOST_LOCK, KEYS_PORT, METADATA_PORT
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 METADATA_ADDRESS = "169.254.169.254"
-# Three private ranges: a host whose own network is one of them still finds a free /24 in another.
+# Three private ranges: a host that uses one of them still finds a free /24 in another.
 POOLS = ("10.101.0.0/16", "172.29.0.0/16", "198.18.0.0/16")
 
 
 def upstream_resolvers() -> list[str]:
-    """The name servers of this host, read anew at each call because a laptop changes them."""
+    """The name servers of this host, read at each call because they change on a laptop."""
     try:
         lines = RESOLV_CONF.read_text().splitlines()
     except OSError:
@@ -30,7 +30,7 @@ def upstream_resolvers() -> list[str]:
 
 
 def ensure(identity: Identity) -> Subnet:
-    """Bridge, address, routing and NAT of this cloud; those that are there already stay as they are."""
+    """Create this cloud's bridge, address, routing and NAT; existing ones are kept."""
     forwarding_on()
     subnet = _ensure_subnet(identity)
     bridge = identity.bridge
@@ -44,7 +44,7 @@ def ensure(identity: Identity) -> Subnet:
 
 
 def remove(identity: Identity) -> None:
-    """Take away bridge, NAT, every cable and every namespace of this cloud."""
+    """Remove this cloud's bridge, NAT, interfaces and namespaces."""
     for entry in _json(["ip", "netns", "list"]):
         if entry["name"].startswith(f"ch-{identity.key}-"):
             run(["ip", "netns", "del", entry["name"]], check=False)
@@ -55,7 +55,7 @@ def remove(identity: Identity) -> None:
 
 
 def connect(identity: Identity, subnet: Subnet, droplet_id: int, slot: int) -> None:
-    """Give a machine its namespace with the interface eth0, its address and the way out."""
+    """Give a machine its namespace with the interface eth0, an address and a route out."""
     namespace, veth = identity.netns(droplet_id), identity.veth(slot)
     if any(entry["name"] == namespace for entry in _json(["ip", "netns", "list"])) and _link_exists(veth):
         return
@@ -73,23 +73,23 @@ def connect(identity: Identity, subnet: Subnet, droplet_id: int, slot: int) -> N
 
 
 def _no_ipv6_address(link: str) -> None:
-    """Keep the kernel from giving a link an IPv6 address; nothing happens on a host without IPv6.
+    """Keep the kernel from giving a link an IPv6 address; does nothing on a host without IPv6.
 
-    Chromium ends all its requests when an address of its computer comes or goes, and Lab stays a blank page: who looks
-    at a hub from this host while another course's machine begins must not see that.
+    Chromium aborts all requests when an address of its computer appears or disappears, and Lab stays blank. That must
+    not happen to a user of one hub when another course's machine starts.
     """
     run(["ip", "link", "set", link, "addrgenmode", "none"], check=False)
 
 
 def disconnect(identity: Identity, droplet_id: int, slot: int) -> None:
-    """Take a machine's cable and namespace away; nothing happens if there are none."""
+    """Remove a machine's interface and namespace; does nothing if there are none."""
     run(["ip", "link", "del", identity.veth(slot)], check=False)
     run(["ip", "netns", "del", identity.netns(droplet_id)], check=False)
 
 
 def _nft_rules(identity: Identity, subnet: Subnet) -> str:
     metadata = f"{subnet.gateway}:{METADATA_PORT}"
-    # "add" before "delete" makes the replacement work, and atomic, whether the table is there or not.
+    # "add" before "delete" makes the replacement atomic, whether or not the table exists.
     return f"""
         add table ip {identity.nft_table}
         delete table ip {identity.nft_table}
@@ -118,7 +118,7 @@ def _nft_rules(identity: Identity, subnet: Subnet) -> str:
 
 
 def recorded_subnet(identity: Identity) -> Subnet | None:
-    """The cloud's network, if it has chosen one."""
+    """The cloud's network, if it was chosen already."""
     try:
         return Subnet(ipaddress.IPv4Network(json.loads((identity.data / "network.json").read_text())["network"]))
     except FileNotFoundError:
@@ -137,7 +137,7 @@ def _ensure_subnet(identity: Identity) -> Subnet:
 
 
 def free_network(used: Iterable[ipaddress.IPv4Network], *, start: int) -> ipaddress.IPv4Network:
-    """The first /24 of our pools, counted from a cloud's own starting point, that overlaps nothing in use."""
+    """The first free /24 of our pools, starting at a position derived from the cloud's key."""
     taken = list(used)
     for pool in map(ipaddress.IPv4Network, POOLS):
         candidates = list(pool.subnets(new_prefix=24))
@@ -163,7 +163,7 @@ def _networks_of_other_clouds() -> Iterator[ipaddress.IPv4Network]:
 
 
 def _mtu() -> int:
-    """The MTU of the way out: a larger one on the cable would lose big packets where path discovery is blocked."""
+    """The MTU of the default route: a larger one would lose big packets if path MTU discovery is blocked."""
     for route in _json(["ip", "-4", "route", "show", "default"]):
         for link in _json(["ip", "link", "show", "dev", route["dev"]]):
             return min(1500, int(link["mtu"]))

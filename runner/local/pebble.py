@@ -1,4 +1,4 @@
-"""The certificate authority: pebble, kept running, with every root it ever made remembered for browsers."""
+"""The certificate authority: keeps pebble running, and remembers every root that it ever made, for browsers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from runner.local.identity import ACME_PORT, DNS_PORT, KEYS_PORT
 
 START_SECONDS = 60.0
 WATCH_SECONDS = 0.5
-# One that does not come up is not started again and again without a pause.
+# The maximum pause before pebble is started again after a failed start.
 MAX_PAUSE_SECONDS = 30.0
 CERTIFICATE_DAYS = 90
 
 
 class Pebble:
-    """pebble on the gateway's address; its process outlives ours and is found again by the next server."""
+    """pebble on the gateway's address. Its process survives ours and is found again by the next server."""
 
     def __init__(
         self,
@@ -37,13 +37,13 @@ class Pebble:
         keys_address: str = "127.0.0.1",
         zones: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """``keys_address`` is for root alone. The root vouches for reserved names and those below ``zones``."""
+        """Only root may use ``keys_address``. The root certificate covers reserved names and names below ``zones``."""
         self._directory = directory
         self._gateway = gateway
         self._log = log
         self._keys = (keys_address, KEYS_PORT)
         self._zones = zones
-        # Of what the bundle was made.
+        # The inputs of the present bundle.
         self._remembered: tuple[object, ...] = ()
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -57,13 +57,13 @@ class Pebble:
 
     @property
     def bundle(self) -> Path:
-        """The PEM of all roots that pebble has issued from, oldest first."""
+        """The PEM of all roots that pebble has used, oldest first."""
         return self._directory / "ca-bundle.pem"
 
     def start(self) -> None:
-        """Start, or adopt, pebble and keep it running."""
+        """Start pebble, or take over a running one, and keep it running."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Not above: every verb loads this module, and only the local cloud's server starts pebble.
+        # Imported here: every verb loads this module, but only the local cloud's server starts pebble.
         from runner.local.https import make_https_certificate
 
         make_https_certificate(self._directory, self._gateway)
@@ -71,11 +71,11 @@ class Pebble:
         threading.Thread(target=self._watch, name="pebble", daemon=True).start()
 
     def close(self) -> None:
-        """Stop watching; pebble goes on."""
+        """Stop watching; pebble keeps running."""
         self._stop.set()
 
     def end(self) -> None:
-        """Stop watching, and pebble, which is found even when its record was deleted."""
+        """Stop watching, and stop pebble, which is found even if its record was deleted."""
         self._stop.set()
         with self._lock:
             if self._process:
@@ -88,7 +88,8 @@ class Pebble:
                 self._ensure()
                 pause = WATCH_SECONDS
             except Exception as error:
-                # A watch that died would leave the cloud without certificates until somebody notices.
+                # The watch must survive every error; otherwise the cloud would have no certificates until somebody
+                # notices.
                 pause = min(2 * pause, MAX_PAUSE_SECONDS)
                 self._log(f"pebble: {error!r}; looking again in {pause:.0f} s")
 
@@ -101,7 +102,7 @@ class Pebble:
             self._remember_root()
             return
         if not (self._directory / "https.pem").exists():
-            # Writing on would make the directory anew that somebody has deleted, for a pebble that cannot serve.
+            # Writing would create again a directory that somebody has deleted, for a pebble that cannot serve.
             raise CoursehubError(f"its certificate {self._directory / 'https.pem'} is gone; stop the local cloud")
         with self._lock:
             if self._stop.is_set():
@@ -117,7 +118,7 @@ class Pebble:
             "PATH": os.environ.get("PATH", "/usr/bin"),
             "PEBBLE_VA_NOSLEEP": "1",
             "PEBBLE_WFE_NONCEREJECT": "0",
-            # Each order asks its challenges anew; by default half of them do not, by chance.
+            # Validate every challenge of each order; by default half of them are skipped at random.
             "PEBBLE_AUTHZREUSE": "0",
         }
         with (self._directory / "pebble.log").open("wb") as output:
@@ -138,7 +139,7 @@ class Pebble:
 
     @staticmethod
     def process(directory: Path) -> ProcessId | None:
-        """The pebble that this directory's records name."""
+        """The pebble process in this directory's record."""
         try:
             return ProcessId(**json.loads((directory / "process.json").read_text()))
         except (OSError, ValueError, TypeError):
@@ -148,7 +149,7 @@ class Pebble:
         return {
             "pebble": {
                 "listenAddress": f"{self._gateway}:{ACME_PORT}",
-                # Gives the root's private key to whoever asks: the firewall lets root alone ask.
+                # It gives the root's private key to every client; the firewall allows only root.
                 "managementListenAddress": "{}:{}".format(*self._keys),
                 "certificate": str(self._directory / "https.pem"),
                 "privateKey": str(self._directory / "https.key"),
@@ -161,7 +162,7 @@ class Pebble:
         }
 
     def _remember_root(self) -> None:
-        """Have the root that signs now in the bundle, good for the names that the cloud has now."""
+        """Add the present root to the bundle, constrained to the cloud's present names."""
         from runner.local.https import names_of, with_root
 
         names = names_of(self._zones())
@@ -174,7 +175,7 @@ class Pebble:
                 root, key = (self._ask(path) for path in ("/roots/0", "/root-keys/0"))
                 break
             except OSError:
-                # Dead, it will not answer however long we wait.
+                # If the process ended, waiting longer does not help.
                 if time.monotonic() > deadline or (self._child is not None and self._child.poll() is not None):
                     raise
                 time.sleep(0.05)
@@ -185,7 +186,7 @@ class Pebble:
         self._remembered = wanted
 
     def _ask(self, path: str) -> str:
-        """What pebble's own management says; one of an older version listens where its configuration says."""
+        """Ask pebble's management interface; an older process listens where its own configuration says."""
         config = json.loads((self._directory / "config.json").read_text())
         host, _, port = config["pebble"]["managementListenAddress"].rpartition(":")
         context = ssl.create_default_context(cafile=str(self.ca))

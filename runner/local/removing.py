@@ -1,4 +1,4 @@
-"""Removing a local cloud, with everything that it put on this host."""
+"""Removes a local cloud with everything that it created on this host."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from runner.local.state import end, facts_of, machine_process, server_of
 
 
 def stop(state: Path, report: Report) -> None:
-    """Destroy all machines of a local cloud and everything that it put on this host; safe to repeat.
+    """Destroy all machines of a local cloud and everything that it created on this host; may be repeated.
 
-    Works from what is on the host, not from what a server knows, so that a killed server is no hindrance.
+    It uses only what is found on the host, so it works after the server was killed.
     """
     identity = Identity.of(state)
     if not identity.data.exists() and not identity.directory.exists():
@@ -38,9 +38,9 @@ def stop(state: Path, report: Report) -> None:
 
 
 def remove_forgotten(identity: Identity, pebble: Pebble) -> None:
-    """What `stop` does, for the server itself when its cloud's directory was deleted: nobody else could find it.
+    """Like `stop`, called by the server itself after its cloud's directory was deleted, when nobody else can find it.
 
-    Nothing happens to the machines when another server has begun in this one's place. The caller ends afterwards.
+    Machines are kept if another server has started in its place. The caller ends afterwards.
     """
     had_state = identity.state.exists()
     pebble.end()
@@ -54,7 +54,7 @@ def remove_forgotten(identity: Identity, pebble: Pebble) -> None:
 
 
 def _remove(identity: Identity) -> None:
-    """Everything of a cloud, under its lock, which goes last."""
+    """Remove everything of a cloud while holding its lock, which is removed last."""
     _remove_machines(identity)
     network.remove(identity)
     set_hosts_lines(identity.hosts_mark, {})

@@ -1,7 +1,7 @@
 """The cloud's one long-lived process: API, metadata, name server, pebble's keeper and the watch over the machines.
 
-Run as `python -m runner.local.server --state DIR`; `runner.local.ensure_running` does. It may be killed at any
-moment: machines and pebble go on, and the next one takes them over.
+Run as `python -m runner.local.server --state DIR`, by `runner.local.ensure_running`. It may be killed at any moment:
+machines and pebble keep running, and the next server takes them over.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ def cut(client: tuple[str, int]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until killed. One line on standard error, and exit 1, when it cannot start."""
+    """Serve until killed. If it cannot start, print one line on standard error and exit with 1."""
     parser = argparse.ArgumentParser(prog="runner.local.server")
     parser.add_argument("--state", type=Path, required=True)
     identity = Identity.of(parser.parse_args(argv).state)
-    # The files of machines are made here; what is private says so itself.
+    # The machines' files are created here; private files set their mode themselves.
     os.umask(0o022)
     try:
         asyncio.run(_serve(identity))
@@ -81,13 +81,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def log(line: str) -> None:
-    """One line with the time, to the log that standard error is."""
+    """Write one line with the time to standard error, which is the log."""
     print(f"{datetime.datetime.now(datetime.UTC):%H:%M:%S} {line}", file=sys.stderr, flush=True)
 
 
 async def _serve(identity: Identity) -> None:
     directory = identity.directory
-    # It stays this one whatever its path leads to later.
+    # This refers to the same directory even if its path is replaced later.
     home = Path(f"/proc/self/fd/{os.open(directory, os.O_PATH | os.O_DIRECTORY)}")
     subnet = network.ensure(identity)
     store = Store(directory / "account.json")
@@ -170,14 +170,14 @@ def _token(directory: Path) -> str:
 
 
 def _listener(directory: Path) -> socket.socket:
-    """On the port of the last time if it is free, so that a printed endpoint stays true."""
+    """Listen on the previous port if it is free, so that a printed endpoint stays valid."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         return _bind("127.0.0.1", int(json.loads((directory / "server.json").read_text())["port"]))
     return _bind("127.0.0.1", 0)
 
 
 def _bind(address: str, port: int) -> socket.socket:
-    """A socket that listens already: who comes before the server is ready waits, and is not refused."""
+    """A socket that listens already: early clients wait until the server is ready instead of being refused."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -192,9 +192,9 @@ def _bind(address: str, port: int) -> socket.socket:
 def _keep_hosts(identity: Identity, home: Path, domains: Callable[[], list[Domain]]) -> None:
     """Keep /etc/hosts in step with the address records, so that a browser on this host finds the machines.
 
-    Of the names that a wildcard stands for those are in it that courses say they use.
+    Of the names below a wildcard it contains those that courses use.
 
-    Returns when the cloud's directory does not name this process as its server any more.
+    Returns when the cloud's directory no longer names this process as its server.
     """
     shown: dict[str, str] | None = None
     while _is_recorded(home):
@@ -207,7 +207,7 @@ def _keep_hosts(identity: Identity, home: Path, domains: Callable[[], list[Domai
         }
         if names != shown:
             try:
-                # Those that another cloud has are tried again, as it may end.
+                # Names that another cloud uses are tried again, because it may end.
                 shown = set_hosts_lines(identity.hosts_mark, names)
             except OSError as error:
                 log(f"/etc/hosts: {error}")
@@ -215,7 +215,7 @@ def _keep_hosts(identity: Identity, home: Path, domains: Callable[[], list[Domai
 
 
 def _is_recorded(home: Path) -> bool:
-    """False once it is certain: a record that cannot be read just now may be half-written, or its disk in trouble."""
+    """False only if it is certain: an unreadable record may be half-written, or its disk may have a problem."""
     try:
         return bool(json.loads((home / "server.json").read_text())["pid"] == os.getpid())
     except FileNotFoundError:
@@ -227,13 +227,13 @@ def _is_recorded(home: Path) -> bool:
 def _end_unrecorded(identity: Identity, home: Path, cloud: Cloud, backend: NspawnBackend, pebble: Pebble) -> None:
     """End this process, which `stop` could not find and which would run for ever.
 
-    Machines and pebble stay, as after a kill, for the next server, which knows them from the account. If that was
-    deleted too, there is no next one for them: then they go.
+    Machines and pebble keep running for the next server, as after a kill, which finds them in the account. If the
+    account was deleted too, there is no next server for them, and they are removed.
     """
-    # Whoever deletes the directory by hand may be in the middle of it.
+    # Somebody may be in the middle of deleting the directory by hand.
     time.sleep(HOSTS_SECONDS)
     try:
-        # No other thread makes or saves anything from here to the end of the process.
+        # From here to the end of the process no other thread makes or saves anything.
         with cloud.reading(), backend.still():
             if not (home / "account.json").exists():
                 log("the cloud's directory was deleted; removing its machines and ending")

@@ -1,4 +1,4 @@
-"""Which version of the local cloud's code a server runs."""
+"""The version of the local cloud's code that a server runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def source_key() -> str:
-    """A digest of this package: a server that was started from other code is started anew."""
+    """A digest of this package: a server that runs other code is restarted."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Starting a local cloud, or finding it running."""
+"""Starts a local cloud, or finds it running."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ START_SECONDS = 120.0
 def ensure_running(state: Path, report: Report) -> LocalCloud:
     """Start the local cloud of a state directory, or find it running.
 
-    Installs the missing Debian packages (named to ``report`` first). A server that died, or runs other code than
-    this, is started anew; machines that should run are booted.
-    Raises CoursehubError where no local cloud can run, when apt fails, or when the server does not come up.
+    Installs missing Debian packages (``report`` gets their names first). A server that died, or runs other code, is
+    restarted; machines that should run are booted. Raises CoursehubError if no local cloud can run here, apt fails, or
+    the server does not start.
     """
     reason = why_unavailable()
     if reason:
@@ -45,11 +45,11 @@ def ensure_running(state: Path, report: Report) -> LocalCloud:
 
 
 def prepare_image(slug: str, report: Report) -> None:
-    """See that a droplet can be made: room on the disk, and the image, which is built now if it is not in the cache.
+    """Ensure that a droplet can be made: disk space, and the image, which is built now if it is not in the cache.
 
-    Without this call the first droplet's boot builds it, and ``report`` is not told.
+    Without this call the first droplet's boot builds it, without progress messages.
 
-    Raises CoursehubError for an unknown image, a full disk or a failing build.
+    Raises CoursehubError for an unknown image, a full disk or a failed build.
     """
     images.base_image(slug, report)
 
@@ -69,14 +69,14 @@ def _start(identity: Identity) -> dict[str, object]:
     try:
         return _wait_for(child, identity)
     except BaseException:
-        # Interrupted, too: until the server has written its record, nobody else can find it to stop it.
+        # Also after an interrupt: before the server has written its record, nobody else can find it to stop it.
         child.kill()
         child.wait()
         raise
 
 
 def _wait_for(child: subprocess.Popen[bytes], identity: Identity) -> dict[str, object]:
-    """What a new server writes when it is ready."""
+    """Wait for the record that a new server writes when it is ready."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and child.poll() is None:
         facts = facts_of(identity)

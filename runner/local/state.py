@@ -1,4 +1,4 @@
-"""What there is of a local cloud on this host; looking changes nothing."""
+"""The state of a local cloud on this host; reading it changes nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOG = "server.log"
 
 @dataclass(frozen=True)
 class LocalCloud:
-    """How to use a running local cloud."""
+    """How to connect to a running local cloud."""
 
     endpoint: str
     """The API's address with the slash at the end, for DIGITALOCEAN_END_POINT."""
@@ -54,7 +54,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class LocalCloudStatus:
-    """What there is of a local cloud on this host."""
+    """Everything of a local cloud on this host."""
 
     running: bool
     endpoint: str | None
@@ -69,7 +69,7 @@ def find(state: Path) -> LocalCloud | None:
 
 
 def cloud_of(identity: Identity, facts: dict[str, object]) -> LocalCloud:
-    """How to use a cloud that runs; ``facts`` are what its server wrote."""
+    """How to connect to a running cloud; ``facts`` are its server's record."""
     return LocalCloud(
         endpoint=_endpoint(facts),
         token=(identity.directory / "token").read_text(),
@@ -83,7 +83,7 @@ def cloud_of(identity: Identity, facts: dict[str, object]) -> LocalCloud:
 
 
 def status(state: Path) -> LocalCloudStatus:
-    """What runs, without changing anything. Raises CoursehubError for a user who may not look."""
+    """What runs, without changing anything. Raises CoursehubError for a user without the rights."""
     identity = Identity.of(state)
     try:
         facts = facts_of(identity)
@@ -110,13 +110,13 @@ def status(state: Path) -> LocalCloudStatus:
 
 
 def holder_of(state: Path, hostname: str) -> Path | None:
-    """The state directory of another local cloud that has this name in /etc/hosts; None when it is free or ours."""
+    """The state directory of another local cloud with this name in /etc/hosts; None if the name is free or ours."""
     key = names_of_other_clouds(Identity.of(state).hosts_mark).get(hostname)
     return state_of(key) if key else None
 
 
 def machine_process(identity: Identity, droplet_id: int) -> ProcessId | None:
-    """The process of a droplet's machine, also one that has ended; None without a record of it."""
+    """The process of a droplet's machine, even if it ended; None without a record."""
     try:
         record = json.loads((identity.data / "machines" / str(droplet_id) / "process.json").read_text())
         return ProcessId(record["pid"], record["started"])
@@ -125,7 +125,7 @@ def machine_process(identity: Identity, droplet_id: int) -> ProcessId | None:
 
 
 def facts_of(identity: Identity) -> dict[str, object]:
-    """What the cloud's server wrote when it was ready; empty without a server, or while it starts."""
+    """The record that the cloud's server wrote when it was ready; empty without a server, or while it starts."""
     try:
         facts = json.loads((identity.directory / "server.json").read_text())
     except (FileNotFoundError, ValueError):
@@ -134,7 +134,7 @@ def facts_of(identity: Identity) -> dict[str, object]:
 
 
 def server_of(facts: dict[str, object]) -> ProcessId | None:
-    """The server's process; None when it has ended."""
+    """The server's process; None if it has ended."""
     if not facts:
         return None
     process = ProcessId(int(str(facts["pid"])), int(str(facts["started"])))
@@ -146,7 +146,7 @@ def _endpoint(facts: dict[str, object]) -> str:
 
 
 def end(process: ProcessId, timeout: float = 5.0) -> None:
-    """End a process: it is asked, and killed after ``timeout`` seconds."""
+    """End a process: terminate it, and kill it after ``timeout`` seconds."""
     process.signal(signal.SIGTERM)
     deadline = time.monotonic() + timeout
     while process.alive() and time.monotonic() < deadline:

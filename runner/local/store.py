@@ -1,4 +1,4 @@
-"""What the account holds, in memory and in one JSON file that is replaced as a whole at every change."""
+"""The account's data, in memory and in one JSON file that is replaced atomically at every change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIRST_SLOT, LAST_SLOT = 10, 250
 
 
 def now() -> str:
-    """The time as the API writes it."""
+    """The time in the API's format."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -29,7 +29,7 @@ class Key(BaseModel):
 
 
 class Droplet(BaseModel):
-    """A machine as ordered; ``on`` is what the account wants, ``status`` what the API shows."""
+    """A droplet: ``on`` is the state that the account wants, ``status`` what the API shows."""
 
     id: int
     name: str
@@ -48,7 +48,7 @@ class Droplet(BaseModel):
 
 
 class Action(BaseModel):
-    """Something that happens to a droplet."""
+    """An action on a droplet."""
 
     id: int
     droplet_id: int
@@ -83,7 +83,7 @@ class Domain(BaseModel):
 
 
 class Firewall(BaseModel):
-    """What may come in to some droplets, and go out of them."""
+    """Rules for the incoming and outgoing traffic of droplets."""
 
     id: str
     name: str
@@ -95,7 +95,7 @@ class Firewall(BaseModel):
 
 
 class Project(BaseModel):
-    """A group of things; ``resources`` are URNs such as do:droplet:1."""
+    """A group of resources; ``resources`` are URNs such as do:droplet:1."""
 
     id: str
     name: str
@@ -129,11 +129,11 @@ class Store:
             self.account = Account.model_validate_json(path.read_text())
 
     def beside(self, name: str) -> Path | None:
-        """A file beside the account's own; None for an account in memory."""
+        """A file beside the account's own; None for an account that is only in memory."""
         return self._path.with_name(name) if self._path else None
 
     def save(self) -> None:
-        """Write the account; readable by root alone, because user-data may hold keys."""
+        """Write the account; only root can read it, because user-data may contain keys."""
         if self._path is not None:
             write_whole(self._path, self.account.model_dump_json(indent=1), 0o600)
 
@@ -143,7 +143,7 @@ class Store:
         return self.account.next_id - 1
 
     def free_slot(self) -> int | None:
-        """A slot that no droplet has; the longest unused first, so that addresses are not reused at once."""
+        """The free slot that was unused the longest, so that addresses are not reused at once."""
         used = {droplet.slot for droplet in self.account.droplets}
         start = max((self.account.next_id - FIRST_ID) % (LAST_SLOT - FIRST_SLOT + 1), 0)
         for offset in range(LAST_SLOT - FIRST_SLOT + 1):
@@ -153,7 +153,7 @@ class Store:
         return None
 
     def add_domain(self, name: str) -> Domain:
-        """A new zone with the name server records that the provider gives each."""
+        """A new zone with the NS records that the provider gives each zone."""
         domain = Domain(name=name)
         for number in (1, 2, 3):
             server = f"ns{number}.digitalocean.com"

@@ -1,1 +1,1 @@
-"""Python packages: the lock of a course, and the oldest versions that are safe to run."""
+"""Python packages: a course's lock, and the oldest safe versions."""

@@ -1,7 +1,7 @@
-"""The lock of a course's Python packages: resolved once, kept in git, installed with hashes.
+"""The lock of a course's Python packages: resolved once, stored in git, installed with hashes.
 
-``pillar/files/locks/<course>.txt`` is a requirements file for all targets (Debian 12 and 13, Ubuntu 24.04). Its head
-carries a digest of what it was resolved from, so that a changed package list is found without asking an index.
+``pillar/files/locks/<course>.txt`` is a requirements file for all targets (Debian 12 and 13, Ubuntu 24.04). Its header
+has a digest of the resolved requirements, so that a changed package list is noticed without an index.
 """
 
 import datetime
@@ -21,30 +21,30 @@ from runner.errors import USAGE, CoursehubError
 from runner.packages import minimums
 
 BASE = Path("formulas/course_env/files/base.in")
-# Dependencies that are left out on purpose; the file says why.
+# Dependencies that are omitted on purpose; the file says why.
 OVERRIDES = Path("formulas/course_env/files/overrides.in")
 LOCKS = Path("pillar/files/locks")
-# The oldest Python of a target (Debian 12); --universal covers the newer ones in the same file.
+# The oldest Python among the targets (Debian 12); --universal covers newer ones in the same file.
 PYTHON_FLOOR = "3.11"
-# An index that answers at all resolves a course in seconds.
+# Seconds; an index that works resolves a course within a few.
 TIMEOUT_SECONDS = 300
 
-#: The head of every lock says on which day it was resolved.
+#: The header of every lock has the date of its resolution.
 _RESOLVED = re.compile(r"^# resolved: (\d{4}-\d{2}-\d{2})$", re.MULTILINE)
 _DIGEST = re.compile(r"^# inputs: sha256:([0-9a-f]{64})$", re.MULTILINE)
 _DRAWING = " \t│├╰─▶×╭·"
 
 
 def lock_path(course_id: str, root: Path) -> Path:
-    """Return where the lock of a course is kept."""
+    """Return the path of a course's lock."""
     return root / LOCKS / f"{course_id}.txt"
 
 
 def uv_compile_argv(uv: Path, output: Path, overrides: Path, *, upgrade: bool = False) -> list[str]:
-    """Return the command that resolves the requirements on its standard input into ``output``.
+    """Return the command that resolves the requirements on standard input into ``output``.
 
-    Without ``upgrade`` the versions that ``output`` already has are kept where they still fit. Only wheels: building
-    a source package would run its author's code on the teacher's computer, and as root on the server.
+    Without ``upgrade``, versions in an existing ``output`` are kept if they still fit. Only wheels are allowed:
+    building a source package would run its author's code on the teacher's computer, and as root on the server.
     """
     argv = [str(uv), "pip", "compile", "--quiet", "--universal", "--python-version", PYTHON_FLOOR]
     argv += ["--generate-hashes", "--only-binary", ":all:", "--no-emit-index-url", "--no-header", "--no-annotate"]
@@ -54,10 +54,10 @@ def uv_compile_argv(uv: Path, output: Path, overrides: Path, *, upgrade: bool = 
 
 
 def parse_packages(packages: Iterable[str], where: str) -> list[str]:
-    """Return the packages in one canonical form, sorted.
+    """Return the packages in canonical form, sorted.
 
-    Raises CoursehubError (exit code 2) for what is not a package with an optional version; ``where`` is the file,
-    with a line if there is one, that the message names.
+    Raises CoursehubError (exit code 2) for anything that is not a package with an optional version; ``where`` is the
+    file, possibly with a line, for the message.
     """
     parsed: dict[str, str] = {}
     for package in packages:
@@ -85,14 +85,14 @@ def parse_packages(packages: Iterable[str], where: str) -> list[str]:
 
 
 def inputs_digest(base: str, packages: Sequence[str]) -> str:
-    """Return the SHA-256 of all that a resolution is asked for; comments and order do not count."""
+    """Return the SHA-256 of all requirements of a resolution, without comments and order."""
     wanted = [line.partition("#")[0].strip() for line in base.splitlines()]
     inputs = "\n".join([PYTHON_FLOOR, *sorted(filter(None, wanted)), "", *sorted(packages)])
     return hashlib.sha256(inputs.encode()).hexdigest()
 
 
 def locked_digest(lock: Path) -> str | None:
-    """Return the digest that a lock says it was resolved from, or None when there is no lock of ours."""
+    """Return the digest in a lock's header, or None if it is not a lock of ours."""
     try:
         found = _DIGEST.search(lock.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -101,9 +101,9 @@ def locked_digest(lock: Path) -> str | None:
 
 
 def ensure_lock(course_id: str, packages: Iterable[str], root: Path, *, line: int | None = None) -> Path:
-    """Return the course's lock; resolve it when there is none yet.
+    """Return the course's lock; resolve it if there is none yet.
 
-    ``line`` is the line of ``packages:`` in the course file. Raises CoursehubError with exit code 2 when the packages
+    ``line`` is the line of ``packages:`` in the course file. Raises CoursehubError with exit code 2 if the packages
     changed since the lock was made: new versions are the teacher's decision, not a side effect of an apply.
     """
     where = _where(course_id, line)
@@ -121,13 +121,13 @@ def ensure_lock(course_id: str, packages: Iterable[str], root: Path, *, line: in
 
 
 def resolved_on(lock: Path) -> datetime.date | None:
-    """Return the day on which a lock was resolved, or None when its head does not say."""
+    """Return the date on which a lock was resolved, or None if its header has none."""
     found = _RESOLVED.search(lock.read_text(encoding="utf-8"))
     return datetime.date.fromisoformat(found.group(1)) if found else None
 
 
 def resolved_line() -> str:
-    """Return the line of a lock's head that says that it was resolved today (UTC)."""
+    """Return the header line with today's date (UTC)."""
     return f"# resolved: {datetime.datetime.now(datetime.UTC).date().isoformat()}\n"
 
 
@@ -140,18 +140,18 @@ def make_lock(
     upgrade: bool = False,
     path: Path | None = None,
 ) -> Path:
-    """Resolve the course's packages again and return the lock's path; the old lock is kept when that fails.
+    """Resolve the course's packages again and return the lock's path; on failure the old lock is kept.
 
-    Versions of the old lock are kept where they fit and are safe, unless ``upgrade``. ``path`` is where the lock lies
-    if not in the courses' place. Raises CoursehubError: exit code 2 when the
-    packages cannot go together or do not exist, 1 when the index does not answer.
+    Without ``upgrade``, versions in the old lock are kept if they fit and are safe. ``path`` is the lock's path if it
+    is not a course's. Raises CoursehubError: exit code 2 if packages do not exist or conflict, 1 if the index does not
+    answer.
     """
     where = _where(course_id, line)
     wanted = parse_packages(packages, where)
     base = _base(root)
     lock = path or lock_path(course_id, root)
     lock.parent.mkdir(parents=True, exist_ok=True)
-    # uv writes it itself, and reads which versions it should keep.
+    # uv writes the file itself and reads the versions to keep from it.
     staged = lock.with_name(f".{lock.name}.new")
     try:
         staged.write_text(lock.read_text(encoding="utf-8") if lock.exists() else "", encoding="utf-8")
@@ -181,7 +181,7 @@ def _overrides(root: Path) -> str:
 
 
 def uv_path() -> Path:
-    """Return the uv that the launcher installed beside the running Python."""
+    """Return the path of uv, which the launcher installed next to Python."""
     uv = Path(sys.executable).parent / "uv"
     if not uv.exists():
         raise CoursehubError(f"{uv} is missing; remove .venv and run ./coursehub again")
@@ -189,10 +189,10 @@ def uv_path() -> Path:
 
 
 def resolve(argv: list[str], requirements: str, where: str, root: Path) -> None:
-    """Run a ``uv pip compile`` that reads ``requirements``, never below what requirements/minimums.yaml says.
+    """Run a ``uv pip compile`` of ``requirements``, with the minimums of requirements/minimums.yaml.
 
-    Raises CoursehubError with one line: exit code 2 when the packages of ``where`` cannot go together or do not exist,
-    1 when the index does not answer.
+    Raises CoursehubError with one line: exit code 2 if packages of ``where`` do not exist or conflict, 1 if the index
+    does not answer.
     """
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as floor:
         floor.write(minimums.constraints(root))

@@ -1,4 +1,4 @@
-"""The oldest versions that are safe to run: ``requirements/minimums.yaml`` and what it means for a resolution."""
+"""The oldest safe versions: ``requirements/minimums.yaml``, and the constraints that follow from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runner.errors import USAGE, CoursehubError
 
 TABLE = Path("requirements/minimums.yaml")
 
-#: Where a Python or npm package may be; Debian packages are in releases.
+#: The places of Python and npm packages; Debian packages are listed under releases.
 PLACES = {
     "python": ("controller", "tests", "hub", "proxy", "course", "audit"),
     "npm": ("proxy",),
@@ -22,7 +22,7 @@ PLACES = {
 
 
 class Minimum(BaseModel):
-    """One line of the table: below ``minimum`` a known hole is open."""
+    """One line of the table: versions below ``minimum`` have a known vulnerability."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
@@ -33,9 +33,9 @@ class Minimum(BaseModel):
     advisory: str
     date: datetime.date
     why: str
-    #: No lock of ours has it, and a course may.
+    #: True if no lock of ours has it, but a course may.
     optional: bool = False
-    #: Since when it is known that no index has a safe version; None where one has.
+    #: The date since which no index has a safe version; None if there is one.
     waiting: datetime.date | None = None
 
     @field_validator("name", "advisory", "why")
@@ -59,7 +59,7 @@ class Minimum(BaseModel):
 
 
 def load(root: Path) -> list[Minimum]:
-    """The table. Raises CoursehubError (exit code 2) that names the line that is wrong by its package."""
+    """Read the table. Raises CoursehubError (exit code 2) that names the package with a wrong line."""
     path = root / TABLE
     rows = yaml.safe_load(path.read_text(encoding="utf-8"))["minimums"]
     found = []
@@ -77,7 +77,7 @@ def load(root: Path) -> list[Minimum]:
 
 
 def constraints(root: Path) -> str:
-    """What no resolution may go below, as uv reads it: a line for each Python package that has a safe version."""
+    """Lower bounds for every resolution, in uv's format: one line for each Python package that has a safe version."""
     if not (root / TABLE).is_file():
         return ""
     rows = [row for row in load(root) if row.kind == "python" and row.waiting is None]

@@ -1,4 +1,4 @@
-"""What must not be read in git: a course's secrets, the vault that encrypts them, and the look for what slipped in."""
+"""What git must not contain in clear: a course's secrets, the vault that encrypts them, the search for leaks."""
 
 from runner.secrets.values import Secrets
 from runner.secrets.vault import MESSAGE, Vault

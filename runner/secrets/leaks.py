@@ -1,7 +1,7 @@
-"""What git must not track: secrets and private keys in clear, class lists, the state directory.
+"""Finds what git must not track: secrets and private keys in clear, class lists, the state directory.
 
-It takes a few milliseconds, so every verb that touches a server looks first; ``python -m runner.secrets.leaks`` is the
-pre-commit hook. It judges what is in git's index, which is what the next commit makes public.
+It takes a few milliseconds, so every verb that touches a server runs it first; ``python -m runner.secrets.leaks`` is
+the pre-commit hook. It checks git's index, which is what the next commit publishes.
 """
 
 from __future__ import annotations
@@ -20,18 +20,17 @@ from runner.errors import USAGE, CoursehubError
 from runner.project import Project
 from runner.secrets.vault import MESSAGE
 
-#: What git looks for, as fixed words: fast. Files that have one are then read.
+#: git searches for these fixed words, which is fast. Files that contain one are then read.
 _WORDS = ("PRIVATE KEY", "dop_v1_", "OrgDefinedId", "SIS Login ID", "Email address", "Last Name")
-#: A key's block with its body, wherever in a line it begins: indented in YAML, quoted in a program, in JSON with its
-#: line breaks escaped; PEM, OpenSSH and OpenPGP. A header is taken whole or not at all, or the search could take for
-#: ever.
+#: A private key's block with its body, anywhere in a line: indented in YAML, quoted in a program, in JSON with escaped
+#: line breaks; PEM, OpenSSH and OpenPGP. A header matches completely or not at all, to avoid catastrophic backtracking.
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
     r"(?:\s|\\+[rn]|[A-Za-z-]+: (?:[^\r\n\\]|\\(?![\\rn]))*+)*+"
     r"[A-Za-z0-9+/=]{40,}"
 )
 _TOKEN = re.compile(r"dop_v1_[0-9a-f]{64}")
-#: The first line of an LMS's export, see runner/people/classlist/formats.
+#: The first line of an LMS's export, see runner/classlist/formats.
 _CLASS_LIST = re.compile(
     r"\A\W*(OrgDefinedId|Student\W+ID\W.*SIS Login ID|First name\W+(Surname|Last name)\W.*Email address"
     r"|Last Name\W+First Name\W+Username\W|Username\W+Last Name\W+First Name\W.*End-of-Line Indicator)"
@@ -57,9 +56,9 @@ class Leak:
 
 
 def find(project: Project) -> list[Leak]:
-    """Everything in clear that the working copy's git tracks; nothing where there is no git.
+    """Everything in clear that the working copy's git tracks; nothing if there is no git.
 
-    Raises CoursehubError when git itself fails.
+    Raises CoursehubError if git itself fails.
     """
     listed = _git(project, "ls-files", "-z", "--", ".coursehub", _SECRETS)
     if listed is None:
@@ -83,7 +82,7 @@ def find(project: Project) -> list[Leak]:
 
 
 def refuse(project: Project) -> None:
-    """Raise CoursehubError (2) when git tracks something in clear."""
+    """Raise CoursehubError (2) if git tracks something in clear."""
     found = find(project)
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -100,7 +99,7 @@ def _of_anywhere(name: str, text: str) -> Iterator[Leak]:
 
 
 def _of_binary(name: str, content: bytes) -> Iterator[Leak]:
-    """What git takes for no text: UTF-16, as Blackboard and PowerShell write it, and spreadsheets."""
+    """Leaks in files that git considers binary: UTF-16, as Blackboard and PowerShell write it, and spreadsheets."""
     if content.startswith(b"PK\x03\x04"):
         if classlist.exported_by(content):
             yield _class_list(name)
@@ -127,7 +126,7 @@ def _of_secrets(name: str, text: str) -> Iterator[Leak]:
 
 
 def _encrypted(text: str) -> bool:
-    """Whether nothing but messages can be read: the whole file is one, or each value of a mapping."""
+    """Whether everything is encrypted: the whole file is a message, or each value of a mapping is."""
     if text.startswith("#!gpg|yaml\n"):
         return bool(MESSAGE.fullmatch(text.removeprefix("#!gpg|yaml\n")))
     try:
@@ -140,7 +139,7 @@ def _encrypted(text: str) -> bool:
 
 
 def _binary(project: Project) -> list[str]:
-    """Tracked files that git takes for no text, but for those that are bigger than what a person exports."""
+    """Tracked files that git considers binary, except those too large for an export."""
     listed = (_git(project, "ls-files", "--eol", "-z", "--", ".", *_NEVER) or "").split("\0")
     names = _askable(line.partition("\t")[2] for line in listed if line.startswith("i/-text "))
     heads = _cat(project, "--batch-check", names).splitlines()
@@ -152,7 +151,7 @@ def _binary(project: Project) -> list[str]:
 
 
 def _contents(project: Project, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Tracked files as the index has them, by one process; what a merge has not settled is not there yet."""
+    """Contents of tracked files in the index, read by one process; unmerged files are skipped."""
     wanted = _askable(dict.fromkeys(names))
     rest = _cat(project, "--batch", wanted)
     for name in wanted:
@@ -163,18 +162,18 @@ def _contents(project: Project, names: Iterable[str]) -> Iterator[tuple[str, byt
             rest = rest[size + 1 :]
 
 
-#: What is no text and no table by its name: git would have to look into each. UTF-16 is no program either.
+#: Files that are neither text nor tables, by extension: git would have to read each. A program is never UTF-16.
 _NEVER = [f":!*.{ending}" for ending in ("png", "jpg", "jpeg", "gif", "webp", "py")]
 _BLOB = re.compile(rb"[0-9a-f]+ blob ([0-9]+)")
 
 
 def _askable(names: Iterable[str]) -> list[str]:
-    # cat-file reads a name a line.
+    # cat-file reads one name per line.
     return [name for name in names if "\n" not in name]
 
 
 def _cat(project: Project, how: str, names: list[str]) -> bytes:
-    """What git says of each of these files of its index."""
+    """The contents of these files in git's index."""
     if not names:
         return b""
     asked = "".join(f":./{name}\n" for name in names).encode()
@@ -184,12 +183,12 @@ def _cat(project: Project, how: str, names: list[str]) -> bytes:
     return done.stdout
 
 
-#: With sudo the checkout is somebody else's, which git refuses to look at unless it is told.
+#: With sudo the checkout belongs to another user, and git refuses to read it without this option.
 _COMMAND = ("git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false")
 
 
 def _git(project: Project, *arguments: str) -> str | None:
-    """What git printed; None where this is no checkout or there is no git."""
+    """git's output; None if this is not a checkout or git is missing."""
     if not any((parent / ".git").exists() for parent in (project.root, *project.root.parents)):
         return None
     try:
@@ -198,7 +197,7 @@ def _git(project: Project, *arguments: str) -> str | None:
         )
     except FileNotFoundError:
         return None
-    # 1 is grep's "nothing found".
+    # 1 means that grep found nothing.
     if done.returncode not in (0, 1):
         raise _unsaid(done.stderr)
     return done.stdout
@@ -210,7 +209,7 @@ def _unsaid(stderr: str) -> CoursehubError:
 
 
 def main() -> int:
-    """The pre-commit hook: a line for each leak, exit code 1 if there is one."""
+    """The pre-commit hook: prints a line for each leak; exit code 1 if there is one."""
     found = find(Project.here())
     for leak in found:
         fail(str(leak))

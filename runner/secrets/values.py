@@ -15,13 +15,13 @@ from runner.project import Project
 from runner.secrets.vault import MESSAGE, Vault
 
 NAME = re.compile(r"^[a-z][a-z0-9-]{0,60}$")
-#: Bytes of one value, generously: keys and certificates have a few thousand.
+#: Maximum size of one value; keys and certificates have a few thousand bytes.
 MAX_BYTES = 64 * 1024
 _HEAD = "#!yaml|gpg\n# Written by `coursehub secrets set`; names can be read, values cannot.\n"
 
 
 class Secrets:
-    """The secrets of one course. Names are read without a key."""
+    """The secrets of one course. Reading names needs no key."""
 
     def __init__(self, project: Project, course_id: str) -> None:
         self.path: Path = project.secrets_file(course_id)
@@ -29,11 +29,11 @@ class Secrets:
         self._vault = Vault(project)
 
     def names(self) -> list[str]:
-        """What there is, sorted."""
+        """The names of all secrets, sorted."""
         return sorted(self._messages())
 
     def get(self, name: str) -> str:
-        """One value in clear. Raises CoursehubError (2) for a name that is not there, and what decrypting raises."""
+        """One value in clear. Raises CoursehubError (2) for an unknown name, and the errors of decrypting."""
         messages = self._messages()
         if name not in messages:
             known = ", ".join(sorted(messages)) or "none yet"
@@ -41,7 +41,7 @@ class Secrets:
         return self._vault.decrypt(messages[name], f"{self.shown} ({name})")
 
     def set(self, name: str, value: str) -> None:
-        """Add or replace one value. Raises CoursehubError (2) for a name or value that cannot be."""
+        """Add or replace one value. Raises CoursehubError (2) for an invalid name or value."""
         if not NAME.fullmatch(name):
             raise CoursehubError(
                 f"{name!r} is no name for a secret; use small letters, digits and -, such as google-client-secret",
@@ -52,11 +52,11 @@ class Secrets:
         self._write({**self._messages(), name: self._vault.encrypt(value)})
 
     def remove(self, name: str) -> None:
-        """Take one value out; its old copies stay in git's history."""
+        """Remove one value; git's history keeps the encrypted old copies."""
         self._write({key: message for key, message in self._messages().items() if key != name})
 
     def encrypt_anew(self) -> int:
-        """Encrypt every value for those who are teachers now; how many there are."""
+        """Encrypt every value again for the present teachers; return the number of values."""
         names = self.names()
         if names:
             self._write({name: self._vault.encrypt(self.get(name)) for name in names})
@@ -94,9 +94,9 @@ class Secrets:
 
 @contextlib.contextmanager
 def unlocked(project: Project, course_id: str) -> Iterator[None]:
-    """While the block runs, Salt can decrypt the course's pillar. Costs nothing where nothing is encrypted.
+    """Let Salt decrypt the course's pillar for the duration of the block; does nothing if nothing is encrypted.
 
-    Raises CoursehubError in one line for what Salt would say in a page: no key here, not for this key, damaged.
+    Raises CoursehubError with one line where Salt would print a traceback: no key here, not for this key, damaged.
     """
     secrets = Secrets(project, course_id)
     names = secrets.names()

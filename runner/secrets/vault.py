@@ -1,8 +1,8 @@
-"""What must not be read in git, encrypted by GnuPG for everybody who may run the courses.
+"""Encrypts with GnuPG what git must not contain in clear, for everybody who may run the courses.
 
-Public keys of the teachers lie in git (``pillar/secrets/keys/*.asc``); each teacher's private key lies outside the
-repository, in ``~/.config/coursehub/gnupg`` or where ``COURSEHUB_KEYS`` says, and Salt's own gpg renderer finds it
-there too. Secrets travel by standard input and output alone.
+The teachers' public keys are in git (``pillar/secrets/keys/*.asc``). Each teacher's private key is outside the
+repository, in ``~/.config/coursehub/gnupg`` or in the directory that ``COURSEHUB_KEYS`` names; Salt's gpg renderer
+finds it there too. Secrets are passed only through standard input and output.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from runner.errors import CoursehubError
 from runner.files import write_private
 from runner.project import Project
 
-#: Environment variable that names another directory for the private key.
+#: Environment variable for another directory of the private key.
 KEYS_VARIABLE = "COURSEHUB_KEYS"
 #: Debian's package of gpg, gpg-agent and gpgconf.
 PACKAGE = "gnupg"
-#: The one kind of block that we write.
+#: The only kind of block that we write.
 MESSAGE = re.compile(r"-----BEGIN PGP MESSAGE-----\n.*?-----END PGP MESSAGE-----\n?", re.DOTALL)
-#: In the private key's directory: fingerprints of the public keys that a teacher at this computer agreed to.
+#: File in the private key's directory: fingerprints of the public keys that a teacher on this computer accepted.
 _ACCEPTED = ".coursehub.accepted"
-#: Seconds that GnuPG may take: it computes for milliseconds, but may wait for another's lock.
+#: Time limit for GnuPG: it computes for milliseconds, but may wait for a lock.
 _SECONDS = 60
 
 Report = Callable[[str], None]
 
 
 def keys_directory() -> Path:
-    """Where this computer's private key lies: outside every repository."""
+    """The directory of this computer's private key, outside every repository."""
     configured = os.environ.get(KEYS_VARIABLE)
     return Path(configured).expanduser().absolute() if configured else Path.home() / ".config" / "coursehub" / "gnupg"
 
@@ -53,12 +53,11 @@ class Vault:
         self.home = home or keys_directory()
         self.public_keys = project.secrets / "keys"
 
-    # -- keys --------------------------------------------------------------------------------------------
-
     def recipients(self) -> dict[str, Path]:
-        """The public keys that everything is encrypted for: file by fingerprint.
+        """The public keys to encrypt for: file by fingerprint.
 
-        Raises CoursehubError for a file that holds anything but one public key: gpg would encrypt for its first only.
+        Raises CoursehubError for a file that does not contain exactly one public key: gpg would encrypt only for the
+        first.
         """
         found: dict[str, Path] = {}
         for path in sorted(self.public_keys.glob("*.asc")):
@@ -83,12 +82,15 @@ class Vault:
             return _fingerprints(self._gpg("--list-secret-keys", "--with-colons").stdout, "sec")
 
     def ensure_key(self, report: Report = lambda _: None) -> str:
-        """The fingerprint of this computer's key, made at the first call, with its public half in the repository."""
+        """The fingerprint of this computer's key.
+
+        The key is made at the first call, and its public half put into the repository.
+        """
         ensure_gnupg(report)
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.home.chmod(0o700)
         with self.agent(), (self.home / ".coursehub.making").open("a") as making:
-            # Two verbs at once must not make two keys.
+            # Two verbs at the same time must not make two keys.
             fcntl.flock(making, fcntl.LOCK_EX)
             have = self.private_keys()
             if not have:
@@ -112,13 +114,11 @@ class Vault:
         self.public_keys.mkdir(parents=True, exist_ok=True)
         path.write_text(exported.stdout, encoding="ascii")
 
-    # -- messages ----------------------------------------------------------------------------------------
-
     def encrypt(self, text: str) -> str:
         """``text`` as one armoured message for all recipients.
 
-        Raises CoursehubError when gpg refuses, or when a key is there that ``accept`` has not seen: whoever can push to
-        the repository must not become a reader of secrets by that alone.
+        Raises CoursehubError if gpg refuses, or if there is a key that was not accepted with ``accept``: push access to
+        the repository alone must not give access to secrets.
         """
         self.ensure_key()
         recipients = self.recipients()
@@ -138,21 +138,24 @@ class Vault:
         return done.stdout
 
     def accept(self) -> list[Path]:
-        """Take every key that is in the repository now for a teacher's; those that are new."""
+        """Accept all keys that are in the repository now; return the new ones."""
         recipients = self.recipients()
         accepted = self._accepted(recipients)
         (self.home / _ACCEPTED).write_text("".join(f"{one}\n" for one in sorted(accepted | recipients.keys())))
         return [path for fingerprint, path in recipients.items() if fingerprint not in accepted]
 
     def _accepted(self, recipients: Iterable[str]) -> set[str]:
-        """The keys that were accepted on this computer: at its first use, all that are there, as with git itself."""
+        """The accepted keys on this computer.
+
+        At first use all present keys are accepted, as git does with the content itself.
+        """
         path = self.home / _ACCEPTED
         if not path.exists():
             path.write_text("".join(f"{one}\n" for one in sorted(recipients)), encoding="ascii")
         return {*path.read_text(encoding="ascii").split(), *self.private_keys()}
 
     def decrypt(self, message: str, shown: str) -> str:
-        """The text of an armoured message; ``shown`` names its place in an error.
+        """The text of an armoured message; ``shown`` names its place for errors.
 
         Raises CoursehubError: no GnuPG, no key here, a message for other keys, a damaged message.
         """
@@ -173,11 +176,9 @@ class Vault:
             )
         raise CoursehubError(f"{shown} is damaged ({_last(done.stderr)}); take the last good version from git")
 
-    # -- gpg ---------------------------------------------------------------------------------------------
-
     @contextlib.contextmanager
     def agent(self) -> Iterator[None]:
-        """Whatever starts a gpg-agent goes in here: the last who leaves ends it."""
+        """Context for everything that starts a gpg-agent: the last one to leave it stops the agent."""
         if not self.home.is_dir():
             yield
             return
@@ -196,7 +197,7 @@ class Vault:
                     )
 
     def tell_salt(self) -> None:
-        """Have salt-ssh, typed by hand too, look for the key where we do."""
+        """Make salt-ssh, also when typed by hand, use the same key directory."""
         path = self.project.state / "salt.d" / "keys.conf"
         text = yaml.safe_dump({"gpg_keydir": str(self.home)})
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -215,7 +216,7 @@ class Vault:
                 errors="replace",
                 timeout=_SECONDS,
                 check=False,
-                # Its own words are matched and shown.
+                # Its messages are parsed and shown, so they must be in English.
                 env={**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": "C"},
             )
         except subprocess.TimeoutExpired as error:
@@ -225,13 +226,13 @@ class Vault:
 
 
 def need_gnupg() -> None:
-    """Raise CoursehubError when GnuPG is missing."""
+    """Raise CoursehubError if GnuPG is missing."""
     if not (shutil.which("gpg") and shutil.which("gpgconf") and shutil.which("gpg-agent")):
         raise CoursehubError(f"GnuPG is missing; run 'sudo apt-get install {PACKAGE}', then this again")
 
 
 def ensure_gnupg(report: Report) -> None:
-    """Install GnuPG where that is possible, naming it first; raise CoursehubError where it is not."""
+    """Install GnuPG if possible and say so first; otherwise raise CoursehubError."""
     if shutil.which("gpg") and shutil.which("gpgconf") and shutil.which("gpg-agent"):
         return
     if os.geteuid() == 0 and shutil.which("apt-get"):
@@ -246,7 +247,7 @@ def ensure_gnupg(report: Report) -> None:
 
 
 def _fingerprints(colons: str, kind: str) -> list[str]:
-    """The primary keys' fingerprints in gpg's listing with colons (its doc/DETAILS)."""
+    """The primary keys' fingerprints in gpg's colon format (its doc/DETAILS)."""
     found, primary = [], False
     for line in colons.splitlines():
         fields = line.split(":")

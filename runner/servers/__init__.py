@@ -1,1 +1,1 @@
-"""A course's server, as this computer keeps it: its keys, its order, and who is at work on it."""
+"""What this computer stores about a course's server: its keys, its order, and which verb works on it."""

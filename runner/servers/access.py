@@ -1,4 +1,4 @@
-"""SSH to a course's server: keys that are made here, host keys that are known before the first connection."""
+"""SSH to a course's server: keys made on this computer, host keys known before the first connection."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from runner.project import Project
 
 #: Seconds from the cloud's "active" to sshd's first answer; a droplet needs about 20.
 SSH_SECONDS = 180
-#: Seconds that cloud-init may take, also when another dpkg holds the lock for some minutes.
+#: Seconds that cloud-init may take, including some minutes for another process that holds dpkg's lock.
 CLOUD_INIT_SECONDS = 600
-#: A Unix socket's path has 107 bytes, of which ssh wants 18 for the name it makes it under.
+#: A Unix socket's path has at most 107 bytes; ssh adds 18 while it creates it.
 _SOCKET_PATH = 107 - 18
-#: Where salt-ssh unpacks itself: below /var/lib and not its default below /var/tmp, which every student can write to.
+#: The directory where salt-ssh unpacks itself. Its default below /var/tmp is writable by every student.
 THIN_DIR = "/var/lib/coursehub-salt"
 
 _FIRST_CONTACT = """
@@ -55,19 +55,19 @@ systemctl reload ssh
 
 
 class HostKeyRefused(CoursehubError):
-    """The server shows another host key than the one that is known: nothing was sent."""
+    """The server shows another host key than the known one; nothing was sent."""
 
 
 @dataclass(frozen=True)
 class KeyPair:
-    """An ed25519 key in OpenSSH's formats: the private one as PEM text, the public one as one line."""
+    """An ed25519 key in OpenSSH's formats: the private key as PEM text, the public key as one line."""
 
     private: str
     public: str
 
     @classmethod
     def generate(cls, comment: str) -> KeyPair:
-        """A new key, made in this process."""
+        """Make a new key in this process."""
         key = Ed25519PrivateKey.generate()
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
@@ -76,40 +76,38 @@ class KeyPair:
 
     @classmethod
     def of(cls, private: str, comment: str) -> KeyPair:
-        """The key whose private half is given."""
+        """The key pair for a private key."""
         half = serialization.load_ssh_private_key(private.encode(), None).public_key()
         public = half.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
         return cls(private, f"{public} {comment}")
 
 
 class Access:
-    """All that is kept to reach one course's server, below ``.coursehub/servers/<course>/``."""
+    """Everything for access to one course's server, stored in ``.coursehub/servers/<course>/``."""
 
     def __init__(self, project: Project, course_id: str) -> None:
         self.project = project
         self.course_id = course_id
         self.directory = project.state / "servers" / course_id
         self.key_file = self.directory / "client_key"
-        #: Both only while the key is changed, see runner/verbs/secrets.py.
+        #: Both exist only while the key is changed, see runner/verbs/secrets.py.
         self.new_key_file = self.directory / "client_key.new"
         self.old_key_file = self.directory / "client_key.old"
         self.known_hosts = self.directory / "known_hosts"
         self._host_key = self.directory / "first_host_key"
         #: What salt-ssh shipped last, see runner/saltssh/shipped.py.
         self.shipped = self.directory / "shipped.json"
-        #: What the course file said at the last apply, see runner/verbs/changes.py.
+        #: The course file's content at the last apply, see runner/verbs/changes.py.
         self.applied = self.directory / "applied.json"
         self._record = self.directory / "server.json"
         self._order = self.directory / "order.json"
         self._names = self.directory / "names.json"
-        #: In which cloud and account the server was made, see runner/servers/birthplace.py.
+        #: The cloud and account in which the server was made, see runner/servers/birthplace.py.
         self.birthplace = self.directory / "birthplace.json"
         self._shared = self.directory / "ssh"
 
-    # -- what is kept ------------------------------------------------------------------------------------
-
     def client_key(self) -> KeyPair:
-        """The key that opens the course's servers, made at the first call."""
+        """The key for SSH to the course's servers, made at the first call."""
         return self._kept(self.key_file, "coursehub")
 
     def first_host_key(self) -> KeyPair:
@@ -117,37 +115,37 @@ class Access:
         return self._kept(self._host_key, "coursehub")
 
     def has_first_host_key(self) -> bool:
-        """Whether a server was ordered that we have not met yet."""
+        """Whether a server was ordered but not contacted yet."""
         return self._host_key.exists()
 
     def changes_key(self) -> bool:
-        """Whether a change of the client key was begun that has not come to its end."""
+        """Whether a change of the client key was started and not finished."""
         return self.new_key_file.exists() or self.old_key_file.exists()
 
     def _kept(self, path: Path, comment: str) -> KeyPair:
         if not path.is_file():
             write_private(path, KeyPair.generate(comment).private)
         pair = KeyPair.of(path.read_text(encoding="utf-8"), comment)
-        # OpenSSH believes a .pub that lies beside a key, even one of another key.
+        # OpenSSH trusts a .pub file next to a key, even if it belongs to another key.
         public = path.with_name(f"{path.name}.pub")
         if not public.is_file() or public.read_text(encoding="utf-8").strip() != pair.public:
             write_private(public, pair.public + "\n")
         return pair
 
     def begin_order(self, name: str) -> None:
-        """Keep that a server of this name is ordered, before it is: the answer may never come."""
+        """Record that a server with this name will be ordered; the answer may never arrive."""
         write_private(self._order, json.dumps({"name": name, "began": time.time(), "sent": time.time()}))
 
     def order_unanswered(self) -> None:
-        """Keep that the order was sent until now: from now on the server may turn up."""
+        """Record that the order was just sent; the server may appear from now on."""
         begun = self.order_begun()
         if begun:
             write_private(self._order, json.dumps({"name": begun[0], "began": begun[1], "sent": time.time()}))
 
     def order_begun(self) -> tuple[str, float, float] | None:
-        """Of an order whose outcome is not known: name, when it began and when it was sent last; None without one.
+        """The unfinished order: its name, when it began, and when it was last sent; None if there is none.
 
-        Times are seconds since 1970.
+        Times are in seconds since 1970.
         """
         try:
             order = json.loads(self._order.read_text(encoding="utf-8"))
@@ -156,34 +154,34 @@ class Access:
         return order["name"], order["began"], order["sent"]
 
     def remember(self, server: Server) -> None:
-        """Keep the server's id and address, and salt-ssh's roster with it. An order has come to its end by that."""
+        """Store the server's id and address and update salt-ssh's roster. This ends the order."""
         write_private(self._record, json.dumps(asdict(server)))
         self._order.unlink(missing_ok=True)
         write_roster(self.project)
 
     def server(self) -> Server | None:
-        """The server as it was remembered, or None."""
+        """The stored server, or None."""
         try:
             return Server(**json.loads(self._record.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
 
     def remember_names(self, hostnames: Iterable[str]) -> None:
-        """Keep names before they are written into DNS: ``down`` removes them, whatever the course file says by then."""
+        """Store names before they are written into DNS: ``down`` removes all of them later."""
         known = self.names()
         names = [*known, *(name for name in hostnames if name not in known)]
         if names != known:
             write_private(self._names, json.dumps(names))
 
     def names(self) -> list[str]:
-        """All names that DNS was given for this server, the oldest first."""
+        """All names that were written into DNS for this server, oldest first."""
         try:
             return list(json.loads(self._names.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return []
 
     def forget_server(self) -> None:
-        """Drop everything that belongs to a server that is gone; the next one gets keys of its own."""
+        """Delete everything about a deleted server; the next one gets new keys."""
         self.forget_old_server()
         self._names.unlink(missing_ok=True)
         for path in self.directory.glob(f"*{self.key_file.name}*"):
@@ -193,19 +191,20 @@ class Access:
         write_roster(self.project)
 
     def has_keys(self, server: Server) -> bool:
-        """Whether this computer ordered or met this very server: only then may it change or delete it."""
+        """Whether this computer ordered or contacted this server; otherwise it must not change or delete it."""
         if not (self.known_hosts.exists() or self.has_first_host_key()):
             return False
         remembered = self.server()
         if remembered is not None:
             return remembered.id == server.id
-        # Ordered, and the answer was lost. Its tags may not be there yet.
+        # The order's answer was lost. The server's tags may not be there yet.
         return server.made_by in ("", maker())
 
     def forget_old_server(self) -> None:
-        """Before an order, when no earlier droplet can exist: drop what was true of that droplet alone.
+        """Before an order, if no earlier droplet can exist: delete what belonged to that droplet.
 
-        Its host key would refuse the new one, and a half-done change of its client key would be gone on with there.
+        Its host key would make SSH refuse the new one, and an unfinished change of its client key would be continued
+        there.
         """
         files = (self._record, self._order, self.known_hosts, self._host_key, self.shipped, self.applied)
         for path in (*files, self.birthplace, self.new_key_file, self.old_key_file):
@@ -221,15 +220,13 @@ class Access:
         lines = [f"{self.alias} {' '.join(key.split()[:2])}\n" for key in public_keys]
         write_private(self.known_hosts, "".join(lines))
 
-    # -- ssh ---------------------------------------------------------------------------------------------
-
     @property
     def alias(self) -> str:
-        """The name that the host key is kept under: the course, as addresses change hands between droplets."""
+        """The name for the host key: the course, because droplets exchange addresses."""
         return f"coursehub-{self.course_id}"
 
     def options(self) -> list[str]:
-        """OpenSSH options (``Key=value``) that runner and salt-ssh share."""
+        """OpenSSH options (``Key=value``) for the runner and salt-ssh."""
         return [
             f"UserKnownHostsFile={self.known_hosts}",
             "GlobalKnownHostsFile=/dev/null",
@@ -246,18 +243,18 @@ class Access:
         ]
 
     def argv(self, ip: str, *command: str, tty: bool = False, share: bool = False) -> list[str]:
-        """The ssh command line for ``command`` on the server (a login shell without one).
+        """The ssh command line for ``command`` on the server (without one: a login shell).
 
-        With ``share`` its connection serves every other ssh to the server, salt-ssh's too, until it ends.
+        With ``share``, all other ssh commands to the server, also salt-ssh's, use its connection until it ends.
         """
         options = [part for option in (*self.options(), "ConnectTimeout=10") for part in ("-o", option)]
         options += ["-t"] * tty + ["-o", "ControlMaster=auto"] * share
         return ["ssh", "-i", str(self.key_file), *options, f"root@{ip}", *command]
 
     def run(self, ip: str, script: str, *, seconds: int = 60) -> str:
-        """Run a shell script (through standard input, never argv) as root and return what it printed.
+        """Run a shell script (through standard input, never argv) as root; return its output.
 
-        Raises CoursehubError when SSH refuses or the script fails.
+        Raises CoursehubError if SSH or the script fails.
         """
         result = self._ssh(ip, script, seconds)
         if result.returncode:
@@ -281,7 +278,7 @@ class Access:
         return ssh_error(self.course_id, ip, result.stderr)
 
     def wait_for_ssh(self, ip: str, progress: Callable[[str], None], seconds: int | None = None) -> None:
-        """Wait until the server lets us in. A wrong host key ends the wait at once."""
+        """Wait until SSH works. A wrong host key ends the wait at once."""
         seconds = SSH_SECONDS if seconds is None else seconds
         deadline = time.monotonic() + seconds
         while True:
@@ -301,10 +298,10 @@ class Access:
             time.sleep(0.3)
 
     def first_contact(self, ip: str, progress: Callable[[str], None]) -> None:
-        """Meet a new server: verify it by the key that it was given, wait for cloud-init, change that key.
+        """Contact a new server: verify it by the host key that we gave it, wait for cloud-init, then replace that key.
 
-        The key given through user-data can be read in the cloud's metadata for ever, so it serves for this one
-        connection only. Each step can be repeated: until the last one both keys are known.
+        The key in the user-data stays readable in the cloud's metadata, so it is used only for this one connection.
+        Each step can be repeated: until the last step both keys are known.
         """
         if not self._host_key.exists() and self.known_hosts.exists():
             self.wait_for_ssh(ip, progress)
@@ -318,7 +315,7 @@ class Access:
             raise CoursehubError(
                 f"{self.course_id}: the server gave no new host key; run 'coursehub up {self.course_id}' again"
             )
-        # An earlier run may have switched to a key of its own and died: what is known stays until the end.
+        # An earlier run may have switched to a new key and died; both stay known until the end.
         self._know_too(new)
         self.run(ip, _SWITCH_HOST_KEY)
         self._know(new)
@@ -333,7 +330,7 @@ def is_host_key_refusal(stderr: str) -> bool:
 
 
 def is_silence(stderr: str) -> bool:
-    """Whether OpenSSH found no server that answers, as while a machine boots; a refused key is an answer."""
+    """Whether no SSH server answered, as while a machine boots. A refused key is an answer."""
     return any(
         words in stderr
         for words in ("Connection refused", "timed out", "No route to host", "Connection reset", "Connection closed")
@@ -341,7 +338,7 @@ def is_silence(stderr: str) -> bool:
 
 
 def ssh_error(course_id: str, ip: str, stderr: str) -> CoursehubError:
-    """One line for what OpenSSH said."""
+    """OpenSSH's error message as one line."""
     if is_host_key_refusal(stderr):
         return HostKeyRefused(
             f"{course_id}: the server at {ip} shows another host key than the one we know: it is not our server, or "
@@ -355,9 +352,9 @@ def ssh_error(course_id: str, ip: str, stderr: str) -> CoursehubError:
 
 
 def write_roster(project: Project) -> None:
-    """Write salt-ssh's roster from the servers that are remembered."""
+    """Write salt-ssh's roster from the stored servers."""
     with (project.state / "roster.lock").open("a") as lock:
-        # Two courses may be brought up at once: who lists first must also write first.
+        # Two courses may run ``up`` at the same time: whoever lists first must write first.
         fcntl.flock(lock, fcntl.LOCK_EX)
         write_private(project.state / "roster", yaml.safe_dump(_roster(project)))
 

@@ -1,7 +1,7 @@
-"""Where a course's server was made: in which cloud, in whose account.
+"""Where a course's server was made: in which cloud and account.
 
-A changed ``cloud:`` line or another account's token finds no server of the course, and the old one would cost money
-unseen. So both are kept with the server, and every verb that would look elsewhere is refused.
+With another ``cloud:`` line or another account's token, no server of the course would be found, and the old one would
+cost money unnoticed. So both are stored with the server, and verbs that would look elsewhere are refused.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class Birthplace:
 
 
 def keep(access: Access, cloud: Provider) -> None:
-    """Keep where the course's server is made, before it is. What an earlier order kept is replaced."""
+    """Store where the course's server will be made; replaces the record of an earlier order."""
     place = Birthplace(cloud.name, cloud.health.account_id())
     if kept(access) != place:
         write_private(access.birthplace, json.dumps(asdict(place)))
 
 
 def kept(access: Access) -> Birthplace | None:
-    """Where the course's server was made; None when there is none, or one of an earlier coursehub."""
+    """Where the course's server was made; None if there is none, or if an older coursehub made it."""
     try:
         return Birthplace(**json.loads(access.birthplace.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -43,7 +43,7 @@ def kept(access: Access) -> Birthplace | None:
 
 
 def load(project: Project, course_id: str) -> Course:
-    """The course. Raises CoursehubError (2) when its server is in another cloud than its file says."""
+    """The course. Raises CoursehubError (2) if its server is in another cloud than the file says."""
     course = courses.load(project, course_id)
     place = kept(Access(project, course_id))
     if place is None or place.cloud == kind_of(course).name:
@@ -51,7 +51,7 @@ def load(project: Project, course_id: str) -> Course:
     was, kind = next((word, kind) for word, kind in KINDS.items() if kind.name == place.cloud)
     seen = kind.seen(project.state, course_id)
     if seen and seen.state == "none":
-        # 'local stop' took it away with all the others, and it costs nothing.
+        # 'local stop' removed it with all others; it costs nothing.
         return course
     raise CoursehubError(
         f"{courses.source(project, course_id).at('course', 'cloud')}: the server of {course_id} was made with cloud: "
@@ -61,9 +61,9 @@ def load(project: Project, course_id: str) -> Course:
 
 
 def need_account(cloud: Provider, access: Access) -> None:
-    """Refuse the token of another account than the one that has the course's server.
+    """Refuse a token for another account than the one with the course's server.
 
-    To be asked when the course's server was not found: a server's id belongs to one account alone.
+    Call this if the course's server was not found: ids belong to one account.
     """
     place = kept(access)
     if place is None or place.cloud != cloud.name or place.account == cloud.health.account_id():

@@ -1,4 +1,4 @@
-"""One runner at a time for each course: a kernel lock on this computer, and a claim at the provider for all others."""
+"""Only one runner at a time for each course: a kernel lock on this computer, and a claim at the provider for others."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from runner.project import Project
 
 @contextlib.contextmanager
 def claim(project: Project, course_id: str, verb: str) -> Iterator[None]:
-    """Hold the course while the block runs.
+    """Lock the course for the duration of the block.
 
-    Raises CoursehubError that names who holds it. A runner that died holds nothing: the kernel released its lock.
+    Raises CoursehubError that names the holder. If a runner dies, the kernel releases its lock.
     """
     directory = project.state / "claims"
     directory.mkdir(mode=0o700, exist_ok=True)
@@ -43,7 +43,7 @@ def claim(project: Project, course_id: str, verb: str) -> Iterator[None]:
 
 
 def holder(project: Project, course_id: str) -> str | None:
-    """Who is at work on the course now, in a few words; None where nobody is."""
+    """What works on the course now, in a few words; None if nothing does."""
     path = project.state / "claims" / f"{course_id}.lock"
     try:
         with path.open(encoding="utf-8") as handle:
@@ -66,10 +66,10 @@ def _holder(path: str) -> str:
 
 @contextlib.contextmanager
 def claim_in_cloud(cloud: Provider, project: Project, course_id: str, verb: str) -> Iterator[None]:
-    """Hold the course for all computers while the block runs; the one on this computer must be held already.
+    """Claim the course for all computers for the duration of the block. The lock on this computer must be held already.
 
-    A provider that costs nothing has no other computers. Raises CoursehubError that names who holds it and since when.
-    A runner that died holds it until the claim is too old, or until the same working copy claims it again.
+    A provider without costs has no other computers. Raises CoursehubError that names the holder and since when. A dead
+    runner's claim lasts until it is too old, or until the same working copy claims the course again.
     """
     if not cloud.costs:
         yield
@@ -86,6 +86,6 @@ def claim_in_cloud(cloud: Provider, project: Project, course_id: str, verb: str)
     try:
         yield
     finally:
-        # It ends by itself where the provider does not answer now.
+        # If the provider does not answer now, the claim expires by itself.
         with contextlib.suppress(CoursehubError):
             cloud.claims.drop(course_id, ours)

@@ -1,4 +1,4 @@
-"""One course's droplet: found and ordered, whatever an earlier run left half-done."""
+"""Finds and orders one course's droplet, also after an interrupted run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Progress = Callable[[str], None]
 
 
 def found(cloud: Provider, access: Access, progress: Progress) -> list[Server]:
-    """All droplets of the course, oldest first; one whose order was never answered too.
+    """All droplets of the course, oldest first, including one whose order was never answered.
 
-    Raises CoursehubError when there is none because the token opens another account than the one that has it.
+    Raises CoursehubError if none is found because the token is for another account.
     """
     servers = cloud.find(access.course_id, access.server())
     order = access.order_begun()
@@ -28,7 +28,7 @@ def found(cloud: Provider, access: Access, progress: Progress) -> list[Server]:
 
 
 def single(cloud: Provider, access: Access, progress: Progress) -> Server | None:
-    """The course's droplet, or None. Raises CoursehubError for several."""
+    """The course's droplet, or None. Raises CoursehubError if there are several."""
     servers = found(cloud, access, progress)
     if len(servers) > 1:
         raise CoursehubError(cloud.several(access.course_id, servers))
@@ -36,10 +36,10 @@ def single(cloud: Provider, access: Access, progress: Progress) -> Server | None
 
 
 def order(cloud: Provider, access: Access, wanted: Order, progress: Progress) -> Server:
-    """Order a droplet, once ``single`` has found none. It gets a host key that this computer knows before it exists.
+    """Order a droplet; call ``single`` first. It gets a host key that this computer makes before the order.
 
-    Raises Refused when the cloud does not take the order; then nothing is left of it. Any other CoursehubError can be
-    followed by the same call again: a droplet that may have been made is looked for before another one is ordered.
+    Raises Refused if the cloud rejects the order; then nothing remains of it. After any other CoursehubError the same
+    call can be repeated: it first looks for a droplet that may have been made.
     """
     access.forget_old_server()
     progress("ordering the droplet")
@@ -64,9 +64,9 @@ def order(cloud: Provider, access: Access, wanted: Order, progress: Progress) ->
         cloud.remove_keys(access.alias)
         raise
     except CoursehubError:
-        # Nothing was made (a refused token, a limit of requests): the next run need not look for it.
+        # Nothing was made (an invalid token, a rate limit), so the next run need not look for it.
         access.forget_old_server()
         raise
-    # Its id first of all: without it a rerun could only look for the droplet in lists, which may not have it yet.
+    # Store the id first. Without it another run could only search lists, which may not contain the droplet yet.
     access.remember(server)
     return server

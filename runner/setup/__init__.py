@@ -1,1 +1,1 @@
-"""What a teacher sets up on other sites: the sign-in provider's form, the git host's deploy key."""
+"""What a teacher sets up on other sites: the sign-in provider's form, the git host's deploy keys."""

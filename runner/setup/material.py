@@ -1,4 +1,4 @@
-"""The course's material as a teacher handles it: links for the LMS, deploy keys, and what is missing for them."""
+"""The course's material for teachers: links for the LMS, deploy keys, and what is missing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from runner.errors import USAGE, CoursehubError
 from runner.secrets import Secrets
 from runner.servers.access import KeyPair
 
-#: How the secret of a repository's deploy key is called.
+#: Prefix of the secret that contains a repository's deploy key.
 KEY_PREFIX = "deploy-key-"
-#: Where formulas/material keeps what it brings.
+#: The directory where formulas/material stores repositories and data.
 MIRRORS = f"{PATHS['shared']}/material"
 DATA = f"{PATHS['shared']}/data"
-#: Where a deploy key is pasted, by host, in the host's own words.
+#: Where to paste a deploy key, by host, in the host's own words.
 _FORMS = {
     "github.com": "the repository's Settings, Deploy keys, Add deploy key, without 'Allow write access'",
     "gitlab.com": "the project's Settings, Repository, Deploy keys, Add new key, without write permissions",
@@ -27,9 +27,9 @@ _FORMS = {
 
 
 def link(course: Course, repository: Repository) -> str:
-    """The address for the LMS: signs in, starts the student's server, pulls, and opens Lab.
+    """The link for the LMS: it signs in, starts the student's server, pulls, and opens Lab.
 
-    Students pull from the server's own copy, so that a class at nine o'clock asks no git host for anything.
+    Students pull from the server's own copy, so a class needs no git host at nine o'clock.
     """
     inside = quote(f"{repository.name}/{repository.open}" if repository.open else repository.name)
     asked = {
@@ -41,25 +41,25 @@ def link(course: Course, repository: Repository) -> str:
 
 
 def data_path(data: DataSet) -> str:
-    """Where students find a data set, whatever they did to ``~/data``."""
+    """The path of a data set for students; it does not depend on ``~/data``."""
     return f"{DATA}/{data.name}"
 
 
 def key_name(repository: Repository) -> str:
-    """The name of the secret that is the repository's deploy key."""
+    """The name of the secret with the repository's deploy key."""
     return f"{KEY_PREFIX}{repository.name}"
 
 
 def new_key(course_id: str, repository: Repository) -> KeyPair:
-    """A new deploy key; its comment is what the host's list of keys shows."""
+    """A new deploy key; the host shows its comment in the list of keys."""
     return KeyPair.generate(f"coursehub-{course_id}-{repository.name}")
 
 
 def public_half(private: str, course_id: str, repository: Repository) -> str:
-    """The line to paste at the git host. Raises CoursehubError (2) when the secret is no private key."""
+    """The line to paste at the git host. Raises CoursehubError (2) if the secret is not a private key."""
     try:
         return KeyPair.of(private, f"coursehub-{course_id}-{repository.name}").public
-    # TypeError is cryptography's word for a key that has a passphrase.
+    # cryptography raises TypeError for a key with a passphrase.
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise CoursehubError(
             f"{course_id}: the secret {key_name(repository)} is no private SSH key without a passphrase; make a new "
@@ -69,16 +69,16 @@ def public_half(private: str, course_id: str, repository: Repository) -> str:
 
 
 def form(repository: Repository) -> str:
-    """Where the deploy key is pasted."""
+    """Where to paste the deploy key."""
     return f"{repository.host}: {_FORMS.get(repository.host, 'the deploy keys of that repository, read-only')}"
 
 
 def need(course: Course, course_id: str, secrets: Secrets, at: str, *, by_name: bool = False) -> None:
-    """Look for the deploy keys before a server is touched; ``at`` is where the repositories stand.
+    """Check the deploy keys before a server is changed; ``at`` is the line of the repositories.
 
-    ``by_name`` is for who may not be able to decrypt them, as CI.
+    ``by_name`` checks only that they exist, for users who may not decrypt them, such as CI.
 
-    Raises CoursehubError (2) for the first that is missing or no key, and what decrypting raises.
+    Raises CoursehubError (2) for the first key that is missing or invalid, and the errors of decrypting.
     """
     private = [one for one in course.material.repositories if one.private]
     have = secrets.names() if private else []

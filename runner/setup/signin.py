@@ -1,4 +1,4 @@
-"""Sign-in as the teacher has to set it up: what the provider's form asks for, and what is missing here for it."""
+"""What a teacher must set up for sign-in: the fields of the provider's form, and what is missing here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runner.secrets import Secrets
 
 #: The name of the client secret in ``pillar/secrets/<course>.sls``.
 STORED_AS = "oauth-client-secret"
-#: Where the form is, by kind.
+#: The address of the form, by kind.
 _FORMS = {
     "google": "console.cloud.google.com: APIs & Services, Credentials, Create credentials, OAuth client ID",
     "github": "github.com: your organisation's (or your own) Settings, Developer settings, OAuth Apps, New OAuth app",
@@ -21,7 +21,7 @@ _FORMS = {
 }
 
 
-#: What the provider calls the values that the course file needs, by kind where their names differ.
+#: The provider's names for the values in the course file, by kind if they differ.
 _CALLED = {
     "client_id": {"microsoft": "Application (client) ID", "": "Client ID"},
     "tenant": {"": "Directory (tenant) ID"},
@@ -32,21 +32,21 @@ _CALLED = {
 
 
 def called(kind: str, key: str) -> str:
-    """What the provider calls the value that goes into the course file as ``key``."""
+    """The provider's name for the value that the course file has as ``key``."""
     names = _CALLED[key]
     return names.get(kind, names[""])
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a provider's form and what to type into it."""
+    """One field of a provider's form and its value."""
 
     label: str
     value: str
 
 
 def form(course: Course) -> list[Field]:
-    """What to type into the provider's form, in its own words; nothing for ``password``."""
+    """The values for the provider's form, with its own field names; empty for ``password``."""
     home = f"https://{course.domain}"
     match course.signin.kind:
         case "password":
@@ -80,18 +80,18 @@ def form(course: Course) -> list[Field]:
 
 
 def where(course: Course) -> str:
-    """Where the provider's form is found."""
+    """Where to find the provider's form."""
     return _FORMS.get(course.signin.kind, "")
 
 
 def redirect_uri(course: Course) -> str:
-    """The one address that the provider must know, letter by letter."""
+    """The redirect address that the provider must know exactly."""
     below = "lti13/oauth_callback" if course.signin.kind == "lti13" else "oauth_callback"
     return f"https://{course.domain}/hub/{below}"
 
 
 def identity(course: Course, person: Person) -> str | None:
-    """What the provider calls a person, as the hub compares it; None when the course does not say."""
+    """The provider's identity of a person, as the hub compares it; None if the course does not contain it."""
     match course.signin.kind:
         case "password":
             return person.account
@@ -105,23 +105,23 @@ def identity(course: Course, person: Person) -> str | None:
 
 
 def strangers(course: Course, people: People) -> list[str]:
-    """Accounts of people whom the provider's word cannot be compared with: they cannot sign in."""
+    """Accounts of people without a known identity at the provider: they cannot sign in."""
     return [person.account for person in people.everyone() if identity(course, person) is None]
 
 
 def key(course: Course) -> str:
-    """The key of a person that the provider's word is compared with."""
+    """The key of a person that is compared with the provider's identity."""
     if course.signin.kind == "github":
         return "github"
     return "login" if course.signin.kind == "oidc" and course.signin.claim != "email" else "email"
 
 
 def need(course: Course, people: People | None, secrets: Secrets, at: str) -> None:
-    """Look at all that sign-in needs before a server is touched; ``at`` is the line of ``signin``.
+    """Check everything that sign-in needs before a server is changed; ``at`` is the line of ``signin``.
 
-    ``people`` None are people whom nobody here may know: they are not looked at.
+    If ``people`` is None, nobody here may know them, and they are not checked.
 
-    Raises CoursehubError (2): no client secret, two people under one identity, no professor who could sign in.
+    Raises CoursehubError (2): no client secret, two people with one identity, no professor who could sign in.
     """
     kind = course.signin.kind
     if course.signin.needs_secret and STORED_AS not in secrets.names():
@@ -151,7 +151,7 @@ def need(course: Course, people: People | None, secrets: Secrets, at: str) -> No
 
 
 def notes(course: Course, people: People, at: str) -> list[str]:
-    """Who could not sign in, as a line for the teacher."""
+    """A note on people who could not sign in."""
     lost = strangers(course, people)
     if not lost:
         return []

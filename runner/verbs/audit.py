@@ -1,4 +1,4 @@
-"""``audit``: scanners that we did not write, and our attacks, on a real hub."""
+"""``audit``: third-party scanners and our own attacks, on a real hub."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from runner.project import Project
 from runner.session import Session, visit
 from runner.verbs import converge
 
-#: Findings of one figure that people are shown; the document has them all.
+#: Findings per figure in the text output; the document has them all.
 SHOWN = 12
 _ABOUT = ". /etc/os-release; echo \"$ID-$VERSION_ID\"; ip -6 -o addr show scope global | awk '{print $4}'"
 
 
 def audit(project: Project, course_id: str, steps: Steps, *, only: Sequence[str], quick: bool) -> dict[str, Any]:
-    """Measure the hub and set each figure beside its goal.
+    """Measure the hub and compare each figure with its goal.
 
-    ``only`` names scanners, ``quick`` those of seconds. Without both all of them run, and an ``apply`` at the end must
-    change nothing. Raises CoursehubError with the document when a figure is not as it should be.
+    ``only`` names scanners; ``quick`` runs the fast ones. Without either, all run, followed by an ``apply`` that must
+    change nothing. Raises CoursehubError with the document if a figure misses its goal.
     """
     for name in only:
         if name not in run.NAMES:
@@ -92,7 +92,7 @@ def _worst(course_id: str, figures: list[Figure], outcome: run.Outcome) -> str:
 
 
 def lines(document: dict[str, Any]) -> list[str]:
-    """The document for people: figure beside goal, and below it what is held against the hub."""
+    """The document as text: each figure with its goal, and the findings below it."""
     found = []
     for one in document.get("figures", ()):
         verdict = "ok  " if one["ok"] else "FAIL"

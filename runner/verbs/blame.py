@@ -1,4 +1,4 @@
-"""Which line of the course file a failed state names: a mistyped package, a host that nobody knows."""
+"""Finds the line of the course file that made a state fail: a misspelled package, an unknown host."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NO_HOST = re.compile(
 
 
 def blame(session: Session, report: Report) -> str | None:
-    """What of the course file made states fail, as ``file:line: what; what to do``; None when it is not the file."""
+    """The cause of failed states in the course file, as ``file:line: what; what to do``, or None."""
     for state in report.failed:
         said = _said(state)
         found = _package(session, said) or _host(session, said)
@@ -41,7 +41,7 @@ def _package(session: Session, said: str) -> str | None:
     missing = [match["one"] or match["two"] for match in _NO_PACKAGE.finditer(said)]
     missing = [name.rstrip(".") for name in missing]
     wanted = session.course.apt
-    # What formulas install is there: if that is missing too, the mirror is to blame and not the file.
+    # Packages of the formulas exist, so if one of them is missing too, the mirror is to blame and not the file.
     if not missing or not set(missing) <= set(wanted):
         return None
     name = missing[0]

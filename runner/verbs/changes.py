@@ -1,4 +1,4 @@
-"""What changes, in a teacher's words: keys of the course file, old and new, and whom that reaches when."""
+"""Describes changes for a teacher: keys of the course file, old and new value, and whom a change reaches when."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.servers.access import Access
 
 @dataclass(frozen=True)
 class Fact:
-    """One key of the course file that changes: old and new as they are typed, and whom it reaches when."""
+    """One changed key of the course file: old and new value as typed, and whom it reaches when."""
 
     key: str
     old: str
@@ -33,12 +33,12 @@ def _file(project: Project, course_id: str) -> Path:
 
 
 def keep(project: Project, course_id: str, course: Course) -> None:
-    """Keep what was applied, for the next ``since``; people are not in it."""
+    """Store what was applied, for the next ``since``; people are not included."""
     write_private(_file(project, course_id), json.dumps(_facts(course)))
 
 
 def since(project: Project, course_id: str, course: Course) -> list[Fact]:
-    """What the course file says otherwise than when this computer applied it last; nothing where that is not known."""
+    """The changes of the course file since this computer last applied it; empty if that is unknown."""
     try:
         before = json.loads(_file(project, course_id).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -60,7 +60,7 @@ def _facts(course: Course) -> dict[str, Any]:
 
 
 def between(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str, str]]:
-    """The values below two documents that differ: path, old, new. Of lists what is taken out and what is put in."""
+    """The differing values of two documents: path, old, new. For lists, the removed and the added entries."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in dict.fromkeys([*old, *new]):
             yield from between(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
@@ -85,11 +85,11 @@ def _plain(value: Any) -> str:
 
 
 def diff(changes: dict[str, Any]) -> str:
-    """The changes of one state as text: a unified diff where Salt made one, else key: old -> new."""
+    """The changes of one state as text: a unified diff if Salt made one, otherwise key: old -> new."""
     if isinstance(changes.get("diff"), str):
         return short(str(changes["diff"]))
     lines = []
-    # Of a command only what it said counts.
+    # Of a command only its output counts.
     changes = {key: value for key, value in changes.items() if key not in ("pid", "retcode") or "pid" not in changes}
     for key, value in changes.items():
         if isinstance(value, dict) and {"old", "new"} & set(value):
@@ -100,7 +100,7 @@ def diff(changes: dict[str, Any]) -> str:
 
 
 def short(unified: str) -> str:
-    """A unified diff in which a long line of JSON for another is only what differs between them."""
+    """Shorten a unified diff: if a long line of JSON was replaced, show only what differs."""
     told: list[str] = []
     lines = unified.splitlines()
     at = 0

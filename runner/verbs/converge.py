@@ -1,4 +1,4 @@
-"""``apply`` and ``plan``: the highstate, and what it would do."""
+"""``apply`` and ``plan``: run the highstate, or show what it would change."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from runner.session.order import what_up_makes
 from runner.verbs import changes
 from runner.verbs.blame import blame
 
-#: Courses whose highstate runs at the same time. One without a change mostly waits for its server.
+#: Number of simultaneous highstates. One without a change mostly waits for its server.
 AT_ONCE = 10
 
 
 def converge(session: Session, server: Server, steps: Steps, *, test: bool = False) -> Report:
-    """Run the highstate with progress. Raises CoursehubError that names the states that failed."""
+    """Run the highstate with progress. Raises CoursehubError that names the failed states."""
     title = f"{'plan' if test else 'highstate'} of {session.course_id}"
     with steps.step("highstate", title) as progress:
         report = saltssh.highstate(
@@ -52,7 +52,7 @@ def _now(count: int, total: int, name: str) -> str:
 
 
 class StatesFailed(CoursehubError):
-    """States failed on the server, as ``report`` says; ``blamed`` is the line of the course file to correct."""
+    """States failed on the server, see ``report``; ``blamed`` is the line of the course file to correct."""
 
     def __init__(self, course_id: str, report: Report, blamed: str | None = None) -> None:
         # Report a failure with a known external cause first; it usually explains the others. On a full disk Salt loses
@@ -74,7 +74,7 @@ class StatesFailed(CoursehubError):
 
 
 def summary(report: Report, changed: str = "changed") -> dict[str, Any]:
-    """A report as the documents carry it."""
+    """A report for the JSON document."""
     return {"total": len(report.states), changed: len(report.changed), "failed": report.failed_count}
 
 
@@ -88,10 +88,10 @@ def _changes(report: Report) -> list[dict[str, Any]]:
 def apply(
     project: Project, course_ids: list[str], steps: Steps, *, test: bool = False, every: bool = False
 ) -> dict[str, Any]:
-    """Bring the courses' servers to what their pillar says; with ``test`` only say what would change.
+    """Bring the courses' servers to the state in their pillar; with ``test`` only say what would change.
 
-    With ``every`` these are all courses that there are, and those without a server are skipped with a word.
-    All courses are tried; the first that failed is raised after the last has ended, with the whole document.
+    With ``every``, these are all courses, and those without a server are skipped with a note. All courses are tried;
+    the first error is raised at the end, with the whole document.
     """
     course_ids = list(dict.fromkeys(course_ids))
     outcomes: dict[str, Any] = {}
@@ -162,7 +162,7 @@ def _word(outcome: dict[str, Any], *, test: bool) -> str:
 
 
 def would_make(project: Project, course_id: str) -> str | None:
-    """What ``up`` would make and what it costs; None where that cannot be asked without starting the local cloud."""
+    """What ``up`` would make and what it costs; None if that would start the local cloud."""
     if nothing_here(project, course_id, birthplace.load(project, course_id)):
         return None
     return what_up_makes(connect(project, course_id, lambda _line: None))

@@ -1,4 +1,4 @@
-"""``new``, ``validate`` and ``schema``: course files, and nothing else. No network, no cloud, no root."""
+"""``new``, ``validate`` and ``schema``: verbs on course files only. No network, no cloud, no root."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ from runner.session import names
 from runner.setup import material, signin
 
 Choices = dict[str, Any]
-#: Asks a person for one thing: its name, the question, the default or None, and what says whether an answer is wrong.
+#: Asks a person for one value: its name, the question, the default or None, and a function that returns what is wrong
+#: with an answer.
 Ask = Callable[[str, str, str | None, Callable[[str], str | None]], str]
 
-#: What ``new`` asks for, in this order; the first four have no default that could be right.
+#: The questions of ``new``, in this order; the first four have no useful default.
 QUESTIONS = {
     "title": "What is the course called?",
     "domain": "Which address will students type? (a name such as engr114.example.edu)",
@@ -53,7 +54,7 @@ QUESTIONS = {
     "packages": "Which Python packages? (separated by commas; may be empty)",
 }
 REQUIRED = ("title", "domain", "contact", "professor")
-#: What belongs to one term only: announcements and people.
+#: What belongs to one term only, besides people: announcements.
 _OF_ONE_TERM = ("message",)
 
 SCHEMA = Path("pillar/courses.schema.json")
@@ -63,7 +64,7 @@ DEFAULTS = Path("pillar/course-defaults.yaml")
 
 
 def validate(project: Project, wanted: list[str]) -> dict[str, Any]:
-    """Every mistake of the named course files, of all without a name."""
+    """Every mistake of the named course files, or of all."""
     looked = [(course_id, _problems(project, course_id)) for course_id in wanted or course_ids(project)]
     stray = [] if wanted else list(_stray(project))
     return {
@@ -82,7 +83,7 @@ def validate(project: Project, wanted: list[str]) -> dict[str, Any]:
 
 
 def _stray(project: Project) -> Iterator[Problem]:
-    """Files that look like course files and are none: nothing would ever read them."""
+    """Files that look like course files but are never read."""
     for path in sorted(project.courses.glob("*.y*ml")):
         message = "a course file's name ends in .sls; rename it"
         yield Problem(project.shown(path), 1, "", message)
@@ -126,7 +127,7 @@ def _of_names(project: Project, course_id: str, course: Course, source: Source) 
 
 
 def _of_signin(project: Project, course_id: str, course: Course, source: Source) -> list[Problem]:
-    """What sign-in lacks; of a class list that is encrypted only ``plan`` and ``apply`` can say more."""
+    """What is missing for sign-in. If the class list is encrypted, only ``plan`` and ``apply`` can check more."""
     at = source.at("course", "signin", "kind")
     try:
         signin.need(course, course.people, Secrets(project, course_id), at)
@@ -136,7 +137,7 @@ def _of_signin(project: Project, course_id: str, course: Course, source: Source)
 
 
 def _of_material(project: Project, course_id: str, course: Course, source: Source) -> list[Problem]:
-    """Which deploy keys are missing; whether they are keys only ``plan`` and ``apply`` can say."""
+    """Missing deploy keys; only ``plan`` and ``apply`` can check that they are valid."""
     at = source.at("course", "material", "repositories")
     try:
         material.need(course, course_id, Secrets(project, course_id), at, by_name=True)
@@ -146,7 +147,7 @@ def _of_material(project: Project, course_id: str, course: Course, source: Sourc
 
 
 def _told(message: str, shown: str) -> Problem:
-    """An error that already says ``file:line: what`` as a Problem."""
+    """An error that contains ``file:line: what`` already, as a Problem."""
     match = re.match(rf"{re.escape(shown)}:(\d+): (.*)", message)
     return Problem(shown, int(match[1]), "", match[2]) if match else Problem(shown, 1, "", message)
 
@@ -164,10 +165,10 @@ def _of_the_lock(project: Project, course_id: str, course: Course, source: Sourc
 
 
 def new(project: Project, course_id: str, answers: Mapping[str, Any], old: str | None, ask: Ask | None) -> Choices:
-    """Write a course file from ``answers``, from an old course, or from what a person at a terminal says.
+    """Write a course file from ``answers``, from an old course, or from a person's answers at a terminal.
 
-    ``ask`` is None where nobody can be asked. Raises CoursehubError (2) when the file is there already, an answer is
-    wrong or one is missing; then nothing was written.
+    ``ask`` is None if nobody can be asked. Raises CoursehubError (2) if the file exists, or if an answer is wrong or
+    missing; then nothing is written.
     """
     if not COURSE_ID.fullmatch(course_id):
         raise CoursehubError(
@@ -213,7 +214,7 @@ def new(project: Project, course_id: str, answers: Mapping[str, Any], old: str |
 
 
 def _all_answers(given: Choices, ask: Ask | None, questions: tuple[str, ...]) -> Choices:
-    """The answers to ``questions``, those that are not given asked for."""
+    """The answers to ``questions``; missing ones are asked for."""
     missing = [key for key in REQUIRED if key in questions and key not in given]
     if not missing:
         return given
@@ -230,7 +231,7 @@ def _all_answers(given: Choices, ask: Ask | None, questions: tuple[str, ...]) ->
 
 
 def _default(key: str, answers: Choices) -> str | None:
-    """What a bare Return means; None where only the teacher can know."""
+    """The default for an empty answer; None if only the teacher can know."""
     if key == "account":
         return account_of(answers["professor"]) or None
     if key == "email":
@@ -256,14 +257,14 @@ def _wrong(key: str, answer: str) -> str | None:
 
 
 def account_of(name: str) -> str:
-    """A proposal for a person's account: the last name in small ASCII letters; empty where there are none."""
+    """A suggestion for a person's account: the last name in lower-case ASCII letters; empty if it has none."""
     last = name.split()[-1:]
     plain = unicodedata.normalize("NFKD", "".join(last)).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]", "", plain.lower()).lstrip("0123456789")[:32]
 
 
 def _choices(given: Choices, old: Choices) -> Choices:
-    """Answers as the file's own keys, with what a new file shows besides."""
+    """The answers with the file's own keys, and the other keys that a new file shows."""
     made = {key: value for key, value in given.items() if key not in ("professor", "account", "email", "packages")}
     if "packages" in given:
         packages = given["packages"]
@@ -271,7 +272,7 @@ def _choices(given: Choices, old: Choices) -> Choices:
     if {"professor", "account", "email"} & given.keys():
         name = given.get("professor", "A professor")
         professor = {"account": given.get("account") or account_of(name), "name": name}
-        # Without it a student of the same name could not be told from the professor.
+        # Without an email address, a student with the same name could not be told from the professor.
         email = given.get("email") or given.get("contact") or old.get("contact")
         made["people"] = {"professors": [{**professor, **({"email": email} if email else {})}]}
         made["people"] |= {"assistants": [], "students": []}
@@ -288,7 +289,7 @@ def _list(text: str) -> list[str]:
 
 
 def _messages(choices: Choices, only: Mapping[str, Any] | set[str] | None) -> Iterator[str]:
-    """What is wrong with choices that are not in a file yet, each named by its flag."""
+    """What is wrong with choices that are not in a file yet, each with its flag."""
     try:
         CourseFile.model_validate({"course": choices})
     except ValidationError as failure:
@@ -312,7 +313,10 @@ def _refuse(choices: Choices, only: Mapping[str, Any] | None = None) -> None:
 
 
 def _from_old(project: Project, old: str) -> tuple[Choices, list[str]]:
-    """An old course's choices without its class, and what was left out. The professors stay: a file without is none."""
+    """An old course's choices without its class, and what was left out.
+
+    Professors are kept, because a file needs one.
+    """
     source = source_of(project, old)
     for problem in find(source):
         raise CoursehubError(str(problem), exit_code=USAGE)
@@ -363,7 +367,7 @@ def _to_look_at(project: Project, source: Source, old: str | None, given: Choice
 
 
 def write_schema(project: Project) -> dict[str, Any]:
-    """Bring the files that are made from the typed model up to date."""
+    """Update the files that are generated from the typed model."""
     written = []
     for path, text in generated().items():
         target = project.root / path
@@ -374,5 +378,5 @@ def write_schema(project: Project) -> dict[str, Any]:
 
 
 def generated() -> dict[Path, str]:
-    """Each generated file of the repository with the text that it must have."""
+    """Each generated file of the repository with its correct content."""
     return {SCHEMA: schema.text(), REFERENCE: reference.page(), EXAMPLE: reference.example(), DEFAULTS: defaults.text()}

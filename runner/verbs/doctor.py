@@ -1,4 +1,4 @@
-"""``doctor``: everything that ``up`` will need, looked at before it costs anything. Changes nothing."""
+"""``doctor``: check everything that ``up`` will need before it costs anything. Changes nothing."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from runner.session import Session
 from runner.session.failures import made_elsewhere
 from runner.session.order import check_order
 
-#: Programs that verbs call, by the Debian package that has them.
+#: Programs that verbs call, with their Debian package.
 _TOOLS = {"ssh": "openssh-client", "ssh-keygen": "openssh-client", "git": "git", "gpg": "gnupg"}
-#: Seconds that the clock may be wrong. Certificates and tokens are refused by a clock that is hours off.
+#: Tolerated clock error in seconds. Certificates and tokens fail if the clock is wrong by hours.
 _CLOCK = 60.0
 #: Bytes that the working copy needs for keys, packages and logs.
 _DISK = 1024**3
-#: Name servers that serve the provider's DNS.
+#: Domain of the provider's name servers.
 _PROVIDER = ".digitalocean.com"
 _DNS_SECONDS, _DNS_PORT = 3.0, 53
 _RESOLV = Path("/etc/resolv.conf")
 
 
 def doctor(project: Project, course_id: str | None, steps: Steps) -> dict[str, Any]:
-    """Look at this computer, and with a course at its account and address too.
+    """Check this computer, and with a course also its account and address.
 
-    Raises CoursehubError with the document when something is not as ``up`` needs it.
+    Raises CoursehubError with the document if ``up`` would lack something.
     """
     looked: list[Check] = []
     with steps.step("doctor", f"look at what {f'up {course_id}' if course_id else 'coursehub'} needs") as progress:
@@ -112,7 +112,7 @@ def _disk(project: Project) -> str:
 
 
 def _proxies() -> str:
-    # Names alone: a proxy's address may have a password in it.
+    # Only names: a proxy's address may contain a password.
     given = sorted(name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy"))
     if not given:
         return "none"
@@ -194,7 +194,7 @@ def _address(session: Session) -> str:
 
 
 def _name_servers(zone: str) -> list[str]:
-    """The name servers to which a zone is delegated, as this computer's resolver knows them; none where it has none."""
+    """The name servers to which a zone is delegated, from this computer's resolver; empty if it has none."""
     question = DNSRecord.question(zone, "NS")
     for resolver in _resolvers():
         try:

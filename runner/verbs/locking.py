@@ -1,4 +1,4 @@
-"""``lock``: packages, resolved once and kept in git."""
+"""``lock``: package versions, resolved once and stored in git."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runner.verbs import relock
 
 
 def lock(project: Project, course_id: str, steps: Steps, *, upgrade: bool) -> dict[str, Any]:
-    """Resolve the course's packages anew; ``upgrade`` takes newer versions where the old ones would still fit."""
+    """Resolve the course's packages again; ``upgrade`` takes newer versions even if the old ones still fit."""
     course = courses.load(project, course_id)
     line = courses.source(project, course_id).line(("course", "packages"))
     with steps.step("lock", f"resolving the packages of {course_id}"):
@@ -22,9 +22,9 @@ def lock(project: Project, course_id: str, steps: Steps, *, upgrade: bool) -> di
 
 
 def lock_all(project: Project, steps: Steps, *, upgrade: bool) -> dict[str, Any]:
-    """Resolve every lock of the repository anew, the courses' that have one too.
+    """Resolve every lock of the repository again, including the courses' locks.
 
-    Versions stay where they fit and are not below requirements/minimums.yaml; ``upgrade`` takes the newest that fit.
+    Versions are kept if they fit and are not below requirements/minimums.yaml; ``upgrade`` takes the newest that fit.
     """
     wanted = []
     for course_id in courses.course_ids(project):

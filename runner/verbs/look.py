@@ -1,4 +1,4 @@
-"""``check`` and ``status``: how things stand."""
+"""``check`` and ``status``: the condition of hubs and servers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from runner.servers.claim import holder
 from runner.session import Session, visit
 from runner.session.failures import all_of, not_right
 
-#: Courses that are looked at at the same time.
+#: Number of courses that are checked at the same time.
 AT_ONCE = 10
 
 
 def check(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
-    """Look at the hub from outside as a student would. Raises CoursehubError with the document when it is not well."""
+    """Check the hub from outside as a student would. Raises CoursehubError with the document if a check fails."""
     with steps.step("checks", f"look at {course_id} from outside") as progress:
         try:
             session = visit(project, course_id, progress)
@@ -43,7 +43,7 @@ def check(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
 
 
 def _not_finished(project: Project, course_id: str, document: dict[str, Any] | None = None) -> CoursehubError | None:
-    """The cause of whatever is not right while another verb is at work on the course."""
+    """An explanation for failed checks while another verb works on the course."""
     busy = holder(project, course_id)
     if not busy:
         return None
@@ -51,7 +51,7 @@ def _not_finished(project: Project, course_id: str, document: dict[str, Any] | N
 
 
 def _inside(session: Session, ip: str, progress: Callable[[str], None]) -> list[checks.Check]:
-    """What only the server itself can say."""
+    """Checks that need the server itself."""
 
     def run(script: str) -> str:
         return session.access.run(ip, script)
@@ -125,7 +125,7 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
 
 
 def _sick(project: Project, course_id: str, ip: str) -> str | None:
-    """What is wrong on a server that runs, in a line; None when it is well, or another computer has its keys."""
+    """What is wrong on a running server, in one line; None if nothing is, or if another computer has its keys."""
     access = Access(project, course_id)
     if not access.known_hosts.exists() or access.has_first_host_key():
         return None
@@ -137,7 +137,7 @@ def _sick(project: Project, course_id: str, ip: str) -> str | None:
 
 
 def _silent(_line: str) -> None:
-    """Progress that nobody hears."""
+    """Discards progress."""
 
 
 def _found(project: Project, course_id: str, course: courses.Course) -> tuple[str, str | None, str, str | None]:

@@ -16,7 +16,7 @@ from runner.setup import material
 
 
 def show(project: Project, course_id: str, report: Report) -> dict[str, Any]:
-    """Each repository's link and deploy key, and where the data sets are; a key that is missing is made."""
+    """Each repository's link and deploy key, and the paths of the data sets; missing keys are made."""
     course = courses.load(project, course_id)
     secrets = Secrets(project, course_id)
     return {
@@ -44,7 +44,7 @@ def _deploy_key(
     name, public = material.key_name(repository), None
     if name not in secrets.names():
         with claim(project, course_id, "material"):
-            # Looked at again: whoever had the claim before may have made it, and somebody pastes that one.
+            # Checked again: the previous holder of the claim may have made the key, and somebody may be pasting it.
             if name not in secrets.names():
                 public = _store_new(project, course_id, repository, report)
     new = public is not None
@@ -60,7 +60,7 @@ def _store_new(project: Project, course_id: str, repository: Repository, report:
 
 
 def rotate(project: Project, course_id: str, name: str, report: Report) -> dict[str, Any]:
-    """A new deploy key in the place of the old. Raises CoursehubError (2) when no repository has one of that name."""
+    """Replace a deploy key. Raises CoursehubError (2) if no repository has one with that name."""
     course = courses.load(project, course_id)
     repository = _of_key(course, course_id, name)
     with claim(project, course_id, f"secrets rotate {name}"):

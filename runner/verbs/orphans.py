@@ -1,4 +1,4 @@
-"""``orphans``: what carries our tag or name at the provider and belongs to no course here. Changes nothing."""
+"""``orphans``: what has our tag or name at the provider and belongs to no course here. Changes nothing."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Document = dict[str, Any]
 
 
 def orphans(project: Project, steps: Steps) -> Document:
-    """Look through each account that can be reached: the token's, and the local cloud's if it runs.
+    """Search each reachable account: the token's, and the local cloud's if it runs.
 
-    Raises CoursehubError (2) when there is none.
+    Raises CoursehubError (2) if there is none.
     """
     clouds = list(_clouds(project))
     if not clouds:
@@ -88,7 +88,7 @@ def _document(
 
 
 def lines(document: Document) -> list[str]:
-    """What was found, a line each, and what it costs together."""
+    """One line for each thing found, and the total cost."""
     found = [
         f"{one['cloud']}: {one['kind']} {one['name']}"
         + (f" of {one['course']}" if one["course"] else "")

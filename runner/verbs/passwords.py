@@ -1,4 +1,4 @@
-"""``passwords``: first passwords on paper, and a new one for who forgot theirs."""
+"""``passwords``: first passwords on paper, and new ones for people who forgot theirs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runner.session import reach
 
 
 def sheet(project: Project, course_id: str, *, as_csv: bool, only_new: bool = False) -> dict[str, Any]:
-    """Write everybody's first password to a file that only this user can read; or those that no sheet had yet."""
+    """Write everybody's first password, or those that were never printed, to a file that only this user can read."""
     course = _with_passwords(project, course_id)
     everyone = list(people_of(project, course_id, course).everyone())
     namesakes = {name for name, times in Counter(person.name.casefold() for person in everyone).items() if times > 1}
@@ -47,7 +47,7 @@ def sheet(project: Project, course_id: str, *, as_csv: bool, only_new: bool = Fa
 
 
 def _mark(person: Person) -> str:
-    """What tells a person from their namesakes on paper."""
+    """What tells a person from others with the same name on paper."""
     return person.email or person.number or person.login or ", ".join(person.groups)
 
 
@@ -59,7 +59,7 @@ def _write_sheet(
     name = "new-passwords" if only_new else "first-passwords"
     path = _handed_out(project, course_id, f"{name}.{'csv' if as_csv else 'html'}")
     if as_csv:
-        # Excel takes UTF-8 without a mark for Windows-1252.
+        # Excel reads UTF-8 without a byte order mark as Windows-1252.
         write_private(path, "\ufeff" + as_table(cards))
     else:
         write_private(path, as_page(cards, title=course.title, url=f"https://{course.domain}/"))
@@ -67,7 +67,7 @@ def _write_sheet(
 
 
 def sheet_lines(document: dict[str, Any]) -> list[str]:
-    """Where the sheet is and what to do with it."""
+    """The path of the sheet and what to do with it."""
     course, many = document["course"], document["people"]
     if not many:
         return [f"{course}: everybody's first password was printed already; without --new all are printed again"]
@@ -76,10 +76,10 @@ def sheet_lines(document: dict[str, Any]) -> list[str]:
 
 
 def reset(project: Project, course_id: str, account: str, steps: Steps) -> dict[str, Any]:
-    """Make a new password for one person; on the server at once if there is one that runs, else at the next apply.
+    """Make a new password for one person. A running server gets it at once, otherwise the next apply sends it.
 
-    ``why`` in the document says what kept it from the server. Raises CoursehubError, with the document, for what no
-    later apply mends by itself: a wrong command line or pillar (2), a secret in git (2), a stranger's host key.
+    ``why`` in the document says what kept it from the server. Raises CoursehubError, with the document, if a later
+    apply would fail too: a wrong command line or pillar (2), a secret in git (2), an unknown host key.
     """
     course = _with_passwords(project, course_id)
     people = {person.account: person for person in people_of(project, course_id, course).everyone()}
@@ -113,7 +113,7 @@ def reset(project: Project, course_id: str, account: str, steps: Steps) -> dict[
 
 
 def _handed_out(project: Project, course_id: str, name: str) -> Path:
-    """Where a file to hand out goes: in a directory of its course alone, so that no two courses' names meet."""
+    """The path of a file to hand out: in a directory for its course, so that names of two courses cannot collide."""
     sheets = project.state / "sheets"
     sheets.mkdir(mode=0o700, exist_ok=True)
     return sheets / course_id / name
@@ -141,7 +141,7 @@ def _apply(project: Project, course_id: str, steps: Steps) -> None:
 
 
 def reset_lines(document: dict[str, Any]) -> list[str]:
-    """Where the new password is, and from when it counts; the password itself stays off the screen."""
+    """The path of the new password, and from when it is valid; the password itself is not printed."""
     course = document["course"]
     when = "it counts from now on" if document["applied"] else f"it counts from the next 'coursehub apply {course}' on"
     why = f" ({document['why']})" if document["why"] else ""

@@ -1,4 +1,4 @@
-"""Every lock of this repository made anew: the controller's, the server's, the tools', the courses' and npm's."""
+"""Resolves every lock of this repository again: the controller's, the server's, the tools', the courses' and npm's."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from runner.packages import lock
 
 OVERRIDES = Path("requirements/overrides.in")
 FILES = Path("formulas")
-#: Days after which a lock is old: security fixes of two months are missing in it.
+#: Days after which a lock is old: it lacks two months of security fixes.
 OLD_DAYS = 60
-#: The kitchen's course, and what it asks for (tests/kitchen/kitchen.yml).
+#: The kitchen's course and its requirements (tests/kitchen/kitchen.yml).
 KITCHEN = Path("tests/kitchen/locks/kitchen.txt")
 KITCHEN_PACKAGES = ("numpy",)
 #: Directories with a package.json and its package-lock.json.
@@ -24,7 +24,7 @@ NPM = (FILES / "jupyterhub/files/proxy", Path("tests/support/oidc"), tools.NPM)
 
 @dataclass(frozen=True)
 class PythonLock:
-    """One lock and what it is resolved from. ``within`` is a lock whose versions it must share."""
+    """One lock and its requirements. ``within`` is a lock whose versions it must share."""
 
     path: Path
     source: Path
@@ -47,11 +47,11 @@ class PythonLock:
 
 
 RUNNER = Path("requirements/runner.lock")
-#: In this order: a lock stands behind the one that it must share versions with.
+#: In this order: a lock comes after the one with which it must share versions.
 PYTHON = (
     PythonLock(RUNNER, Path("requirements/runner.in"), OVERRIDES, annotated=True),
     PythonLock(Path("requirements/test.lock"), Path("requirements/test.in"), OVERRIDES, within=RUNNER, annotated=True),
-    # The launcher's first step is uv alone, by pip, from the same resolution.
+    # The launcher first installs only uv with pip, from the same resolution.
     PythonLock(Path("requirements/bootstrap.lock"), Path("requirements/bootstrap.in"), OVERRIDES, within=RUNNER),
     PythonLock(FILES / "uv/files/uv.txt", FILES / "uv/files/uv.in", lock.OVERRIDES),
     PythonLock(FILES / "jupyterhub/files/hub.txt", FILES / "jupyterhub/files/hub.in", lock.OVERRIDES),
@@ -63,7 +63,7 @@ PYTHON = (
 
 
 def all_locks(root: Path) -> list[Path]:
-    """Every Python lock of the repository that there is, the courses' too."""
+    """Every existing Python lock of the repository, including the courses'."""
     courses = sorted((root / lock.LOCKS).glob("*.txt"))
     return [path for path in (*(root / one.path for one in PYTHON), root / KITCHEN, *courses) if path.exists()]
 
@@ -71,10 +71,10 @@ def all_locks(root: Path) -> list[Path]:
 def relock(
     root: Path, courses: Iterable[tuple[str, list[str], int | None]], report: Callable[[str], None], *, upgrade: bool
 ) -> list[str]:
-    """Make every lock anew; the paths of those whose packages changed. Each is replaced when it is whole.
+    """Resolve every lock again; return the paths of those whose packages changed. Each is replaced atomically.
 
-    ``courses`` are the courses that have a lock: name, packages, and the line of the course file that lists them.
-    Without ``upgrade`` versions stay where they fit and are safe. Raises CoursehubError as ``lock.make_lock`` does.
+    ``courses`` are the courses with a lock: name, packages, and the line of the course file that lists them. Without
+    ``upgrade``, versions are kept if they fit and are safe. Raises the same CoursehubError as ``lock.make_lock``.
     """
     changed = []
     for one in PYTHON:
@@ -115,7 +115,7 @@ def _python(root: Path, one: PythonLock, *, upgrade: bool) -> bool:
     try:
         staged.write_text(path.read_text(encoding="utf-8") if path.exists() else "", encoding="utf-8")
         source = (root / one.source).read_text(encoding="utf-8")
-        # From standard input a file beside it is not found.
+        # Requirements on standard input cannot include a file beside them.
         source = source.replace("-r runner.in\n", (root / "requirements/runner.in").read_text(encoding="utf-8"))
         lock.resolve(one.argv(lock.uv_path(), root, staged, upgrade=upgrade), source, str(one.source), root)
         head = f"# Made by `./coursehub lock --all` from {one.source}; not to be edited.\n{lock.resolved_line()}"

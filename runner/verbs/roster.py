@@ -23,7 +23,7 @@ from runner.servers.claim import claim
 
 #: Columns of an exported class list, as an import reads them.
 _COLUMNS = ("name", "email", "login", "number", "github", "role", "account", "groups")
-#: Shows a change and says whether to write it.
+#: Shows a change and returns whether to write it.
 Agree = Callable[[dict[str, Any]], bool]
 
 
@@ -37,7 +37,7 @@ def import_(
     only_add: bool = False,
     encoding: str | None = None,
 ) -> dict[str, Any]:
-    """Bring the class list to what an exported file says, once ``agree`` has seen all that changes."""
+    """Merge an exported file into the class list after ``agree`` has confirmed the changes."""
     _needs_list(project, course_id)
     read = classlist.read(file, encoding)
     found = {"system": read.system, "notes": read.notes, "doubts": read.doubts}
@@ -51,7 +51,7 @@ def import_(
 
 
 def add(project: Project, course_id: str, agree: Agree, *, role: Role, ask: Callable[[str], str]) -> dict[str, Any]:
-    """Add one person, who is asked for: by name, and by the email address or login at the college."""
+    """Add one person; asks for the name and for the email address or login at the college."""
     _needs_list(project, course_id)
     name, mark = classlist.clean(ask("Name")), classlist.clean(ask("Email address or login at the college"))
     table = [(0, ["name", "email" if "@" in mark else "login"]), (1, [name, mark])]
@@ -70,7 +70,7 @@ def edit(
     role: Role | None = None,
     ask: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Change what is known of one person; ``ask`` gets the facts and returns those that change, "" for none."""
+    """Change the facts about one person; ``ask`` gets them and returns the changed ones, "" to remove one."""
     _needs_list(project, course_id)
     _, person = people.read(project, course_id).holder(account)
     facts = ask(person.model_dump())
@@ -92,19 +92,19 @@ def export(project: Project, course_id: str, file: Path | None) -> dict[str, Any
             exit_code=USAGE,
         )
     rows = [[*(one.get(key) or "" for key in _COLUMNS[:-1]), ", ".join(one.get("groups", []))] for one in everyone]
-    # Excel takes UTF-8 without a mark for Windows-1252.
+    # Excel reads UTF-8 without a byte order mark as Windows-1252.
     write_private(path, "\ufeff" + as_csv([_COLUMNS, *rows]))
     return {"course": course_id, "file": str(path), "people": len(everyone)}
 
 
 def remove(project: Project, course_id: str, account: str, agree: Agree) -> dict[str, Any]:
-    """Take one person out: the next apply locks the account, stops the server and keeps the files."""
+    """Remove one person: the next apply locks the account, stops the server and keeps the files."""
     _needs_list(project, course_id)
     return _change(project, course_id, agree, lambda known: people.remove(known, account), {"read": 0})
 
 
 def show(project: Project, course_id: str) -> dict[str, Any]:
-    """Everybody of the course with role and account, from wherever the course keeps its people."""
+    """Everybody in the course with role and account, wherever people are stored."""
     course = courses.load(project, course_id)
     if course.people is None:
         listed = people.read(project, course_id)
@@ -119,7 +119,7 @@ def show(project: Project, course_id: str) -> dict[str, Any]:
 
 
 def encrypt(project: Project, course_id: str) -> dict[str, Any]:
-    """Move the people of a course's own file into its encrypted class list. Can be interrupted and run again."""
+    """Move the people from a course's own file into its encrypted class list. May be interrupted and repeated."""
     read = courses.source(project, course_id)
     path = project.course_file(course_id)
     own = read.data["course"].get("people") if isinstance(read.data, dict) and read.data.get("course") else None
@@ -152,7 +152,7 @@ def encrypt(project: Project, course_id: str) -> dict[str, Any]:
 
 
 def _needs_list(project: Project, course_id: str) -> None:
-    """Refuse a course that is not there, or that names its people in its own file."""
+    """Refuse an unknown course, or one with its people in its own file."""
     read = courses.source(project, course_id)
     course = (read.data or {}).get("course") if isinstance(read.data, dict) else None
     if isinstance(course, dict) and "people" in course:

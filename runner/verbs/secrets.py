@@ -1,4 +1,4 @@
-"""``secrets``: values that git keeps encrypted, and new ones for a server."""
+"""``secrets``: encrypted values in git, and new secrets for a server."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from runner.verbs import material as material_verb
 
 @dataclass(frozen=True)
 class Made:
-    """A secret that a server makes itself, in a file, when that is not there; ``disturbs`` is what a new one does."""
+    """A secret that a server makes itself, in a file, if it is missing; ``disturbs`` says what a new one interrupts."""
 
     file: str
     disturbs: str
 
 
-#: What formulas/jupyterhub makes once.
+#: Secrets that formulas/jupyterhub makes once.
 _MADE = {
     "proxy-token": Made(
         f"{PATHS['hub_state']}/proxy.env",
@@ -50,12 +50,12 @@ _MADE = {
     ),
 }
 _SSH_KEY = "ssh-key"
-#: All that ``rotate`` makes new on a server.
+#: All secrets that ``rotate`` can replace on a server.
 ROTATED = (*_MADE, _SSH_KEY)
 
 
 def set_(project: Project, course_id: str, name: str, value: str, report: Report) -> dict[str, Any]:
-    """Encrypt a value for all teachers. A single line loses the line break that a pipe put behind it."""
+    """Encrypt a value for all teachers. The line break that a pipe adds to a single line is removed."""
     courses.source(project, course_id)
     if value.count("\n") == 1 and value.endswith("\n"):
         value = value[:-1].removesuffix("\r")
@@ -72,7 +72,7 @@ def set_(project: Project, course_id: str, name: str, value: str, report: Report
 
 
 def show(project: Project, course_id: str, name: str | None) -> dict[str, Any]:
-    """One value in clear, or the names of all."""
+    """One value in clear, or all names."""
     courses.source(project, course_id)
     secrets = Secrets(project, course_id)
     if name is None:
@@ -81,7 +81,7 @@ def show(project: Project, course_id: str, name: str | None) -> dict[str, Any]:
 
 
 def remove(project: Project, course_id: str, name: str) -> dict[str, Any]:
-    """Take one value out."""
+    """Remove one value."""
     courses.source(project, course_id)
     with claim(project, course_id, "secrets remove"):
         secrets = Secrets(project, course_id)
@@ -93,7 +93,7 @@ def remove(project: Project, course_id: str, name: str) -> dict[str, Any]:
 
 
 def key(project: Project, report: Report) -> dict[str, Any]:
-    """This computer's key, made if there is none, with its public half in the repository."""
+    """This computer's key. It is made if there is none, and its public half put into the repository."""
     vault = Vault(project)
     fingerprint = vault.ensure_key(report)
     vault.tell_salt()
@@ -105,7 +105,7 @@ def key(project: Project, report: Report) -> dict[str, Any]:
 
 
 def key_lines(document: dict[str, Any]) -> list[str]:
-    """What a teacher does with it."""
+    """Instructions for the teacher."""
     return [
         f"private key: {document['private']} (keep a copy elsewhere; without it the secrets are lost)",
         f"public key: {document['public']}; commit it, then who can read the secrets runs 'coursehub secrets rotate'",
@@ -113,7 +113,7 @@ def key_lines(document: dict[str, Any]) -> list[str]:
 
 
 def encrypt_anew(project: Project, report: Report) -> dict[str, Any]:
-    """Encrypt every secret and class list for those whose keys are in the repository now."""
+    """Encrypt every secret and class list again for the keys that are in the repository now."""
     vault = Vault(project)
     vault.ensure_key(report)
     new = {project.shown(path) for path in vault.accept()}
@@ -131,7 +131,7 @@ def encrypt_anew(project: Project, report: Report) -> dict[str, Any]:
 
 
 def anew_lines(document: dict[str, Any]) -> list[str]:
-    """Which files, for whom."""
+    """The encrypted files, and for whom."""
     return [
         *(f"encrypted for {file}{' (new)' * (file in document['new'])}" for file in document["keys"].values()),
         *(f"written {file}" for file in document["written"]),
@@ -140,7 +140,7 @@ def anew_lines(document: dict[str, Any]) -> list[str]:
 
 
 def rotate(project: Project, course_id: str, what: str, steps: Steps) -> dict[str, Any]:
-    """Make one of a server's own secrets new, and say whom that disturbs. Can be interrupted and run again."""
+    """Replace one of a server's own secrets, and say whom that interrupts. May be interrupted and repeated."""
     courses.load(project, course_id)
     if what.startswith(material.KEY_PREFIX):
         return material_verb.rotate(project, course_id, what, steps.say)
@@ -164,8 +164,8 @@ def rotate(project: Project, course_id: str, what: str, steps: Steps) -> dict[st
 
 
 def _new_on_server(session: Session, ip: str, made: Made) -> None:
-    """Have the states make the file again, and restart what reads it."""
-    # The states bring all of the hub's sign-in along, so what an apply refuses is refused here.
+    """Let the states make the file again, and restart what reads it."""
+    # The states include all of sign-in, so what an apply refuses must be refused here.
     need_signin(session)
     session.write_pillar(ip)
     session.access.run(ip, f"rm -f {shlex.quote(made.file)}\n")
@@ -183,7 +183,7 @@ umask 077
 file=/root/.ssh/authorized_keys
 grep -qxF {new} "$file" || printf '%s\\n' {new} >> "$file"
 """
-#: Only our own line goes: a teacher may have put another key there.
+#: Only our own line is removed: a teacher may have added another key.
 _DROP_KEY = """
 set -eu
 umask 077
@@ -196,11 +196,10 @@ mv -f "$file.coursehub" "$file"
 
 
 def _new_ssh_key(session: Session, ip: str, progress: Callable[[str], None]) -> None:
-    """Put a new client key in beside the old one, use it, and only then take the old one out.
+    """Add a new client key beside the old one, use it, and only then remove the old one.
 
-    Can be interrupted anywhere and called again; in between whatever is kept as the client key opens the server:
-    ``client_key.new`` is there until the switch, ``client_key.old`` from before it to the end, and no public half lies
-    beside a private one of another key.
+    May be interrupted anywhere and repeated; the stored client key works at all times. ``client_key.new`` exists until
+    the switch, ``client_key.old`` from before it to the end, and no public key is beside another key's private one.
     """
     access = session.access
     current, new, old = access.key_file, access.new_key_file, access.old_key_file
@@ -223,14 +222,14 @@ def _new_ssh_key(session: Session, ip: str, progress: Callable[[str], None]) -> 
 
 
 def _public(private: Path) -> str:
-    """The public half as one line of authorized_keys."""
+    """The public key as one line of authorized_keys."""
     return KeyPair.of(private.read_text(encoding="utf-8"), "coursehub").public
 
 
 def _try_key(access: Access, ip: str, key_file: Path) -> None:
     argv = access.argv(ip, "true")
     argv[argv.index(str(access.key_file))] = str(key_file)
-    # A connection that is open already would prove nothing; ssh takes the first word on each option.
+    # An existing connection would prove nothing; ssh uses the first value of each option.
     argv[1:1] = ["-o", "ControlPath=none"]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
     if done.returncode:

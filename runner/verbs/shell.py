@@ -1,4 +1,4 @@
-"""``ssh`` and ``logs``: onto the server."""
+"""``ssh`` and ``logs``: a shell on the server, and its journal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runner.servers.access import Access, ssh_error
 from runner.session import CHECK_ACCOUNT
 from runner.session.failures import no_server
 
-#: Who opened whose work; it is not there before the first opening.
+#: The log of who opened whose work; it does not exist before the first opening.
 OPENINGS = PATHS["openings"]
 
 
@@ -37,7 +37,7 @@ def _reach(project: Project, course_id: str) -> tuple[Access, Server]:
 
 
 def ssh(project: Project, course_id: str, command: list[str], *, as_json: bool) -> dict[str, Any]:
-    """Open a root shell, or run ``command``; does not return unless ``as_json``."""
+    """Open a root shell, or run ``command``. Does not return unless ``as_json``."""
     access, server = _reach(project, course_id)
     if not as_json:
         argv = access.argv(str(server.ip), *command, tty=not command)
@@ -57,7 +57,7 @@ def ssh(project: Project, course_id: str, command: list[str], *, as_json: bool) 
 def logs(
     project: Project, course_id: str, account: str | None = None, *, lines: int, follow: bool, as_json: bool
 ) -> dict[str, Any]:
-    """The journal of the hub's units, or of the server of one person. ``follow`` does not return unless ``as_json``."""
+    """The journal of the hub's units, or of one person's server. ``follow`` does not return unless ``as_json``."""
     watched = [f"jupyter-{_somebody(project, course_id, account)}.service"] if account else UNITS
     units = [part for unit in watched for part in ("-u", unit)]
     command = ["journalctl", "--no-pager", "-o", "short-iso", "-n", str(lines), *units]
@@ -66,7 +66,7 @@ def logs(
 
 
 def _somebody(project: Project, course_id: str, account: str) -> str:
-    """An account that may have had a server here: one of the course's people, or the one that ``check`` uses."""
+    """An account that may have had a server here: one of the course's people, or the account of ``check``."""
     people = people_of(project, course_id, courses.load(project, course_id))
     known = [*(person.account for person in people.everyone()), CHECK_ACCOUNT]
     if account in known:
@@ -87,7 +87,7 @@ def openings(project: Project, course_id: str, *, lines: int, follow: bool, as_j
     zone = ZoneInfo(courses.load(project, course_id).timezone)
     found = []
     for line in _follow_or_read(project, course_id, command, "").splitlines():
-        # A line that a full disk cut says nothing.
+        # Skip a line that a full disk truncated.
         with contextlib.suppress(ValueError, KeyError, TypeError):
             one = json.loads(line)
             when = datetime.fromisoformat(one["when"]).astimezone(zone)
@@ -96,7 +96,7 @@ def openings(project: Project, course_id: str, *, lines: int, follow: bool, as_j
 
 
 def _follow_or_read(project: Project, course_id: str, command: list[str], follow: str) -> str:
-    """What ``command`` prints on the server; with ``follow``, its option for that, ssh takes this process' place."""
+    """The output of ``command`` on the server; with ``follow`` (its option for that), ssh replaces this process."""
     access, server = _reach(project, course_id)
     if follow:
         argv = access.argv(str(server.ip), *command, follow)

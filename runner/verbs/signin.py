@@ -18,7 +18,7 @@ from runner.setup import signin
 
 
 def show(project: Project, course_id: str) -> dict[str, Any]:
-    """What the provider's form asks for, whether its secret is here (None: needs none), and who could not sign in."""
+    """The fields of the provider's form, whether its secret is here (None: not needed), and who could not sign in."""
     course, missing = _load(project, course_id)
     people = people_of(project, course_id, course)
     stored = signin.STORED_AS in Secrets(project, course_id).names() if course.signin.needs_secret else None
@@ -36,7 +36,7 @@ def show(project: Project, course_id: str) -> dict[str, Any]:
 
 
 def _load(project: Project, course_id: str) -> tuple[courses.Course, list[str]]:
-    """The course, and what its signin still lacks: a provider gives that only after its form was filled in."""
+    """The course, and what its sign-in lacks: a provider shows some values only after its form was filled in."""
     try:
         return courses.load(project, course_id), []
     except CoursehubError:

@@ -1,4 +1,4 @@
-"""``test``: everything that proves this repository, with what it needs installed first."""
+"""``test``: runs the repository's tests after installing what they need."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from runner import local
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
 
-#: In the order of a run: the cheap ones find most, the machines come last.
+#: In the order of a run: the cheap ones find the most, those with machines come last.
 SUITES = ("lint", "render", "unit", "kitchen", "machine", "attacks", "browser")
-#: What ``quick`` runs, without the tests that take long.
+#: The suites of ``quick``, without the slow tests.
 _QUICK = ("lint", "render", "unit")
-#: Those that want machines of the local cloud.
+#: The suites that need machines of the local cloud.
 _ON_MACHINES = ("kitchen", "machine", "attacks", "browser")
-#: What coverage is measured of. Programs of formulas that only a server's environments can import are not in it.
+#: What coverage includes. Programs of formulas that only a server's environments can import are left out.
 _MEASURED = ("runner", "salt", "formulas")
-#: Lines of it that the unit suite must reach, in per cent. Not measured where its tests that need root are
-#: skipped; CI is root.
+#: The unit suite must reach this per cent of its lines. Not measured if tests that need root are skipped; CI runs as
+#: root.
 COVERAGE = 90
-#: One process more than there are cores, as tests wait a sixth of their time. tests/conftest.py keeps together what is
-#: made once.
+#: One process more than there are cores, because tests wait a sixth of their time. tests/conftest.py keeps tests
+#: together that share something costly.
 _SIDE_BY_SIDE = ("-n", str((os.cpu_count() or 1) + 1))
-#: With two of these, two cores had a fifth of their time left; with three, hardly any before the last minutes, and a
-#: load of 22 at the worst. Not tried on more cores.
+#: With two processes, two cores were idle for a fifth of the time; with three, hardly at all before the last minutes,
+#: with a load of up to 22. Not tried on more cores.
 _WITH_MACHINES = ("-n", "3")
 _BROWSER = {
     "chromium": "chromium",
@@ -39,7 +39,7 @@ _BROWSER = {
     "firefox-esr": "firefox-esr",
     "certutil": "libnss3-tools",
 }
-#: Programs that suites call, by the Debian package that carries them.
+#: Programs that suites call, with their Debian package.
 _PACKAGES = {
     "lint": {"shellcheck": "shellcheck"},
     "render": {"nft": "nftables"},
@@ -47,13 +47,14 @@ _PACKAGES = {
     "attacks": {"ssh": "openssh-client", "nft": "nftables", **_BROWSER},
     "browser": _BROWSER,
 }
-#: Servers whose own parsers read what we render. Installed they would start on this computer, so they are unpacked.
+#: Servers whose own parsers check our rendered files. Installed, they would start on this computer, so they are only
+#: unpacked.
 _PARSERS = {"nginx": "nginx", "sshd": "openssh-server", "visudo": "sudo"}
 _PARSERS_LIBRARIES = ("libwrap0",)
 
 
 def test(project: Project, arguments: list[str]) -> int:
-    """Run the named suites (all without a name) with the remaining ``arguments`` for pytest; its exit code."""
+    """Run the named suites (without a name: all) with the other ``arguments`` for pytest; return its exit code."""
     if arguments[:1] == ["quick"]:
         return _quick(project, arguments[1:])
     # Suites come first: after the first option a word may be that option's value.
@@ -64,7 +65,7 @@ def test(project: Project, arguments: list[str]) -> int:
     suites = [suite for suite in SUITES if suite in names] or list(SUITES)
     environment = _prepare(project, suites)
     if options:
-        # In one process: -k, -x, --keep and --pdb mean what pytest's manual says.
+        # In one process, so that -k, -x, --keep and --pdb work as in pytest's manual.
         return _pytest(project, environment, suites, *options)
     machines = local.why_unavailable() is None
     measured = bool(os.environ.get("CI")) or machines
@@ -81,36 +82,40 @@ def test(project: Project, arguments: list[str]) -> int:
 
 
 def _quick(project: Project, options: list[str]) -> int:
-    """Side by side what takes seconds: for who changes something and wants to know at once."""
+    """Run the fast tests side by side, for quick feedback on a change."""
     environment = _prepare(project, list(_QUICK))
     return _pytest(project, environment, _QUICK, *_SIDE_BY_SIDE, "--quick", *options)
 
 
 def _prepare(project: Project, suites: list[str]) -> dict[str, str]:
-    """Install what the suites need; the environment variables to run them with."""
+    """Install what the suites need; return the environment variables for them."""
     _install_python(project)
     _install_debian(suites)
     parsers = _unpack_parsers(project) if "render" in suites else []
-    # salt-factories starts daemons by this environment's scripts; a teacher's own Salt must not be found.
+    # salt-factories starts daemons with this environment's scripts; a teacher's own Salt must not be found.
     places = [str(Path(sys.executable).parent), os.environ["PATH"], *parsers, "/usr/sbin", "/sbin"]
     return {**os.environ, "PATH": ":".join(places)}
 
 
 def _company(suite: str, measured: bool) -> str:
-    """Suites of one name run in one pytest: those with machines share them, the others fill the processes."""
+    """The name of a suite's group: the suites of one group run in one pytest.
+
+    Those with machines share the machines; the others fill the processes.
+    """
     if suite == "unit" and measured:
-        # By itself: what other suites reach of the runner on their way proves little.
+        # Alone: what other suites reach of the runner proves little.
         return "measured"
     return "machines" if suite in _ON_MACHINES else "repository"
 
 
 @contextlib.contextmanager
 def _images_meanwhile() -> Iterator[None]:
-    """Build the machines' base images beside the suites that need few; who needs one that is not there yet waits."""
-    # Before any test looks for them: apt lets nobody else in.
+    """Build the machines' base images while the suites run that need few of them; a test waits for a missing image."""
+    # Before any test needs them: apt runs only once at a time.
     local.install_packages(_say)
     pool = ThreadPoolExecutor(max_workers=1)
-    # One after the other, the oldest first: the unit suite wants it. What fails here is told where it is needed.
+    # One after the other, the oldest first, because the unit suite needs it. An error here is reported where the image
+    # is needed.
     for slug in local.SUITES:
         pool.submit(local.prepare_image, slug, _say)
     try:
@@ -124,13 +129,13 @@ def _say(text: str) -> None:
 
 
 def _directories(project: Project, suites: Iterable[str]) -> list[str]:
-    """Those of the suites that the repository has."""
+    """The existing directories of the suites."""
     return [str(path) for suite in suites if (path := project.root / "tests" / suite).is_dir()]
 
 
 def _pytest(project: Project, environment: dict[str, str], suites: Iterable[str], *options: str) -> int:
     directories = _directories(project, suites)
-    # Without one pytest would run all that it finds.
+    # Without a directory pytest would run everything that it finds.
     if not directories:
         return 0
     command = [sys.executable, "-m", "pytest", *directories, *options]
@@ -138,13 +143,13 @@ def _pytest(project: Project, environment: dict[str, str], suites: Iterable[str]
 
 
 def _measured_units(project: Project, environment: dict[str, str]) -> int:
-    """The unit suite and how much of our Python it reached; its exit code, pytest-cov's where that is too little."""
+    """Run the unit suite and measure coverage; the exit code is pytest-cov's if it is too low."""
     directory = project.state / "coverage"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
-    # Programs that tests start, from wherever they do, write beside it.
+    # Programs that tests start, from any directory, write their data beside it.
     environment = {**environment, "COVERAGE_FILE": str(directory / "unit")}
-    # Whole paths: in a program that runs elsewhere "salt" would be the installed package.
+    # Absolute paths: in a program that runs elsewhere, "salt" would be the installed package.
     source = (project.root / part for part in _MEASURED)
     measured = [f"--cov={directory}" for directory in source if directory.is_dir()]
     report = (*measured, "--cov-report=term:skip-covered", f"--cov-fail-under={COVERAGE}")
@@ -179,7 +184,7 @@ def _install_python(project: Project) -> None:
 
 
 def _install_debian(suites: list[str]) -> None:
-    """Install what is missing when that is possible; without root the tests that need it say so and are skipped."""
+    """Install what is missing if possible; without root, the tests that need it are skipped with a message."""
     packages = {
         package for suite in suites for program, package in _PACKAGES.get(suite, {}).items() if not _which(program)
     }
@@ -200,7 +205,7 @@ def _install_debian(suites: list[str]) -> None:
 
 
 def _unpack_parsers(project: Project) -> list[str]:
-    """Fetch the servers that are not installed and unpack them below .coursehub; where their programs are then."""
+    """Unpack missing servers below .coursehub; return the directories of their programs."""
     missing = {program: package for program, package in _PARSERS.items() if not _which(program)}
     directory = project.state / "parsers"
     programs = directory / "bin"
@@ -210,7 +215,8 @@ def _unpack_parsers(project: Project) -> list[str]:
         _say(f"unpacking {' '.join(sorted(missing.values()))} for their parsers")
         shutil.rmtree(directory, ignore_errors=True)
         programs.mkdir(parents=True)
-        # Where they cannot be had (no network, no package lists) the tests that want them are skipped and say so.
+        # If they cannot be downloaded (no network, no package lists), the tests that need them are skipped with a
+        # message.
         subprocess.run(
             ["apt-get", "-qq", "download", *missing.values(), *_PARSERS_LIBRARIES],
             cwd=directory,

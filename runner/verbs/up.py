@@ -1,4 +1,4 @@
-"""``up``: from a course file to a hub that students can use. ``down``: the end of it."""
+"""``up``: from a course file to a hub for students. ``down``: deletes it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from runner.verbs.converge import StatesFailed, converge, summary
 
 
 def up(project: Project, course_id: str, steps: Steps, agree: Callable[[str], None]) -> dict[str, Any]:
-    """Make the course's server, configure it, look at it from outside. Goes on where an earlier run ended.
+    """Make the course's server, configure it, and check it from outside. Continues after an interrupted run.
 
-    ``agree`` hears what a server will be and cost, before one is made that costs money; it raises what ends the verb.
-    An error carries as much of the document as there is by then.
+    Before a server is made that costs money, ``agree`` gets its description and price; it raises to cancel. An error
+    has as much of the document as is known.
     """
     document: dict[str, Any] = {"course": course_id}
     try:
@@ -52,9 +52,10 @@ def up(project: Project, course_id: str, steps: Steps, agree: Callable[[str], No
 def _look(
     project: Project, course_id: str, steps: Steps, document: dict[str, Any], held: contextlib.ExitStack
 ) -> tuple[Session, Server | None, str | None]:
-    """Everything that could refuse the course, before anybody is asked or anything is made.
+    """Check everything that could refuse the course, before anybody is asked or anything is made.
 
-    The server if there is one, and what will be made and cost if it costs money. ``held`` gets the claim on the course.
+    Returns the server if there is one, and what will be made and cost if it costs money. ``held`` gets the claim on the
+    course.
     """
     with steps.step("look", f"look at what {course_id} needs") as progress:
         session = connect(project, course_id, progress if steps.console.is_terminal else steps.say)
@@ -106,9 +107,9 @@ def _up(session: Session, server: Server | None, steps: Steps, document: dict[st
 def make_server(
     session: Session, progress: Progress, notes: list[str] | None = None, server: Server | None = None
 ) -> Server:
-    """The course's server, ordered where ``server`` is None, with its DNS records, met by SSH under a key of its own.
+    """The course's server, ordered if ``server`` is None, with its DNS records and our SSH key.
 
-    Can be interrupted anywhere and called again. ``notes`` hears of a name that led elsewhere.
+    May be interrupted anywhere and repeated. ``notes`` gets a line for each name that pointed elsewhere.
     """
     access = session.access
     if server is None:
@@ -125,7 +126,7 @@ def make_server(
 
 
 def need_order(session: Session) -> list[str]:
-    """Refuse an order that is wrong, before it is sent; lines about names that lead elsewhere now."""
+    """Refuse an invalid order before it is sent; return lines about names that point elsewhere now."""
     check_order(session)
     session.cloud.need_room()
     zone = session.zone()
@@ -143,7 +144,7 @@ def _order(session: Session, progress: Progress) -> Server:
 
 
 def _refused(session: Session, refused: Refused) -> CoursehubError:
-    """The error of an order that the cloud did not take, with the line of the key that it names."""
+    """The error for an order that the cloud refused, with the line of the key that it names."""
     key = next((key for key in ("size", "image", "region") if key in refused.reason.lower()), "domain")
     if "limit" in refused.reason.lower():
         todo = "delete a droplet that you do not need, or ask the provider to raise the account's limit"
@@ -174,7 +175,7 @@ def _signin(session: Session) -> dict[str, str | None]:
         uri = signin.redirect_uri(session.course)
         return {"kind": kind, "username": professor, "password": None, "redirect_uri": uri}
     passwords = Passwords(session.project, session.course_id)
-    # Where only this computer reaches the hub; elsewhere a password stays in its file.
+    # Shown only if nobody but this computer can reach the hub; otherwise the password stays in its file.
     shown = f"see {session.project.shown(passwords.path)}" if session.cloud.costs else passwords.read()[professor].clear
     return {"kind": kind, "username": professor, "password": shown, "redirect_uri": None}
 
@@ -202,7 +203,7 @@ def _how_to_sign_in(document: dict[str, Any], project: Project) -> list[str]:
 
 
 def explain(document: dict[str, Any], project: Project) -> list[str]:
-    """What a teacher needs to know after ``up``, line by line."""
+    """What a teacher needs to know after ``up``, as lines."""
     seconds = document["seconds"]
     lines = [
         "",
@@ -228,7 +229,7 @@ def notes(document: dict[str, Any]) -> list[str]:
 
 
 def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
-    """Delete the course's server, its DNS records and its keys. What is gone already is fine."""
+    """Delete the course's server, its DNS records and its keys. It is not an error if something is gone already."""
     with claim(project, course_id, "down"), steps.step("down", f"taking {course_id} down") as progress:
         course = birthplace.load(project, course_id)
         removed = (
@@ -242,7 +243,7 @@ def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
 
 
 def _delete(session: Session, progress: Progress) -> list[int]:
-    """Delete the course's droplets and all that was made for them at the provider; the droplets' ids."""
+    """Delete the course's droplets and everything made for them at the provider; return the droplets' ids."""
     with claim_in_cloud(session.cloud, session.project, session.course_id, "down"):
         return _delete_all(session, progress)
 
@@ -254,7 +255,7 @@ def _delete_all(session: Session, progress: Progress) -> list[int]:
         if not access.has_keys(server):
             raise made_elsewhere(session.access, server)
     remembered = access.server()
-    # One that was deleted in the control panel is not listed any more, and its records are still there.
+    # A droplet that was deleted in the control panel is no longer listed, but its records still exist.
     addresses = {server.ip for server in (*servers, *([remembered] if remembered else [])) if server.ip}
     if addresses:
         progress("removing the DNS records")
@@ -272,7 +273,10 @@ def _delete_all(session: Session, progress: Progress) -> list[int]:
 
 
 def _need_nothing_left(session: Session, remembered: Server | None) -> None:
-    """Ask the provider whether anything is left of the course that costs money. Raises CoursehubError that names it."""
+    """Check at the provider that nothing of the course is left that costs money.
+
+    Raises CoursehubError that names it.
+    """
     left = session.cloud.find(session.course_id, remembered)
     if left:
         ids = ", ".join(str(server.id) for server in left)

@@ -1,1 +1,1 @@
-"""One module for each scanner: ``measure`` runs it, ``parse`` reads what it printed."""
+"""One module for each scanner: ``measure`` runs it, ``parse`` reads its output."""

@@ -1,4 +1,4 @@
-"""Our own attacks (tests/attacks) on the hub, as its students, its teachers and a stranger."""
+"""Our own attacks (tests/attacks) on the hub, as its students, its teachers and strangers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LAUNCHER = Path("coursehub")
 
 
 def measure(subject: Subject) -> list[Measure]:
-    """All but those that a class at work would feel."""
+    """Run all attacks except those that a class at work would notice."""
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch, "report.xml")
         root = subject.project.root
@@ -27,7 +27,7 @@ def measure(subject: Subject) -> list[Measure]:
 
 
 def parse(report: bytes) -> Measure:
-    """The attacks that were not stopped. Raises ScanFailed when hardly any was tried."""
+    """The attacks that were not stopped. Raises ScanFailed if hardly any was tried."""
     cases = list(ElementTree.fromstring(report).iter("testcase"))  # noqa: S314
     tried = [one for one in cases if one.find("skipped") is None]
     if not tried:

@@ -1,4 +1,4 @@
-"""Mozilla's Observatory: what the headers of the hub's pages allow a browser."""
+"""Mozilla's Observatory: what the headers of the hub's pages allow."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from runner.hub.client import HubClient, HubFailure
 
 SCRIPT = Path(__file__).with_name("observatory.mjs")
 PACKAGE = Path("node_modules/@mdn/mdn-http-observatory")
-#: Of the three pages the last is seen by who is signed in.
+#: Three pages; only a signed-in user can see the last one.
 PUBLIC, SIGNED_IN = ("/", "/hub/login"), "/hub/home"
 SECONDS = 120
 
 
 def measure(subject: Subject) -> list[Measure]:
-    """Three pages. Raises ScanFailed when one does not answer, or nobody can sign in by password to see the third."""
+    """Scan three pages. Raises ScanFailed if one does not answer, or if password sign-in to the third fails."""
     package = subject.tools.directory / PACKAGE
-    # Which names browsers hold to HTTPS by themselves is a list of 20 MB that no hub of ours is on.
+    # The real preload list has 20 MB and contains none of our hubs.
     preloaded = package / "conf/hsts-preload.json"
     if not preloaded.exists():
         preloaded.write_text("{}\n", encoding="utf-8")
@@ -31,7 +31,7 @@ def measure(subject: Subject) -> list[Measure]:
     try:
         with HubClient(subject.hostname, subject.target.username, subject.target.ca_bundle) as client:
             client.sign_in(subject.target.password)
-            # As a browser sends them to that page: the narrowest path first.
+            # In the order in which a browser sends them to that page: the most specific path first.
             cookies = sorted(_jar(client), key=lambda one: -len(one.path))
             fitting = [f"{one.name}={one.value}" for one in cookies if SIGNED_IN.startswith(one.path)]
             found.append(parse(SIGNED_IN, _ask(subject, package, SIGNED_IN, "; ".join(fitting)), signed_in=True))
@@ -61,7 +61,7 @@ def _ask(subject: Subject, package: Path, path: str, cookie: str) -> dict[str, A
 
 
 def parse(path: str, document: dict[str, Any], *, signed_in: bool = False) -> Measure:
-    """A page's score, and each test that took something from it. Raises ScanFailed for another page than was asked."""
+    """A page's score, and each test that lowered it. Raises ScanFailed if another page was scanned."""
     if signed_in and not str(document["where"]).startswith(path):
         raise ScanFailed(f"observatory: the hub sent {path} on to {document['where']}: the session did not count")
     findings = tuple(

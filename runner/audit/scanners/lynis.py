@@ -1,4 +1,4 @@
-"""lynis: how a server is set up, as points of those that there are."""
+"""lynis: points for the server's configuration, out of those possible."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from runner.audit.subject import ScanFailed, Subject
 SECONDS = 900
 _TEST = re.compile(r"Performing test ID (\S+)")
 _POINTS = re.compile(r"Hardening: assigned .*Currently having (\d+) points \(out of (\d+)\)")
-#: What a line of the log names within a test that asks for many things.
+#: The part of a log line that names one item of a test with several items.
 _DETAIL = re.compile(
     r"sysctl key (\S+) has a different|\[details:([A-Za-z]\w+) \(set|Option (\w+)|Result: marked (/\S+)|"
     r"protocol '(\w+)'|place (/\w+) on"
 )
 
-# /var/log and the rest stay as they are; its temporary files in /tmp it takes away itself.
+# It leaves /var/log unchanged and deletes its own temporary files in /tmp.
 _RUN = r"""
 cd %(room)s/lynis
 ./lynis audit system --quick --no-colors --quiet --logfile %(room)s/log --report-file %(room)s/report \
@@ -28,7 +28,7 @@ test -s %(room)s/log
 
 
 def measure(subject: Subject) -> list[Measure]:
-    """Runs from a directory that goes afterwards; nothing is installed."""
+    """Runs from a directory that is deleted afterwards; nothing is installed."""
     unpacked = debian.unpacked(subject.project.root, "lynis")
     contents = [
         *((path, f"lynis/{path.name}") for path in (unpacked / "usr/share/lynis").iterdir()),
@@ -42,9 +42,9 @@ def measure(subject: Subject) -> list[Measure]:
 
 
 def parse(log: str) -> Measure:
-    """The hardening index from the log's points, with each test that did not get all of its own.
+    """The hardening index from the points in the log, with each test that did not get all its points.
 
-    Raises ScanFailed when the log has none.
+    Raises ScanFailed if the log has none.
     """
     reached = possible = 0
     findings = []
@@ -70,7 +70,7 @@ def _steps(log: str) -> Iterator[tuple[str, str, int, int]]:
 
 
 def _together(findings: list[Finding]) -> Iterator[Finding]:
-    """One finding for each name: a test without details may take points twice."""
+    """One finding for each name: a test without details can lose points twice."""
     by_id: dict[str, list[Finding]] = {}
     for one in findings:
         by_id.setdefault(one.id, []).append(one)

@@ -10,13 +10,13 @@ from runner.audit.subject import ScanFailed, Subject
 
 SECONDS = 900
 CONTENT = "usr/share/xml/scap/ssg/content/ssg-debian12-ds.xml"
-#: There are rules for this release alone.
+#: The only release that has rules.
 RELEASE = "debian-12"
 PROFILES = {"ANSSI minimal": "anssi_bp28_minimal", "ANSSI intermediary": "anssi_bp28_intermediary"}
 _RULE = "xccdf_org.ssgproject.content_rule_"
 _PROFILE = "xccdf_org.ssgproject.content_profile_"
 
-# The scanner is the release's own, with the libraries that it lacks, unpacked and not installed.
+# The release's own scanner, with the libraries that it lacks, unpacked but not installed.
 _FETCH = r"""
 set -e
 cd %(room)s && mkdir -p debs/partial root
@@ -39,7 +39,7 @@ root/usr/bin/oscap xccdf eval --profile %(profile)s --results %(name)s.xml conte
 
 
 def measure(subject: Subject) -> list[Measure]:
-    """Both profiles; none where there are no rules for the server's release."""
+    """Both profiles; none if there are no rules for the server's release."""
     if subject.release != RELEASE:
         return []
     content = debian.unpacked(subject.project.root, "ssg-debian") / CONTENT
@@ -53,7 +53,7 @@ def measure(subject: Subject) -> list[Measure]:
 
 
 def parse(name: str, results: bytes) -> Measure:
-    """The rules that hold, of those that apply and can be checked. Raises ScanFailed when none does."""
+    """The number of passed rules, out of those that apply and can be checked. Raises ScanFailed if there are none."""
     passed = failed = 0
     findings = []
     for one in ElementTree.fromstring(results).iter("{http://checklists.nist.gov/xccdf/1.2}rule-result"):  # noqa: S314

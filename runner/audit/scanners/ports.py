@@ -1,4 +1,4 @@
-"""Every TCP port of the server from outside, by plain connections."""
+"""Every TCP port of the server from outside, with plain connections."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ from runner.local.network import connect, disconnect, recorded_subnet
 from runner.local.store import FIRST_SLOT
 
 ALL = range(1, 65536)
-#: A port that says nothing this long is taken for closed; those on which the server listens are asked again, longer.
+#: A port without an answer in this time counts as closed. Ports on which the server listens are tried again with the
+#: longer time.
 SECONDS, AGAIN_SECONDS = 1.0, 5.0
-#: Connections under way at once, where this computer allows as many open files.
+#: Simultaneous connections, if this computer allows as many open files.
 AT_ONCE = 1000
-#: No droplet has this id, nor an address in this slot.
+#: No droplet has this id, and no droplet uses this slot's address.
 _NO_DROPLET, _SLOT = -1, FIRST_SLOT - 3
-#: Seconds until the kernel lets an IPv6 address of its own be used.
+#: Seconds until the kernel has checked a new IPv6 address and allows its use.
 _ADDRESS_SECONDS = 3
 _LISTENING = "ss -Hltn | awk '{print $4}' | grep -v -e '^127\\.' -e '^\\[::1\\]' | sed 's/.*://' | sort -un"
 
 
 def measure(subject: Subject) -> list[Measure]:
-    """By IPv4 and by IPv6; a server without an address for it is asked at none."""
+    """Over IPv4 and IPv6; a protocol for which the server has no address is skipped."""
     listening = [int(port) for port in subject.run(_LISTENING).split()]
     found = [result("IPv4", both_looks(subject.target.ip, listening))]
     found += [result("IPv6", both_looks(address, listening)) for address in subject.ipv6]
@@ -44,19 +45,19 @@ def measure(subject: Subject) -> list[Measure]:
 
 
 def both_looks(address: str, listening: Iterable[int]) -> set[int]:
-    """All ports shortly, and those on which the server listens once more with patience."""
+    """Try all ports with the short time, and those on which the server listens again with the long one."""
     return open_ports(address, ALL, SECONDS) | open_ports(address, listening, AGAIN_SECONDS)
 
 
 def _from_beside(subject: Subject, listening: list[int]) -> set[int]:
-    """A machine of the local cloud by its link's own IPv6 address, which only its neighbours can reach."""
+    """Scan a machine of the local cloud over its link-local IPv6 address, which only neighbours can reach."""
     shown = subject.run("ip -6 -o addr show scope link | awk '{print $4}'").split()
     if not shown:
         return set()
     address = shown[0].partition("/")[0]
     with _neighbour(subject) as namespace:
         argv = ["ip", "netns", "exec", namespace, sys.executable, "-m", __name__, f"{address}%eth0"]
-        # Where this very code lies: a working copy may be elsewhere (COURSEHUB_ROOT).
+        # The path of this code; the working copy may be elsewhere (COURSEHUB_ROOT).
         env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
         code, said, errors = program([*argv, *map(str, listening)], seconds=600, env=env)
     if code:
@@ -67,14 +68,14 @@ def _from_beside(subject: Subject, listening: list[int]) -> set[int]:
 
 @contextmanager
 def _neighbour(subject: Subject) -> Iterator[str]:
-    """While the block runs, one more computer on the machine's network; the name of its network namespace."""
+    """Add another computer to the machine's network for the duration of the block; yield its network namespace."""
     identity = Identity.of(subject.project.state)
     subnet = recorded_subnet(identity)
     if subnet is None:
         raise ScanFailed("the local cloud has no network any more; run the audit again")
     try:
         connect(identity, subnet, _NO_DROPLET, _SLOT)
-        # Its own address may be used when the kernel has looked that nobody else has it.
+        # The kernel first checks that nobody else has the address.
         time.sleep(_ADDRESS_SECONDS)
         yield identity.netns(_NO_DROPLET)
     finally:
@@ -88,8 +89,8 @@ def result(family: str, ports: set[int]) -> Measure:
 
 
 def open_ports(address: str, ports: Iterable[int], seconds: float) -> set[int]:
-    """Those of ``ports`` that take a connection within ``seconds``."""
-    # With the link that an address belongs to, where it names one.
+    """Those of ``ports`` that accept a connection within ``seconds``."""
+    # Includes the interface if the address names one.
     family, _, _, _, place = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100
     batch: list[int] = []

@@ -1,4 +1,4 @@
-"""The table of safe versions, held against the locks, this computer and the server."""
+"""Compares the table of safe versions with the locks, this computer and the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runner.audit.goals import Finding, Measure
 from runner.audit.subject import Subject
 from runner.packages.minimums import load
 
-#: The server's own look at what an upgrade has replaced and what still runs (formulas/base/files/coursehub_renew.py).
+#: The server's own report on which running programs an upgrade has replaced (formulas/base/files/coursehub_renew.py).
 _REPLACED = r"""
 python3 -c '
 import json, runpy
@@ -19,7 +19,7 @@ print(json.dumps({unit: sorted(files) for unit, files in stale.items()}))'
 
 
 def measure(subject: Subject) -> list[Measure]:
-    """Four figures; what waits for an index is told and does not count."""
+    """Four figures; packages that wait for an index are reported but not counted."""
     root = subject.project.root
     rows = load(root)
     said = subject.run(versions.server_script(rows))
@@ -43,7 +43,7 @@ def measure(subject: Subject) -> list[Measure]:
 
 
 def waiting(subject: Subject) -> list[str]:
-    """What is below the table and cannot be mended yet, a line each."""
+    """One line for each package that is below the table and cannot be fixed yet."""
     return sorted({str(one) for one in versions.in_locks(subject.project.root) if one.waits})
 
 

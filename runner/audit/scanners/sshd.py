@@ -1,4 +1,4 @@
-"""ssh-audit: what sshd offers, and whether its hardened policy passes."""
+"""ssh-audit: the algorithms that sshd offers, and whether its hardened policy passes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from runner.audit.goals import Finding, Measure
 from runner.audit.subject import ScanFailed, Subject, program
 
-#: A newer release of Debian is held against the newest policy of ssh-audit's own that there is.
+#: A newer release of Debian is compared with ssh-audit's newest own policy.
 POLICIES = {"debian-12": str(Path(__file__).with_name("debian-12.policy"))}
 NEWEST_POLICY = "Hardened Debian 13 (version 1)"
 SECONDS = 120
 
 
 def measure(subject: Subject) -> list[Measure]:
-    """Ask twice: what is weak, and whether all is as the policy has it."""
-    # Its test of the connection rate would itself be an attack.
+    """Run it twice: for weak algorithms, and for the policy."""
+    # Its test of the connection rate would be an attack itself.
     argv = [str(subject.tools.program("ssh-audit")), "-n", "--skip-rate-test", "-j"]
     _, said, errors = program([*argv, subject.target.ip], seconds=SECONDS)
     policy = POLICIES.get(subject.release, NEWEST_POLICY)
@@ -33,7 +33,7 @@ def _json(said: str, errors: str) -> Any:
 
 
 def parse(document: dict[str, Any]) -> list[Measure]:
-    """Failures and warnings by algorithm, and known holes of the version."""
+    """Failures and warnings by algorithm, and known vulnerabilities of the version."""
     found: dict[str, list[Finding]] = {"fail": [], "warn": []}
     for kind in ("kex", "key", "enc", "mac"):
         for one in document.get(kind, ()):
@@ -48,7 +48,7 @@ def parse(document: dict[str, Any]) -> list[Measure]:
 
 
 def parse_policy(document: dict[str, Any]) -> Measure:
-    """Whether the policy passed, and in what not."""
+    """Whether the policy passed, and what failed."""
     findings = tuple(
         Finding(one["mismatched_field"], f"{' '.join(one['actual'])} instead of {' '.join(one['expected_required'])}")
         for one in document["errors"]

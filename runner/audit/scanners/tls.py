@@ -13,9 +13,9 @@ from runner.audit import debian
 from runner.audit.goals import Finding, Measure
 from runner.audit.subject import ScanFailed, Subject, program
 
-#: Mozilla's recommendation "intermediate", version 6.0, in the form that sslyze reads.
+#: Mozilla's recommendation "intermediate", version 6.0, in sslyze's format.
 MOZILLA = Path(__file__).with_name("mozilla-intermediate-6.0.json")
-#: 370 handshakes with 2 cores that do nothing else take a minute.
+#: 370 handshakes take a minute on two idle cores.
 TESTSSL_SECONDS = 900
 SSLYZE_SECONDS = 300
 _GRADES_LEVELS = ("LOW", "MEDIUM", "HIGH", "CRITICAL", "WARN")
@@ -24,11 +24,11 @@ _REASON = re.compile(r"^ +\* ([a-z_]+): (.*)$", re.MULTILINE)
 
 
 def measure_testssl(subject: Subject) -> list[Measure]:
-    """The whole of testssl.sh: it gives a grade only after all of its tests."""
+    """Run all of testssl.sh: it gives a grade only after all its tests."""
     unpacked = debian.unpacked(subject.project.root, "testssl.sh")
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch, "report.json")
-        # It refuses to begin where no program for DNS is, though it is told the address and to ask nothing.
+        # It does not start without a DNS program, although it gets the address and should not query anything.
         resolver = Path(scratch, "host")
         resolver.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
         resolver.chmod(0o755)
@@ -47,7 +47,7 @@ def measure_testssl(subject: Subject) -> list[Measure]:
 
 
 def parse_testssl(document: dict[str, Any]) -> list[Measure]:
-    """Grade and score, with all that testssl.sh holds against the server. Raises KeyError without a grade."""
+    """Grade, score and all findings. Raises KeyError without a grade."""
     result = document["scanResult"][0]
     rating = {one["id"]: one["finding"] for one in result["rating"]}
     findings = tuple(
@@ -62,7 +62,7 @@ def parse_testssl(document: dict[str, Any]) -> list[Measure]:
 
 
 def measure_sslyze(subject: Subject) -> list[Measure]:
-    """Whether protocols, ciphers, curves and certificate are as Mozilla recommends."""
+    """Whether protocols, ciphers, curves and certificate follow Mozilla's recommendation."""
     argv = [str(subject.tools.program("sslyze")), "--custom_tls_config", str(MOZILLA)]
     if subject.target.ca_bundle:
         argv += ["--certinfo_ca_file", str(subject.target.ca_bundle)]
@@ -71,7 +71,7 @@ def measure_sslyze(subject: Subject) -> list[Measure]:
 
 
 def parse_sslyze(said: str, errors: str = "") -> Measure:
-    """The verdict at the end of sslyze's text. Raises ScanFailed without one."""
+    """The verdict at the end of sslyze's output. Raises ScanFailed without one."""
     verdict = _VERDICT.search(said)
     if verdict is None:
         last = [line for line in (errors + said).splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""systemd-analyze security: how much of the machine each service could reach."""
+"""systemd-analyze security: how much of the machine each service can reach."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from runner.audit.goals import Finding, Measure
 from runner.audit.subject import ScanFailed, Subject
 from runner.hub.client import HubClient, HubFailure
 
-#: The first pattern that fits counts. Exposure from 0 (nothing) to 10.
+#: The first matching pattern counts. Exposure from 0 (nothing) to 10.
 LIMITS = (
     ("jupyter-*.service", 5.0),
     ("jupyterhub.service", 3.0),
-    # It runs the real passwd, which must be able to become root.
+    # It runs the real passwd, which must become root.
     ("coursehub-passwd@*.service", 5.0),
     ("jupyterhub-*.service", 2.5),
     ("coursehub-*.service", 2.5),
@@ -23,7 +23,7 @@ LIMITS = (
     ("*", 9.0),
 )
 _LINE = re.compile(r"Overall exposure level for (\S+): ([\d.]+)")
-# systemd's own table has what runs long; what runs once by a timer or a socket of ours is named besides.
+# systemd's own table contains running services; units that our timers and sockets start are added.
 _ASK = r"""
 units=$({ systemd-analyze security --no-pager | awk '$1 ~ /\.service$/ {print $1}'
     cd /etc/systemd/system && ls -d coursehub-*.service 2>/dev/null | sed 's/@\.service$/@audit.service/'; } | sort -u)
@@ -35,7 +35,7 @@ done
 
 @contextmanager
 def somebodys_server(subject: Subject) -> Iterator[None]:
-    """While the block runs, a server of the account that looks at hubs: a student's unit to measure."""
+    """Run a server of the check account for the duration of the block, so that there is a student's unit to measure."""
     try:
         with HubClient(subject.hostname, subject.target.username, subject.target.ca_bundle) as client:
             client.sign_in(subject.target.password)
@@ -49,13 +49,13 @@ def somebodys_server(subject: Subject) -> Iterator[None]:
 
 
 def measure(subject: Subject) -> list[Measure]:
-    """Every service of the server, a student's too."""
+    """Every service of the server, including a student's."""
     with somebodys_server(subject):
         return [parse(subject.run(_ASK, seconds=300))]
 
 
 def parse(said: str) -> Measure:
-    """Services above their limit. Raises ScanFailed when no student's was among them."""
+    """Services above their limit. Raises ScanFailed if no student's was among them."""
     levels = {unit: float(level) for unit, level in _LINE.findall(said)}
     if not any(fnmatch(unit, LIMITS[0][0]) for unit in levels):
         raise ScanFailed("systemd-analyze did not see a student's server; its unit has another name than jupyter-*")

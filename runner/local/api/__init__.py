@@ -1,6 +1,6 @@
-"""The DigitalOcean API v2, those parts that coursehub uses, over the machines of this host.
+"""The parts of the DigitalOcean API v2 that coursehub uses, for machines on this host.
 
-Shapes, status codes and messages follow the provider's published description; a contract test holds every answer
+Formats, status codes and messages follow the provider's published description; a contract test checks every answer
 against it. https://docs.digitalocean.com/reference/api/digitalocean/
 """
 

@@ -39,7 +39,7 @@ def list_keys(call: Call) -> tuple[int, Document]:
 
 
 def create_key(call: Call) -> tuple[int, Document]:
-    """Add a public key; the same key twice is refused, as by the provider."""
+    """Add a public key. The same key is refused the second time, as the provider does."""
     body = call.json()
     name, public_key = call.text(body, "name"), call.text(body, "public_key").strip()
     fingerprint = key_fingerprint(public_key)
@@ -52,7 +52,7 @@ def create_key(call: Call) -> tuple[int, Document]:
 
 
 def key_fingerprint(public_key: str) -> str:
-    """The MD5 fingerprint by which the provider knows a key. Raises ApiError for what is no public key."""
+    """The MD5 fingerprint by which the provider identifies a key. Raises ApiError if it is not a public key."""
     words = public_key.split()
     try:
         blob = base64.b64decode(words[1], validate=True)
@@ -61,7 +61,7 @@ def key_fingerprint(public_key: str) -> str:
             raise ValueError(words[0])
     except (IndexError, ValueError, binascii.Error) as error:
         raise unprocessable("Key invalid, key should be of the format `ssh-rsa AAAA... comment`") from error
-    # The provider's choice of name for a key, not a safeguard of ours.
+    # The provider uses MD5 only as a key's name, not for security.
     digest = hashlib.md5(blob, usedforsecurity=False).hexdigest()
     return ":".join(digest[i : i + 2] for i in range(0, 32, 2))
 
@@ -107,7 +107,7 @@ def list_regions(call: Call) -> tuple[int, Document]:
 
 
 def list_images(call: Call) -> tuple[int, Document]:
-    """Images; there are no private and no application images."""
+    """Images; there are no private images or application images."""
     slugs = list(SUITES)
     if call.query.get("private") == "true" or call.query.get("type") == "application":
         slugs = []

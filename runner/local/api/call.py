@@ -1,4 +1,4 @@
-"""One request as its handler sees it."""
+"""A request as its handler sees it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ MAX_PAGE = 200
 
 
 def not_found() -> ApiError:
-    """There is no such thing in the account."""
+    """The error for something that is not in the account."""
     return ApiError(404, "not_found", "The resource you were accessing could not be found.")
 
 
 def first(found: Iterable[Thing]) -> Thing:
-    """The first thing of the account that was found. Raises ApiError (404) where there is none."""
+    """The first result. Raises ApiError (404) if there is none."""
     for thing in found:
         return thing
     raise not_found()
 
 
 class Call:
-    """One request as a handler sees it: who and what was asked, and the cloud."""
+    """A request as its handler sees it: the request and the cloud."""
 
     def __init__(self, request: Request, body: bytes, cloud: Cloud, gateway: str, netmask: str) -> None:
         self.cloud = cloud
@@ -53,14 +53,14 @@ class Call:
         return document
 
     def text(self, document: Document, key: str) -> str:
-        """A text of the body that must be there."""
+        """A required text in the body."""
         value = document.get(key)
         if not isinstance(value, str) or not value.strip():
             raise unprocessable(f"{key.replace('_', ' ').capitalize()} can't be blank")
         return value
 
     def number(self, name: str) -> int:
-        """A number in the path; a path with anything else in its place leads nowhere."""
+        """A number in the path. Raises ApiError (404) for anything else."""
         value = self.params[name]
         if not value.isdigit():
             raise not_found()
@@ -94,5 +94,5 @@ class Call:
 
 
 Handler = Callable[[Call], tuple[int, Document | None]]
-# Method, path and what answers there.
+# Method, path and handler.
 Routes = tuple[tuple[str, str, Handler], ...]

@@ -10,9 +10,9 @@ from runner.local.cloud import unprocessable
 from runner.local.store import Domain, Record, Store
 
 DOMAIN = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$", re.IGNORECASE)
-#: Types whose data is a name, which the API takes with the dot at its end and lists without.
+#: Record types whose data is a name. The API accepts it with a final dot and lists it without.
 NAMES = ("CAA", "CNAME", "MX", "NS", "SRV")
-#: Seconds for which a record may be remembered at least.
+#: Minimum TTL in seconds.
 LEAST_TTL = 30
 RECORD_TYPES = ("A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT")
 
@@ -35,7 +35,7 @@ def list_domains(call: Call) -> tuple[int, Document]:
 
 
 def create_domain(call: Call) -> tuple[int, Document]:
-    """Add a zone, with an address for it if one is given."""
+    """Add a zone, and an address record if an address is given."""
     body = call.json()
     name = call.text(body, "name").lower()
     if not DOMAIN.match(name):
@@ -48,7 +48,7 @@ def create_domain(call: Call) -> tuple[int, Document]:
         domain = store.add_domain(name)
         if data:
             domain.records.append(Record(id=store.new_id(), type="A", name="@", data=data))
-        # The zone file of a new domain is not ready yet at the provider either.
+        # The provider does not have a new domain's zone file immediately either.
         return 201, {"domain": {**domain_document(domain), "zone_file": None}}
 
 
@@ -66,7 +66,7 @@ def delete_domain(call: Call) -> tuple[int, None]:
 
 
 def list_records(call: Call) -> tuple[int, Document]:
-    """The records of a zone, all or those of a name (whole) or a type."""
+    """The records of a zone; optionally only those with a (full) name or a type."""
     kind, name = call.query.get("type"), call.query.get("name")
     with call.cloud.reading() as store:
         domain = _domain(store, call.params["domain"])
@@ -147,7 +147,7 @@ def get_record(call: Call) -> tuple[int, Document]:
 
 
 def update_record(call: Call) -> tuple[int, Document]:
-    """Change those fields of a record that are given."""
+    """Change the given fields of a record."""
     body = call.json()
     with call.cloud.changing() as store:
         domain = _domain(store, call.params["domain"])

@@ -14,7 +14,7 @@ MAX_USER_DATA_BYTES = 64 * 1024
 HOSTNAME = re.compile(r"^(?=.{1,255}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")
 TAG = re.compile(r"^[A-Za-z0-9:_-]{1,255}$")
 DROPLET_ACTIONS = ("reboot", "power_cycle", "shutdown", "power_off", "power_on", "resize", "rename")
-#: What an order may switch on; a text in the place of true is refused.
+#: Boolean options of an order; text instead of true is refused.
 SWITCHES = ("backups", "ipv6", "monitoring", "private_networking", "with_droplet_agent", "public_networking")
 NEEDS_ON = ("reboot", "power_cycle", "shutdown")
 NEEDS_OFF = ("resize", "power_on")
@@ -64,7 +64,7 @@ def find_droplet(store: Store, droplet_id: int) -> Droplet:
 
 
 def list_droplets(call: Call) -> tuple[int, Document]:
-    """Droplets, all or those with a tag or a name."""
+    """Droplets; optionally only those with a tag or a name."""
     tag, name = call.query.get("tag_name"), call.query.get("name")
     with call.cloud.reading() as store:
         manners = call.cloud.manners
@@ -104,7 +104,7 @@ def create_droplets(call: Call) -> tuple[int, Document]:
 
 
 def _order(store: Store, body: Document) -> Document:
-    """What all droplets of one order have in common. Raises ApiError for what cannot be ordered."""
+    """The common part of all droplets of one order. Raises ApiError for an invalid order."""
     if body.get("size") not in SIZES:
         raise unprocessable("You specified an invalid size for Droplet creation.")
     image = image_slug(body.get("image"))
@@ -221,7 +221,7 @@ def _show_action(call: Call, droplet_id: int | None) -> Document:
 
 
 def create_droplet_action(call: Call) -> tuple[int, Document]:
-    """Reboot, switch off or on, resize or rename a droplet."""
+    """Reboot, turn off or on, resize or rename a droplet."""
     body = call.json()
     kind = call.text(body, "type")
     if kind not in DROPLET_ACTIONS:

@@ -1,4 +1,4 @@
-"""Firewalls: what may come in to which droplets, and go out of them."""
+"""Firewalls: rules for the incoming and outgoing traffic of droplets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PORTS = re.compile(r"^(all|\d{1,5}(-\d{1,5})?)$")
 
 
 def firewall_document(firewall: Firewall) -> Document:
-    """A firewall as the API shows it. The local cloud keeps its rules and does not enforce them."""
+    """A firewall as the API shows it. The local cloud stores its rules but does not enforce them."""
     return {**firewall.model_dump(), "status": "succeeded", "pending_changes": []}
 
 
@@ -30,7 +30,7 @@ def list_firewalls(call: Call) -> tuple[int, Document]:
 
 
 def create_firewall(call: Call) -> tuple[int, Document]:
-    """Add a firewall; a name that another one has is refused."""
+    """Add a firewall; a name that exists already is refused."""
     body = call.json()
     with call.cloud.changing() as store:
         checked = _checked(store, body)
@@ -48,7 +48,7 @@ def get_firewall(call: Call) -> tuple[int, Document]:
 
 
 def update_firewall(call: Call) -> tuple[int, Document]:
-    """Replace all of a firewall; what is not given is gone."""
+    """Replace a firewall completely; fields that are not given are removed."""
     body = call.json()
     with call.cloud.changing() as store:
         firewall = _find(store, call.params["firewall"])

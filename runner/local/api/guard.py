@@ -1,4 +1,4 @@
-"""What comes before every handler: faults on purpose, the token, and headers on every answer."""
+"""Runs before every handler: injected faults, the token check, and headers for every answer."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from runner.local.faults import Fault, Faults
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-# Resets a client's connection: ASGI has no message for that.
+# Resets a client's connection; ASGI has no message for that.
 Cut = Callable[[tuple[str, int]], None]
 
 RATE_LIMIT = 5000
 
 
 class Guard:
-    """The application, of which only what may come in hears."""
+    """Wraps the application and passes only valid requests on."""
 
     def __init__(self, app: Starlette, token: str, faults: Faults, cut: Cut) -> None:
         self._app = app
@@ -37,11 +37,11 @@ class Guard:
         self._window: tuple[int, int] = (0, 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # The provider answers with and without the slash; python-digitalocean mixes both.
+        # The provider accepts paths with and without a final slash; python-digitalocean uses both.
         path = scope["path"].rstrip("/") or "/"
         scope = {**scope, "path": path, "raw_path": path.encode()}
         headers = {**self._rate_headers(), "x-request-id": str(uuid.uuid4())}
@@ -57,7 +57,7 @@ class Guard:
         await self._app(scope, receive, _with_headers(send, headers))
 
     async def _misbehave(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Whether that was the answer; after a mere delay the true one follows."""
+        """Apply a fault; return whether it replaces the answer. After a mere delay the real answer follows."""
         await asyncio.sleep(fault.delay_s)
         if fault.status is None and not fault.reset:
             return False
@@ -84,7 +84,7 @@ class Guard:
 
 
 async def _swallow(_message: MutableMapping[str, Any]) -> None:
-    """Where the answer of a request goes whose client shall not get it."""
+    """Discards the answer that the client must not get."""
 
 
 def _with_headers(send: Send, headers: dict[str, str]) -> Send:
@@ -102,6 +102,6 @@ def error_response(error: ApiError, headers: dict[str, str] | None = None) -> JS
     request_id = (headers or {}).get("x-request-id", str(uuid.uuid4()))
     body: dict[str, Any] = {"id": error.id, "message": str(error), "request_id": request_id}
     if error.status == 400:
-        # Some of the provider's rooms say it by these keys.
+        # Parts of the provider's API use these keys for errors.
         body |= {"error": str(error), "root_causes": []}
     return JSONResponse(body, error.status, headers=headers)

@@ -25,7 +25,7 @@ def _find(store: Store, wanted: str) -> Project:
 
 
 def _resources(store: Store, project: Project) -> list[str]:
-    """What is in a project; a droplet that is gone is in none."""
+    """The resources in a project, without deleted droplets."""
     there = {f"do:droplet:{droplet.id}" for droplet in store.account.droplets}
     return [urn for urn in project.resources if urn in there or not urn.startswith("do:droplet:")]
 
@@ -86,7 +86,7 @@ def list_resources(call: Call) -> tuple[int, Document]:
 
 
 def assign_resources(call: Call) -> tuple[int, Document]:
-    """Put things into a project, out of the one where they were."""
+    """Move resources into a project."""
     urns = call.json().get("resources")
     if not isinstance(urns, list) or not all(isinstance(urn, str) and URN.match(urn) for urn in urns):
         raise unprocessable("resources must be a list of URNs")

@@ -1,4 +1,4 @@
-"""Tags, and which droplets carry them."""
+"""Tags, and the droplets that have them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runner.local.store import Store
 
 
 def tag_document(store: Store, name: str) -> Document:
-    """A tag as the API shows it, with the number of droplets that carry it."""
+    """A tag as the API shows it, with the number of its droplets."""
     count = sum(name in droplet.tags for droplet in store.account.droplets)
     empty = {"count": 0}
     resources = {"count": count, "droplets": {"count": count}, "images": empty, "volumes": empty,
@@ -30,7 +30,7 @@ def list_tags(call: Call) -> tuple[int, Document]:
 
 
 def create_tag(call: Call) -> tuple[int, Document]:
-    """Add a tag; one that is there stays."""
+    """Add a tag; an existing one is kept."""
     name = call.text(call.json(), "name")
     if not TAG.match(name):
         raise unprocessable("Tags may contain letters, numbers, colons, dashes, and underscores.")
@@ -47,7 +47,7 @@ def get_tag(call: Call) -> tuple[int, Document]:
 
 
 def delete_tag(call: Call) -> tuple[int, None]:
-    """Remove a tag from everything."""
+    """Remove a tag everywhere."""
     with call.cloud.changing() as store:
         name = _tag(store, call.params["tag"])
         store.account.tags.remove(name)
@@ -57,12 +57,12 @@ def delete_tag(call: Call) -> tuple[int, None]:
 
 
 def tag_resources(call: Call) -> tuple[int, None]:
-    """Put a tag on droplets."""
+    """Add a tag to droplets."""
     return _change_tag(call, add=True)
 
 
 def untag_resources(call: Call) -> tuple[int, None]:
-    """Take a tag off droplets."""
+    """Remove a tag from droplets."""
     return _change_tag(call, add=False)
 
 
