@@ -23,6 +23,8 @@ PATHS: Mapping[str, str] = _FACTS["paths"]
 ACCOUNTS: Mapping[str, str] = _FACTS["accounts"]
 #: Unix groups: the group of everybody who signs in, then the group of each role.
 GROUPS: tuple[str, ...] = (_FACTS["groups"]["everybody"], *_FACTS["groups"]["all_roles"])
+#: Unix groups by purpose: the group of everybody, and one for each role of the course file.
+GROUPS_OF: Mapping[str, str] = {"everybody": _FACTS["groups"]["everybody"], **_FACTS["groups"]["roles"]}
 #: Prefix of a team's Unix group.
 TEAM_PREFIX: str = _FACTS["groups"]["team_prefix"]
 #: SSH host keys that every server knows from the start, by host.

@@ -36,6 +36,7 @@ TOGETHER = {
     # Whichever process has nothing left begins them: with the hub that it has, or with one more.
     "tests/attacks/": "attacks",
     "tests/browser/": "hub",
+    "tests/load/": "hub",
     # These read files and render nothing.
     "tests/render/test_house": "house",
     "tests/render/": "renderings",

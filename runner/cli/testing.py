@@ -12,7 +12,9 @@ from runner.cli.base import cli, project
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
-    """Run the tests. [quick|lint|render|unit|kitchen|machine|browser ...] [pytest options]; all without a name."""
+    """Run the tests. [quick|lint|render|unit|kitchen|machine|browser|load ...] [pytest options]; without a name all
+    but load.
+    """
     from runner.verbs import testing
 
     sys.exit(testing.test(project(), list(arguments)))

@@ -76,6 +76,8 @@ class Cloud:
                 price_monthly=float(size["price_monthly"]),
                 price_hourly=float(size["price_hourly"]),
                 regions=tuple(size["regions"]),
+                memory=int(size["memory"]),
+                vcpus=int(size["vcpus"]),
             )
             for size in found
             if size["available"]

@@ -45,12 +45,14 @@ class Order:
 
 @dataclass(frozen=True)
 class Size:
-    """A size that can be ordered: its prices in US dollars and its regions."""
+    """A size that can be ordered: its prices in US dollars, its regions and its memory in MB."""
 
     slug: str
     price_monthly: float
     price_hourly: float
     regions: tuple[str, ...]
+    memory: int
+    vcpus: int
 
 
 @dataclass(frozen=True)

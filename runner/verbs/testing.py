@@ -18,10 +18,12 @@ from runner.project import Project
 
 #: In the order of a run: the cheap ones find the most, those with machines come last.
 SUITES = ("lint", "render", "unit", "kitchen", "machine", "attacks", "browser")
+#: Suites that take long and run only when they are named.
+BY_NAME = ("load",)
 #: The suites of ``quick``, without the slow tests.
 _QUICK = ("lint", "render", "unit")
 #: The suites that need machines of the local cloud.
-_ON_MACHINES = ("kitchen", "machine", "attacks", "browser")
+_ON_MACHINES = ("kitchen", "machine", "attacks", "browser", *BY_NAME)
 #: What coverage includes. Programs of formulas that only a server's environments can import are left out.
 _MEASURED = ("runner", "salt", "formulas")
 #: The unit suite must reach this per cent of its lines. Not measured if tests that need root are skipped; CI runs as
@@ -54,15 +56,15 @@ _PARSERS_LIBRARIES = ("libwrap0",)
 
 
 def test(project: Project, arguments: list[str]) -> int:
-    """Run the named suites (without a name: all) with the other ``arguments`` for pytest; return its exit code."""
+    """Run the named suites (without a name: SUITES) with the other ``arguments`` for pytest; return its exit code."""
     if arguments[:1] == ["quick"]:
         return _quick(project, arguments[1:])
     # Suites come first: after the first option a word may be that option's value.
-    names = list(itertools.takewhile(lambda argument: argument in SUITES, arguments))
+    names = list(itertools.takewhile(lambda argument: argument in (*SUITES, *BY_NAME), arguments))
     options = arguments[len(names) :]
     if options and options[0].isalpha():
-        raise CoursehubError(f"no suite {options[0]!r}; there are: {', '.join(SUITES)}", exit_code=USAGE)
-    suites = [suite for suite in SUITES if suite in names] or list(SUITES)
+        raise CoursehubError(f"no suite {options[0]!r}; there are: {', '.join((*SUITES, *BY_NAME))}", exit_code=USAGE)
+    suites = [suite for suite in (*SUITES, *BY_NAME) if suite in names] or list(SUITES)
     environment = _prepare(project, suites)
     if options:
         # In one process, so that -k, -x, --keep and --pdb work as in pytest's manual.

@@ -15,7 +15,7 @@ from tests.support.local_api import Api
 
 pytestmark = pytest.mark.unit
 
-SIZE = Size("s-4vcpu-8gb", 48.0, 0.07143, ("sfo3",))
+SIZE = Size("s-4vcpu-8gb", 48.0, 0.07143, ("sfo3",), 8192, 4)
 
 
 def add_term(project: Project) -> None:

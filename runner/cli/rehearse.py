@@ -1,0 +1,25 @@
+"""``coursehub rehearse``."""
+
+from __future__ import annotations
+
+import click
+
+from runner.cli.base import as_json_option, cli, course_argument, emit, project
+from runner.console import Steps
+
+
+@cli.command()
+@course_argument
+@click.option("--students", type=click.IntRange(1, 500), required=True, help="How many sign in.")
+@click.option(
+    "--over", type=click.FloatRange(0), default=0.0, help="Seconds within which they come (default: at once)."
+)
+@click.option("--yes", is_flag=True, help="Also while people are at work on the server.")
+@as_json_option
+def rehearse(course: str, students: int, over: float, yes: bool, as_json: bool) -> None:
+    """Let a class of throw-away students sign in at once, before the real one does, and say what the server holds."""
+    from runner.rehearsal import advice
+    from runner.verbs import rehearse as verb
+
+    document = verb.rehearse(project(), course, Steps(), students=students, over=over, disturb=yes)
+    emit(document, as_json, advice.lines(document))

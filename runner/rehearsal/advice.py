@@ -1,0 +1,96 @@
+"""What a rehearsal says about the size of the server, in a teacher's words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from runner.cloud import Size
+
+#: Seconds that a student should wait at most until the first cell runs.
+PATIENCE = 60
+#: The part of a server's memory that the class may use (formula jupyterhub, class_limits).
+CLASS_SHARE = 0.85
+#: MB that the hub, nginx and the system need besides.
+SYSTEM = 600
+
+
+def advise(done: Mapping[str, Any], sizes: Mapping[str, Size], current: str, region: str) -> list[str]:
+    """Lines for the teacher: who got in, how many the memory is enough for, and which size is."""
+    students, served = done["students"], done["served"]
+    first = done["steps"]["first answer"]
+    here, each = sizes.get(current), _each(done)
+    lines = []
+    if served == students:
+        lines.append(f"Your server holds all {students}.")
+    else:
+        lines.append(f"Your server holds {served} of {students}; {_better(done, sizes, here, region)}.")
+    if first["count"]:
+        lines.append(
+            f"From the sign-in page to the first answer of a kernel: half of them within {first['p50']:.0f} s, the "
+            f"slowest {first['max']:.0f} s."
+        )
+    if first["count"] and first["max"] > PATIENCE and served == students:
+        lines.append(f"That is long: {_better(done, sizes, here, region)}.")
+    room = _room(done)
+    if each and room:
+        lines.append(f"Each one's server and kernel use {each:.0f} MB; the memory is enough for {int(room / each)}.")
+    return lines
+
+
+def _each(done: Mapping[str, Any]) -> float:
+    """MB of one student's server and kernels; 0 where nobody had one."""
+    people = done["usage"]["people"]["server"]["pss"]["count"]
+    return float(done["usage"]["pss"] / people) if people else 0.0
+
+
+def _room(done: Mapping[str, Any]) -> float:
+    """MB that the class may use; 0 where there is no limit."""
+    return (done["usage"]["class"].get("MemoryMax") or 0) / (1 << 20)
+
+
+def _better(done: Mapping[str, Any], sizes: Mapping[str, Size], here: Size | None, region: str) -> str:
+    """The cheapest size that has memory and processors for all of them."""
+    students, each = done["students"], _each(done)
+    if not each or here is None:
+        return "nobody's server ran, so that no size can be named: 'coursehub check' says what is wrong"
+    servers = done["usage"]["people"]["server"]["pss"]["count"]
+    memory = (students * each + SYSTEM) / CLASS_SHARE
+    # What so many sign-ins take, spread over the seconds that people are ready to wait.
+    work = sum(part["cpu"] for part in done["usage"]["parts"].values()) + done["usage"]["people_cpu"]
+    vcpus = math.ceil(work / servers * students / PATIENCE)
+    fitting = [
+        size
+        for size in sizes.values()
+        if size.memory >= memory
+        and size.vcpus >= vcpus
+        and region in size.regions
+        and size.price_monthly > here.price_monthly
+    ]
+    if not fitting:
+        return f"no size in {region} is big enough for all at once; have them begin in groups"
+    best = min(fitting, key=lambda size: size.price_monthly)
+    return f"take {best.slug}, {best.price_monthly - here.price_monthly:.0f} dollars more a month"
+
+
+def lines(document: Mapping[str, Any]) -> list[str]:
+    """The document for people: each step's figures, what it cost the server, and the advice."""
+    if "steps" not in document:
+        return []
+    found = [f"  {'seconds':<14}{'people':>8}{'half':>8}{'95 %':>8}{'slowest':>9}"]
+    for step, one in document["steps"].items():
+        if one["count"]:
+            found.append(f"  {step:<14}{one['count']:>8}{one['p50']:>8.1f}{one['p95']:>8.1f}{one['max']:>9.1f}")
+    found += [f"  {count} failed at {why}" for why, count in document["failures"].items()]
+    usage = document["usage"]
+    for name, part in usage["parts"].items():
+        found.append(f"  {name}: {part['cpu']:.1f} CPU-s, {part['pss']:.0f} MB")
+    for name, one in usage["people"].items():
+        if one["pss"]["count"]:
+            cpu, pss = one["cpu"], one["pss"]
+            found.append(
+                f"  a student's {name}: {cpu['p50']:.2f} CPU-s and {pss['p50']:.0f} MB, at most "
+                f"{cpu['max']:.2f} CPU-s and {pss['max']:.0f} MB"
+            )
+    return found + list(document.get("advice", ()))

@@ -1,0 +1,136 @@
+"""A rehearsal's figures, what it says of the size, and what it takes of a page of Lab."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.cloud import Size
+from runner.rehearsal import accounts, advice, figures, lab, probe
+from runner.rehearsal.student import STEPS, Record
+
+pytestmark = pytest.mark.unit
+
+SIZES = {
+    size.slug: size
+    for size in (
+        Size("small", 24.0, 0.036, ("sfo3",), 4096, 2),
+        Size("middle", 48.0, 0.071, ("sfo3",), 8192, 4),
+        Size("elsewhere", 60.0, 0.09, ("fra1",), 32768, 8),
+        Size("big", 96.0, 0.143, ("sfo3",), 16384, 8),
+    )
+}
+
+
+def done(served: int, students: int, *, each: float, cpu: float, slowest: float) -> dict[str, Any]:
+    """A rehearsal's document as far as the advice reads it."""
+    return {
+        "students": students,
+        "served": served,
+        "steps": {"first answer": {"count": served, "p50": slowest / 2, "max": slowest}},
+        "usage": {
+            "parts": {"hub": {"cpu": 5.0}},
+            "people": {"server": {"pss": {"count": served}}},
+            "pss": each * served,
+            "people_cpu": cpu * served,
+            "class": {"MemoryMax": 3400 << 20},
+        },
+    }
+
+
+def test_percentile_is_the_nearest_rank() -> None:
+    values = [float(number) for number in range(20, 0, -1)]
+    assert [figures.percentile(values, one) for one in (50, 95, 100)] == [10.0, 19.0, 20.0]
+    assert figures.percentile([3.0], 50) == 3.0
+
+
+def test_document_counts_who_got_through_and_why_not() -> None:
+    whole = Record("a", seconds=dict.fromkeys(STEPS, 2.0), requests=5, received=3_000_000)
+    early = Record("b", seconds={"sign in": 1.0}, failed_at="server", why="no room")
+    found = figures.document([whole, early])
+    assert (found["students"], found["served"], found["failures"]) == (2, 1, {"server: no room": 1})
+    assert found["steps"]["sign in"] == {"count": 2, "p50": 1.0, "p95": 2.0, "max": 2.0}
+    assert found["steps"]["first answer"] == {"count": 1, "p50": 8.0, "p95": 8.0, "max": 8.0}
+    assert (found["requests"], found["megabytes"]) == (5, 3.0)
+
+
+def test_advice_names_the_cheapest_size_for_all() -> None:
+    """40 students of 150 MB want 7.8 GB; their 88 CPU-seconds are no matter for four processors."""
+    said = advice.advise(done(22, 40, each=150, cpu=2, slowest=30), SIZES, "small", "sfo3")
+    assert said[0] == "Your server holds 22 of 40; take middle, 24 dollars more a month."
+    assert said[-1] == "Each one's server and kernel use 150 MB; the memory is enough for 22."
+
+
+def test_advice_counts_processors_too() -> None:
+    said = advice.advise(done(40, 40, each=60, cpu=8, slowest=130), SIZES, "small", "sfo3")
+    assert said[0] == "Your server holds all 40."
+    assert said[2] == "That is long: take big, 72 dollars more a month."
+
+
+def test_advice_without_a_big_enough_size_says_so() -> None:
+    said = advice.advise(done(50, 200, each=150, cpu=2, slowest=30), SIZES, "small", "sfo3")
+    assert said[0].startswith("Your server holds 50 of 200; no size in sfo3 is big enough")
+
+
+def test_advice_of_a_fast_class_names_no_size() -> None:
+    said = advice.advise(done(20, 20, each=100, cpu=2, slowest=9), SIZES, "small", "sfo3")
+    assert not [line for line in said if "take" in line]
+
+
+def test_lab_page_leads_to_its_programs() -> None:
+    config = {
+        "fullLabextensionsUrl": "/user/ada/lab/extensions",
+        "federated_extensions": [{"name": "@some/one", "load": "static/remoteEntry.1a.js"}],
+    }
+    page = (
+        f'<script id="jupyter-config-data" type="application/json">{json.dumps(config)}</script>'
+        '<script defer="defer" src="/user/ada/static/lab/main.0011.js?v=0011"></script>'
+    )
+    main, extension = lab.first_programs(page)
+    assert main == "/user/ada/static/lab/main.0011.js?v=0011"
+    assert extension == "/user/ada/lab/extensions/@some/one/static/remoteEntry.1a.js"
+    with pytest.raises(ValueError, match="not Lab's"):
+        lab.first_programs("<html>Sign in</html>")
+
+
+def test_lab_program_leads_to_its_pieces() -> None:
+    end = "0123456789abcdef"
+    program = (
+        '({5531:"jlab_core"})[e]||e+"."+{' + ",".join(f'{one}:"{end}"' for one in (*range(100, 160), 5531)) + "}[e]"
+    )
+    found = lab.pieces(program, "/user/ada/static/lab/main.0011.js?v=0011")
+    assert found[:2] == [
+        f"/user/ada/static/lab/jlab_core.{end}.js?v={end}",
+        f"/user/ada/static/lab/100.{end}.js?v={end}",
+    ]
+    assert len(found) == len(set(found)) == 40
+
+
+def test_passwords_are_in_no_command_line() -> None:
+    """The script goes through standard input; within it only chpasswd reads them, from its own."""
+    crowd = accounts.people(2)
+    script = accounts.begin(crowd)
+    lines = [line for line in script.splitlines() if any(one.password in line for one in crowd)]
+    assert lines == [f"{one.account}:{one.password}" for one in crowd]
+    assert all(one.password not in repr(one) for one in crowd)
+
+
+def test_scripts_are_shell() -> None:
+    for script in (accounts.begin(accounts.people(1)), accounts.end(), accounts.AT_WORK):
+        subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+
+
+def test_probe_counts_this_very_process() -> None:
+    """Megabytes and seconds of a process that is there, and nothing of one that is gone."""
+    here = int(Path("/proc/self").resolve().name)
+    assert probe.pss(here) > 5
+    assert probe.cpu(here) > 0
+    assert probe.kind(here) == "kernel"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert (probe.pss(gone.pid), probe.cpu(gone.pid), probe.kind(gone.pid)) == (0, 0, "gone")
