@@ -34,7 +34,10 @@ include:
     - check_cmd: sh -n
     - context:
         link: {{ root }}/env
+        lib: {{ root }}/lib
         class_links: {{ course_env.class_links | json }}
+    - require:
+      - python_package: course_env-server
 
 # /etc/jupyter is on Jupyter's own search path, whichever environment runs.
 /etc/jupyter/jupyter_server_config.py:

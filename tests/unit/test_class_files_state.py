@@ -154,11 +154,11 @@ def start():
     place = Path(tempfile.mkdtemp(prefix="coursehub-start-"))
     place.chmod(0o755)
     (place / "env/bin").mkdir(parents=True)
-    (place / "env/bin/jupyterhub-singleuser").write_text("#!/bin/sh\necho runs\n")
+    (place / "env/bin/python").write_text("#!/bin/sh\necho runs\n")
     links = {"root": "/srv/class", "names": ["shared", "data"], "team_prefix": "team-"}
     text = (REPO / "formulas/course_env/files/start-server.sh").read_text()
-    (place / "start").write_text(jinja2.Template(text).render(link=place / "env", class_links=links))
-    for program in (place / "start", place / "env/bin/jupyterhub-singleuser"):
+    (place / "start").write_text(jinja2.Template(text).render(link=place / "env", lib="/lib", class_links=links))
+    for program in (place / "start", place / "env/bin/python"):
         program.chmod(0o755)
     yield lambda account: as_(account, f"export HOME=/home/{account}; {place}/start | grep -qx runs")
     shutil.rmtree(place)

@@ -151,3 +151,59 @@ def test_layout_is_kept_unless_the_server_was_killed(
         )  # fmt: skip
     assert layout.exists() is kept
     assert (tmp_path / "mine.ipynb").exists()
+
+
+def test_server_starts_without_the_hubs_database(course_python: str) -> None:
+    """What singleuser never calls is not imported, and is the real thing for who asks for it afterwards."""
+    found = inside(
+        course_python,
+        """
+from class_server.single_user import without_the_hub
+with without_the_hub():
+    import jupyterhub.singleuser
+    from jupyterhub.services.auth import HubOAuth
+heavy = [name for name in sys.modules if name.partition(".")[0] in ("sqlalchemy", "alembic")]
+same = HubOAuth.check_scopes(HubOAuth(), ["access:servers!user=ada"], {"scopes": ["access:servers!user=ada"]})
+other = HubOAuth.check_scopes(HubOAuth(), ["access:servers!user=bob"], {"scopes": ["access:servers!user=ada"]})
+from jupyterhub import orm
+import sqlalchemy
+print(json.dumps([heavy, sorted(same), sorted(other), orm.User.__tablename__, bool(sqlalchemy.__version__)]))
+""",
+        JUPYTERHUB_API_TOKEN="x",
+    )
+    assert found == [[], ["access:servers!user=ada"], [], "users", True]
+
+
+def test_server_of_another_jupyterhub_imports_all(course_python: str, tmp_path: Path) -> None:
+    """One that needs at once what is left out starts as ever."""
+    package = tmp_path / "jupyterhub" / "singleuser"
+    package.mkdir(parents=True)
+    (tmp_path / "jupyterhub" / "__init__.py").touch()
+    (tmp_path / "jupyterhub" / "orm.py").write_text("TABLES = 3\n")
+    (package / "__init__.py").write_text(
+        "from jupyterhub import orm\nfirst = orm.TABLES + 1\ndef main():\n    print(first)\n"
+    )
+    found = inside(
+        course_python,
+        f"""
+sys.path.insert(0, {str(tmp_path)!r})
+from class_server import single_user
+try:
+    single_user.main()
+except SystemExit as ended:
+    assert not ended.code
+""",
+    )
+    assert found == 4
+
+
+def test_language_servers_are_looked_for_where_one_may_be(course_python: str, tmp_path: Path) -> None:
+    ask = "from class_server.languages import may_be_there\nprint(json.dumps(may_be_there()))"
+    without = {"PATH": str(tmp_path)}
+    before = inside(course_python, ask, **without)
+    (tmp_path / "texlab").write_text("#!/bin/sh\n")
+    (tmp_path / "texlab").chmod(0o755)
+    assert [before, inside(course_python, ask, **without)] == [
+        Path("/usr/local/lib/node_modules").is_dir() or Path("/usr/lib/node_modules").is_dir(),
+        True,
+    ]

@@ -22,6 +22,7 @@ from class_server.activity import count_what_a_person_does  # noqa: E402
 from class_server.exports import offer  # noqa: E402
 from class_server.inherited import listen_on_inherited  # noqa: E402
 from class_server.kernels import use_class_kernels  # noqa: E402
+from class_server.languages import look_only_where_needed  # noqa: E402
 from class_server.layout import forget_after_a_kill  # noqa: E402
 from class_server.memory import spare_the_server  # noqa: E402
 from class_server.programs import prepare  # noqa: E402
@@ -140,6 +141,7 @@ c.AsyncMappingKernelManager.cull_busy = False
 # Nobody reads them, and they would be counted each second.
 c.ResourceUseDisplay.enable_prometheus_metrics = False
 use_class_kernels(c)
+look_only_where_needed(c)
 spare_the_server(c)
 forget_after_a_kill()
 for name, traits in SETTINGS["server"].items():

@@ -43,4 +43,4 @@ done
 {%- endif %}
 ) || true
 {%- endif %}
-exec "$env/bin/jupyterhub-singleuser" "$@"
+exec "$env/bin/python" -P {{ lib }}/class_server/single_user.py "$@"

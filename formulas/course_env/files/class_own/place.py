@@ -61,10 +61,13 @@ class Place:
 
     def earlier(self) -> list[str]:
         """Return the packages that an earlier environment's place has and this one does not, as ``name==version``."""
+        places = sorted((one for one in _folders(self.all) if one != self.root), key=lambda one: one.stat().st_mtime)
+        if not places:
+            # Lab asks at each start, and to read what the course has takes a tenth of a second.
+            return []
+        found = distributions(_packages(places[-1]))
         there = [*distributions(self.packages), *distributions(_packages(self.environment))]
         here = {canonical(one.name) for one in there}
-        places = sorted((one for one in _folders(self.all) if one != self.root), key=lambda one: one.stat().st_mtime)
-        found = distributions(_packages(places[-1])) if places else []
         return sorted(f"{one.name}=={one.version}" for one in found if canonical(one.name) not in here)
 
     def broken(self) -> list[str]:

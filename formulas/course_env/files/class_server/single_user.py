@@ -1,0 +1,83 @@
+"""Starts a person's server: ``jupyterhub-singleuser`` without what only a hub needs.
+
+``jupyterhub.singleuser`` imports the hub's pages and its database with them (SQLAlchemy, Alembic): half a second of a
+processor and 25 MB for each student, and nothing of it is ever called here. So it is imported beside stand-ins that are
+gone afterwards: whoever asks for one of those packages later gets the real one.
+"""
+
+import importlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+#: With all that is below each.
+LEFT_OUT = ("alembic", "jupyterhub.handlers", "jupyterhub.orm", "sqlalchemy")
+
+
+class Absent(Exception):
+    """Stands for whatever is taken from a package that was left out; as an exception it can stand in ``except`` too."""
+
+
+class StandIn(ModuleType):
+    """A module in which everything is Absent."""
+
+    __path__: list[str] = []  # noqa: RUF012 - it is a package, so that modules below it can be imported
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Absent
+
+
+class _LeaveOut(MetaPathFinder, Loader):
+    def find_spec(
+        self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if _is_left_out(fullname) else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return StandIn(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing to run."""
+
+
+def _is_left_out(name: str) -> bool:
+    return any(name == one or name.startswith(f"{one}.") for one in LEFT_OUT)
+
+
+@contextmanager
+def without_the_hub() -> Iterator[None]:
+    """While the block runs, imports of what only a hub needs give stand-ins. Afterwards they are forgotten."""
+    finder = _LeaveOut()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        for name, module in list(sys.modules.items()):
+            if isinstance(module, StandIn):
+                del sys.modules[name]
+                parent, _, child = name.rpartition(".")
+                if parent in sys.modules:
+                    vars(sys.modules[parent]).pop(child, None)
+
+
+def main() -> None:
+    """Start it. Another JupyterHub may need what is left out here: then all of it is imported."""
+    try:
+        with without_the_hub():
+            singleuser = importlib.import_module("jupyterhub.singleuser")
+    except Exception:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "jupyterhub"]:
+            del sys.modules[name]
+        singleuser = importlib.import_module("jupyterhub.singleuser")
+    sys.exit(singleuser.main())
+
+
+if __name__ == "__main__":
+    main()
