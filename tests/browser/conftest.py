@@ -14,6 +14,6 @@ from tests.support.hub import Hub
 
 @pytest.fixture
 def driver(hub: Hub, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
-    """A browser that trusts what a person is told to trust, and nothing else."""
+    """A browser that trusts only what a person is told to trust."""
     with browser(hub, tmp_path, request.node.name) as driver:
         yield driver

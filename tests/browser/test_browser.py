@@ -1,4 +1,4 @@
-"""A student's hour and a professor's look, with a real browser."""
+"""A student's hour and a professor's view, with a real browser."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ NOTEBOOK = {
 
 
 def answer(driver: webdriver.Chrome, asked: set[str]) -> None:
-    """Say yes to what Lab asks, and add its words to ``asked``.
+    """Accept Lab's dialog and add its text to ``asked``.
 
-    It asks which kernel when a notebook opens before the list of kernels has come: late, on a busy computer.
+    On a busy computer it asks for the kernel if a notebook opens before the list of kernels has loaded.
     """
     for dialog in driver.find_elements(By.CSS_SELECTOR, ".jp-Dialog"):
         asked.add(dialog.text)
@@ -64,7 +64,9 @@ def answer(driver: webdriver.Chrome, asked: set[str]) -> None:
 
 
 def wait_for_kernel(driver: webdriver.Chrome) -> None:
-    """Until the status bar has one: the notebook's own circle is "idle" without, and "Run" does nothing then."""
+    """Wait until the status bar has a kernel: without one the notebook's own indicator is "idle", and "Run" does
+    nothing.
+    """
 
     def idle(_: webdriver.Chrome) -> bool:
         answer(driver, set())
@@ -74,12 +76,12 @@ def wait_for_kernel(driver: webdriver.Chrome) -> None:
 
 
 def menu(driver: webdriver.Chrome, title: str, entry: str) -> None:
-    """Click an entry of JupyterLab's menu bar as a person does, who first answers what Lab asks."""
+    """Click an entry of JupyterLab's menu bar, after answering Lab's dialogs."""
 
     def chosen(_: webdriver.Chrome) -> bool:
         answer(driver, set())
         entries = driver.find_elements(By.CSS_SELECTOR, ".lm-Menu-itemLabel")
-        # A second click on the bar would close what is open.
+        # A second click on the bar would close the menu.
         wanted = entry if entries else title
         for label in entries or driver.find_elements(By.CSS_SELECTOR, ".lm-MenuBar-itemLabel"):
             if label.text == wanted:
@@ -96,7 +98,7 @@ def test_who_cannot_get_in_sees_whom_to_ask_without_scrolling(hub: Hub, driver: 
     assert driver.execute_script("return arguments[0].getBoundingClientRect().bottom < innerHeight", line)
 
 
-#: Asks the hub something all the time, and counts the answers and what did not come.
+#: Sends requests to the hub continuously, and counts answers and failures.
 ASK_ALL_THE_TIME = """
 window.answers = 0; window.lost = [];
 const answered = () => { answers++; }, was_lost = why => { lost.push(String(why)); };
@@ -110,7 +112,7 @@ def test_what_begins_on_this_computer_is_none_of_the_browsers_business(hub: Hub,
     driver.execute_script(ASK_ALL_THE_TIME)
 
     def asked_on() -> None:
-        """Wait for eight more answers; no more than four requests had begun before."""
+        """Wait for eight more answers; at most four requests had started before."""
         eight_more = driver.execute_script("return answers") + 8
         enough = "return lost.length || answers >= arguments[0]"
         until(driver, lambda d: d.execute_script(enough, eight_more), "no answers")
@@ -144,7 +146,7 @@ def test_a_students_hour(hub: Hub, driver: webdriver.Chrome, tmp_path: Path) -> 
 
     big = tmp_path / "measurements.bin"
     big.write_bytes(b"\x5a" * UPLOAD)
-    # Lab's uploader makes its file input only when it is clicked, so that the click is caught and the input filled.
+    # Lab's uploader creates its file input only when it is clicked, so the click is intercepted and the input filled.
     driver.execute_script("""
         const click = HTMLInputElement.prototype.click;
         HTMLInputElement.prototype.click = function () {
@@ -164,7 +166,7 @@ def test_a_students_hour(hub: Hub, driver: webdriver.Chrome, tmp_path: Path) -> 
         until(driver, arrived, "no upload", 120)
     except AssertionError as why:
         pytest.fail(f"{why}; there is {hub.run(f'ls -l /home/{STUDENT}')}; Lab asked {asked}")
-    # It does before it takes more than 15 MB.
+    # Lab asks before it uploads more than 15 MB.
     assert any("file size" in text for text in asked), asked
 
     driver.get(f"{hub.document['url']}hub/logout")
@@ -181,7 +183,7 @@ def test_the_professor_sees_who_is_there(hub: Hub, driver: webdriver.Chrome) -> 
     shoot(driver, "admin")
 
 
-#: What a page of a student's may try, whose server has the same origin as what it opens.
+#: What a page of a student's server may try if it has the same origin as the page that it opens.
 OPEN_AND_LOOK = """
 const [address, done] = arguments, opened = window.open(address), began = Date.now();
 const look = setInterval(() => {
@@ -193,7 +195,7 @@ const look = setInterval(() => {
 
 def test_a_page_that_opens_students_work_does_not_see_it(hub: Hub, driver: webdriver.Chrome) -> None:
     sign_in(driver, hub, PROFESSOR, f"{hub.document['url']}hub/spawn")
-    # A page of a server: what runs there may be a student's, and the hub's own pages are not parted from each other.
+    # A page of a server: it may run a student's code, and on one domain it is not isolated from the hub's own pages.
     wait(driver, ".jp-Launcher, .jp-DirListing", 120)
     page = driver.current_window_handle
     address = f"{hub.document['url']}services/students-work/"

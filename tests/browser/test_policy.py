@@ -1,4 +1,4 @@
-"""Our own pages, and Lab, keep to the policies that they are served with."""
+"""Our own pages, and Lab, work under the policies that they are served with."""
 
 from __future__ import annotations
 

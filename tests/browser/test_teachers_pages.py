@@ -16,14 +16,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 STUDENT, NAME, PROFESSOR, ASSISTANT, CHECK = "gkim", "Grace Kim", "rivera", "okafor", "coursehub-check"
 ROW = f"[data-testid='user-row-{STUDENT}']"
-#: What somebody could do here and is refused, or what there is nothing of.
+#: Buttons for actions that are refused here or do not exist.
 DEAD = {"Shutdown Hub", "Add Users", "Manage Groups", "Spawn Page", "Edit User", "Delete Server"}
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
 
 
 @pytest.fixture(scope="module")
 def running(hub: Hub) -> Iterator[None]:
-    """The student has a server, and the account of `coursehub check` is one that the hub knows."""
+    """The student has a server, and the hub knows the account of `coursehub check`."""
     with hub.sandbox.client(hub.document, STUDENT) as student:
         student.start_server()
         known = hub.run(
@@ -36,7 +36,7 @@ def running(hub: Hub) -> Iterator[None]:
 
 
 def buttons(driver: WebDriver) -> set[str]:
-    """The words on all buttons of the page that can be seen."""
+    """The text of all visible buttons of the page."""
     return {button.text for button in driver.find_elements(By.TAG_NAME, "button") if button.is_displayed()} - {""}
 
 
@@ -50,7 +50,7 @@ def runs(hub: Hub) -> bool:
 
 
 def look_on_a_phone(driver: WebDriver, name: str) -> None:
-    """The page on a small screen: nothing of it is beyond the right edge. A picture of it is kept."""
+    """Show the page on a small screen and save a picture: nothing may be beyond the right edge."""
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
     shoot(driver, name)
     beyond = "[...document.querySelectorAll('button, a, td')].filter(e => e.getBoundingClientRect().right > innerWidth)"
@@ -60,7 +60,7 @@ def look_on_a_phone(driver: WebDriver, name: str) -> None:
 
 @pytest.mark.usefixtures("running")
 def test_admin_page_has_no_dead_button_and_asks(hub: Hub, tmp_path: Path) -> None:
-    """What stops servers asks before it does; whoever says no has stopped nothing."""
+    """A button that stops servers asks first; answering no stops nothing."""
     with browser(hub, tmp_path, "admin-professor") as driver:
         sign_in(driver, hub, PROFESSOR)
         open_admin(driver, hub)
@@ -69,7 +69,7 @@ def test_admin_page_has_no_dead_button_and_asks(hub: Hub, tmp_path: Path) -> Non
         assert {"Start All", "Stop All", "Stop Server", "Access Server"} <= buttons(driver)
         people = [one.text for one in driver.find_elements(By.CSS_SELECTOR, "[data-testid^=user-name-div-]")]
         assert STUDENT in people
-        # Only those on whose servers the buttons work.
+        # Only people on whose servers the buttons work.
         assert not {CHECK, PROFESSOR, ASSISTANT} & set(people)
         look_on_a_phone(driver, "admin-phone")
         for css, asked in ((".stop-all", "of 1 person on this page?"), (f"{ROW} .stop-button", f"of {STUDENT}?")):
@@ -100,7 +100,7 @@ def test_assistant_sees_only_buttons_that_work(hub: Hub, tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("running")
 def test_students_work_shows_names(hub: Hub, tmp_path: Path) -> None:
-    """Names stand beside accounts, and what a student made above what programs keep in a home."""
+    """Names are shown beside accounts, and a student's own files above those of programs."""
     hub.run(f"runuser -u {STUDENT} -- sh -c 'cd && mkdir -p .zzz lab1 && touch .hidden report.txt'")
     with browser(hub, tmp_path, "work") as driver:
         sign_in(driver, hub, ASSISTANT, f"{hub.document['url']}services/students-work/")
@@ -119,7 +119,7 @@ def test_students_work_shows_names(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_names_stay_with_teachers(hub: Hub) -> None:
-    """A student reads no name of the class anywhere on the server, and no log has one."""
+    """A student cannot read a name of the class anywhere on the server, and no log contains one."""
     hub.run(f"! runuser -u {STUDENT} -- cat /etc/jupyterhub/names.json 2> /dev/null")
     assert hub.run("stat -c '%a %U' /etc/jupyterhub /etc/jupyterhub/names.json").split() == [
         "700",

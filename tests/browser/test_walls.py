@@ -1,4 +1,4 @@
-"""What a script of a page of a server can do in a real browser, where all servers answer under the hub's own name.
+"""What a script on a server's page can do in a real browser if all servers are below the hub's own name.
 
 With names of their own: tests/attacks/test_subdomains_browser.py.
 """
@@ -17,7 +17,7 @@ from tests.support.hub import Hub
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 PROFESSOR = "rivera"
-#: Reads an address in each way that a script may fetch it, and says what it was told.
+#: Reads an address in each way that a script can, and returns the results.
 FETCH = """
 const [address, done] = arguments;
 const how = ["cors", "no-cors", "same-origin"];
@@ -47,7 +47,7 @@ def hub(one_domain: Hub) -> Hub:
 
 @pytest.fixture(scope="module", params=KINDS)
 def inside(hub: Hub, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[WebDriver]:
-    """A professor's browser at a page of a server, whose scripts have the origin of a student's on one domain."""
+    """A professor's browser on a server's page, whose scripts have the origin of a student's on one domain."""
     kind: str = request.param
     with browser(hub, tmp_path_factory.mktemp(f"walls-{kind}"), f"walls-{kind}", kind=kind) as driver:
         sign_in(driver, hub, PROFESSOR, f"{hub.document['url']}hub/spawn")
@@ -82,7 +82,7 @@ def test_frame_shows_a_script_nothing(hub: Hub, inside: WebDriver, path: str) ->
 
 
 def test_script_reads_no_cookie_of_the_hubs(hub: Hub, inside: WebDriver) -> None:
-    """Even one at the hub's own address: the XSRF token is what the hub's API wants."""
+    """Not even at the hub's own address: the hub's API requires the XSRF token."""
     here = inside.current_url
     inside.get(f"{hub.document['url']}hub/home")
     wait(inside, "#start")

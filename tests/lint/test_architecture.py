@@ -1,4 +1,4 @@
-"""docs/architecture.md is true, the runner's imports form no circle, files stay short, and papers agree."""
+"""docs/architecture.md is true, the runner's imports have no cycle, files are short, and documents agree."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.lint.test_lint import REPO, tracked
 pytestmark = pytest.mark.unit
 
 MAX_LINES = 400
-#: Tables, locks and what is generated: nobody reads these from top to bottom.
+#: Tables, locks and generated files: nobody reads them from top to bottom.
 LONG = re.compile(r"\.(lock|txt|json|png|csv)$|^docs/course-file\.md$|^tests/support/digitalocean-openapi\.yaml$")
-#: Longer than they should be. No file joins this list.
+#: Files that are longer than they should be. No file may be added.
 TOO_LONG: set[str] = set()
 
 
@@ -31,7 +31,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports() -> dict[str, set[str]]:
-    """What each module imports of the runner's own, wherever in its file it does so."""
+    """The runner's modules that each module imports, anywhere in its file."""
     known = modules()
     found: dict[str, set[str]] = {}
     for name, path in known.items():
@@ -47,7 +47,7 @@ def imports() -> dict[str, set[str]]:
 
 
 def room(module: str) -> str | None:
-    """The package of a module, or None for one that lies beside the packages."""
+    """The package of a module, or None for a module beside the packages."""
     name = module.split(".")[1] if "." in module else ""
     return name if name and (REPO / "runner" / name).is_dir() else None
 
@@ -71,7 +71,7 @@ def test_rooms_form_no_circle() -> None:
 
 
 def test_no_verb_asks_which_provider_it_has() -> None:
-    """What is special about one is in its file of ``runner/providers``; a course's ``cloud`` is looked up there."""
+    """Differences between providers are in ``runner/providers``; a course's ``cloud`` is looked up there."""
     asking = re.compile(
         r"cloud\b[\"'\]]*\s*[!=]=\s*[\"']|\b(session|self)\.local\b|is_local\b|isinstance\(.*(Cloud|Local|DigitalOcean|Account)\b"
     )
@@ -124,7 +124,7 @@ def test_version_is_the_newest_of_the_changelog() -> None:
 
 
 def test_recipes_name_files_that_are_there() -> None:
-    """Of CONTRIBUTING.md: a path with no capital letters in it is a file or directory of the repository."""
+    """In CONTRIBUTING.md, a path without capital letters is a file or directory of the repository."""
     page = (REPO / "CONTRIBUTING.md").read_text(encoding="utf-8")
     named = re.findall(r"`((?:[a-z_.-]+/)+[a-z0-9_.-]*)`", page)
     assert named

@@ -1,4 +1,4 @@
-"""The attack suite tells what it does: each attack says what it tries and what stops it."""
+"""The attacks are documented: each docstring says what the attack tries and what stops it."""
 
 from __future__ import annotations
 

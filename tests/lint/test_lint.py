@@ -1,4 +1,4 @@
-"""Linters, and the rules that past bugs left behind. `pre-commit` runs the same (.pre-commit-config.yaml)."""
+"""Linters, and rules that prevent past bugs. `pre-commit` runs the same (.pre-commit-config.yaml)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tracked(*patterns: str) -> list[str]:
 
 
 def shell_scripts() -> list[str]:
-    """Everything whose first line names a shell, templates left out."""
+    """Every file whose first line names a shell, except templates."""
     found = []
     for name in tracked():
         path = REPO / name
@@ -117,7 +117,7 @@ def test_no_private_key_or_token_is_tracked() -> None:
 
 
 def test_no_lock_is_old() -> None:
-    """A warning, not a failure: the day alone must not turn a green revision red."""
+    """A warning instead of a failure: the date alone must not make a green revision fail."""
     today = datetime.now(UTC).date()
     for path in relock.all_locks(REPO):
         resolved = lock.resolved_on(path)

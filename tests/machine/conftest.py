@@ -15,15 +15,15 @@ import pytest
 from tests.support.machine import course, fresh_server, kill_with_children
 from tests.support.sandbox import Sandbox
 
-#: Seconds that another program holds dpkg's lock (fault 15), and how many more if this host is slow to tell the story.
+#: Seconds that another program holds dpkg's lock (fault 15), and how many more are allowed on a slow host.
 LOCKED, AT_MOST_MORE = 180, 300
-#: On the server: the story needs the lock no longer.
+#: On the server: the test no longer needs the lock.
 LET_GO = "/run/let-go"
 
 
 @dataclass
 class Held:
-    """What happened, step by step, to a course whose server was busy with a dpkg of its own for three minutes."""
+    """What happened, step by step, to a course whose server's dpkg was busy for three minutes."""
 
     first: subprocess.Popen[str]
     second: subprocess.CompletedProcess[str]
@@ -41,13 +41,13 @@ class Held:
 
 @dataclass
 class Story:
-    """Tells ``Held`` beside other tests: nearly all of it is waiting."""
+    """Creates ``Held`` while other tests run: nearly all of it is waiting."""
 
     sandbox: Sandbox
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def end(self) -> None:
-        """Nobody wants to know any more."""
+        """Nobody needs the result any more."""
         for process in self.started:
             if process.poll() is None:
                 kill_with_children(process)
@@ -105,7 +105,7 @@ while time.monotonic() < end and not pathlib.Path("{LET_GO}").exists():
 
 @pytest.fixture(scope="session")
 def held_in_background(sandbox: Sandbox, request: pytest.FixtureRequest) -> Iterator[Future[Held] | None]:
-    """The story, under way since the first test beside which it may go on; None when no test asks how it ended."""
+    """The run, started with the first test beside which it may run; None if no test needs its result."""
     if not any("held" in getattr(item, "fixturenames", ()) for item in request.session.items):
         yield None
         return
@@ -119,6 +119,6 @@ def held_in_background(sandbox: Sandbox, request: pytest.FixtureRequest) -> Iter
 
 @pytest.fixture
 def held(held_in_background: Future[Held] | None) -> Held:
-    """How the story ended."""
+    """The result of the run."""
     assert held_in_background is not None
     return held_in_background.result(timeout=900)

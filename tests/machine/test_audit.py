@@ -1,4 +1,4 @@
-"""`coursehub audit --quick` on a hub that is up: every scanner comes to a figure, and the server is as it was."""
+"""`coursehub audit --quick` on a running hub: every scanner gives a figure, and the server is unchanged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 
-#: What a scanner could leave on the server.
+#: Where a scanner could leave files on the server.
 LEFT = "ls -A /root /tmp /var/tmp /var/log /etc/apt/sources.list.d; dpkg-query -W -f '${Package} '; id -u"
 
 
@@ -29,7 +29,7 @@ def test_audit_gives_figures_and_leaves_nothing(hub: Hub) -> None:
 
 
 def test_audit_names_what_is_below_its_goal(hub: Hub) -> None:
-    """One open door more, which root opens for the test: the port, its service and the exit code tell of it."""
+    """Root opens another port for the test: the port, its service and the exit code show it."""
     hub.run(
         "systemd-run --quiet --unit=coursehub-surplus -p Type=exec /usr/bin/python3 -m http.server 4711 && "
         "nft add element inet coursehub open_for_a_while '{ tcp . 4711 timeout 10m }'"

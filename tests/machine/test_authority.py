@@ -1,4 +1,4 @@
-"""Authority is the file: whoever is taken out of a role loses it with that apply, whatever they have open."""
+"""The course file decides: who is removed from a role loses it with the next apply, whatever they have open."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STUDENTS = "    students:\n"
 
 @contextlib.contextmanager
 def token_of(hub: Hub, client: HubClient) -> Iterator[HubClient]:
-    """The same person without a session: by a token with all the rights that they have."""
+    """The same person without a session: a token with all their rights."""
     with HubClient(client.hostname, client.username, Path(str(client._ca))) as bearer:
         bearer.http.headers["Authorization"] = f"token {token_with_all_rights(hub, client.username)}"
         yield bearer
@@ -46,7 +46,7 @@ def apply(hub: Hub, old: str, new: str) -> None:
 
 
 def test_who_is_taken_out_of_a_role_loses_it_with_the_apply(hub: Hub) -> None:
-    """By session, by token and by what is open: first as one who stays as a student, then as one who leaves."""
+    """By session, by token and by open connections: first a person who stays as a student, then one who leaves."""
     file = hub.sandbox.project.course_file("demo")
     before = file.read_text(encoding="utf-8")
     own = f"systemctl is-active jupyter-{ASSISTANT}.service || true"
@@ -58,7 +58,7 @@ def test_who_is_taken_out_of_a_role_loses_it_with_the_apply(hub: Hub) -> None:
             kernel = stack.enter_context(student.kernel())
             kernel.run("kept = 42")
             for taken_out in ("demoted", "gone"):
-                # Who lost a role has to sign in again.
+                # A person who lost a role must sign in again.
                 session = stack.enter_context(hub.sandbox.client(hub.document, ASSISTANT))
                 stack.callback(session.stop_server)
                 session.start_server()
@@ -77,7 +77,7 @@ def test_who_is_taken_out_of_a_role_loses_it_with_the_apply(hub: Hub) -> None:
                 if taken_out == "demoted":
                     assert hub.run(own).strip() == "active"
                     apply(hub, f"{ROLE}{STUDENTS}", f"{STUDENTS}{LINE}")
-                    # What they run began with the rights of the role.
+                    # Their processes were started with the rights of the role.
                     assert hub.run(own).strip() != "active"
                 else:
                     apply(hub, ROLE, "")

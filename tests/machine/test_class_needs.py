@@ -1,4 +1,4 @@
-"""What a class does goes on behind the walls of a student's server: tried in a kernel and a terminal of one."""
+"""Normal class work is possible within the restrictions of a student's server, in a kernel and a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 
-#: What a course that compiles and uses git names; R's kernel is tried in test_software.py.
+#: What a course that compiles and uses git lists; R's kernel is tested in test_software.py.
 APT = "  apt: [gcc, libc6-dev, git]\n"
 PRIMES = r"""
 #include <math.h>
@@ -34,7 +34,7 @@ int main(void) {
     return 0;
 }
 """
-#: The array is shared memory, the lock and the queue are semaphores; both ways of starting processes.
+#: The array is shared memory, the lock and the queue are semaphores; both start methods.
 SHARED = """
 import multiprocessing as mp, numpy as np
 from multiprocessing import shared_memory
@@ -65,7 +65,7 @@ print(image.getvalue()[:4], open("/tmp/plot.pdf", "rb").read(4))
 
 @pytest.fixture(scope="module")
 def student(hub12: Hub) -> Iterator[Person]:
-    """A student of a course that names a compiler and git, whose server is new."""
+    """A student of a course with a compiler and git, whose server is new."""
     path = hub12.sandbox.project.course_file(hub12.course)
     before = path.read_text(encoding="utf-8")
     path.write_text(f"{before.rstrip()}\n{APT}", encoding="utf-8")
@@ -82,7 +82,7 @@ def student(hub12: Hub) -> Iterator[Person]:
 
 
 def ask(client: HubClient, code: str, answer: str, seconds: float = 60) -> tuple[str, str]:
-    """Run code that asks by ``input()``, and answer as a notebook does; the question, and what was printed."""
+    """Run code that calls ``input()`` and answer like a notebook; return the question and the output."""
     with contextlib.ExitStack() as stack:
         kernel = stack.enter_context(client.kernel())
         line = stack.enter_context(
@@ -135,7 +135,7 @@ def test_processes_share_memory(student: Person) -> None:
 
 
 def test_git_clones_and_commits(student: Person) -> None:
-    """Repositories of the student's own, with a hook that runs: they are theirs."""
+    """The student's own repositories, with a hook that runs."""
     said = student.shell("""
         set -e
         cd "$(mktemp -d -p ~)"; here=$PWD

@@ -1,4 +1,4 @@
-"""What goes wrong before a highstate: bad input, states that do not render, an SSH that is silent, and the end."""
+"""Faults before a highstate: bad input, states that do not render, SSH without an answer, and ``down``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def bare(sandbox: Sandbox) -> Iterator[Machine]:
-    """A server that met us and was never configured."""
+    """A server after the first contact, never configured."""
     yield fresh_server(sandbox, "bare")
     sandbox.json("down", "bare", "--yes")
 
@@ -63,7 +63,7 @@ def test_bad_input_ends_in_one_line_and_leaves_nothing(
 def test_a_template_that_does_not_render_is_one_line(bare: Machine) -> None:
     formula = bare.sandbox.root / "formulas" / "accounts" / "init.sls"
     good = formula.read_text(encoding="utf-8")
-    # For this server alone, and never half a file: the story in the background renders the same formula.
+    # Only for this server, and written atomically: the test in the background renders the same formula.
     write_whole(formula, good + "\n{% if grains['id'] == 'bare' %}{{ nothing.at.all }}{% endif %}\n")
     try:
         one_line(bare.sandbox.run("apply", "bare"), "do not render")
@@ -72,7 +72,7 @@ def test_a_template_that_does_not_render_is_one_line(bare: Machine) -> None:
 
 
 def test_an_ssh_that_does_not_answer_ends_in_a_line(bare: Machine) -> None:
-    """A server whose sshd is gone: bounded, named, with what to do."""
+    """A server without sshd: the verb ends in bounded time with a line that says what to do."""
     access = Access(bare.sandbox.project, "bare")
     bare.run("systemctl mask --now ssh.service ssh.socket >/dev/null 2>&1 &")
     with pytest.raises(CoursehubError, match=r"does not answer after 3 s.*coursehub down bare"):
@@ -81,7 +81,7 @@ def test_an_ssh_that_does_not_answer_ends_in_a_line(bare: Machine) -> None:
 
 
 def test_down_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No process, namespace, link, nft table, cgroup, mount or hosts entry of a cloud whose last server went."""
+    """No process, namespace, link, nft table, cgroup, mount or hosts entry of a cloud remains after its last server."""
     alone = Sandbox.make(tmp_path_factory.mktemp("alone"))
     state = alone.project.state
     fresh_server(alone, "demo")

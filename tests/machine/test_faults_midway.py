@@ -1,8 +1,8 @@
-"""What befalls one server in the middle of its highstates, each fault on top of what the one before left behind.
+"""Faults of one server during its highstates, each on top of what the previous one left.
 
-The machine has a cloud of its own and is made once: it meets a broken mirror and a dead name server while it is still
-empty, dies ten times while it is configured, and as a class's hub it loses the Python index, its connection, its power
-and its room.
+The machine has its own cloud and is made once. It meets a broken mirror and a failing name server while it is empty,
+dies ten times while it is configured, and as a class's hub it loses the Python index, its connection, its power and its
+disk space.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.usefixtures("held_in_background"),
 ]
 
-#: Gives the points at which the machine dies; printed, so that a run can be repeated.
+#: Determines when the machine dies; printed so that a run can be repeated.
 SEED = int(os.environ.get("COURSEHUB_SEED", str(random.SystemRandom().randrange(10**6))))
 KILLS = 10
 STUDENT, OTHER = "abello", "bcarter"
@@ -37,10 +37,10 @@ STUDENT, OTHER = "abello", "bcarter"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A server that met us and was never configured."""
+    """A server after the first contact, never configured."""
     sandbox = Sandbox.make(tmp_path_factory.mktemp("midway"))
     try:
-        # Two tries, not five at growing distances: the tests would do nothing but wait.
+        # Two tries instead of five at growing intervals; otherwise the tests would only wait.
         with (sandbox.root / "pillar" / "site.sls").open("a", encoding="utf-8") as site:
             site.write("base:\n  apt:\n    retries: 2\n")
         sandbox.lighten("demo")
@@ -52,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.fixture(scope="module")
 def converged(server: Machine) -> Machine:
-    """The same server once a class could use it."""
+    """The same server when a class could use it."""
     if not (server.root / "opt/course/env").is_symlink():
         server.sandbox.json("up", "demo")
     return server
@@ -63,7 +63,7 @@ def apply(server: Machine) -> subprocess.CompletedProcess[str]:
 
 
 def finished(verb: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    """A verb that was started, when it has ended."""
+    """A verb that was started, after it has ended."""
     stdout, stderr = verb.communicate(timeout=300)
     return subprocess.CompletedProcess(verb.args, verb.returncode, stdout, stderr)
 
@@ -76,7 +76,7 @@ def mended(server: Machine) -> list[str]:
 
 
 def as_it_was(server: Machine) -> None:
-    """Nothing is left to do, nothing is half-installed, and a student can work."""
+    """Check that nothing is left to do, nothing is half-installed, and a student can work."""
     assert mended(server) == []
     assert server.run("dpkg --audit") == ""
     looked = server.sandbox.json("check", "demo")
@@ -84,13 +84,12 @@ def as_it_was(server: Machine) -> None:
 
 
 def change_environment(server: Machine) -> None:
-    """Another lock, if only by an empty line: the next apply makes the course's environment anew, for some seconds."""
+    """Change the lock by an empty line, so that the next apply makes the course's environment again, which takes
+    seconds.
+    """
     lock = server.sandbox.root / "pillar" / "files" / "locks" / "demo.txt"
     with lock.open("a", encoding="utf-8") as text:
         text.write("\n")
-
-
-# -- an empty server -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", ["gone", "truncated"])
@@ -122,10 +121,10 @@ def test_a_dead_name_server_is_a_line(server: Machine) -> None:
 
 
 def test_fault_13_a_machine_that_dies_at_ten_random_points_converges_in_one_rerun(server: Machine) -> None:
-    """Each apply is cut off by the death of the machine, later and later in the highstate and at any moment of a state.
+    """The machine dies during each apply, later and later in the highstate and at any moment of a state.
 
-    What each death left half-done has to be mended by the applies after it, of which only the last one ends. A death
-    takes what processes had in their memory, not what the kernel had not yet written: the host's kernel lives on.
+    Later applies must complete what each death left unfinished; only the last of them ends. A death loses what
+    processes had in memory, but not what the kernel had not written yet, because the host's kernel survives.
     """
     chance = random.Random(SEED)
     print(f"COURSEHUB_SEED={SEED}")
@@ -144,23 +143,20 @@ def test_fault_13_a_machine_that_dies_at_ten_random_points_converges_in_one_reru
         at, runs = server.states_started(), server.salt_runs()
         server.kill()
         done = finished(verb)
-        # Both: Salt was at work when the machine died, and no report of it came back.
+        # Both: Salt was running when the machine died, and sent no report.
         assert runs, f"COURSEHUB_SEED={SEED}: no highstate ran at {at[-1]}"
         print(f"state {len(at)} of {total}, {at[-1]}: {one_line(done)}")
         hits.append(at[-1])
     done = server.sandbox.run("up", "demo", "--json")
-    # Its exit code is that of the look from outside, too.
+    # Its exit code includes the check from outside.
     assert done.returncode == 0, f"COURSEHUB_SEED={SEED}: {hits}: {done.stderr}\n{done.stdout}"
     assert mended(server) == [], f"COURSEHUB_SEED={SEED}: {hits}"
     assert server.run("dpkg --audit") == ""
 
 
-# -- a class's hub ---------------------------------------------------------------------------------------------------
-
-
 @contextlib.contextmanager
 def student(server: Machine, account: str) -> Iterator[HubClient]:
-    """Somebody who works at the hub."""
+    """A student at work on the hub."""
     session = {"hostname": server.sandbox.domain("demo"), "ca_bundle": bundle(server), "course": "demo"}
     with server.sandbox.client(session, account) as client:
         client.start_server()
@@ -191,7 +187,7 @@ def test_fault_17_an_index_that_dies_in_an_install_leaves_the_old_environment_se
                 assert "ModuleNotFoundError" in fresh.run(
                     "try:\n    import humanize\nexcept ImportError as e:\n    print(type(e).__name__)"
                 )
-            # From the start of an apply, too.
+            # Also from the start of an apply.
             print(one_line(apply(server), "index", "/opt/course/envs"))
         changed = mended(server)
         assert "/opt/course/envs" in changed
@@ -231,7 +227,7 @@ def test_a_power_off_in_the_middle_of_the_highstate(converged: Machine) -> None:
 
 
 def interrupted(server: Machine, fault: Callable[[Machine], contextlib.AbstractContextManager[object]]) -> None:
-    """An apply that makes the environment anew meets the fault meanwhile; the next one ends what it had begun."""
+    """A fault during an apply that makes the environment; the next apply completes it."""
     change_environment(server)
     verb = server.sandbox.popen("apply", "demo")
     server.wait_in_highstate(verb, lambda _: server.building() is not None)

@@ -1,4 +1,4 @@
-"""How the story ended that went on beside the other faults: a server whose dpkg was busy for three minutes."""
+"""The result of the test that ran beside the other faults: a server whose dpkg was busy for three minutes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_a_second_runner_hears_of_the_first(held: Held) -> None:
 
 
 def test_fault_12_the_server_goes_on_without_its_runner(held: Held) -> None:
-    """kill -9 of an ``up`` in its highstate; then SSH goes dead under the next ``up``, which waits for the first."""
+    """kill -9 of an ``up`` during its highstate; then SSH dies under the next ``up``, which waits for the first."""
     assert held.went_on
     assert held.waited
     one_line(held.cut, "SSH to")
@@ -35,6 +35,6 @@ def test_an_interrupted_up_goes_on(held: Held) -> None:
 
 
 def test_fault_15_a_held_dpkg_lock_is_waited_for(held: Held) -> None:
-    # It really was in the way: the unit that held the lock ran its three minutes to the end, and up ended later.
+    # The lock was really held: the unit with the lock ran its three minutes, and up ended later.
     assert "Deactivated successfully" in held.journal
     assert held.third_ended > held.lock_ended

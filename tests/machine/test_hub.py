@@ -25,7 +25,7 @@ STUDENT, OTHER, PROFESSOR = "abello", "bcarter", "rivera"
 
 
 def until(what: str, ready: Callable[[], bool], seconds: float) -> float:
-    """Wait until ``ready``; how long that took. The bound is generous: it ends a hang, it judges no speed."""
+    """Wait until ``ready``; return how long it took. The limit is generous: it ends a hang and does not judge speed."""
     began = time.monotonic()
     while time.monotonic() - began < seconds:
         with contextlib.suppress(HubFailure, requests.RequestException, OSError):
@@ -41,7 +41,7 @@ def hub_answers(hub: Hub) -> bool:
 
 
 def booted(hub: Hub) -> str:
-    """When PID 1 of the machine began; differs after each boot. Empty while it is down."""
+    """When the machine's PID 1 started, which differs after each boot; empty while it is down."""
     with contextlib.suppress(CoursehubError):
         return hub.run("cut -d' ' -f22 /proc/1/stat", seconds=20)
     return ""
@@ -97,7 +97,7 @@ def test_one_pillar_value_changes_what_depends_on_it_and_no_more(hub: Hub) -> No
         planned = hub.sandbox.json("plan", "demo")["courses"]["demo"]
         applied = hub.sandbox.json("apply", "demo")["courses"]["demo"]
         names = {change["name"] for change in applied["changes"]}
-        # What follows from a file (a reload) is judged on the server once the file is there.
+        # Reactions to a file (such as a reload) are decided on the server once the file is there.
         foreseen = {change["name"] for change in planned["changes"]}
         assert foreseen == {"/etc/nginx/nginx.conf"}
         assert names == foreseen | {"nginx-reload"}
@@ -142,7 +142,7 @@ def test_a_student_works_over_https(each: Hub) -> None:
 
 
 def test_a_request_with_a_body_is_never_answered_by_the_proxy(hub: Hub) -> None:
-    """However fast the other side answers: else the proxy says 503 of a few in a hundred (class_server/closing.py)."""
+    """However fast the other side answers; otherwise a few per cent get 503 (class_server/closing.py)."""
     with hub.sandbox.client(hub.document, STUDENT) as client:
         client.start_server()
         paths = {f"/user/{STUDENT}/api/status": 405, "/hub/api/nothing": 404}
@@ -156,7 +156,7 @@ def test_a_request_with_a_body_is_never_answered_by_the_proxy(hub: Hub) -> None:
 
 
 def test_verification_is_on(hub: Hub) -> None:
-    """The same request without the test authority must fail: nothing here trusts blindly."""
+    """The same request without the test authority must fail: certificates are really verified."""
     with HubClient(hub.document["hostname"], STUDENT) as client, pytest.raises(HubFailure, match="not trusted"):
         client.get("/hub/login")
 
@@ -182,7 +182,7 @@ def test_salt_ssh_typed_by_hand_works_from_the_root(hub: Hub) -> None:
 
 
 def test_only_three_ports_answer(each: Hub) -> None:
-    """From outside; and with somebody at work nothing else listens on the server itself either."""
+    """From outside; and while somebody works, nothing else listens on the server itself."""
     answering = []
     for port in (22, 80, 443, 111, 8000, 8001, 8081, 8888):
         with contextlib.suppress(OSError), socket.create_connection((each.document["server"]["ip"], port), 1):
@@ -252,7 +252,7 @@ def test_a_memory_hog_dies_alone(hub: Hub) -> None:
                 greedy.run("data = []\nwhile True:\n    data.append(bytearray(32 * 1024 * 1024))", seconds=60)
             assert hub_answers(hub)
             assert quiet.run("print(kept)") == "7"
-            # The student's own server lives on: only the kernel died, and a new one works.
+            # The student's server survives: only the kernel died, and a new one works.
             with hog.kernel() as fresh:
                 assert fresh.run("print('here again')") == "here again"
         hog.stop_server()
@@ -260,7 +260,7 @@ def test_a_memory_hog_dies_alone(hub: Hub) -> None:
 
 
 def test_a_broken_nginx_or_hub_configuration_never_replaces_a_working_one(hub: Hub) -> None:
-    """Faults 18 and 19: what does not pass its own program's test is not put in place; the hub goes on serving."""
+    """Faults 18 and 19: a file that fails its own program's check is not installed; the hub keeps running."""
     needles = {
         hub.sandbox.root / "formulas/nginx/files/nginx.conf": "no_such_directive on;",
         hub.sandbox.root / "formulas/jupyterhub/files/jupyterhub_config.py": "c.NoSuch.trait =",
@@ -306,7 +306,7 @@ def test_after_a_reboot_it_is_all_there_again(each: Hub) -> None:
     before = booted(each)
     with contextlib.suppress(Exception):
         each.run("systemctl reboot", seconds=20)
-    # The hub that answers must not be the one that is about to go.
+    # The answering hub must not be the one that is about to shut down.
     until("another boot", lambda: booted(each) not in ("", before), 180)
     until("the hub after the reboot", lambda: hub_answers(each), 120)
     looked = each.sandbox.json("check", each.course)

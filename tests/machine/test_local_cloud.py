@@ -1,4 +1,4 @@
-"""The local cloud on a real host: droplets from python-digitalocean, killed, rebooted, stopped without trace."""
+"""The local cloud on a real host: droplets with python-digitalocean, killed, rebooted, stopped without a trace."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from tests.support.traces import host_objects
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
 
-#: Seconds from the order to "active" that a core has nothing to do: a boot beside busy neighbours only takes longer.
+#: Seconds from the order to "active" that a core is idle: a boot beside busy neighbours only takes longer.
 UP_SECONDS = 10.0
 
 
 def only_of(cloud: Cloud, objects: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Those that carry the cloud's name: tests may run beside other local clouds that come and go."""
+    """Objects with this cloud's name: other local clouds may come and go meanwhile."""
     key = cloud.identity.key
     return {
         kind: [name for name in names if key in name or str(cloud.state) in name] for kind, names in objects.items()
@@ -94,7 +94,7 @@ class Cloud:
         return droplet
 
     def ssh(self, droplet: digitalocean.Droplet, script: str, *, check: bool = True) -> str:
-        """A script on the machine, whose host key must be the one that user-data carried."""
+        """Run a script on the machine, whose host key must be the one from the user-data."""
         known = self.keys / "known_hosts"
         known.write_text(f"{droplet.ip_address} {(self.keys / 'host.pub').read_text()}")
         argv = ["ssh", "-i", str(self.keys / "client"), "-o", f"UserKnownHostsFile={known}", "-o", "BatchMode=yes"]
@@ -106,7 +106,7 @@ class Cloud:
         return done.stdout if done.returncode == 0 else ""
 
     def boot_id(self, droplet: digitalocean.Droplet) -> str:
-        """When PID 1 of the machine began; differs after each boot. Empty while it is down."""
+        """When the machine's PID 1 started, which differs after each boot; empty while it is down."""
         return self.ssh(droplet, "cut -d' ' -f22 /proc/1/stat", check=False)
 
     def nspawn(self, droplet: digitalocean.Droplet) -> int:
@@ -126,7 +126,7 @@ def make_cloud(directory: Path) -> Cloud:
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     made = make_cloud(tmp_path_factory.mktemp("local") / "one")
     with pytest.MonkeyPatch.context() as patch:
-        # python-digitalocean's actions know no other endpoint than the environment's.
+        # python-digitalocean's actions use only the endpoint in the environment.
         patch.setenv("DIGITALOCEAN_END_POINT", made.running.endpoint)
         yield made
     local.stop(made.state, lambda _line: None)
@@ -142,7 +142,7 @@ def droplet(request: pytest.FixtureRequest, cloud: Cloud) -> digitalocean.Drople
 
 
 def cpus_of(cloud: Cloud, droplet: digitalocean.Droplet) -> list[float]:
-    """How many CPUs' time the machine's control groups allow it; one number, whatever the kind of host."""
+    """The number of CPUs that the machine's control groups allow, on any kind of host."""
     name, found = cloud.identity.machine(droplet.id), []
     for directory, _, files in os.walk("/sys/fs/cgroup"):
         if Path(directory).name in (name, f"{name}.scope"):
@@ -172,7 +172,7 @@ def test_a_droplet_is_a_debian_under_systemd_set_up_by_cloud_init(cloud: Cloud, 
 
 
 def test_a_machine_reaches_packages_names_and_its_metadata(cloud: Cloud, droplet: digitalocean.Droplet) -> None:
-    # A fresh droplet knows no packages until it asks, as at the provider.
+    # As at the provider, a new droplet has no package lists before apt update.
     assert cloud.ssh(droplet, "ls /var/lib/apt/lists | grep -c Packages || true").strip() == "0"
     cloud.ssh(droplet, "apt-get update -q")
     assert int(cloud.ssh(droplet, "ls /var/lib/apt/lists | grep -c Packages")) >= 2
@@ -186,12 +186,12 @@ def test_the_size_bites(cloud: Cloud, droplet: digitalocean.Droplet) -> None:
     assert cloud.ssh(droplet, hog, check=False) == ""
     assert cloud.ssh(droplet, "python3 -c 'x = bytearray(300 << 20); print(len(x))'").strip() == str(300 << 20)
     assert cpus_of(cloud, droplet) == [1.0]
-    # Two busy processes on one virtual CPU get one CPU's time between them; beside busy neighbours they would get no
-    # more without a limit, so it was read above.
+    # Two busy processes on one virtual CPU share one CPU's time. Beside busy neighbours they would get no more even
+    # without a limit, so the limit itself was checked above.
     burn = "timeout 2 sh -c 'while :; do :; done' & timeout 2 sh -c 'while :; do :; done' & wait; times"
     used = cloud.ssh(droplet, burn).split()[-2:]
     seconds = sum(float(part.split("m")[1].rstrip("s")) for part in used)
-    # It burns at all; how much of its CPU it gets on a busy host is the host's matter.
+    # It uses some CPU; how much it gets on a busy host depends on the host.
     assert 0.05 < seconds < 2.6
 
 
@@ -225,7 +225,7 @@ def test_it_comes_back(cloud: Cloud, droplet: digitalocean.Droplet, way: str) ->
     after = eventually(lambda: (now := cloud.boot_id(droplet)) != before and now, 120)
     assert after
     assert cloud.ssh(droplet, "cat /root/kept; systemctl is-system-running --wait").split() == ["kept", "running"]
-    # A boot is not a first boot: same keys (ssh has checked the host's), same seed not run again.
+    # A reboot is not a first boot: the keys are the same (ssh has checked the host's) and the seed does not run again.
     unit = "systemd-run --wait --quiet -p MemoryMax=50M python3 -c 'x = bytearray(200 << 20)' && echo lives"
     assert cloud.ssh(droplet, unit, check=False) == ""
 
@@ -244,7 +244,7 @@ def test_off_is_off_and_a_resize_counts(cloud: Cloud) -> None:
     assert cloud.ssh(made, "python3 -c 'x = bytearray(1500 << 20); print(len(x))'").strip() == str(1500 << 20)
     assert made.destroy()
     assert made.id not in [machine.id for machine in local.status(cloud.state).machines]
-    # Its files, and their mount, go a little later.
+    # Its files and their mount are removed a little later.
     eventually(
         lambda: (
             not list((cloud.identity.data / "trash").iterdir())
@@ -320,7 +320,7 @@ def test_two_clouds_side_by_side_and_nothing_left_of_one(cloud: Cloud, tmp_path:
         assert [d.name for d in second.manager().get_all_droplets()] == ["theirs"]
         assert second.ssh(theirs, "hostname").strip() == "theirs"
         assert any(names for names in only_of(second, host_objects()).values())
-        # A name that the first has: the second's hub must not be reached by it, nor be in its way.
+        # The first cloud uses this name: it must not lead to the second cloud's hub, nor block it.
         name = f"shared-{cloud.identity.key}"
         whole = f"{name}.{cloud.running.zone}"
         record = zone(cloud).create_new_domain_record(type="A", name=name, data=mine.ip_address)["domain_record"]
@@ -352,10 +352,10 @@ def test_it_leaves_the_host_as_it_was(tmp_path: Path) -> None:
         short = one.active(one.create("short"))
     finally:
         os.umask(umask)
-    # A careful teacher's umask closes nothing to the students on the machine.
+    # A teacher's restrictive umask must not close anything to students on the machine.
     paths = "/ /etc /etc/resolv.conf /var/lib /var/lib/cloud"
     assert one.ssh(short, f"stat -c %a {paths}").split() == ["755", "755", "644", "755", "755"]
-    # Beside other local clouds, that come and go, only what is its own can be judged: that carries its name.
+    # Other local clouds come and go, so only objects with this cloud's name are compared.
     there = only_of(one, host_objects())
     own = {"namespaces", "links", "tables", "mounts", "groups", "processes", "disks"}
     assert {kind for kind, names in there.items() if names} >= own

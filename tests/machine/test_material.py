@@ -1,7 +1,7 @@
 """Course material on a real hub: from a git host by the printed link into a student's home, and data for everybody.
 
-The public repository is at an HTTPS server on the local cloud's network; the private one behind a real sshd (the
-machine's own), which lets the deploy key do nothing but fetch it.
+The public repository is on an HTTPS server in the local cloud's network; the private one is behind a real sshd (the
+machine's own), which allows the deploy key only to fetch it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 
 @dataclass
 class Trial:
-    """The demo course with a public and a private repository; ``website`` may be taken away and put back."""
+    """The demo course with a public and a private repository; ``website`` can be stopped and started."""
 
     hub: Hub
     directory: Path
@@ -76,14 +76,14 @@ class Trial:
 
     def git(self, *words: str, where: Path | None = None) -> str:
         argv = ["git", "-c", "user.name=t", "-c", "user.email=t@example.edu", *words]
-        # The private repository belongs to an account of the machine.
+        # The private repository belongs to an account on the machine.
         env = {**os.environ, "GIT_CONFIG_GLOBAL": str(self.directory / "gitconfig")}
         return subprocess.run(
             argv, cwd=where or self.directory, env=env, capture_output=True, text=True, check=True
         ).stdout
 
     def publish(self, repository: str, **files: str) -> None:
-        """A new version at the git host."""
+        """Publish a new version at the git host."""
         copy = self.directory / repository
         for name, content in files.items():
             (copy / f"{name}.py").write_text(content)
@@ -94,18 +94,18 @@ class Trial:
             self.git("update-server-info", where=self.directory / "public" / "labs.git")
 
     def newest(self, repository: str) -> str:
-        """The commit that was published last."""
+        """The last published commit."""
         return self.git("rev-parse", "HEAD", where=self.directory / repository).strip()
 
     def lab(self, repository: str) -> str:
-        """What the newest version has in ``lab1.py``."""
+        """The newest version of ``lab1.py``."""
         return (self.directory / repository / "lab1.py").read_text(encoding="utf-8")
 
     def fetch(self, as_it_is: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """What the timer does each minute, now; what came of it.
+        """Run what the timer does each minute; return the result.
 
-        A start joins a run that is under way and may have asked the git host before the test changed it: then it is
-        not ``as_it_is``, and asked once more.
+        A start joins a running fetch, which may have asked the git host before the test changed it. If the result does
+        not satisfy ``as_it_is``, it is run again.
         """
         for _ in range(3):
             self.hub.run("systemctl start coursehub-material.service")
@@ -163,7 +163,7 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
 
 
 def first_apply(trial: Trial) -> None:
-    """As a teacher does it: what lacks its deploy key is refused, one verb makes it, it is pasted at the git host."""
+    """Like a teacher: a missing deploy key is refused, one verb makes it, and it is added at the git host."""
     describe(trial)
     trial.refused = trial.hub.sandbox.run("apply", "demo")
     trial.document = trial.hub.sandbox.json("material", "demo")
@@ -182,7 +182,7 @@ def first_apply(trial: Trial) -> None:
 
 
 def describe(trial: Trial, **changes: Any) -> None:
-    """The course's material in its file, and the school's pillar."""
+    """Write the course's material into its file, and the school's pillar."""
     host_key = " ".join(trial.hub.run("cat /etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
     private = f"ssh://git@{trial.hub.document['hostname']}/srv/git/projects.git"
     repositories = [
@@ -212,7 +212,7 @@ def at_work(hub: Hub, account: str = STUDENT) -> Iterator[HubClient]:
 
 @contextlib.contextmanager
 def with_copies(trial: Trial) -> Iterator[HubClient]:
-    """A student at work whose copies of both repositories are new."""
+    """A student at work with new copies of both repositories."""
     trial.hub.run(f"rm -rf /home/{STUDENT}/labs /home/{STUDENT}/projects")
     with at_work(trial.hub) as client:
         for repository in ("labs", "projects"):
@@ -221,7 +221,7 @@ def with_copies(trial: Trial) -> Iterator[HubClient]:
 
 
 def test_a_data_set_is_there_once_for_everybody(hub: Hub) -> None:
-    """The demo course has one; nobody but root may change it."""
+    """The demo course has one; only root can change it."""
     with at_work(hub) as client, client.kernel() as kernel:
         told = kernel.run(
             "import os, pandas, pathlib\n"
@@ -242,7 +242,7 @@ def test_a_data_set_is_there_once_for_everybody(hub: Hub) -> None:
 
 
 def test_the_deploy_key_comes_first(trial: Trial) -> None:
-    """Without it no server is touched; one command makes it and says where to paste it."""
+    """Without it no server is changed; one command makes it and says where to paste it."""
     assert trial.refused is not None
     assert trial.refused.returncode == 2
     assert "projects needs a deploy key; run 'coursehub material demo'" in trial.refused.stderr
@@ -273,7 +273,7 @@ def test_students_may_read_the_mirror_and_neither_write_it_nor_see_the_key(trial
         """
     )
     assert told.count("=> 0") == 1, told
-    # The branch that students get, and no other.
+    # Only the branch that students get.
     assert "HEAD\nrefs/heads/main\n=> 0" in told, told
     assert "solutions" not in told
     assert "class-material 700\nclass-material 400" in told
@@ -289,7 +289,7 @@ def test_a_student_gets_it_by_the_printed_link(trial: Trial) -> None:
             assert arrived.headers["Location"] == f"/user/{STUDENT}/lab/tree/{opens}"
         assert client.api("GET", "/api/contents/labs/lab1.py").json()["content"] == trial.lab("labs")
     owners = trial.hub.run(f"find /home/{STUDENT}/labs /home/{STUDENT}/projects -printf '%u %g %m\\n' | sort -u")
-    # A student's group has nobody else in it.
+    # A student's group has no other member.
     assert {tuple(line.split()[:2]) for line in owners.splitlines()} == {(STUDENT, STUDENT)}, owners
     assert all(int(line.split()[2], 8) & 0o007 == 0 for line in owners.splitlines()), owners
     assert trial.hub.run(f"stat -c %a /home/{STUDENT}").strip() == "700"
@@ -297,7 +297,7 @@ def test_a_student_gets_it_by_the_printed_link(trial: Trial) -> None:
 
 
 def test_the_link_signs_a_student_in_and_starts_the_server(trial: Trial) -> None:
-    """Who is not signed in yet is asked, and is brought back to the link."""
+    """A person who is not signed in yet is asked to, and then returned to the link."""
     with HubClient(trial.hub.document["hostname"], OTHER, Path(trial.hub.document["ca_bundle"])) as client:
         page = client.get(trial.link("labs"))
         assert "/hub/login?next=" in page.url
@@ -326,7 +326,7 @@ def test_new_versions_arrive_and_a_collision_keeps_the_students(trial: Trial) ->
         assert client.api("GET", "/api/contents/labs/lab1.py").json()["content"] == "a = 'mine'\n"
         assert client.api("GET", f"/api/contents/labs/{beside}").json()["content"] == "a = 'course'\nb = 2\n"
         assert client.api("GET", "/api/contents/labs/lab2.py").json()["content"] == "x = 2\n"
-        # Nothing of the student's there: straight on.
+        # The student has nothing there yet, so there is no question.
         assert click(client.get, trial.link("projects")).status_code == 302
         assert client.api("GET", "/api/contents/projects/lab1.py").json()["content"] == "a = 'course'\nb = 2\n"
 
@@ -344,7 +344,7 @@ def test_a_browser_goes_from_the_link_to_what_was_kept_and_on_to_lab(trial: Tria
         press(driver, "#on")
         shown = (By.CSS_SELECTOR, ".jp-FileEditor .cm-content")
         until(driver, seen.text_to_be_present_in_element(shown, "my own"), "the student's own is not open", 120)
-        # Lab writes its address by itself.
+        # Lab updates the address itself.
         file = f"/user/{STUDENT}/lab/tree/labs/lab1.py"
         until(driver, seen.url_contains(file), "no address of the file")
 
@@ -378,7 +378,7 @@ def test_a_wrong_branch_is_one_line_and_students_keep_what_they_had(trial: Trial
 
 
 def test_what_is_taken_out_goes_keys_first(trial: Trial) -> None:
-    """The students' own copies stay theirs. The last test: the others need what is taken out here."""
+    """Students keep their copies. The last test, because the others need what is removed here."""
     with with_copies(trial):
         trial.hub.run(f"echo \"a = 'mine'\" > /home/{STUDENT}/labs/lab1.py")
     path = trial.hub.sandbox.project.course_file("demo")

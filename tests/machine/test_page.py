@@ -1,4 +1,4 @@
-"""Announcements on a real hub: seen at the next request, and nothing and nobody restarts for them."""
+"""Announcements on a real hub: shown at the next request without any restart."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def anonymous(hub: Hub) -> HubClient:
 
 
 def write_page(hub: Hub, lines: list[str]) -> None:
-    """The page of the course file, whatever it says now; no lines take it out."""
+    """Replace the page in the course file; without lines, remove it."""
     path = hub.sandbox.project.course_file(hub.course)
     above, people, below = path.read_text(encoding="utf-8").partition("\n  people:\n")
     above = above.partition("\n  page:\n")[0]
@@ -52,11 +52,11 @@ def test_an_announcement_restarts_nothing(hub: Hub) -> None:
         running = "systemctl show -p MainPID,ExecMainStartTimestamp jupyterhub jupyterhub-proxy nginx"
         started = hub.run(running)
         write_page(hub, ['message: "Lab 3 is due <b>now</b> {% raw %}"', "help: Room 12", "logo: crest.png"])
-        # Jinja is no part of a message: the file is refused, the hub keeps its words.
+        # Jinja in a message is refused with the file, and the hub keeps its old text.
         assert "Jinja" in hub.sandbox.run("apply", hub.course).stderr
         write_page(hub, ['message: "Lab 3 is due <b>now</b>"', "help: Room 12", "logo: crest.png"])
         changes = hub.sandbox.json("apply", hub.course)["courses"][hub.course]["changes"]
-        # Whom to ask is also told where a pull failed, and where a student's own packages are spoken of.
+        # The help address is also shown after a failed pull and for a student's own packages.
         assert {change["name"] for change in changes} == {
             "/etc/jupyterhub/page.json",
             "/etc/jupyter/class_pull_course.json",

@@ -1,4 +1,4 @@
-"""People, passwords and secrets on a real server: who comes, goes, forgets, and what is made new."""
+"""People, passwords and secrets on a real server: who joins, leaves or forgets a password, and what is replaced."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def may_sign_in(hub: Hub, account: str, password: str) -> bool:
 
 @pytest.fixture
 def listed(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """The course with its people in an encrypted class list instead of its own file; afterwards as it was."""
+    """The course with its people in an encrypted class list instead of its own file; restored afterwards."""
     path = hub.sandbox.project.course_file("demo")
     before = path.read_text(encoding="utf-8")
     keys = tmp_path / "keys"
@@ -69,7 +69,7 @@ def test_people_in_a_class_list_are_the_same_people(listed: Hub) -> None:
 
 
 def test_who_is_imported_comes_and_who_is_not_leaves_with_files_kept(listed: Hub, tmp_path: Path) -> None:
-    """Late students by the LMS's export; one who left is locked out, their server ends, their files stay."""
+    """Late students come with the LMS's export; who left is locked out, their server ends, their files stay."""
     leaver = "ydemir"
     with listed.sandbox.client(listed.document, leaver) as client:
         client.start_server()
@@ -94,7 +94,7 @@ def test_who_is_imported_comes_and_who_is_not_leaves_with_files_kept(listed: Hub
         assert not may_sign_in(listed, leaver, passwords[leaver].clear)
         assert listed.run(f"systemctl is-active jupyter-{leaver} || true").strip() != "active"
         assert listed.run(f"cat /home/{leaver}/mine.txt") == "my work"
-        # Nobody there, or, once the hub has noticed that, its sign-in page.
+        # No answer, or the hub's sign-in page once the hub has noticed.
         with contextlib.suppress(HubFailure, requests.RequestException):
             assert client.api("GET", "/api/status").url.startswith(f"{client.base}/hub/login")
 
@@ -172,7 +172,7 @@ def keys_of(hub: Hub) -> Path:
 
 
 def only_key_is(hub: Hub, public: str) -> None:
-    """The server takes one key of ours, which is the one that is kept here, and the account has no other."""
+    """The server accepts exactly one of our keys, the one that is stored here, and the account has no other."""
     key = keys_of(hub)
     assert sorted(path.name for path in key.parent.glob("client_key*")) == ["client_key", "client_key.pub"]
     assert key.with_name("client_key.pub").read_text().split()[1] == public
@@ -188,7 +188,7 @@ def test_a_new_ssh_key_is_tried_before_the_old_one_goes(hub: Hub) -> None:
 
 
 def test_a_key_change_that_was_killed_goes_on_with_the_same_key(hub: Hub) -> None:
-    """Before the switch, and in the middle of it: no verb is locked out in between, and one more rotation ends it.
+    """Killed before and during the switch: no verb is locked out in between, and one more rotation completes it.
 
     tests/unit/test_secrets.py kills it before each step.
     """

@@ -1,4 +1,4 @@
-"""The certificate for all names of a hub when it is due: certbot's timer renews it by DNS, or it stays and says why."""
+"""The certificate for all names of a hub when it is due: certbot's timer renews it by DNS, or says why not."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.support.visiting import visits
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
 
-#: Whether questions about DNS are let in, and whether somebody would answer.
+#: Whether DNS questions are allowed in, and whether something would answer them.
 OPEN = "nft list set inet coursehub open_for_a_while | grep elements; ss -Hlnu 'sport = 53' | grep -v 127.0.0.5; true"
-#: In the place of the certificate one of the same names that has 9 days left; links lead to the files.
+#: Replaces the certificate by one with the same names and 9 days left; links point to the files.
 DUE = """
 set -e
 cd /etc/letsencrypt/live/{name}
@@ -40,7 +40,7 @@ rm -r /root/kept
 
 @pytest.fixture
 def name(hub: Hub) -> str:
-    """The hub's name, on a hub whose certificate comes by DNS."""
+    """The name of a hub whose certificate comes by DNS."""
     if not visits(hub):
         pytest.skip("this hub has isolation: paths; its certificate comes by HTTP, which tests/kitchen renews")
     return str(hub.document["hostname"])
@@ -48,13 +48,13 @@ def name(hub: Hub) -> str:
 
 @pytest.fixture
 def due(hub: Hub, name: str) -> Iterator[x509.Certificate]:
-    """The certificate that has to be renewed, which nginx has too."""
+    """The certificate that is due, which nginx uses too."""
     hub.run(DUE.format(name=name))
     try:
         hub.run("systemctl reload nginx")
         yield x509.load_pem_x509_certificate(hub.run(f"cat /etc/letsencrypt/live/{name}/cert.pem").encode())
     finally:
-        # Only what was not renewed: a new certificate has files of its own.
+        # Only if it was not renewed: a new certificate has its own files.
         hub.run(KEPT.format(name=name) if days_left(hub, name) < 10 else "rm -r /root/kept")
         hub.run(
             "rm -f /var/lib/coursehub/cert/tries.json; systemctl reload nginx; systemctl start coursehub-cert\n"
@@ -63,7 +63,7 @@ def due(hub: Hub, name: str) -> Iterator[x509.Certificate]:
 
 
 def served(hub: Hub, name: str) -> x509.Certificate:
-    """What browsers are shown, whoever signed it: the one that is due is nobody's."""
+    """The certificate that browsers get, whoever signed it; nobody trusts the one that is due."""
     context = ssl._create_unverified_context()
     with (
         socket.create_connection((hub.document["server"]["ip"], 443), 20) as raw,
@@ -79,7 +79,7 @@ def days_left(hub: Hub, name: str) -> int:
 
 @contextlib.contextmanager
 def delegated(hub: Hub, name: str, to: str | None) -> Iterator[None]:
-    """While the block runs the challenge's NS record says another name, or is missing."""
+    """For the duration of the block the challenge's NS record points elsewhere, or is missing."""
     cloud = local.find(hub.sandbox.project.state)
     assert cloud is not None
     account = requests.Session()
@@ -91,7 +91,7 @@ def delegated(hub: Hub, name: str, to: str | None) -> Iterator[None]:
     old = next(one for one in known if one["type"] == "NS" and one["name"].startswith("_acme-challenge"))
 
     def put(data: str) -> int:
-        # The API gives names without their last dot, and takes them only with it.
+        # The API lists names without the final dot and accepts them only with it.
         wanted = {key: old[key] for key in ("type", "name", "ttl")} | {"data": f"{data.rstrip('.')}."}
         made = account.post(records, json=wanted, timeout=20)
         assert made.status_code == 201, made.text
@@ -126,7 +126,7 @@ def test_certificate_is_kept_where_the_delegation_is_wrong(
     before = hub.run(files)
     with delegated(hub, name, to):
         assert hub.run("systemctl start certbot.service 2>/dev/null || echo failed", 300).strip() == "failed"
-        # The one that tells people: each of its runs leaves what `coursehub status` and `check` read.
+        # The service that reports: each run writes what `coursehub status` and `check` read.
         hub.run("systemctl start coursehub-cert.service", 300)
         told = json.loads(hub.run("cat /var/lib/coursehub/cert/status.json"))
     assert not told["ok"]

@@ -1,4 +1,4 @@
-"""An upgrade at night: the new nginx and the new OpenSSL are the ones that run, and nobody's server ended by it."""
+"""An upgrade at night: the new nginx and OpenSSL run, and nobody's server ended for it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 
-#: Debian 12 has an older build of each beside the one of its security archive.
+#: Debian 12 has an older build of each, besides the one in its security archive.
 OLD = ("nginx", "nginx-common", "openssl", "libssl3")
-#: Replaced files that system services still have loaded, as coursehub-renew sees them.
+#: Replaced files that system services still use, as coursehub-renew sees them.
 STALE = """python3 -c '
 import json, runpy
 print(json.dumps(sorted(runpy.run_path("/usr/local/sbin/coursehub-renew")["stale"]())))'"""
@@ -27,14 +27,14 @@ def versions(hub: Hub) -> dict[str, str]:
 
 
 def older(hub: Hub, package: str) -> str:
-    """The newest version that is older than the one that the security archive has."""
+    """The newest version that is older than the one in the security archive."""
     lines = hub.run(f"apt-cache madison {package} | awk '{{print $3}}' | uniq").split()
     return lines[1]
 
 
 def renewed(hub: Hub) -> bool:
-    """Whether the renewal is over; D-Bus alone waits for a boot."""
-    # sshd is one of those that are restarted.
+    """Whether the renewal is complete; only D-Bus waits for a reboot."""
+    # sshd is among the restarted services.
     with contextlib.suppress(CoursehubError):
         busy = hub.run("systemctl is-active coursehub-renew || true").strip()
         return busy == "inactive" and set(json.loads(hub.run(STALE))) <= {"dbus.service"}
@@ -42,12 +42,12 @@ def renewed(hub: Hub) -> bool:
 
 
 def test_an_unattended_upgrade_leaves_nothing_old_running(hub12: Hub) -> None:
-    """Debian 12's own older builds are installed, and unattended-upgrades brings the fixed ones as at night."""
+    """Debian 12's older builds are installed, and unattended-upgrades installs the fixed ones as at night."""
     before = versions(hub12)
     wanted = " ".join(f"{package}={older(hub12, package)}" for package in OLD)
     with contextlib.ExitStack() as stack:
         student = stack.enter_context(hub12.sandbox.client(hub12.document, OTHER))
-        # One that goes on would have today's environment in other tests.
+        # A server that keeps running would have today's environment in other tests.
         stack.callback(student.stop_server)
         student.start_server()
         kernel = stack.enter_context(student.kernel())
@@ -70,7 +70,7 @@ def test_an_unattended_upgrade_leaves_nothing_old_running(hub12: Hub) -> None:
         assert hub12.run("systemctl show -p MainPID --value nginx").strip() != old
         assert "restarted: it still ran" in hub12.run("journalctl -u coursehub-renew --no-pager -o cat")
 
-        # Who was at work is where they were.
+        # People at work were not interrupted.
         assert hub12.run(f"systemctl show -p MainPID --value jupyter-{OTHER}").strip() == server
         until("the hub answers", lambda: student.get("/hub/api/").status_code == 200, 60)
         until("the server answers", lambda: student.get(f"/user/{OTHER}/api/status").status_code == 200, 60)

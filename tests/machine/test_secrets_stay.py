@@ -1,4 +1,4 @@
-"""No secret in logs, process lists or job caches, and none that a student can read: looked for on a real server."""
+"""No secret in logs, process lists or job caches, and none that a student can read, on a real server."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
 
-#: A secret that no formula asks for: it never leaves the teacher's computer.
+#: A secret that no formula uses: it never leaves the teacher's computer.
 UNUSED = "an-unused-value-for-4711"
 FORGETFUL = "vhansen"
-#: Seconds for which a process is looked at all the time, and after how many of them all others are looked at again: to
-#: read every process's line without a pause costs a core.
+#: Seconds for which a process is read continuously, and the interval at which all others are read again: reading every
+#: process continuously takes a full core.
 NEW, AGAIN = 10.0, 0.5
 
 
 class CommandLines:
-    """All command lines on this computer while the block runs, its machines' too, as anybody here may read them."""
+    """All command lines on this computer during the block, including its machines', as any user can read them."""
 
     def __init__(self) -> None:
         self.seen: set[bytes] = set()
@@ -65,7 +65,7 @@ def body(pem: str) -> str:
 
 
 def secrets_of(hub: Hub) -> dict[str, str]:
-    """Every secret of the course, by what it is."""
+    """Every secret of the course, by description."""
     project = hub.sandbox.project
     found = {"unused": UNUSED}
     for account, password in Passwords(project, "demo").read().items():
@@ -84,7 +84,7 @@ def secrets_of(hub: Hub) -> dict[str, str]:
 
 
 def on_server(hub: Hub, secrets: dict[str, str], command: str) -> str:
-    """What a command finds on the server; ``$patterns`` is a file of all secrets, root's, and gone afterwards."""
+    """What a command finds on the server; ``$patterns`` is root's file of all secrets, deleted afterwards."""
     lines = "\n".join(secrets.values())
     return hub.run(
         f"""
@@ -119,30 +119,30 @@ def test_no_secret_is_where_somebody_else_could_read_it(
     secrets = {**before, **{f"{name}, before": value for name, value in before.items()}, **secrets_of(hub)}
     said = stored.stdout + stored.stderr + reset.stdout + reset.stderr + applied.stdout + applied.stderr
 
-    # Salt's own process on the machine was among them, so what it starts could be seen too.
+    # Salt's own process on the machine was seen, so its children could be seen too.
     assert any(f"{THIN_DIR}/salt-call".encode() in line for line in lines.seen)
     for name, value in secrets.items():
         assert value not in said, name
         assert [line for line in lines.seen if value.encode() in line] == [], name
 
-    # Root looks into logs and what Salt leaves.
+    # Root searches logs and Salt's files.
     logs = "grep -rlaF -f $patterns /var/log /var/cache/salt /tmp /var/tmp || true; journalctl -o cat | grep -cF -f"
     assert on_server(hub, secrets, f"{logs} $patterns || true").split() == ["0"]
     assert hub.run(f"find {THIN_DIR} -maxdepth 0 -perm /077; find {THIN_DIR} -name highstate.log") == ""
     sent = f"grep -rlaF -f $patterns /srv /etc /root /var/lib; tar -xzOf {THIN_DIR}/salt_state.tgz | grep -caF -f"
     assert on_server(hub, {"unused": UNUSED}, f"{sent} $patterns || true").split() == ["0"]
 
-    # A student looks everywhere. Standard input has what to look for: no command line does.
+    # A student searches everywhere. The patterns are on standard input, not on a command line.
     files = "grep -rlsaF --line-buffered -f - --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev /"
     processes = "grep -lsaF --line-buffered -f - /proc/[0-9]*/cmdline /proc/[0-9]*/environ"
     for look in (files, processes):
         as_student = f"runuser -u {STUDENT} -- sh -c {shlex.quote(look)} < $patterns || true"
         assert on_server(hub, secrets, as_student) == "", look
-        # It does find what a student may read; once is enough.
+        # The search does find what a student may read; one proof is enough.
         public = {"a path": "/usr/bin" if look == processes else hub.sandbox.domain("demo")}
         assert on_server(hub, public, f"({as_student}) | head -n 1") != "", look
 
-    # On this computer: Salt's caches, and whatever of the working copy git could take.
+    # On this computer: Salt's caches, and everything in the working copy that git could add.
     values = [value.encode() for value in secrets.values()]
     readable = [path for path in (project.state / "salt").rglob("*") if path.is_file()]
     readable += [path for path in hub.sandbox.root.rglob("*") if path.is_file() and project.state not in path.parents]

@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 OAUTH = ("oidc", "google", "github", "microsoft")
 
 
-#: Whom a provider does not really vouch for, with what the page says.
+#: People whom a provider does not really identify, with the message on the page.
 DOUBTFUL: dict[str, list[tuple[dict[str, Any], str]]] = {
     "oidc": [({"email_verified": False}, "not verified"), ({"email": None}, "did not tell your email")],
     "google": [({"email_verified": False}, "not verified"), ({"hd": None}, "private account")],
@@ -47,7 +47,7 @@ DOUBTFUL: dict[str, list[tuple[dict[str, Any], str]]] = {
 
 @pytest.fixture(scope="module", params=OAUTH)
 def oauth(trial: Trial, request: pytest.FixtureRequest) -> Trial:
-    """The hub under one kind after the other."""
+    """The hub with one kind after the other."""
     outcome = trial.switch(request.param)
     assert outcome["failed"] == 0
     assert outcome["changed"] > 0
@@ -107,7 +107,7 @@ def test_a_locked_account_is_signed_out_and_stays_out(oauth: Trial) -> None:
 
 
 def test_the_hubs_own_form_takes_no_students(oauth: Trial) -> None:
-    """Neither the password that a student had before, nor a form that plays a provider's word."""
+    """Neither the student's earlier password nor a form that imitates a provider's answer works."""
     secret = Passwords(oauth.hub.sandbox.project, "demo").read()[STUDENT].clear
     with oauth.client() as client:
         for fields in (
@@ -203,7 +203,7 @@ def test_a_wrong_client_secret_is_said_to_be_no_fault_of_the_student(trial: Tria
 
 
 def test_a_browser_goes_to_the_college_and_comes_back_signed_in(trial: Trial, driver: webdriver.Chrome) -> None:
-    """What requests do not know: which cookies a browser gives back on its way from another site."""
+    """Only a browser shows which cookies are sent on the way back from another site."""
     if trial.kind != "oidc":
         assert trial.switch("oidc")["failed"] == 0
     driver.get(f"{trial.hub.document['url']}hub/home")

@@ -43,13 +43,13 @@ def test_a_launch_from_the_lms_signs_a_student_in(lti: Trial) -> None:
         cookies = [cookie for cookie in client.http.cookies if cookie.name.startswith("lti13authenticator")]
         assert len(cookies) == 2
         for cookie in cookies:
-            # Without both a browser keeps them back on the way from the LMS.
+            # Without both attributes, a browser does not send them on the way back from the LMS.
             assert cookie.secure
             assert cookie.get_nonstandard_attr("SameSite") == "None"
         home_of(client, submit(client, form))
         client.start_server()
         assert client.api("GET", "/api/contents/kept.txt").json()["content"] == "my work"
-        # A link in the LMS may lead to a notebook.
+        # A link in the LMS may point to a notebook.
         page = submit(client, lti.platform.click(client, "student", "/hub/user-redirect/lab/tree/kept.txt"))
         kept = f"/user/{STUDENT}/lab/tree/kept.txt"
         assert page.url == client.origin(kept) + kept
@@ -57,7 +57,7 @@ def test_a_launch_from_the_lms_signs_a_student_in(lti: Trial) -> None:
 
 
 def test_a_browser_that_comes_from_the_lms_is_signed_in(lti: Trial, driver: webdriver.Chrome) -> None:
-    """A form of another site begins the visit, and one ends it."""
+    """A form of another site starts the visit, and another one ends it."""
     hub = lti.hub.document["url"].rstrip("/")
     driver.get(lti.platform.course_page("student", hub))
     press(driver, "button")
@@ -68,11 +68,11 @@ def test_a_launch_of_a_stranger_is_refused(lti: Trial) -> None:
     with lti.client() as client:
         assert "Not on the class list" in refused(submit(client, lti.platform.click(client, "stranger")))
     with lti.client() as client:
-        # An LMS that does not tell addresses.
+        # An LMS that sends no email addresses.
         assert "did not tell your email" in refused(submit(client, lti.platform.click(client, "nobody")))
 
 
-#: What is changed in a launch before the platform signs it.
+#: Changes to a launch before the platform signs it.
 BAD_LAUNCHES: dict[str, dict[str, Any]] = {
     "expired": {"exp": -120, "iat": -420},
     "stale": {"iat": -1200},
@@ -91,7 +91,7 @@ def test_a_launch_that_is_not_valid_is_refused(lti: Trial, name: str) -> None:
             if value is None:
                 del claims[claim]
             else:
-                # Times are counted from now, in seconds.
+                # Times are relative to now, in seconds.
                 claims[claim] = int(time.time()) + value if claim in ("exp", "iat") else value
 
     lti.platform.twist = twist
@@ -132,13 +132,13 @@ def test_a_launch_works_once(lti: Trial) -> None:
         with lti.client() as thief:
             assert "run out" in refused(submit(thief, form), 400), "another browser"
         with lti.client() as thief:
-            # Even with all that the browser had.
+            # Even with all cookies of that browser.
             thief.http.cookies.update(before)
             assert "used before" in refused(submit(thief, form), 400)
 
 
 def test_only_a_launch_signs_in(lti: Trial) -> None:
-    """The library takes the hub's own form for a launch that was checked already."""
+    """The library would treat the hub's own form like a launch that was verified already."""
     with lti.client() as client:
         client.get("/hub/login")
         page = client.http.post(

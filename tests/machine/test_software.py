@@ -1,4 +1,4 @@
-"""A change of the class's software while it works: what fails reaches nobody, what passes reaches the next server."""
+"""Changes of the class's packages during work: a failed change reaches nobody, a good one reaches new servers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.machine import one_line
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 
-#: Kernelspec, and what prints 42, by the course file's word. Octave's 150 packages take most of a minute, R's 47 a
-#: quarter of it, and both come the same way: Octave is tried where that is asked for (COURSEHUB_ALL_KERNELS=1).
+#: Kernelspec and code that prints 42, by language. Octave's 150 packages take most of a minute, R's 47 a quarter of it,
+#: and both are installed the same way, so Octave is tested only with COURSEHUB_ALL_KERNELS=1.
 KERNELS = {"r": ("ir", "x <- 6 * 7; cat(x)")}
 if os.environ.get("COURSEHUB_ALL_KERNELS"):
     KERNELS["octave"] = ("octave", "x = 6 * 7; disp(x)")
@@ -31,7 +31,7 @@ WHERE = "import sys; print(sys.prefix)"
 
 @pytest.fixture
 def taught(hub12: Hub) -> Iterator[Hub]:
-    """Debian 12's course (the other server is compared with a fresh one); its files are afterwards as before."""
+    """Debian 12's course (the other server is compared with a new one); its files are restored afterwards."""
     project = hub12.sandbox.project
     kept = [project.course_file(hub12.course), lock_of(hub12), project.root / "pillar/site.sls"]
     before = {path: path.read_bytes() for path in kept}
@@ -53,7 +53,7 @@ def serving(hub: Hub) -> str:
 
 
 def extensions(page: str) -> set[str]:
-    """The names of what JupyterLab loads besides itself, as its page says."""
+    """The names of JupyterLab's additional extensions, as listed in its page."""
     found = re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.DOTALL)
     assert found
     config: dict[str, Any] = json.loads(found[1])
@@ -85,7 +85,7 @@ def test_a_change_leaves_running_servers_alone_and_brings_the_next_its_kernels(t
         new = serving(taught)
         assert new != old
 
-        # Who was there goes on, also with what had not been imported before, and in a kernel begun now.
+        # People at work continue, with modules that were not imported before and with a new kernel.
         assert kernel.run("import sympy; print(sympy.sqrt(16))") == "4"
         with early.kernel() as another:
             assert another.run(WHERE) == f"/opt/course/envs/{old}"
@@ -99,7 +99,7 @@ def test_a_change_leaves_running_servers_alone_and_brings_the_next_its_kernels(t
         assert "jupyterlab-execute-time" in extensions(late.get(f"/user/{OTHER}/lab").text)
         late.stop_server()
 
-        # Back, with one to keep: the other goes, as nothing runs from it any more.
+        # Back, keeping one package: the other environment is removed because nothing uses it.
         sandbox.edit(course, added, PACKAGES)
         lock_of(taught).write_bytes(old_lock)
         site = sandbox.project.root / "pillar/site.sls"

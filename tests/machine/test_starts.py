@@ -1,4 +1,4 @@
-"""A student's server that failed starts again at once, whatever ended it (faults 32 and 33)."""
+"""A student's failed server starts again at once, whatever ended it (faults 32 and 33)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.support.hub import Hub
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 
 UNIT = f"jupyter-{STUDENT}"
-#: What ends a server, by turns: a signal to its process, to all of its processes, and one that looks like a fault.
+#: Ways to end a server, in turn: a signal to its process, to all its processes, and one that looks like a crash.
 ENDS = {
     "killed": f"kill -KILL $(systemctl show -p MainPID --value {UNIT})",
     "all killed": f"systemctl kill --signal=KILL {UNIT}",
     "crashed": f"kill -SEGV $(systemctl show -p MainPID --value {UNIT})",
 }
-#: `COURSEHUB_ROUNDS=30` for the whole of fault 32.
+#: `COURSEHUB_ROUNDS=30` for all of fault 32.
 ROUNDS = int(os.environ.get("COURSEHUB_ROUNDS", "10"))
-#: Seconds. A start that hung took 180.
+#: Seconds. A hanging start took 180.
 AT_ONCE = 60
 DROP_IN = f"/run/systemd/system/{UNIT}.service.d"
 

@@ -1,4 +1,4 @@
-"""A student's day: the terminal's programs, packages of one's own, what Lab offers to export, a folder as one file."""
+"""A student's day: programs in the terminal, own packages, Lab's exports, a folder as one file."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def student(hub: Hub) -> Iterator[Person]:
 
 
 def environment(hub: Hub) -> str:
-    """The one that serves."""
+    """The active environment."""
     return hub.run("readlink -f /opt/course/env").strip()
 
 
 def test_terminal_and_cells_have_the_courses_programs(hub: Hub, student: Person) -> None:
-    """A terminal is a login shell, in which /etc/profile sets PATH anew."""
+    """A terminal is a login shell, in which /etc/profile sets PATH again."""
     expected = [f"{environment(hub)}/bin/{name}" for name in COURSES] + [f"/usr/bin/{name}" for name in SYSTEMS]
     asked = "which " + " ".join((*COURSES, *SYSTEMS))
     assert student.shell(asked).text.splitlines() == expected
@@ -48,7 +48,7 @@ def test_terminal_and_cells_have_the_courses_programs(hub: Hub, student: Person)
 
 
 def test_pip_install_survives_a_restart_and_is_reset(hub: Hub, student: Person) -> None:
-    """%pip, into the student's own place; the server's own process has nothing of it."""
+    """%pip installs into the student's own directory; the server's own process does not use it."""
     said = student.python("get_ipython().run_line_magic('pip', 'install cowsay')", 120)
     assert "Successfully installed cowsay" in said
     assert "for you alone" in said
@@ -80,7 +80,7 @@ def test_export_offers_what_works_and_it_works(student: Person) -> None:
     client.api("PUT", "/api/contents/export.ipynb", json={"type": "notebook", "format": "json", "content": notebook})
     offered = set(client.api("GET", "/api/nbconvert").json())
     assert offered - {"pdf"} == {"custom", "html", "markdown", "notebook", "python", "script", "slides"}
-    # Lab does not show this one: it wants code of one's own.
+    # Lab does not show this one, which needs code.
     for name in offered - {"custom"}:
         answer = client.get(f"/user/{STUDENT}/nbconvert/{name}/export.ipynb?download=true")
         assert answer.status_code == 200, (name, answer.text[:300])
@@ -88,7 +88,7 @@ def test_export_offers_what_works_and_it_works(student: Person) -> None:
 
 @pytest.fixture
 def with_pdf(hub: Hub) -> Iterator[None]:
-    """The course with ``pdf: true``; afterwards as before."""
+    """The course with ``pdf: true``; restored afterwards."""
     path = hub.sandbox.project.course_file(hub.course)
     before = path.read_text(encoding="utf-8")
     if "\n  pdf: true\n" in before:
@@ -105,7 +105,7 @@ def with_pdf(hub: Hub) -> Iterator[None]:
 
 @pytest.mark.usefixtures("with_pdf")
 def test_pdf_has_all_that_a_class_writes(student: Person) -> None:
-    """Its fonts for Chinese, emoji and formulas are in it: without them these would be missing or boxes."""
+    """It contains fonts for Chinese, emoji and formulas; without them these would be missing or boxes."""
     student.restart()
     client = student.serve()
     content = {"type": "notebook", "format": "json", "content": pdfs.EVERYTHING}
@@ -137,7 +137,7 @@ def test_memory_in_use_is_told_with_the_limit(hub: Hub, student: Person) -> None
 
 
 def test_death_by_memory_tells_how_much_and_what_to_do(hub: Hub, student: Person) -> None:
-    """By an event, which Lab's page shows as a notification."""
+    """By an event, which Lab shows as a notification."""
     line = student.serve().websocket(f"/user/{STUDENT}/api/events/subscribe")
     with contextlib.suppress(HubFailure):
         student.python("x = bytearray(3 << 30)", 60)

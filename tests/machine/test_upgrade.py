@@ -1,4 +1,4 @@
-"""A server that an earlier revision converged is brought to today's, and is then as a fresh one is."""
+"""A server from an earlier revision is updated to today's and is then like a new one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def git(*arguments: str) -> list[str]:
 
 
 def earlier() -> str:
-    """The last release before HEAD, or else the last revision before today's whose states were other ones."""
+    """The last release before HEAD, or else the last revision with different states."""
     released = git("tag", "--list", "v*", "--sort=-version:refname", "--merged", "HEAD~1")
     touched = git("log", "--format=%H", "-2", "--", "salt", "formulas", "pillar")
     if released or len(touched) == 2:

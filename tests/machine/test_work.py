@@ -1,4 +1,4 @@
-"""Teachers look into students' work, are logged, and lose it with the course file; students share what it says."""
+"""Teachers look at students' work, are logged, and lose access with the course file; students share what it says."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def page(client: HubClient, address: str = "", **options: Any) -> requests.Respo
 
 
 def openings(hub: Hub, who: str) -> list[tuple[str, str]]:
-    """Whose work somebody opened, and how, by the verb that a professor types."""
+    """Who opened whose work, and how, from the verb that a professor types."""
     document = hub.sandbox.json("logs", hub.course, "--openings", "-n", "1000")
     return [(one["whose"], one["what"]) for one in document["openings"] if one["who"] == who]
 
 
 @pytest.fixture(scope="module")
 def staffed(hub: Hub) -> Iterator[Hub]:
-    """The course with a guest and two teams, and a student's notebook; afterwards as it was."""
+    """The course with a guest and two teams, and a student's notebook; restored afterwards."""
     path = hub.sandbox.project.course_file(hub.course)
     before = path.read_text(encoding="utf-8")
     text = before.replace("    students:\n", f"    guests:\n      - {{account: {GUEST}, name: V}}\n    students:\n")
@@ -75,11 +75,11 @@ def staffed(hub: Hub) -> Iterator[Hub]:
         text = re.sub(rf"(account: {account}, name: [^}}]*)}}", rf"\1, groups: [{teams}]}}", text)
     path.write_text(text, encoding="utf-8")
     try:
-        # One that runs would go on without the rights of the team that its owner joins now.
+        # A running server would keep its groups, without the team that its owner joins now.
         with hub.sandbox.client(hub.document, STUDENT) as student:
             student.stop_server()
         outcome = hub.sandbox.json("apply", hub.course)["courses"][hub.course]
-        # Whoever is in the class changes accounts and directories, and restarts nothing.
+        # A change of the class changes accounts and directories, and restarts nothing.
         changed = {"accounts-class", "accounts-directories", "/etc/jupyterhub/names.json"}
         assert {change["name"] for change in outcome["changes"]} == changed
         as_(hub, STUDENT, f"cat > lab.ipynb <<'END'\n{json.dumps(NOTEBOOK)}\nEND\nln -s /etc/passwd passwd")
@@ -101,14 +101,14 @@ def test_an_assistant_looks_at_a_notebook_and_downloads_it(staffed: Hub) -> None
         assert shown.status_code == 200
         assert "<b>19.6 m</b>" in shown.text and "A falling ball" in shown.text
         assert shown.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'; ")
-        # nginx puts its own headers in the place of an upstream's.
+        # nginx replaces an upstream's headers with its own.
         assert shown.headers["X-Content-Type-Options"] == "nosniff"
         assert page(client, f"of/{STUDENT}/lab.ipynb?do=fetch").json() == NOTEBOOK
         with zipfile.ZipFile(io.BytesIO(page(client, f"of/{STUDENT}/?do=pack").content)) as archive:
             assert json.loads(archive.read("lab.ipynb")) == NOTEBOOK
         link = page(client, f"of/{STUDENT}/passwd?do=show")
         assert (link.status_code, "not followed" in link.text) == (404, True)
-        # Without the header that no script of a page can send, one on a student's page would read all this.
+        # Without the header that scripts cannot send, a script on a student's page could read all this.
         assert client.get(f"{PAGE}of/{STUDENT}/").status_code == 403
     looked = ["folder listed", "file opened", "file shown", "downloaded", "downloaded", "file shown"]
     assert openings(staffed, ASSISTANT)[-6:] == [(STUDENT, what) for what in looked]
@@ -119,7 +119,7 @@ def test_an_assistant_looks_at_a_notebook_and_downloads_it(staffed: Hub) -> None
 
 
 def test_the_page_could_change_nothing_if_it_would(staffed: Hub) -> None:
-    """In its own namespaces, as root of that unit: homes are read-only, and the server's secrets are not there."""
+    """In its own namespaces, as that unit's root: homes are read-only, and the server's secrets are absent."""
     inside = "nsenter --mount --target $(systemctl show -p MainPID --value jupyterhub-work)"
     for path in (f"/home/{STUDENT}/x", "/srv/class/groups/blue/x", "/etc/x"):
         assert "Read-only file system" in staffed.run(f"{inside} touch {path} 2>&1 || true"), path
@@ -157,7 +157,7 @@ def test_what_teachers_share_all_read_and_teachers_alone_write(staffed: Hub) -> 
 
 
 def test_who_is_taken_out_loses_it_all_with_sessions_open_and_a_late_member_comes_in(staffed: Hub) -> None:
-    """One apply: the assistant goes, a student joins a team. Nobody else notices."""
+    """One apply: the assistant leaves, a student joins a team. Nobody else notices."""
     hub = staffed
     with (
         hub.sandbox.client(hub.document, STUDENT) as student,
@@ -192,7 +192,7 @@ def test_who_is_taken_out_loses_it_all_with_sessions_open_and_a_late_member_come
             path.write_text(text, encoding="utf-8")
             assert hub.sandbox.json("apply", hub.course)["courses"][hub.course]["failed"] == 0
 
-            # By the group that is gone; or, once the hub was asked again, by the sign-in page.
+            # By the removed group, or by the sign-in page once the hub was asked again.
             looked = page(assistant, f"of/{STUDENT}/")
             assert looked.status_code == 403 or "/hub/login" in looked.url
             assert "lab.ipynb" not in looked.text

@@ -1,4 +1,4 @@
-"""A Salt minion that never starts, to render states with: every course and formula on every release we know."""
+"""A Salt minion that never starts, to render states: every course and formula on every supported release."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from runner.secrets.vault import Vault
 from tests.render import courses
 from tests.render.rendering import ROOT, Renderer, Rendering, all_once
 
-# Salt keeps log records back and writes them at exit, to a stream that pytest has closed by then.
+# Salt buffers log records and writes them at exit, to a stream that pytest has closed by then.
 logging.raiseExceptions = False
 
 
 def _release(os: str, version: str, codename: str) -> dict[str, Any]:
-    """The grains by which formulas tell releases apart."""
+    """The grains by which formulas distinguish releases."""
     return {
         "os": os,
         "osfinger": f"{os}-{version}",
@@ -40,7 +40,7 @@ RELEASES: dict[str, dict[str, Any]] = {
     "ubuntu-24.04": _release("Ubuntu", "24.04", "noble"),
 }
 FORMULAS = sorted(path.parent.name for path in (ROOT / "formulas").glob("*/init.sls"))
-#: A course whose people are encrypted for its teachers cannot be rendered here; a made-up one stands for them.
+#: A course with an encrypted class list cannot be rendered here; a made-up course is used instead.
 READABLE = [
     path.stem
     for path in (ROOT / "pillar" / "courses").glob("*.sls")
@@ -61,13 +61,13 @@ def salt_factories_config(tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A throwaway private key: the courses' own can be rendered by nobody but their teachers."""
+    """A temporary private key: only their teachers have the real courses' keys."""
     return tmp_path_factory.mktemp("keys")
 
 
 @pytest.fixture(scope="session")
 def pillar_root(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Path:
-    """The project's pillar with made-up courses added, and what the runner would generate for each."""
+    """The project's pillar with made-up courses, and what the runner would generate for each."""
     project = Project(tmp_path_factory.mktemp("project"))
     root = project.root / "pillar"
     shutil.copytree(ROOT / "pillar", root, ignore=shutil.ignore_patterns("secrets"))
@@ -99,7 +99,7 @@ def pillar_root(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def renderer(salt_factories: FactoriesManager, pillar_root: Path, keys: Path) -> Iterator[Renderer]:
-    """States as a masterless minion compiles them; its grains and id are changed per rendering."""
+    """Compiles states like a masterless minion; its grains and id change for each rendering."""
     minion = salt_factories.salt_minion_daemon(
         "render",
         overrides={
@@ -115,7 +115,7 @@ def renderer(salt_factories: FactoriesManager, pillar_root: Path, keys: Path) ->
 
 
 class WhenAsked(dict[str, Rendering]):
-    """Renderings by their names, each made when a test asks for it first."""
+    """Renderings by name, each made when a test first asks for it."""
 
     def __init__(self, renderer: Renderer) -> None:
         super().__init__()
@@ -139,12 +139,12 @@ class WhenAsked(dict[str, Rendering]):
 
 @pytest.fixture(scope="session")
 def renderings(renderer: Renderer) -> dict[str, Rendering]:
-    """All that there is to render, by a name such as `nginx-example-debian-13`."""
+    """Everything that can be rendered, by a name such as `nginx-example-debian-13`."""
     return WhenAsked(renderer)
 
 
 def names_of_renderings() -> Iterator[str]:
-    """The keys of `renderings`, known before anything is rendered."""
+    """The keys of `renderings`, which are known before anything is rendered."""
     for release in RELEASES:
         yield from (f"course-{course}-{release}" for course in COURSES)
         for formula in FORMULAS:

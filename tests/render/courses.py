@@ -1,4 +1,4 @@
-"""Made-up courses that find what a usual one does not, and what the runner adds to a course's pillar."""
+"""Made-up courses with unusual choices, and what the runner adds to a course's pillar."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runner.people.passwords import Password
 from runner.saltssh.pillar import runtime as runner_runtime
 from tests.render.rendering import ROOT
 
-# In no rendered file that others may read, and in no state's changes.
+# Must not appear in a rendered file that others may read, or in a state's changes.
 SECRET = "$y$j9T$SECRETSECRETSECRET$canary"
 
 PEM = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n"
@@ -46,9 +46,9 @@ MADE_UP: dict[str, dict[str, Any]] = {
     "made-one": _course(
         people={"professors": [{"account": "prof", "name": "P"}], "students": [{"account": "s", "name": "S"}]}
     ),
-    # Every key that there is, from the example that the reference names.
+    # Every key, from the example that the reference page mentions.
     "made-example": yaml.safe_load((ROOT / "pillar/courses/pillar.example").read_text(encoding="utf-8"))["course"],
-    # What a class is given; its private repository's key is a secret of the course.
+    # A course with material; its private repository's key is a secret of the course.
     "made-material": _course(
         material={
             "repositories": [
@@ -86,7 +86,7 @@ MADE_UP: dict[str, dict[str, Any]] = {
 }
 
 
-#: The people of a course whose own file names none: they come from its encrypted class list.
+#: A course without people in its own file: they are in its encrypted class list.
 LISTED = "made-listed"
 CLASS_LIST = ClassList(
     professors=[Person(account="prof", name="Pat Professor", email="pat@example.org")],
@@ -101,7 +101,7 @@ MADE_UP[LISTED] = {key: value for key, value in _course().items() if key != "peo
 
 
 def runtime(course: dict[str, Any]) -> dict[str, Any]:
-    """What `coursehub up` writes for this course, by the runner's own code."""
+    """What `coursehub up` writes for this course, made with the runner's own code."""
     people = course.get("people") or {"listed": [{"account": one.account} for _, one in CLASS_LIST.present()]}
     accounts = [person["account"] for group in people.values() for person in group]
     hidden = {account: Password(clear=account, hash=SECRET) for account in accounts}

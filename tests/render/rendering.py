@@ -1,4 +1,4 @@
-"""Compile states in this process as salt-call would, and say what files they bring."""
+"""Compiles states in this process like salt-call, and lists the files that they write."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Chunk = dict[str, Any]
 
 @functools.cache
 def switched_off() -> frozenset[str]:
-    """Salt's state modules that a server does not look at."""
+    """Salt's state modules that a server does not load."""
     settings = yaml.safe_load((ROOT / "salt" / "config" / "master").read_text())
     return frozenset(settings["ssh_minion_opts"]["disable_states"])
 
@@ -46,7 +46,7 @@ class File:
 
 @dataclass(frozen=True)
 class Rendering:
-    """States as Salt would run them. `errors` are Salt's own words, of the pillar and of the states."""
+    """States as Salt would run them. `errors` are Salt's own messages about the pillar and the states."""
 
     errors: list[str]
     chunks: list[Chunk]
@@ -55,11 +55,11 @@ class Rendering:
     opts: dict[str, Any] = field(repr=False, default_factory=dict)
 
     def source(self, url: str) -> Path | None:
-        """The file or directory that a salt:// URL names, or None."""
+        """The file or directory of a salt:// URL, or None."""
         return next((root / url[7:] for root in self.roots if (root / url[7:]).exists()), None)
 
     def files(self) -> Iterator[File]:
-        """Files that states write from a source or from contents; raises what Jinja raises."""
+        """Files that states write from a source or from contents; raises Jinja's errors."""
         for chunk in self.chunks:
             if (chunk["state"], chunk["fun"]) != ("file", "managed"):
                 continue
@@ -75,7 +75,7 @@ class Rendering:
         assert source, f"{chunk['__id__']}: {chunk['source']} does not exist"
         if chunk.get("template") != "jinja":
             return source.read_text(errors="replace")  # pictures too
-        # As on the server: Salt's own filters, undefined names are errors, and nothing but the context is there.
+        # As on the server: Salt's own filters, undefined names are errors, and only the context is available.
         context = copy.deepcopy({**chunk.get("defaults", {}), **chunk.get("context", {})})
         done = salt.utils.templates.JINJA(
             str(source), to_str=True, context=context, opts=self.opts, saltenv="base", salt={}, grains={}, pillar={}
@@ -86,11 +86,10 @@ class Rendering:
 
 @contextlib.contextmanager
 def all_once(kept: tuple[dict[Any, Any], dict[Any, Any]] | None = None) -> Iterator[None]:
-    """Meanwhile a template is compiled once, Salt's modules are looked for once, and Salt logs no more than errors.
+    """Cache templates and Salt's modules during the block, and let Salt log only errors.
 
-    Salt makes a new environment and new loaders for each rendering: each compiles every template again and lists the
-    directories of all modules, which together is two thirds of the time to render everything.
-    ``kept`` has what an earlier call found.
+    Salt makes a new environment and new loaders for each rendering, compiles every template again and lists the
+    directories of all modules, which takes two thirds of the time. ``kept`` has the results of an earlier call.
     """
     compiled, listed = kept or ({}, {})
     usual = jinja2.Environment.compile
@@ -105,7 +104,7 @@ def all_once(kept: tuple[dict[Any, Any], dict[Any, Any]] | None = None) -> Itera
     look = LazyLoader._refresh_file_mapping
 
     def look_once(self: LazyLoader) -> None:
-        # One minion's options are everybody's here.
+        # All renderings share one minion's options here.
         key = (*self.module_dirs, None, *self.disabled, None, *self.static_modules)
         if key not in listed:
             look(self)
@@ -113,7 +112,7 @@ def all_once(kept: tuple[dict[Any, Any], dict[Any, Any]] | None = None) -> Itera
         for name, value in listed[key].items():
             setattr(self, name, copy.copy(value))
 
-    # Of each step Salt makes a record, which nobody reads: what is wrong stands in the rendering.
+    # Salt logs each step, which nobody reads: errors are in the rendering.
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -126,7 +125,7 @@ def all_once(kept: tuple[dict[Any, Any], dict[Any, Any]] | None = None) -> Itera
 
 
 class Renderer:
-    """One minion's configuration, used for many ids and grains: loading Salt anew for each would take a second."""
+    """One minion's configuration for many ids and grains: loading Salt again for each would take a second."""
 
     def __init__(self, minion: SaltMinion) -> None:
         self.minion = minion
@@ -138,14 +137,14 @@ class Renderer:
         return self._render(self._prepare(course, grains), None, {})
 
     def formula(self, formula: str, grains: dict[str, Any], pillar: dict[str, Any]) -> Rendering:
-        """One formula alone, with this pillar and what all parts of a server agree on."""
+        """One formula alone, with this pillar and the values shared by all parts of a server."""
         opts = self._prepare("alone", grains)
         opts["pillar_roots"] = {"base": []}
         agreed = yaml.safe_load((ROOT / "pillar" / "server.sls").read_text(encoding="utf-8"))
         return self._render(opts, formula, salt.utils.dictupdate.update(agreed, pillar))
 
     def call(self, course: str, grains: dict[str, Any], *arguments: str) -> Any:
-        """The same by salt-call, a process of its own; returns its document."""
+        """The same with salt-call, in its own process; returns its document."""
         config = Path(self.minion.config_dir) / "minion.d"
         config.mkdir(exist_ok=True)
         override = config / "render.conf"
@@ -161,8 +160,8 @@ class Renderer:
         opts = copy.deepcopy(self._opts)
         opts["id"] = minion_id
         opts["grains"] = {**self._grains, "id": minion_id, **grains}
-        # As if Salt's file server had looked through its roots already: each rendering would list them again, and they
-        # do not change.
+        # Pretend that Salt's file server has scanned its roots: each rendering would do it again, and they do not
+        # change.
         opts["__fs_update"] = True
         return opts
 

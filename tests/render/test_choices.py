@@ -1,4 +1,4 @@
-"""What a course's choices become: each key of the course file has its effect in some formula's pillar and files."""
+"""Each key of the course file has its effect in some formula's pillar and files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def bare(renderings: dict[str, Rendering]) -> Rendering:
 
 
 def at(pillar: dict[str, Any], path: str) -> Any:
-    """A value of the pillar; ``#`` in a path is the course's domain."""
+    """A value of the pillar; ``#`` in a path is replaced by the course's domain."""
     found: Any = pillar
     for part in path.split(":"):
         found = found[EXAMPLE["domain"] if part == "#" else part]
@@ -76,7 +76,7 @@ def serialized(rendering: Rendering, path: str) -> Any:
 
 
 def test_the_page_is_data_that_no_service_watches(example: Rendering) -> None:
-    """A new message restarts nothing: it stands in one file, that nothing watches, and not in the configuration."""
+    """A new message restarts nothing: it is in a file that no state watches, and not in the configuration."""
     page = "/etc/jupyterhub/page.json"
     assert serialized(example, page)["message"] == EXAMPLE["page"]["message"]
     assert EXAMPLE["page"]["message"] not in text(example, "/etc/jupyterhub/jupyterhub_config.py")
@@ -115,7 +115,7 @@ def test_debian_packages_are_asked_for_apart(example: Rendering, bare: Rendering
 
 
 def test_a_wrong_debian_package_keeps_nothing_from_working(example: Rendering) -> None:
-    """Nothing waits for the course's packages; hub, nginx and the environment are up before them."""
+    """Nothing depends on the course's packages; hub, nginx and the environment are ready before them."""
     assert [c["__id__"] for c in example.chunks if "course_env-packages" in str(c.get("require"))] == []
     ids = [c["__id__"] for c in sorted(example.chunks, key=lambda chunk: chunk["order"])]
     for before in ("jupyterhub", "nginx-service", "/opt/course/envs"):

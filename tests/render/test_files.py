@@ -1,4 +1,4 @@
-"""What the templates render to is valid to the program that will read it, where that program is at hand."""
+"""Rendered templates are valid for the programs that read them, if those programs are available."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check(argv: list[str], what: str) -> None:
 
 @pytest.fixture(scope="module")
 def files(renderings: dict[str, Rendering]) -> list[tuple[str, File]]:
-    """Each different text of each path once, with the rendering that it comes from."""
+    """Each different content of each path once, with the rendering that it comes from."""
     seen: dict[tuple[str, str], tuple[str, File]] = {}
     for name, rendering in renderings.items():
         for file in rendering.files():
@@ -88,8 +88,8 @@ def test_systemd_units(files: list[tuple[str, File]], tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         path.write_text(file.text)
         unit = path
-        if path.suffix == ".conf":  # a drop-in of a unit that its package brings
-            # "service.d" is one of every service.
+        if path.suffix == ".conf":  # a drop-in for a unit from a package
+            # "service.d" applies to every service.
             unit = home / (path.parent.name.removesuffix(".d") if path.parent.stem != "service" else "any.service")
             unit.write_text("[Service]\nExecStart=/bin/true\nExecReload=/bin/true\n")
         done = subprocess.run(
@@ -124,7 +124,7 @@ def test_sudoers(files: list[tuple[str, File]], tmp_path: Path) -> None:
 
 @pytest.fixture
 def privilege_separation() -> Iterator[None]:
-    """As root sshd checks nothing without the directory that its package makes; gone afterwards where we made it."""
+    """As root, sshd checks nothing without the directory that its package makes; removed afterwards if we made it."""
     directory = Path("/run/sshd")
     ours = os.geteuid() == 0 and not directory.exists()
     if ours:
@@ -175,7 +175,7 @@ def test_nginx(files: list[tuple[str, File]], tmp_path: Path) -> None:
             continue  # of a release with a newer nginx than this machine's
         text = re.sub(r"ssl_certificate_key .*;", f"ssl_certificate_key {key};", file.text)
         text = re.sub(r"ssl_certificate /.*;", f"ssl_certificate {certificate};", text)
-        # Without root: no low ports, no log directory, no pid file of the system's.
+        # Without root: no low ports, log directory or system pid file.
         text = re.sub(r"(listen (?:\[::\]:)?)(80|443)", lambda match: match[1] + str(18000 + int(match[2])), text)
         text = text.replace("/etc/nginx/mime.types", str(types))
         text = text.replace("/etc/nginx/owner-pass.secret", str(secret))
@@ -191,19 +191,19 @@ def test_nginx(files: list[tuple[str, File]], tmp_path: Path) -> None:
 
 
 def test_no_students_script_becomes_the_worker_of_the_whole_site(files: list[tuple[str, File]]) -> None:
-    """Students choose their servers' headers; nginx inherits no proxy_hide_header where a block has one of its own."""
+    """Students choose their servers' headers; a block with its own proxy_hide_header inherits none in nginx."""
     for name, file in among(files, lambda file: file.path == "/etc/nginx/nginx.conf"):
         sites = [part for part in file.text.split("server {") if "proxy_pass " in part]
         for site in sites:
             locations = re.findall(r"location [^{]*\{([^{}]*)\}", site)
             of_all = re.sub(r"location [^{]*\{[^{}]*\}", "", site)
             assert "proxy_hide_header Service-Worker-Allowed;" in of_all, name
-            # One of its own would end all that a location inherits: what is hidden, and what is said of the client.
+            # A proxy_hide_header of its own would cancel everything that a location inherits.
             assert not [block for block in locations if re.search("proxy_(hide|set)_header", block)], name
 
 
 def test_what_reads_in_homes_has_no_network(files: list[tuple[str, File]]) -> None:
-    """Its readers are students' processes, outside of what binds students' servers."""
+    """Its readers are students' processes without the restrictions of students' servers."""
     for name, file in among(files, lambda file: file.path == "/etc/systemd/system/jupyterhub-work.service"):
         assert "RestrictAddressFamilies=AF_UNIX" in file.text.splitlines(), name
 

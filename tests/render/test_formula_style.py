@@ -1,4 +1,4 @@
-"""The rules of docs/formulas.md that can be read off the files."""
+"""The rules of docs/formulas.md that can be checked in the files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_map_is_the_one_of_the_guide(formula: str) -> None:
     text = (ROOT / "formulas" / formula / "map.jinja").read_text()
     assert MAP.count("\n") <= 6
     assert text.startswith(MAP.replace("NAME", formula))
-    # Only what is no pillar may follow.
+    # Only accesses outside of the pillar may follow.
     assert "salt[" not in text.removeprefix(MAP.replace("NAME", formula))
 
 
@@ -33,7 +33,7 @@ def test_states_have_one_dialect(path: Path) -> None:
         where = f"{path.relative_to(ROOT)}:{number}: {line}"
         assert not re.match(r" +\{%|\{% ", line), f"{where}: a tag begins with {{%- at the start of the line"
         assert "tojson" not in line, f"{where}: write | json"
-        # Eight are right only below a name with arguments of its own.
+        # Eight spaces are right only below a name with arguments of its own.
         if re.match(r" {6}- ", line) or re.match(r" {4}- ", line):
             above = line
         elif re.match(r" {8,}- ", line):
@@ -48,7 +48,7 @@ def test_nginx_formula_knows_no_path_of_jupyterhub() -> None:
 
 
 def test_pillar_reads_like_a_table() -> None:
-    """Loops are in pillar/hub/, in files that fit on a screen."""
+    """Loops are in pillar/hub/, in short files."""
     table = (ROOT / "pillar/hub.sls").read_text()
     assert re.findall(r"\{%-? *(?:for|do) ", table) == []
     for path in (ROOT / "pillar/hub").iterdir():

@@ -1,4 +1,4 @@
-"""Rules of the house that no compiler knows."""
+"""Rules of this repository that no compiler checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.render
 
 
 def tracked(*patterns: str) -> list[Path]:
-    """Files of the project, those that are not in git yet too; what git ignores is not ours."""
+    """Files of the project, including those that are not in git yet; files that git ignores are not ours."""
     argv = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
     done = subprocess.run(argv, check=False, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
@@ -26,7 +26,7 @@ def tracked(*patterns: str) -> list[Path]:
 
 
 def words_of_courses() -> dict[str, str]:
-    """Words that stand for one course and so belong to its pillar: its domain and its people's names and accounts."""
+    """Words that belong to one course and its pillar: its domain and its people's names and accounts."""
     words = {}
     for path in (ROOT / "pillar" / "courses").glob("*.sls"):
         course = yaml.safe_load(path.read_text())["course"]
@@ -54,7 +54,7 @@ def test_no_course_stands_outside_pillar_and_tests() -> None:
 
 
 def plain_yaml() -> list[Path]:
-    """YAML that no template engine reads first."""
+    """YAML that is not rendered as a template first."""
     named = tracked("*.yaml", "*.yml", "*.example", ".yamllint", ".salt-lint", "Saltfile")
     return [*named, *(path for path in tracked("pillar/**/*.sls") if path.read_text().startswith("#!yaml"))]
 
@@ -81,7 +81,7 @@ def test_python_of_formulas_is_linted() -> None:
 
 
 def test_salt_looks_at_no_state_module_that_no_state_uses() -> None:
-    """A state that is switched off fails on the server; one too many slows each apply down."""
+    """A state with a disabled module fails on the server; an unnecessary module slows down each apply."""
     here = Path(salt.states.__file__).parent
     modules = {path.stem for path in here.glob("*.py")} | {path.parent.name for path in here.glob("*/__init__.py")}
     ours = {path.stem for path in tracked("salt/_states/*.py")}
@@ -91,7 +91,7 @@ def test_salt_looks_at_no_state_module_that_no_state_uses() -> None:
 
 
 def test_states_ask_a_server_for_no_more_than_makes_its_shipped_states_old() -> None:
-    """runner/saltssh/shipped.py runs them again while the release is the same; the kind of machine never changes."""
+    """runner/saltssh/shipped.py reruns them while the release is the same; the kind of machine never changes."""
     paths = [
         path for path in tracked("formulas/**", "salt/**", "pillar/**") if not {"locks", "config"} & set(path.parts)
     ]

@@ -1,4 +1,4 @@
-"""What a course's material becomes on its server: nothing where it has none, and no key where others may read."""
+"""What a course's material becomes on its server: nothing if it has none, and no key that others can read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.render.rendering import Chunk, Rendering
 
 pytestmark = pytest.mark.render
 COURSE = MADE_UP["made-material"]
-#: As the hosts publish them: docs.github.com, docs.gitlab.com, support.atlassian.com.
+#: As published by the hosts: docs.github.com, docs.gitlab.com, support.atlassian.com.
 FINGERPRINTS = {
     "github.com": "+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU",
     "gitlab.com": "eUXGGm1YGsMAS7vkcx6JOJdOGHPem5gQp4taiCfCLB8",
@@ -83,7 +83,7 @@ def test_only_the_class_reads_what_only_the_unit_and_root_write(made: Rendering)
 
 
 def test_the_class_has_one_directory(made: Rendering) -> None:
-    """Said once: teams, data and mirrors do not part when it moves."""
+    """The directory is defined once, so teams, data and mirrors move together."""
     assert made.pillar["material"]["root"] == made.pillar["accounts"]["directories"]["root"]
     assert {MIRRORS.rpartition("/")[0], DATA.rpartition("/")[0]} == {made.pillar["material"]["root"]}
 

@@ -1,4 +1,4 @@
-"""Each fact has one home: pillar/server.sls for what two parts must agree on, the model for a course's defaults."""
+"""Each fact has one place: pillar/server.sls for facts that two parts share, the model for a course's defaults."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ AGREED = yaml.safe_load((ROOT / "pillar/server.sls").read_text())
 FACTS = AGREED["server"]
 DEFAULTS = yaml.safe_load(defaults.text())
 FORMULAS = {path.parent.name: yaml.safe_load(path.read_text()) for path in (ROOT / "formulas").glob("*/defaults.yaml")}
-#: Ports that mean more than our own services wherever they are written: SSH, HTTP, HTTPS.
+#: Ports that are more than our own services wherever they occur: SSH, HTTP, HTTPS.
 WELL_KNOWN = set(agreed.PUBLIC_PORTS)
-#: Where a default of a course ends up in a formula that has a default for it too.
+#: The place of a course's default in a formula that has a default for it too.
 CHOICES = {
     ("limits", "memory"): "jupyterhub:spawner:mem_limit",
     ("limits", "cpu"): "jupyterhub:spawner:cpu_limit",
@@ -37,7 +37,7 @@ CHOICES = {
 
 
 def code() -> dict[Path, str]:
-    """What is read or run where the facts are known: the runner, states, maps, defaults and pillar; no comments."""
+    """What is read or executed where the facts are known: runner, states, maps, defaults, pillar; no comments."""
     found = {}
     patterns = ("formulas/*/*.sls", "formulas/*/map.jinja", "formulas/*/defaults.yaml", "salt/hub/*.sls", "pillar/hub*")
     for path in tracked(*patterns, "pillar/site.sls"):
@@ -60,9 +60,9 @@ def values(node: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("path", [*FACTS["paths"].values(), *FACTS["urls"].values()])
 def test_path_stands_in_one_place(path: str) -> None:
-    # A path that only begins like it, such as /opt/jupyterhub-old, is another.
+    # A longer path, such as /opt/jupyterhub-old, is a different one.
     pattern = re.compile(rf"(?<![\w.-]){re.escape(path)}(?![\w.-])")
-    # The runner asks Python of the same path on this computer, too.
+    # The runner uses this path for Python on this computer too.
     known = [name for name, text in code().items() if pattern.search(text)]
     if path == FACTS["paths"]["python"]:
         known = [name for name in known if "runner" not in name.parts and name.parent.name != "base"]
@@ -75,7 +75,7 @@ def test_port_stands_in_one_place(port: int) -> None:
 
 
 def test_every_port_of_ours_is_looked_at_from_outside() -> None:
-    """``check`` tries all of them: those of pillar/server.sls, and what a formula's defaults call a port."""
+    """``check`` tries all of them: those of pillar/server.sls, and every formula default that is a port."""
     ours = set(values(FACTS["ports"]))
     for document in FORMULAS.values():
         ours |= set(_ports(document))
@@ -101,7 +101,7 @@ def test_no_formula_has_a_default_for_what_it_is_given() -> None:
 
 
 def paths(node: Any, before: str = "") -> Iterator[str]:
-    """Every key of a document that has no keys below it, as ``people:from_uid``."""
+    """Every leaf of a document, as ``people:from_uid``."""
     for key, value in node.items():
         if isinstance(value, dict) and value:
             yield from paths(value, f"{before}{key}:")
@@ -122,7 +122,7 @@ def test_default_of_a_course_is_no_formulas_default_too(choice: tuple[str, ...])
 
 
 def test_pillar_takes_defaults_from_the_file_alone() -> None:
-    """A ``course.get('key', default)`` would be a second place for it."""
+    """A ``course.get('key', default)`` would be a second place for the default."""
     for path in tracked("pillar/hub.sls", "pillar/hub/*.jinja"):
         text = path.read_text()
         assert re.findall(r"\b(?:course|one|given|signin)(?:\.\w+)*\.get\([^()]*,", text) == [], path

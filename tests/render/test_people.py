@@ -1,4 +1,4 @@
-"""People and secrets as Salt decrypts them: what reaches the server of a person, and what does not."""
+"""People and secrets after Salt decrypts them: what reaches a person's server, and what does not."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def test_nothing_else_of_a_person_reaches_the_server(listed: Rendering) -> None:
     sent = json.dumps([listed.pillar, listed.chunks], ensure_ascii=False)
     for word in ("Pat Professor", "20067930", "vlogin77", "gone"):
         assert word not in sent
-    # A student's name is for "Students' work" alone; its file is root's, and no diff shows it.
+    # Students' names are only for "Students' work"; only root can read its file, and no diff shows it.
     holders = [(c["__id__"], c.get("mode"), c.get("show_changes")) for c in listed.chunks if "Núñez" in str(c)]
     assert holders == [("/etc/jupyterhub/names.json", "0600", False)]
-    # The email address stands for the account at sign-in; its file is root's alone.
+    # The email address identifies the account at sign-in; only root can read its file.
     holders = [(c["__id__"], c.get("mode")) for c in listed.chunks if "pat@example.org" in str(c)]
     assert holders == [("/srv/jupyterhub/identities.json", "0600")]
 
@@ -54,7 +54,7 @@ def test_guests_have_no_shell_by_ssh_and_may_sign_in(listed: Rendering) -> None:
 
 
 def test_without_the_key_nothing_is_rendered(renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """An unreadable class list must never become a class of nobody."""
+    """An unreadable class list must never become an empty class."""
     elsewhere = str(tmp_path_factory.mktemp("nokey"))
     renderer._opts["gpg_keydir"], before = elsewhere, renderer._opts["gpg_keydir"]
     try:

@@ -1,4 +1,4 @@
-"""What each kind of sign-in becomes: the authenticator's settings, whose account is whose, one secret in one file."""
+"""The result of each kind of sign-in: the authenticator's settings, the identities, and one secret in one file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.unit.test_signin import PEOPLE, WHOLE
 
 pytestmark = pytest.mark.render
 
-#: A ``signin`` of each kind, and one of OpenID Connect that knows people by another fact.
+#: A ``signin`` of each kind, and an OpenID Connect one with another claim for the identity.
 KINDS: dict[str, dict[str, Any]] = {
     **{kind: {"kind": kind, **facts} for kind, facts in WHOLE.items()},
     "oidc-by-login": {"kind": "oidc", "claim": "preferred_username", **WHOLE["oidc"]},
@@ -43,7 +43,7 @@ def rendered(renderer: Renderer, pillar_root: Path, keys: Path) -> dict[str, Ren
             files = {"courses": {"course": course}, "runtime": runtime(course)}
             for where, document in files.items():
                 (pillar_root / where / f"{course_id}.sls").write_text("#!yaml\n" + yaml.safe_dump(document))
-            # Kept from another kind, where this one needs none.
+            # A secret from another kind, if this one needs none.
             Secrets(Project(pillar_root.parent), course_id).set(STORED_AS, SECRET)
             done[name] = renderer.course(course_id, RELEASES["debian-13"])
     return done
@@ -59,7 +59,7 @@ def test_identities_are_the_runners_own_and_in_no_configuration(rendered: dict[s
     assert rendering.errors == []
     course = CourseFile.model_validate({"course": course_of(name)}).course
     assert course.people is not None
-    # Who types an email address in place of the account has a password all the same.
+    # People who type an email address in place of the account still have a password.
     known = {
         (one.email or "").lower() if name == "password" else identity(course, one): one.account
         for one in course.people.everyone()
@@ -81,7 +81,7 @@ def test_the_clients_secret_is_in_its_own_file_and_only_where_it_is_needed(
     kept = states(rendered[name], f"{STATE}/oauth_client_secret")
     given = rendered[name].pillar["jupyterhub"]["signin"]["client_secret"]
     if not course.signin.needs_secret:
-        # What another kind left on the server goes, once the configuration does without it.
+        # Files of another kind are removed from the server, after the configuration stops using them.
         assert ([chunk["fun"] for chunk in kept], given) == (["absent"], "")
         assert kept[0]["require"] == [{"file": "/etc/jupyterhub/jupyterhub_config.py"}]
         assert SECRET not in json.dumps(rendered[name].pillar["jupyterhub"])

@@ -1,4 +1,4 @@
-"""Every formula alone, and the whole for every course, on every release: compiles, and refers to what is there."""
+"""Every formula alone, and everything for every course, on every release: it compiles, and its references exist."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_no_state_stands_twice(rendering: Rendering) -> None:
 
 
 def wanted(chunk: Chunk) -> list[tuple[str, str]]:
-    """The (state, name or ID) pairs that a chunk's requisites ask for; a bare string asks for any state."""
+    """The (state, name or ID) pairs of a chunk's requisites; a bare string matches any state."""
     pairs = []
     for requisite in REQUISITES:
         for base in (requisite, f"{requisite}_any"):
@@ -48,7 +48,10 @@ def test_every_requisite_resolves(rendering: Rendering) -> None:
 
 
 def test_a_state_in_the_background_makes_no_directory_that_a_file_beside_it_makes_too(rendering: Rendering) -> None:
-    """Whoever comes second to a directory that both found missing fails: one that both need is required before."""
+    """If two states both find a directory missing, the second to create it fails.
+
+    So a common directory is required first.
+    """
     beside = [Path(c["name"]).parents for c in rendering.chunks if c["state"] == "file" and c.get("makedirs")]
     for chunk in rendering.chunks:
         if chunk.get("parallel"):
@@ -106,7 +109,7 @@ def test_secrets_stay_in_private_files(rendering: Rendering) -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_salt_call_compiles_the_same(renderer: Renderer, renderings: dict[str, Rendering], release: str) -> None:
-    """The renderings above are made in this process, for speed; a minion's own salt-call sees the same states."""
+    """The renderings above are made in this process, for speed; a minion's own salt-call gets the same states."""
     course = COURSES[0]
     low = renderer.call(course, RELEASES[release], "state.show_lowstate")
     here = renderings[f"course-{course}-{release}"].chunks
@@ -115,7 +118,7 @@ def test_salt_call_compiles_the_same(renderer: Renderer, renderings: dict[str, R
 
 @pytest.mark.parametrize("course", COURSES)
 def test_releases_differ_only_in_what_is_said_of_them(renderings: dict[str, Rendering], course: str) -> None:
-    """A state that is there on one release only is no accident."""
+    """A state that exists on only one release must be listed."""
     ids = {release: {c["__id__"] for c in renderings[f"course-{course}-{release}"].chunks} for release in RELEASES}
     assert ids["debian-12"] == ids["debian-13"] == ids["ubuntu-24.04"]
 
@@ -142,7 +145,7 @@ def test_formula_reads_its_own_pillar_key_only(formula: str) -> None:
 
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_formula_calls_nothing_that_costs_a_round_trip(formula: str) -> None:
-    """Over salt-ssh any other execution module in an SLS is an SSH call of more than a second (salt 3008.3)."""
+    """With salt-ssh, any other execution module in an SLS is an SSH call of more than a second (salt 3008.3)."""
     cheap = {"pillar", "grains", "config", "slsutil"}
     for path in (ROOT / "formulas" / formula).glob("*.*"):
         if path.suffix in (".sls", ".jinja"):
@@ -157,7 +160,7 @@ def test_formula_calls_nothing_that_costs_a_round_trip(formula: str) -> None:
 def test_only_a_server_with_a_kernel_of_its_own_sets_something_of_it(
     renderer: Renderer, virtual: dict[str, str], sets_it: bool
 ) -> None:
-    """In a container it would fail at each apply, or change the host that carries it."""
+    """In a container it would fail at each apply, or change the host."""
     grains = {**RELEASES["debian-12"], "virtual": "physical", "virtual_subtype": "", **virtual}
     base = renderer.formula("base", grains, {})
     assert base.errors == []

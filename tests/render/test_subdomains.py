@@ -1,4 +1,4 @@
-"""What `isolation` becomes in the formulas' pillar and files."""
+"""The effect of `isolation` in the formulas' pillar and files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def apart(request: pytest.FixtureRequest, renderings: dict[str, Rendering]) -> R
 
 @pytest.fixture(scope="module")
 def together(renderings: dict[str, Rendering]) -> Rendering:
-    """A course whose servers are paths of one address."""
+    """A course whose servers are paths below one name."""
     return renderings["course-made-together-debian-13"]
 
 
@@ -36,20 +36,20 @@ def text(rendering: Rendering, path: str) -> str:
 
 
 def facts(rendering: Rendering, path: str) -> dict[str, Any]:
-    """What is written as JSON."""
+    """The values in a JSON file."""
     (found,) = (chunk["dataset"] for chunk in rendering.chunks if chunk["name"] == path and "dataset" in chunk)
     return dict(found)
 
 
 def servers(rendering: Rendering) -> dict[str, list[str]]:
-    """nginx's server blocks on port 443 by their names."""
+    """nginx's server blocks on port 443, by name."""
     blocks = re.split(r"\n    server \{\n", text(rendering, "/etc/nginx/nginx.conf"))[1:]
     named = ((re.search(r"server_name (.*);", block), block) for block in blocks if "listen 443" in block)
     return {found[1]: block.splitlines() for found, block in named if found}
 
 
 def test_one_certificate_is_for_all_names_below(apart: Rendering) -> None:
-    """By DNS, and with the firewall open no longer than its own limit says."""
+    """It comes by DNS, and the firewall is open only for a limited time."""
     config = facts(apart, "/etc/coursehub/cert.json")
     assert config["names"] == [DOMAIN, f"*.{DOMAIN}"]
     assert config["challenge"] == "dns"
@@ -73,7 +73,7 @@ def test_hub_proxy_and_service_know_of_the_names(apart: Rendering) -> None:
 
 @pytest.mark.parametrize("course", sorted(MADE_UP))
 def test_pillar_and_runner_agree_on_the_default(renderings: dict[str, Rendering], course: str) -> None:
-    """Without a word of the course file: names below where we make the records, none where somebody else does."""
+    """Without a value in the course file: names below if we make the records, none if somebody else does."""
     facts = {**MADE_UP[course], "people": None}
     told = renderings[f"course-{course}-debian-13"].pillar["jupyterhub"]["subdomain_host"]
     assert bool(told) == Course.model_validate(facts).subdomains
@@ -88,7 +88,7 @@ def test_without_it_there_are_no_names_below(together: Rendering) -> None:
 
 
 def test_no_host_name_is_logged(apart: Rendering) -> None:
-    """Names of servers are names of people."""
+    """Names of servers contain accounts."""
     config = text(apart, "/etc/nginx/nginx.conf")
     (format_,) = re.findall(r"log_format coursehub (.*?);", config, re.DOTALL)
     assert "host" not in format_ and "server_name" not in format_

@@ -1,4 +1,4 @@
-"""How uv comes onto a server: the rendered command itself, with a pip that breaks off."""
+"""How uv is installed on a server: the rendered command itself, with a pip that fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.programs import Programs
 
 pytestmark = pytest.mark.render
 
-#: Fails as often as the file says that lies beside it, and then installs.
+#: Fails as often as the file beside it says, and then installs.
 PIP = """
 left=$(cat "$0.fails")
 echo $((left - 1)) > "$0.fails"

@@ -1,7 +1,7 @@
-"""Who attacks a hub that is up: people with an account, through their browser's connection, and strangers.
+"""People who attack a running hub: users with an account, through their browser's connection, and strangers.
 
-Code runs in a kernel and commands in a terminal of the person's own server, so that the walls of its unit count. Root
-does nothing for them.
+Code runs in a kernel and commands in a terminal of the person's own server, so the restrictions of its unit apply.
+Nothing is done as root for them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from runner.hub.client import HubClient, HubFailure, Kernel
 from runner.servers.access import Access
 from tests.support.hub import Hub
 
-#: Errors that say that the attack itself is broken, so that nothing was tried.
+#: Errors which show that the attack itself is broken, so that nothing was tried.
 _BROKEN = re.compile(r"^(NameError|SyntaxError|IndentationError|ModuleNotFoundError|AttributeError|TypeError): ", re.M)
-#: A kernel's code, run so that what stopped it is an answer: "PermissionError: [Errno 13] ...".
+#: Code for a kernel that turns the error that stopped it into an answer: "PermissionError: [Errno 13] ...".
 _ATTEMPT = """
 try:
     exec(compile({code!r}, "attack", "exec"), {{"__name__": "__main__"}})
@@ -42,7 +42,7 @@ except BaseException as error:
 
 
 def findable(hub: Hub, whose: str, accounts: Iterable[str]) -> None:
-    """Let this computer find servers of people whom no course file lists; a real hub's DNS has all names."""
+    """Make this computer resolve servers of people who are in no course file; a real hub's DNS has a wildcard."""
     state = hub.sandbox.project.state
     if local.find(state):
         local.set_names(state, whose, [f"{server_label(account)}.{hub.document['hostname']}" for account in accounts])
@@ -50,24 +50,24 @@ def findable(hub: Hub, whose: str, accounts: Iterable[str]) -> None:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command in a terminal printed (both streams, as a person sees them), and its exit code."""
+    """The output of a command in a terminal (both streams, as a person sees them), and its exit code."""
 
     code: int
     text: str
 
 
 class Terminal:
-    """A terminal of somebody's server, as JupyterLab opens it."""
+    """A terminal of a person's server, as JupyterLab opens it."""
 
     def __init__(self, client: HubClient) -> None:
         self.client = client
         self.name = client.api("POST", "/api/terminals").json()["name"]
         self._line = client.websocket(f"/user/{client.username}/terminals/websocket/{self.name}")
-        # Wide: no line of an answer is broken.
+        # Wide, so that no line of the output is wrapped.
         self._line.send(json.dumps(["set_size", 50, 4000]))
 
     def is_there(self) -> bool:
-        """Whether the connection still stands: it ends with a proxy that restarts, and the terminal lives on."""
+        """Whether the connection is open. It ends when the proxy restarts; the terminal keeps running."""
         try:
             self._line.ping()
             self._line.settimeout(2)
@@ -80,11 +80,11 @@ class Terminal:
     def run(self, script: str, seconds: float = 60) -> Answer:
         """Type one line that runs a bash script; wait for its end.
 
-        Raises HubFailure when the terminal is gone, TimeoutError when the script has not ended in time.
+        Raises HubFailure if the terminal is gone, TimeoutError if the script does not end in time.
         """
         mark = secrets.token_hex(8)
         packed = base64.b64encode(script.encode()).decode()
-        # The line is echoed, so the mark stands in it in two parts.
+        # The terminal echoes the line, so the marker is split in it.
         line = f"echo 'BEGIN-''{mark}'; bash -c \"$(echo {packed} | base64 -d)\"; echo 'END-''{mark}'=$?"
         ended = re.compile(rf"BEGIN-{mark}\r?\n(.*)END-{mark}=(\d+)", re.S)
         printed, deadline = "", time.monotonic() + seconds
@@ -105,7 +105,7 @@ class Terminal:
         raise TimeoutError(f"not ended within {seconds:.0f} s; the terminal said {printed[-500:]!r}")
 
     def close(self) -> None:
-        """End the terminal and what runs in it."""
+        """Close the terminal and end what runs in it."""
         with contextlib.suppress(HubFailure, OSError, websocket.WebSocketException):
             self._line.close()
             self.client.api("DELETE", f"/api/terminals/{self.name}")
@@ -113,7 +113,7 @@ class Terminal:
 
 @dataclass
 class Person:
-    """Somebody with an account, in a browser: signed in, with a server of their own when one is asked for."""
+    """A user with an account, in a browser: signed in, with their own server on request."""
 
     hub: Hub
     account: str
@@ -133,21 +133,21 @@ class Person:
 
     @property
     def client(self) -> HubClient:
-        """The signed-in browser's connection. Signs in first where there is none that works."""
+        """The signed-in browser's connection. Signs in first if there is none that works."""
         if self._client is None or self._client.get("/hub/home", allow_redirects=False).status_code != 200:
             self.forget()
             self._client = self.new_client()
         return self._client
 
     def new_client(self) -> HubClient:
-        """One more session, as from another browser. Raises HubFailure when the sign-in is refused."""
+        """Another session, as from another browser. Raises HubFailure if the sign-in is refused."""
         bundle = self.hub.document["ca_bundle"]
         client = HubClient(self.hub.document["hostname"], self.account, Path(bundle) if bundle else None)
         client.sign_in(self.password)
         return client
 
     def forget(self) -> None:
-        """Let go of session, kernel and terminal, whatever became of them."""
+        """Drop session, kernel and terminal, whatever their state."""
         if self._terminal:
             self._terminal.close()
         if self._client:
@@ -155,20 +155,20 @@ class Person:
         self._client = self._kernel = self._terminal = None
 
     def serve(self) -> HubClient:
-        """The connection once the person's own server runs."""
+        """The connection once the person's server runs."""
         client = self.client
         if client.get(f"/user/{self.account}/api/status", allow_redirects=False).status_code != 200:
             self._kernel = self._terminal = None
             try:
                 client.start_server()
             except HubFailure:
-                # It was ended behind the hub's back, which looks every two seconds.
+                # The server was ended without the hub, which polls every two seconds.
                 time.sleep(4)
                 client.start_server()
         return client
 
     def stop(self) -> None:
-        """Stop the person's server with all that runs in it, and wait until the hub has seen its end."""
+        """Stop the person's server and everything in it, and wait until the hub has noticed."""
         client = self.client
         self._kernel = self._terminal = None
         client.stop_server()
@@ -181,10 +181,10 @@ class Person:
         pytest.fail(f"the server of {self.account} has not ended within 60 s")
 
     def restart(self) -> None:
-        """A new server in the place of the one that an attack has spoilt."""
+        """A new server in place of one that an attack has damaged."""
         self.stop()
         for _ in range(30):
-            # The hub answers before a server that is slow to stop has stopped.
+            # If a server stops slowly, the hub answers before it has stopped.
             with contextlib.suppress(HubFailure):
                 self.serve()
                 return
@@ -192,9 +192,9 @@ class Person:
         self.serve()
 
     def python(self, code: str, seconds: float = 60) -> str:
-        """Run code in a kernel of the person's server; what it printed, the error's name and text if it ended so.
+        """Run code in a kernel of the person's server; return its output, or the error's name and text.
 
-        The test fails when the code itself is wrong. Raises HubFailure when the kernel dies.
+        The test fails if the code itself is wrong. Raises HubFailure if the kernel dies.
         """
         client = self.serve()
         if self._kernel is None or not self._alive(client, self._kernel):
@@ -208,8 +208,8 @@ class Person:
     def shell(self, script: str, seconds: float = 60) -> Answer:
         """Run a bash script in a terminal of the person's server.
 
-        The test fails when a command does not exist. Raises HubFailure when the terminal dies, TimeoutError when the
-        script takes too long; the next call opens a new terminal.
+        The test fails if a command does not exist. Raises HubFailure if the terminal dies, TimeoutError if the script
+        takes too long; the next call opens a new terminal.
         """
         client = self.serve()
         if self._terminal is None or not self._terminal.is_there():
@@ -225,13 +225,13 @@ class Person:
         return answer
 
     def token(self) -> str:
-        """The API token of the person's own server, which every program in it can read."""
+        """The API token of the person's server, which every program in it can read."""
         found = self.python("import os; print(os.environ['JUPYTERHUB_API_TOKEN'])")
         assert re.fullmatch(r"[0-9a-f]{32,}", found), found
         return found
 
     def with_token(self, method: str, path: str, token: str, **options: Any) -> requests.Response:
-        """A request to the hub with a bearer token and without any cookie."""
+        """A request to the hub with a bearer token and without cookies."""
         headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}
         stranger = anonymous(self.hub)
         return stranger.http.request(method, stranger.origin(path) + path, headers=headers, timeout=20, **options)
@@ -245,14 +245,14 @@ class Person:
 
 
 def anonymous(hub: Hub) -> HubClient:
-    """A browser that is nowhere signed in."""
+    """A browser without any sign-in."""
     bundle = hub.document["ca_bundle"]
     return HubClient(hub.document["hostname"], "nobody", Path(bundle) if bundle else None)
 
 
 @dataclass(frozen=True)
 class Outside:
-    """Somebody without an account, on another computer, who may send whatever bytes they like."""
+    """Somebody without an account, on another computer, who may send any bytes."""
 
     hub: Hub
 
@@ -265,12 +265,12 @@ class Outside:
         return str(self.hub.document["server"]["ip"])
 
     def browser(self) -> HubClient:
-        """A browser that is nowhere signed in."""
+        """A browser without any sign-in."""
         return anonymous(self.hub)
 
     @contextlib.contextmanager
     def line(self, *, port: int = 443, seconds: float = 10) -> Iterator[socket.socket]:
-        """A connection to the server: TLS with the hub's name, verified, or bare to any other port than 443."""
+        """A connection to the server: verified TLS with the hub's name on port 443, plain TCP on any other port."""
         with socket.create_connection((self.address, port), seconds) as raw:
             if port != 443:
                 yield raw
@@ -280,9 +280,9 @@ class Outside:
                 yield tls
 
     def ssh(self, account: str, key: Path) -> subprocess.CompletedProcess[str]:
-        """Try to sign in by SSH with this private key, once: sshd turns away an address that fails too often."""
+        """Try once to sign in by SSH with this private key: sshd blocks an address after too many failures."""
         project, course = self.hub.sandbox.project, self.hub.course
-        # Not Access's options: they would take root's own connection while there is one.
+        # Not Access's options, which would reuse root's own connection.
         options = (
             f"UserKnownHostsFile={project.state / 'servers' / course / 'known_hosts'}",
             f"HostKeyAlias={Access(project, course).alias}",
@@ -303,7 +303,7 @@ class Outside:
         )
 
     def send(self, data: bytes, *, port: int = 443, seconds: float = 10) -> bytes:
-        """All that the server answers to these bytes until it closes the connection or is silent for ``seconds``."""
+        """Send bytes; return all that the server sends until it closes or is silent for ``seconds``."""
         answer = b""
         with self.line(port=port, seconds=seconds) as line, contextlib.suppress(OSError):
             line.sendall(data)
@@ -313,5 +313,5 @@ class Outside:
 
 
 def statuses(answer: bytes) -> list[int]:
-    """The HTTP status of each response in what a connection carried."""
+    """The HTTP status of each response in a connection's data."""
     return [int(code) for code in re.findall(rb"(?:^|\n)HTTP/1\.[01] (\d{3})", answer)]

@@ -1,4 +1,4 @@
-"""A certificate authority for one test: real certificates, in any state that a server's can be in."""
+"""A certificate authority for one test: real certificates in any state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import trustme
 
 
 class Authority:
-    """Signs with a key of its own; ``bundle`` is its root, for whoever shall trust it."""
+    """Signs with its own key; ``bundle`` is its root, for everything that should trust it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -19,10 +19,10 @@ class Authority:
         self._ca.cert_pem.write_to_path(str(self.bundle))
 
     def server_context(self, *names: str, days: float = 90, self_signed: bool = False) -> ssl.SSLContext:
-        """TLS for a server of these names, with ``days`` left to run (fewer than 0: expired)."""
+        """TLS for a server with these names; ``days`` until it expires (negative: expired)."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if self_signed:
-            # A root's own certificate is one.
+            # The root's own certificate.
             other = trustme.CA()
             with other.cert_pem.tempfile() as certificate, other.private_key_pem.tempfile() as key:
                 context.load_cert_chain(certificate, key)
@@ -31,7 +31,7 @@ class Authority:
         return context
 
     def server_file(self, *names: str) -> Path:
-        """A file with key and certificate for a server that reads its own."""
+        """A file with key and certificate for a server that reads them from a file."""
         path = self.directory / f"{names[0]}.pem"
         self._issue(*names).private_key_and_cert_chain_pem.write_to_path(str(path))
         return path

@@ -1,4 +1,4 @@
-"""A bad line between the runner and the cloud: a proxy that spoils requests and answers as a seed says."""
+"""A bad network between the runner and the cloud: a proxy that damages requests and answers, chosen by a seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from tests.support.serving import served
 
 _RESET = struct.pack("ii", 1, 0)
-#: What can happen to a request: before it reaches the cloud, or to its answer when it has taken effect.
+#: What can happen to a request: before it reaches the cloud, or to its answer after it has taken effect.
 REFUSED = {
     "limit": (429, {"Retry-After": "0"}, {"id": "too_many_requests", "message": "API Rate limit exceeded."}),
     "error": (500, {}, {"id": "server_error", "message": "Unexpected server-side error"}),
@@ -36,7 +36,7 @@ KINDS = (*REFUSED, *LOST, "cut before", "cut after", "truncated")
 
 @dataclass
 class BadLine:
-    """``share`` of the requests go wrong, chosen by ``seed``; ``happened`` counts what went wrong, by kind."""
+    """``share`` of the requests fail, chosen by ``seed``; ``happened`` counts the failures by kind."""
 
     to: str
     seed: int
@@ -50,7 +50,7 @@ class BadLine:
         self._chance = random.Random(self.seed)
 
     def next(self) -> str | None:
-        """What happens to the next request."""
+        """The kind of failure for the next request."""
         with self._lock:
             self.seen += 1
             kind = self._chance.choice(KINDS) if self._chance.random() < self.share else None
@@ -60,7 +60,7 @@ class BadLine:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[BadLine]:
-        """Serve on loopback while the block runs."""
+        """Serve on loopback for the duration of the block."""
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{server.server_address[1]}"
         with served(server):
@@ -118,10 +118,10 @@ def _handler(line: BadLine) -> type[BaseHTTPRequestHandler]:
             self.close_connection = True
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
         def handle(self) -> None:
-            # The other side may cut, too.
+            # The other side may close the connection too.
             with contextlib.suppress(OSError, ValueError):
                 super().handle()
 

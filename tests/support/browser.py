@@ -1,4 +1,4 @@
-"""A real browser, without a screen, and what it trusts."""
+"""A real browser without a screen, and the authorities that it trusts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _NOT_YET = (
 
 
 def _trust(store: Path, authorities: Iterable[Path]) -> None:
-    """Make a certificate store that has these authorities (PEM files) and no other."""
+    """Make a certificate store with only these authorities (PEM files)."""
     store.mkdir(parents=True)
     database = f"sql:{store}"
     subprocess.run(["certutil", "-N", "-d", database, "--empty-password"], check=True)
@@ -54,11 +54,11 @@ def _trust(store: Path, authorities: Iterable[Path]) -> None:
 
 @contextlib.contextmanager
 def browser(hub: Hub, home: Path, name: str, *others: Path, kind: str = "chromium") -> Iterator[Driver]:
-    """One of a person who is nowhere signed in, in a ``home`` that has no browser yet; ``kind`` is one of KINDS.
+    """A browser without any sign-in, in a ``home`` without an earlier browser; ``kind`` is one of KINDS.
 
-    It trusts what a person is told to trust, ``others`` (PEM files) and no other authority. Addresses of this host that
-    come and go, as when another test's local cloud begins, would end its requests ("Chromium" in
-    docs/decisions/local-cloud.md): it runs on a laptop. A picture of what it showed last is kept under ``name``.
+    It trusts what a person is told to trust, ``others`` (PEM files), and no other authority. It runs on a ``laptop``,
+    because addresses that appear or disappear on this host, as when another test's local cloud starts, would abort its
+    requests ("Chromium" in docs/decisions/local-cloud.md). A picture of the last page is kept under ``name``.
     """
     authorities = [Path(hub.document["ca_bundle"]), *others]
     with hub.laptop() as namespace, KINDS[kind](namespace, home, authorities) as driver:
@@ -71,7 +71,7 @@ def browser(hub: Hub, home: Path, name: str, *others: Path, kind: str = "chromiu
 
 
 def _chromium(namespace: str, home: Path, authorities: Iterable[Path]) -> webdriver.Chrome:
-    """A Chromium that has started in this network namespace, and its driver, which has not."""
+    """A Chromium that runs in this network namespace; its driver runs outside."""
     _trust(home / ".pki" / "nssdb", authorities)
     program = home / "chromium"
     program.write_text(f'#!/bin/sh\nexec nsenter --net=/run/netns/{namespace} /usr/bin/chromium "$@"\n')
@@ -81,7 +81,7 @@ def _chromium(namespace: str, home: Path, authorities: Iterable[Path]) -> webdri
     options.set_capability("goog:loggingPrefs", {"browser": "SEVERE"})
     for argument in (
         "--headless=new",
-        # Chromium's port on localhost could not be reached from outside the namespace; a pipe can.
+        # Chromium's port on localhost cannot be reached from outside the namespace, but a pipe can.
         "--remote-debugging-pipe",
         "--no-sandbox",
         "--disable-gpu",
@@ -100,12 +100,12 @@ def _chromium(namespace: str, home: Path, authorities: Iterable[Path]) -> webdri
 
 
 def _firefox(namespace: str, home: Path, authorities: Iterable[Path]) -> AbstractContextManager[Driver]:
-    """A Firefox in this network namespace, and its driver, which is not."""
+    """A Firefox in this network namespace; its driver runs outside."""
     _trust(home / "profile", authorities)
     return firefox(namespace, home / "profile")
 
 
-#: The browsers that the walls between servers are tried in: they rely on what each does by itself.
+#: The browsers for tests of the isolation between servers, which depends on the browser's behaviour.
 KINDS: dict[str, Callable[[str, Path, Iterable[Path]], AbstractContextManager[Driver]]] = {
     "chromium": _chromium,
     "firefox": _firefox,
@@ -113,12 +113,12 @@ KINDS: dict[str, Callable[[str, Path, Iterable[Path]], AbstractContextManager[Dr
 
 
 def wait(driver: Driver, css: str, seconds: int = 60) -> WebElement:
-    """The first element of the page that fits, once there is one."""
+    """The first matching element, once there is one."""
     return until(driver, seen.presence_of_element_located((By.CSS_SELECTOR, css)), f"no {css}", seconds)
 
 
 def press(driver: Driver, css: str) -> None:
-    """Click the first element of the page that fits, once nothing is in the way."""
+    """Click the first matching element, once nothing covers it."""
 
     def pressed(driver: Driver) -> bool:
         driver.find_element(By.CSS_SELECTOR, css).click()
@@ -128,9 +128,9 @@ def press(driver: Driver, css: str) -> None:
 
 
 def until(driver: Driver, condition: Callable[[Any], T], otherwise: str, seconds: int = 60) -> T:
-    """What ``condition`` says once it is something; ``otherwise`` says what was not.
+    """The first true value of ``condition``; ``otherwise`` describes what did not happen.
 
-    What the condition looks for may be missing, covered, not drawn yet or just drawn anew: it is asked again then.
+    The elements of the condition may be missing, covered, or just redrawn; then it is tried again.
     """
     last = ""
 
@@ -142,7 +142,7 @@ def until(driver: Driver, condition: Callable[[Any], T], otherwise: str, seconds
             last = error.msg or ""
             return None
         except WebDriverException as error:
-            # The page left while the driver looked at it; the next one may be what is waited for.
+            # The page changed while the driver looked at it; the next page may be the expected one.
             if "aborted by navigation" not in (error.msg or ""):
                 raise
             return None
@@ -150,12 +150,12 @@ def until(driver: Driver, condition: Callable[[Any], T], otherwise: str, seconds
     try:
         return WebDriverWait(driver, seconds).until(settled)
     except TimeoutException as exc:
-        # Selenium's own words are a stack of addresses.
+        # Selenium's own message is a stack of addresses.
         address, text, console = "", "", []
         with contextlib.suppress(WebDriverException):
             address = driver.current_url
             text = driver.execute_script("return document.body ? document.body.innerText : ''")
-            # Chromium alone has one that can be asked for.
+            # Only Chromium has a console that can be read.
             if isinstance(driver, webdriver.Chrome):
                 console = [entry["message"] for entry in driver.get_log("browser")]
         last, _, _ = (exc.msg or last).partition("\n")
@@ -166,13 +166,13 @@ def until(driver: Driver, condition: Callable[[Any], T], otherwise: str, seconds
 
 
 def shoot(driver: Driver, name: str) -> None:
-    """Keep a picture of what a person sees now."""
+    """Save a picture of the page."""
     ARTEFACTS.mkdir(exist_ok=True)
     driver.save_screenshot(str(ARTEFACTS / f"{name}.png"))
 
 
 def sign_in(driver: Driver, hub: Hub, account: str, page: str = "") -> None:
-    """Open the hub, or another ``page`` that sends a stranger there, fill in its form and wait for what follows."""
+    """Open the hub, or another ``page`` that leads to the sign-in; fill in the form and wait for the result."""
     driver.get(page or hub.document["url"])
     wait(driver, "#username_input").send_keys(account)
     password = Passwords(hub.sandbox.project, hub.course).read()[account].clear

@@ -1,4 +1,4 @@
-"""coursehub-cert as it lies in the formula, for tests of its decisions."""
+"""Loads coursehub-cert from the formula, for tests of its decisions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def package() -> SimpleNamespace:
 
 
 def within(directory: Path, patch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The package's modules, with all of its places below ``directory``."""
+    """The package's modules, with all of their paths below ``directory``."""
     modules = package()
     patch.setattr(modules.places, "CONFIG", directory / "cert.json")
     patch.setattr(modules.places, "STATE", directory / "state")
@@ -41,7 +41,7 @@ def within(directory: Path, patch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def issue(cert: SimpleNamespace, config: Any, names: Sequence[str], *, how: str = "webroot", days: int = 90) -> None:
-    """Put a certificate where certbot would, ordered by the plugin ``how``."""
+    """Create a certificate as certbot would with the plugin ``how``."""
     config.lineage.mkdir(parents=True, exist_ok=True)
     end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
     leaf = trustme.CA().issue_cert(*names, not_before=end - datetime.timedelta(days=4000), not_after=end)
@@ -83,7 +83,7 @@ def config(cert: SimpleNamespace, tmp_path: Path) -> Any:
 def run(
     cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch, names: dict[str, str], trouble: str = ""
 ) -> tuple[Any, list[Any]]:
-    """One run with this DNS and a CA that issues, or says `trouble`."""
+    """One run with this DNS and a CA that issues, or that fails with `trouble`."""
     asked: list[Any] = []
 
     def ask(config_: Any, wanted: Any, **_: Any) -> str:
@@ -105,7 +105,7 @@ def _dns(wanted: Any, names: dict[str, str]) -> tuple[tuple[str, ...], dict[str,
 
 @pytest.fixture
 def certbot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program to be written by the test, which is found instead of certbot."""
+    """A program that the test writes and that is found instead of certbot."""
     program = tmp_path / "path" / "certbot"
     program.parent.mkdir()
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")

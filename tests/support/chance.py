@@ -1,4 +1,4 @@
-"""How tests over made-up input (hypothesis) are run."""
+"""Settings for tests with generated input (hypothesis)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-#: No deadline and no wish for speed: other work runs beside. No database: it would lie in the repository. In CI the
-#: same commit meets the same input each time; everywhere else each run tries others.
+#: Without a deadline, because other tests run at the same time. Without a database, because it would be in the
+#: repository. In CI the same commit always gets the same input; elsewhere each run tries new input.
 chance = settings(
     deadline=None,
     database=None,

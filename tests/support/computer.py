@@ -1,7 +1,7 @@
-"""A droplet without a boot: Debian's own files and sshd in namespaces of this host, up in a fraction of a second.
+"""A droplet without a boot: Debian's files and sshd in namespaces of this host, ready in a fraction of a second.
 
-What a provider and systemd would do at its first boot, with the user-data and keys of the create call, is done from
-outside; ``cloud-init`` and ``systemctl`` in it only say that it was. All that is written to it is in memory.
+What a provider and systemd would do at the first boot, with the user-data and keys of the create call, is done from
+outside; ``cloud-init`` and ``systemctl`` in it only report success. Everything written to it stays in memory.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tests.support.local_api import MemoryMachines
 
 
 def _say(text: str) -> None:
-    # Standard output is the verb's, which may run in this very process.
+    # Standard output belongs to the verb, which may run in this process.
     print(text, file=sys.stderr)
 
 
-# In a mount and a process namespace of its own, both of which end with this shell's parent.
+# Runs in its own mount and process namespace; both end with this shell's parent.
 _BEGIN = """
 set -eu
 base=$1 work=$2 first=$3
@@ -52,7 +52,7 @@ _CLONE_NEWNET = 0x40000000
 
 @dataclass
 class Computers(MemoryMachines):
-    """Machines of the API that can be reached by SSH as the create call said."""
+    """Machines of the API that are reachable by SSH with the keys of the create call."""
 
     identity: Identity | None = None
     subnet: Subnet | None = None
@@ -62,7 +62,7 @@ class Computers(MemoryMachines):
     @classmethod
     @contextmanager
     def on(cls, directory: Path) -> Iterator[Computers]:
-        """With a network of their own, that goes with them."""
+        """Machines with a network of their own, which is removed with them."""
         host.install_packages(_say)
         state = directory / "cloud-of-computers"
         state.mkdir()
@@ -119,7 +119,7 @@ class Computers(MemoryMachines):
         return self.identity.netns(droplet_id)
 
     def kill(self, droplet_id: int) -> None:
-        """Pull the plug behind the cloud's back."""
+        """Cut the power without the cloud's knowledge."""
         _end(self.processes.pop(droplet_id))
 
 
@@ -149,7 +149,7 @@ def _first_files(root: Path, spec: MachineSpec) -> None:
 
 
 def enter_network(namespace: str) -> None:
-    """Move the calling thread into a network namespace; what it listens on is there."""
+    """Move the calling thread into a network namespace; sockets that it opens then listen there."""
     descriptor = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
     try:
         if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):

@@ -1,4 +1,4 @@
-"""Holds every request that our own client sends, and every true answer, against the provider's description."""
+"""Checks every request of our client and every real answer against the provider's description."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from requests import Request, Response
 
 from runner.cloud.calls import USER_AGENT
 
-#: What `doctor` sends to learn whether a token may make something: a body that makes nothing.
+#: The body with which `doctor` tests whether a token may create something: it creates nothing.
 EMPTY = b"{}"
 DESCRIPTION = Path(__file__).parent / "digitalocean-openapi.yaml"
 Message = MutableMapping[str, Any]
@@ -25,12 +25,12 @@ Message = MutableMapping[str, Any]
 
 @cache
 def description() -> OpenAPI:
-    """The provider's description. It composes its lists by allOf, so that unnamed keys cannot be forbidden here."""
+    """The provider's description. Its lists are composed with allOf, so extra keys cannot be forbidden here."""
     return OpenAPI.from_file_path(str(DESCRIPTION))
 
 
 def described_keys(schema: str) -> set[str]:
-    """The keys that the provider's description names for a kind of object."""
+    """The keys in the provider's description of a kind of object."""
     return set(_document()["components"]["schemas"][schema]["properties"])
 
 
@@ -60,13 +60,13 @@ def check_request(method: str, path: str, query: str, body: bytes) -> None:
     try:
         description().validate_request(_request(method, path, query, body or None))
     except ParameterValidationError as error:
-        # A number or a fingerprint: what reads the path takes the number for a text.
+        # It is a number or a fingerprint; the path parser reads the number as text.
         if error.name != "ssh_key_identifier":
             raise
 
 
 class Contract:
-    """An application between the faults and the API; ``broken`` has what the description does not allow."""
+    """An application between the faults and the API; ``broken`` collects violations of the description."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -76,7 +76,7 @@ class Contract:
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
     ) -> None:
-        """One request and its answer."""
+        """Handle one request and check its answer."""
         body = bytearray()
         more = True
         while more:

@@ -1,7 +1,7 @@
-"""Cuts the provider's description of its API down to the operations that the local cloud has.
+"""Reduces the provider's API description to the operations that the local cloud has.
 
 ``python -m tests.support.cut_description OPENAPI.yaml`` rewrites digitalocean-openapi.yaml beside this file. Prose,
-examples and links go; every schema that an operation needs stays as it is.
+examples and links are removed; every schema that an operation needs is kept unchanged.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ OPERATIONS = {
     "/v2/tags/{tag_id}": "get delete",
     "/v2/tags/{tag_id}/resources": "post delete",
 }
-#: Keys that say nothing about what is allowed. A property of such a name stays.
+#: Keys without constraints. A property with such a name is kept.
 PROSE = {"description", "example", "examples", "summary", "operationId", "title", "links", "security"}
-#: The groups of components that an operation can need.
+#: The groups of components that an operation can use.
 NEEDED = ("headers", "parameters", "responses", "schemas")
 
 
 def cut(whole: Any) -> Any:
-    """The description of OPERATIONS alone."""
+    """The description of only OPERATIONS."""
     paths = {}
     for path, methods in OPERATIONS.items():
         operations = {method: _bare(whole["paths"][path][method]) for method in methods.split()}
@@ -69,7 +69,7 @@ def cut(whole: Any) -> Any:
             components[group][name] = _bare(whole["components"][group][name])
             wanted += sorted(_references(components[group][name]))
     for answer in components["responses"].values():
-        # OpenAPI wants one in each.
+        # OpenAPI requires one in each response.
         answer["description"] = ""
     return {
         "openapi": whole["openapi"],
@@ -81,7 +81,7 @@ def cut(whole: Any) -> Any:
 
 
 def _bare(node: Any, *, names: bool = False) -> Any:
-    """``node`` without prose; with ``names`` its keys are properties' names, of which all stay."""
+    """``node`` without prose; with ``names``, its keys are names of properties, which are all kept."""
     if isinstance(node, list):
         return [_bare(one) for one in node]
     if not isinstance(node, dict):

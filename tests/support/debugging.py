@@ -1,4 +1,4 @@
-"""JupyterLab's debugger, as its browser speaks it over the kernel's websocket."""
+"""JupyterLab's debugger protocol over the kernel's websocket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runner.hub.client import HubClient, Kernel
 
 
 class Debugger:
-    """One debug session with a kernel. Raises AssertionError, with what came instead, when an answer does not come."""
+    """One debug session with a kernel. Raises AssertionError, with what arrived instead, if an answer is missing."""
 
     def __init__(self, client: HubClient, kernel: Kernel) -> None:
         self._line = client.websocket(f"/user/{client.username}/api/kernels/{kernel.id}/channels")
@@ -35,7 +35,7 @@ class Debugger:
         return dict(answer["content"].get("body") or {})
 
     def send(self, kind: str, channel: str, content: dict[str, Any]) -> str:
-        """Send a message to the kernel; its id."""
+        """Send a message to the kernel; return its id."""
         message = uuid.uuid4().hex
         header = {"msg_id": message, "msg_type": kind, "username": "x", "session": self._session, "version": "5.3"}
         whole = {"header": {**header, "date": ""}, "parent_header": {}, "metadata": {}, "channel": channel}
@@ -43,7 +43,7 @@ class Debugger:
         return message
 
     def wait(self, kind: str, seconds: float, fits: Any = lambda _: True) -> dict[str, Any]:
-        """The first message of this type that fits and was not taken yet."""
+        """The first unread message with this type that matches."""
         deadline, seen = time.monotonic() + seconds, []
         while (left := deadline - time.monotonic()) > 0:
             for index, known in enumerate(self._seen):
@@ -62,7 +62,7 @@ class Debugger:
 
 @contextlib.contextmanager
 def debugging(client: HubClient, kernel: Kernel) -> Iterator[Debugger]:
-    """A session that is attached to the kernel; left at the end, and the kernel goes on."""
+    """A session that is attached to the kernel; it is closed at the end and the kernel keeps running."""
     session = Debugger(client, kernel)
     try:
         session.ask("initialize", clientID="test", adapterID="", pathFormat="path", linesStartAt1=True,
@@ -75,7 +75,7 @@ def debugging(client: HubClient, kernel: Kernel) -> Iterator[Debugger]:
 
 
 def stopped_at_breakpoint(session: Debugger) -> dict[str, str]:
-    """Run a cell with a breakpoint on its third line; the variables that the debugger shows there."""
+    """Run a cell with a breakpoint on its third line; return the variables that the debugger shows there."""
     code = "answer = 6\nanswer = answer * 7\nprint(answer)\n"
     source = session.ask("dumpCell", code=code)["sourcePath"]
     session.ask("setBreakpoints", source={"path": source}, breakpoints=[{"line": 3}], sourceModified=False)

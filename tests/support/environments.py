@@ -1,4 +1,4 @@
-"""Python environments of a lock of the formulas, as a server has them, for tests that run what is in them here."""
+"""Python environments from the formulas' locks, as on a server, so that tests can run their programs here."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import IO
 
 from runner.local.host import locked
 
-#: Environments that this process uses, each locked as long as it lives.
+#: Environments in use by this process; each stays locked until it ends.
 _IN_USE: list[IO[str]] = []
 _MADE = "made"
 
 
 def python_of(lock: Path, elsewhere: Path) -> str:
-    """The Python of an environment with exactly what ``lock`` holds, all of it compiled. Tests change nothing in it.
+    """The Python of an environment with exactly the packages of ``lock``, compiled. Tests must not change it.
 
-    Made once for what the lock says and kept in .venv, with which it goes; made in ``elsewhere`` by a user who may not
-    write there. One that is of another lock by now, and that no process uses, is removed.
+    It is made once for each content of the lock and kept in .venv; a user without write access there gets it in
+    ``elsewhere``. Environments of older locks are removed if no process uses them.
     """
     kept = Path(sys.prefix) / "test-environments"
     digest = hashlib.sha256(lock.read_bytes() + f"{sys.version} {sys.prefix}".encode()).hexdigest()[:12]
@@ -57,7 +57,7 @@ def _remove_unused(home: Path) -> None:
 def _make(home: Path, lock: Path) -> None:
     uv = str(Path(sys.executable).parent / "uv")
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(home)], check=True)
-    # Compiled, as most of the programs here are started so that they leave no bytecode behind.
+    # Compiled here, because most programs are started without writing bytecode.
     argv = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(home / "bin/python")]
     argv += ["--require-hashes", "--no-deps", "-r", str(lock)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)

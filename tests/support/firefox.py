@@ -1,7 +1,7 @@
-"""A real Firefox, without a screen, driven by Selenium.
+"""A real Firefox without a screen, driven by Selenium.
 
-Debian has no geckodriver, which is what Selenium speaks to otherwise: a translator between WebDriver's HTTP and
-Marionette, Firefox's own protocol for the same commands. Here Selenium's commands go to Marionette directly.
+Selenium normally talks to geckodriver, which Debian does not have. It translates WebDriver's HTTP to Marionette,
+Firefox's own protocol with the same commands. Here Selenium's commands go to Marionette directly.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from selenium.webdriver.remote.webdriver import WebDriver as Driver
 
 from tests.support.computer import enter_network
 
-#: Marionette sets for itself what every browser under test wants: no first page, no updates, windows that scripts open.
+#: Marionette itself sets what every browser under test needs: no first page, no updates, script-opened windows.
 _PREFERENCES = {
-    # Any port that is free; the profile's file MarionetteActivePort says which.
+    # Any free port; the profile's file MarionetteActivePort names it.
     "marionette.port": 0,
-    # No names but this computer's, and no connection that a test did not ask for.
+    # No DNS over HTTPS, and no connection that a test did not request.
     "network.trr.mode": 5,
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
@@ -40,7 +40,7 @@ _PREFERENCES = {
 }
 _START_SECONDS, _ANSWER_SECONDS = 180, 180
 
-#: Marionette's name for each command that the tests use.
+#: Marionette's name of each command that the tests use.
 _NAMES = {
     Command.NEW_SESSION: "NewSession",
     Command.QUIT: "DeleteSession",
@@ -66,7 +66,7 @@ _NAMES = {
 
 
 class _Marionette:
-    """Selenium's end of a connection to Firefox: what its RemoteConnection is for a driver that speaks HTTP."""
+    """Selenium's connection to Firefox, in place of RemoteConnection for an HTTP driver."""
 
     def __init__(self, line: socket.socket) -> None:
         self._line = line
@@ -75,7 +75,7 @@ class _Marionette:
         self._receive()
 
     def execute(self, command: str, params: dict[str, Any]) -> dict[str, Any]:
-        """What Firefox answers to one of Selenium's commands, in the form that Selenium's error handler reads."""
+        """Run one of Selenium's commands; return Firefox's answer in the format of Selenium's error handler."""
         if command not in _NAMES:
             raise WebDriverException(f"tests/support/firefox.py has no {command}")
         self._last += 1
@@ -90,7 +90,7 @@ class _Marionette:
         assert number == self._last, f"an answer to {number} came for {self._last}"
         if error:
             return {"status": error["error"], "value": error}
-        # A value by itself comes wrapped; lists and the new session do not.
+        # A single value is wrapped; lists and the new session are not.
         return {"value": result["value"] if isinstance(result, dict) and set(result) == {"value"} else result}
 
     def close(self) -> None:
@@ -116,9 +116,9 @@ class _Marionette:
 
 @contextlib.contextmanager
 def firefox(namespace: str, profile: Path) -> Iterator[Driver]:
-    """A Firefox in this network namespace, of a ``profile`` directory whose certificate store is there already.
+    """A Firefox in this network namespace, with a ``profile`` directory that has its certificate store already.
 
-    Raises AssertionError, with the end of what it said, when it does not start.
+    Raises AssertionError, with the end of its output, if it does not start.
     """
     lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in _PREFERENCES.items()]
     (profile / "user.js").write_text("".join(lines), encoding="utf-8")
@@ -137,7 +137,7 @@ def firefox(namespace: str, profile: Path) -> Iterator[Driver]:
         with contextlib.closing(_Marionette(line)) as marionette:
             yield Driver(cast(RemoteConnection, marionette), options=webdriver.FirefoxOptions())
     finally:
-        # With the processes of its pages; nothing of the profile is worth saving.
+        # Kill the processes of its pages too; nothing in the profile needs saving.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -155,12 +155,12 @@ def _port(process: subprocess.Popen[bytes], file: Path, said: Path) -> int:
 
 
 def _connect(namespace: str, port: int) -> socket.socket:
-    """A connection from within the namespace, for a thread that has not entered it."""
+    """A connection from within the namespace, for a thread outside of it."""
 
     def connect() -> socket.socket:
         enter_network(namespace)
         return socket.create_connection(("127.0.0.1", port), _ANSWER_SECONDS)
 
-    # The thread ends with the block, and with it its look at the namespace.
+    # The thread, which has entered the namespace, ends with the block.
     with ThreadPoolExecutor(max_workers=1) as pool:
         return pool.submit(connect).result()

@@ -1,4 +1,4 @@
-"""What a formula works with where no course says anything."""
+"""The values of a formula without a course."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def values_of(formula: str) -> dict[str, Any]:
-    """The formula's defaults with what pillar/server.sls gives it."""
+    """The formula's defaults, merged with the values from pillar/server.sls."""
     defaults = yaml.safe_load((ROOT / "formulas" / formula / "defaults.yaml").read_text(encoding="utf-8"))[formula]
     agreed = yaml.safe_load((ROOT / "pillar" / "server.sls").read_text(encoding="utf-8")).get(formula, {})
     return salt.utils.dictupdate.update(defaults, agreed)

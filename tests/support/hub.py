@@ -1,4 +1,4 @@
-"""A course that is up, as tests use it."""
+"""A running course, for tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runner.local.store import FIRST_SLOT
 from runner.session import connect as connect_to
 from tests.support.sandbox import Sandbox
 
-#: What makes up a server, besides what a class does on it.
+#: The parts of a server, without the data of a class.
 _PARTS = {
     "packages": "dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\\n'",
     "units": "cd /etc/systemd/system && find . -type f -exec sha256sum {} + | sort -k 2",
@@ -27,15 +27,15 @@ _PARTS = {
     "programs": "cd /usr/local/sbin && sha256sum *",
 }
 
-#: No droplet has this id, nor addresses in these slots.
+#: No droplet has this id or uses the addresses of these slots.
 _NO_DROPLET, _LAPTOPS_SLOT, _SPARE_SLOT = 0, FIRST_SLOT - 1, FIRST_SLOT - 2
 
 
 @dataclass(frozen=True)
 class Hub:
-    """A course that is up: its id, the document that ``up`` printed, and the working copy it was run in.
+    """A running course: its id, the document that ``up`` printed, and its working copy.
 
-    ``fresh`` is what it was made of before any test had used it, where somebody wants to know.
+    ``fresh`` lists its parts before any test used it, if needed.
     """
 
     course: str
@@ -45,7 +45,7 @@ class Hub:
 
     @classmethod
     def standing(cls, root: Path, course: str) -> Hub:
-        """The hub of a course that is up, of the working copy at ``root``. Raises CoursehubError when there is none."""
+        """The hub of a running course in the working copy at ``root``. Raises CoursehubError if there is none."""
         session = connect_to(Sandbox(root).project, course, lambda _: None)
         server = session.server()
         document = {
@@ -58,7 +58,7 @@ class Hub:
         return cls(course, document, Sandbox(root))
 
     def run(self, script: str, seconds: int = 120) -> str:
-        """A shell script as root on the server."""
+        """Run a shell script as root on the server."""
         return self.sandbox.on_server(self.course, script, seconds)
 
     def made_of(self) -> dict[str, list[str]]:
@@ -67,16 +67,17 @@ class Hub:
 
     @contextlib.contextmanager
     def laptop(self) -> Iterator[str]:
-        """While the block runs, a person's computer on the server's own network; the name of its network namespace.
+        """A person's computer on the server's network for the duration of the block; the name of its network namespace.
 
-        Its addresses stay as they are, whatever begins and ends on this host; /etc/hosts is this host's.
+        Its addresses do not change when others on this host do; /etc/hosts is the host's.
         """
         identity, subnet = self._network()
         namespace = identity.netns(_NO_DROPLET)
         assert not Path("/run/netns", namespace).exists(), "there is one at a time"
         try:
             connect(identity, subnet, _NO_DROPLET, _LAPTOPS_SLOT)
-            # The kernel's own IPv6 address would be valid a second later, in the middle of a browser's first page.
+            # The kernel's automatic IPv6 address would become valid a second later, in the middle of a browser's first
+            # page.
             inside = ["ip", "-n", namespace]
             subprocess.run([*inside, "link", "set", "eth0", "addrgenmode", "none"], check=False)
             subprocess.run([*inside, "-6", "address", "flush", "dev", "eth0"], check=False)
@@ -88,9 +89,9 @@ class Hub:
 
     @contextlib.contextmanager
     def new_address(self) -> Iterator[None]:
-        """While the block runs this host has one address more, as when another local cloud begins.
+        """Give this host another address for the duration of the block, as when another local cloud starts.
 
-        A Chromium that runs on the host itself loses its requests at both ends of the block.
+        A Chromium on the host itself would lose its requests at both ends of the block.
         """
         identity, subnet = self._network()
         change = f"{subnet.address(_SPARE_SLOT)}/32", "dev", identity.bridge
@@ -101,7 +102,7 @@ class Hub:
             subprocess.run(["ip", "address", "del", *change], check=True)
 
     def bridge(self) -> str:
-        """The network interface of this host to which the local cloud's machines are connected."""
+        """The host's network interface to which the local cloud's machines are connected."""
         return self._network()[0].bridge
 
     def _network(self) -> tuple[Identity, Subnet]:
@@ -112,11 +113,11 @@ class Hub:
 
     @contextlib.contextmanager
     def elsewhere(self, whose: str) -> Iterator[tuple[str, str]]:
-        """While the block runs the local cloud's gateway has a domain of somebody else's; its name and address.
+        """Give the local cloud's gateway another domain for the duration of the block; return its name and address.
 
-        Another domain than the hub's: to a browser that makes it another site.
+        It is not below the hub's domain, so browsers treat it as another site.
         """
-        # No two hubs of this host have the same, as names in /etc/hosts are all tests'.
+        # Unique on this host, because all tests share /etc/hosts.
         domain = f"{whose}-{self.document['hostname'].partition('.')[0]}.test"
         here, (_, subnet) = local.find(self.sandbox.project.state), self._network()
         assert here is not None

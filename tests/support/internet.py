@@ -1,6 +1,6 @@
-"""The internet as a hub's machine sees it: an address that is not private, with names and a web site, on this host.
+"""The internet as a hub's machine sees it: a public address with names and a web site, on this host.
 
-No test needs a host that somebody else runs, and what a student may not reach stays on this computer.
+So no test needs a foreign host, and attacks stay on this computer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.support.serving import in_background
 
 @dataclass(frozen=True)
 class Internet:
-    """A web site under two domains; ``www`` is a name below the first, and all three lead to ``address``."""
+    """A web site under two domains; ``www`` is a name below the first, and all three have the same ``address``."""
 
     address: str
     domain: str
@@ -41,20 +41,20 @@ class _Page(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def names(hub: Hub) -> Internet:
-    """Where the internet of this hub is. Hubs side by side have different ones."""
+    """Names and address of this hub's internet. Hubs that run at the same time have different ones."""
     label = str(hub.document["hostname"]).partition(".")[0]
-    # A network that documentation uses (RFC 5737): no machine has such an address, and no firewall calls it private.
+    # From a documentation network (RFC 5737): no machine uses it, and no firewall counts it as private.
     address = f"203.0.113.{1 + crc32(label.encode()) % 254}"
     return Internet(address, f"web-{label}.test", f"other-{label}.test")
 
 
 @contextlib.contextmanager
 def internet(hub: Hub, directory: Path) -> Iterator[Internet]:
-    """Have the internet answer while the block runs; ``directory`` takes its certificate."""
+    """Serve the internet for the duration of the block; ``directory`` gets its certificate."""
     found = names(hub)
     cloud = local.find(hub.sandbox.project.state)
     assert cloud is not None, "only a hub of the local cloud has one"
@@ -66,7 +66,7 @@ def internet(hub: Hub, directory: Path) -> Iterator[Internet]:
         site = http.server.ThreadingHTTPServer((found.address, 443), _Page)
         stack.callback(site.server_close)
         context = Authority(directory).server_context(found.domain, found.www, found.other)
-        # The handshake is the thread's: a connection that says nothing must not hold up the others.
+        # The handshake happens in the connection's thread, so that a silent connection does not block others.
         site.socket = context.wrap_socket(site.socket, server_side=True, do_handshake_on_connect=False)
         in_background(site)
         stack.callback(site.shutdown)

@@ -1,4 +1,4 @@
-"""A teacher who publishes and a student who pulls: real git, and the puller of the course's lock."""
+"""A teacher who publishes and a student who pulls: real git, and the puller from the course's lock."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 FILES = Path(__file__).parents[2] / "formulas/course_env/files"
 
-# Pulls once for each line that it reads, as nbgitpuller's handler does, and answers with what came of it. ``saves`` are
-# files that a student saves just before the last step, in which git switches the files.
+# Pulls once for each input line, as nbgitpuller's handler does, and prints the result. ``saves`` are files that a
+# student saves just before the last step, in which git replaces the files.
 DRIVER = """
 import json, logging, sys
 from pathlib import Path
@@ -50,7 +50,7 @@ def git(where: Path, *words: str) -> str:
 
 @dataclass
 class Class:
-    """A teacher's working copy that is pushed to a bare repository, and one student's home."""
+    """A teacher's working copy, pushed to a bare repository, and one student's home."""
 
     root: Path
     driver: subprocess.Popen[str]
@@ -69,7 +69,7 @@ class Class:
         return self.root / "home" / "labs"
 
     def publish(self, files: dict[str, str | bytes | None], *, forced: bool = False) -> None:
-        """Change files (None: delete) in a new version; ``forced`` rewrites the one before instead."""
+        """Change files (None: delete) in a new version; ``forced`` rewrites the previous one instead."""
         for name, content in files.items():
             path = self.teacher / name
             if content is None:
@@ -82,7 +82,7 @@ class Class:
         git(self.teacher, "push", "-q", *(["--force"] if forced else []), "origin", "main")
 
     def ask(self, *, backup: bool = False, look: bool = True, saves: dict[Path, str] | None = None) -> dict[str, Any]:
-        """Pull, and ``look`` at what is told then; the student ``saves`` files just before the last step."""
+        """Pull, and ``look`` at the messages; the student ``saves`` files just before the last step."""
         assert self.driver.stdin is not None
         assert self.driver.stdout is not None
         where = {"url": self.origin.as_uri(), "home": str(self.student), "branch": "main"}
@@ -94,7 +94,7 @@ class Class:
         return answer
 
     def pull(self) -> list[dict[str, str]]:
-        """Pull as a student who clicks the link; what they are told."""
+        """Pull like a student who clicks the link; return the messages."""
         answer = self.ask()
         assert answer["error"] is None, answer
         return answer["told"]

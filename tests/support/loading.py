@@ -1,4 +1,4 @@
-"""A module of a server's, loaded from where it lies in the repository; each call gives a new one."""
+"""Loads one of a server's modules from the repository; each call returns a new one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import ModuleType
 
 
 def load(path: Path) -> ModuleType:
-    """The module in ``path``, under the file's own name. No bytecode is left beside it."""
+    """The module at ``path``, named like the file. Leaves no bytecode beside it."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)

@@ -1,4 +1,4 @@
-"""The local cloud's API without root: machines in memory, and every answer held against the provider's description."""
+"""The local cloud's API without root: machines in memory, all answers checked against the provider's description."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOKEN = "a-token-for-tests"
 
 @dataclass
 class MemoryMachines:
-    """Machines that are nothing but on or off. ``boots`` counts starts; ``hold`` keeps machines from getting ready."""
+    """Machines with only the states on and off. ``boots`` counts starts; ``hold`` keeps machines from getting ready."""
 
     on: set[int] = field(default_factory=set)
     boots: dict[int, int] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Api:
     machines: MemoryMachines
     state: Path
     contract: Contract
-    #: Plain HTTP: reading the host's certificates for each client would take most of the tests' time.
+    #: Plain HTTP: loading the host's certificates for each client would take most of the tests' time.
     client: httpx.Client = field(default_factory=lambda: httpx.Client(verify=False, timeout=10, trust_env=False))
 
     def call(self, method: str, path: str, body: Any = None, *, token: str = TOKEN) -> httpx.Response:

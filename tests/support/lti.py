@@ -1,4 +1,4 @@
-"""A learning management system for tests, as far as LTI 1.3 sees it: keys over HTTPS, and signed launches."""
+"""A learning management system for tests of LTI 1.3: keys over HTTPS, and signed launches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runner.hub.client import HubClient
 from tests.support.serving import in_background
 
 _CLAIM = "https://purl.imsglobal.org/spec/lti/claim"
-#: Where the hub wants a visit to begin.
+#: Where the hub expects a visit to start.
 _VISIT = "/hub/lti13/oauth_login"
 Twist = Callable[[dict[str, Any]], None]
 
@@ -33,7 +33,7 @@ def new_key() -> rsa.RSAPrivateKey:
 
 @dataclass
 class Platform:
-    """One LMS at ``https://NAME:PORT``; ``people`` are addresses by what the LMS calls a person."""
+    """An LMS at ``https://NAME:PORT``; ``people`` are email addresses by the LMS's user id."""
 
     name: str
     address: str
@@ -42,11 +42,11 @@ class Platform:
     people: dict[str, str]
     client_id: str = "10000000000001"
     key: rsa.RSAPrivateKey = field(default_factory=new_key)
-    #: Another key signs than the published one.
+    #: Another key than the published one, if set.
     signs_with: rsa.RSAPrivateKey | None = None
-    #: Changes what a launch says before it is signed.
+    #: Changes the claims of a launch before it is signed.
     twist: Twist = lambda _: None
-    #: What the hub asked last.
+    #: The hub's last request.
     last: dict[str, str] = field(default_factory=dict)
     _server: ThreadingHTTPServer | None = None
 
@@ -91,7 +91,7 @@ class Platform:
         return _form(asked["redirect_uri"], fields, "<script>document.forms[0].submit()</script>")
 
     def claims(self, asked: dict[str, str]) -> dict[str, Any]:
-        """What a launch says about whom the hub asked."""
+        """The claims of a launch for the hub's request."""
         now = int(time.time())
         return {
             "iss": self.issuer,
@@ -118,15 +118,15 @@ class Platform:
         return jwt.encode(claims, self.signs_with or self.key, algorithm="RS256", headers={"kid": "one"})
 
     def click(self, client: HubClient, person: str, target: str = "/hub/home") -> requests.Response:
-        """The link in the LMS, up to the form that would bring the student back to the hub."""
+        """Click the link in the LMS, up to the form that returns the student to the hub."""
         return client.get(_VISIT, params=self.visit(person, client.base + target))
 
     def course_page(self, person: str, hub: str) -> str:
-        """The page of the LMS whose button opens the hub (``https://NAME``), by a form as Canvas and Moodle have it."""
+        """The LMS's page with a button that opens the hub (``https://NAME``), a form as in Canvas and Moodle."""
         return f"{self.issuer}/course?{urlencode({'at': hub + _VISIT, **self.visit(person, hub + '/hub/home')})}"
 
     def visit(self, person: str, target: str) -> dict[str, str]:
-        """What the LMS tells the hub of a visit before either knows the other."""
+        """What the LMS sends to the hub at the start of a visit."""
         return {
             "iss": self.issuer,
             "login_hint": person,
@@ -142,7 +142,7 @@ def _form(action: str, fields: dict[str, str], then: str) -> str:
 
 
 def submit(client: HubClient, page: requests.Response) -> requests.Response:
-    """What the form's script does in a browser."""
+    """Send the form, as its script does in a browser."""
     action = re.search(r'action="([^"]+)"', page.text)
     assert action, page.text
     fields = dict(re.findall(r'<input name="([^"]+)" value="([^"]*)"', page.text))

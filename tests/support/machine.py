@@ -1,4 +1,4 @@
-"""A course's server as its host sees it: what can befall a machine, done to it from outside and without SSH."""
+"""A course's server seen from its host: faults of a machine, caused from outside and without SSH."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _RUNNING = re.compile(r"^Running state \[(.*)\] at time ", re.MULTILINE)
 
 
 def course(sandbox: Sandbox, name: str) -> str:
-    """One more course like the demo, on a machine of its own."""
+    """Another course like the demo, on its own machine."""
     if not sandbox.project.course_file(name).exists():
         sandbox.copy_course("demo", name, **{sandbox.domain("demo"): f"{name}-{os.getpid()}.coursehub.test"})
     return name
 
 
 def fresh_server(sandbox: Sandbox, name: str) -> Machine:
-    """The course's server as ``up`` has it before its first highstate."""
+    """The course's server as it is before the first highstate of ``up``."""
     course(sandbox, name)
     session = connect(sandbox.project, name, print)
     ip = str(make_server(session, lambda _: None).ip)
@@ -61,24 +61,24 @@ class Machine:
 
     @property
     def root(self) -> Path:
-        """The machine's files, seen from the host."""
+        """The machine's files, as seen from the host."""
         return self.home / "root"
 
     def run(self, script: str, seconds: int = 120) -> str:
-        """A shell script as root by SSH."""
+        """Run a shell script as root by SSH."""
         return self.sandbox.on_server(self.course, script, seconds)
 
     # -- what runs on it ---------------------------------------------------------------------------------
 
     def processes(self) -> list[psutil.Process]:
-        """All processes of the machine; empty when it is off."""
+        """All processes of the machine; empty if it is off."""
         try:
             return self._nspawn().children(recursive=True)
         except (OSError, ValueError, psutil.NoSuchProcess):
             return []
 
     def salt_runs(self) -> bool:
-        """Whether a highstate is at work on the machine at this moment."""
+        """Whether a highstate runs on the machine now."""
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 if f"{THIN_DIR}/salt-call" in " ".join(process.cmdline()):
@@ -86,7 +86,7 @@ class Machine:
         return False
 
     def states_started(self) -> list[str]:
-        """The names of the states that the highstate which the runner watches has started, in their order."""
+        """The names of the started states, in their order, in the highstate that the runner watches."""
         log = self.root / THIN_DIR.lstrip("/") / "running_data" / "highstate.log"
         try:
             return _RUNNING.findall(log.read_text(encoding="utf-8", errors="replace"))
@@ -94,13 +94,13 @@ class Machine:
             return []
 
     def states_shipped(self) -> int:
-        """How many states the highstate has that was sent last."""
+        """The number of states in the highstate that was sent last."""
         archive = self.root / THIN_DIR.lstrip("/") / "salt_state.tgz"
         done = subprocess.run(["tar", "-xzOf", str(archive), "lowstate.json"], capture_output=True, check=True)
         return len(json.loads(done.stdout))
 
     def building(self) -> Path | None:
-        """The course's environment that is being made now and does not serve yet."""
+        """The course's environment that is being made and not used yet."""
         with contextlib.suppress(OSError):
             for path in (self.root / "opt/course/envs").iterdir():
                 if path.is_dir() and not (path / ".complete").exists():
@@ -110,11 +110,11 @@ class Machine:
     def wait_in_highstate(
         self, process: subprocess.Popen[str], when: Callable[[list[str]], bool], seconds: float = 300
     ) -> None:
-        """Wait until ``when`` holds of the states that have started, in the highstate of a verb that runs."""
+        """Wait until ``when`` is true for the started states, in the highstate of a running verb."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             states = self.states_started()
-            # Both: what a machine that died had noted of its own highstate is there until the next one begins.
+            # Both are needed: after a machine died, its list of started states stays until the next highstate begins.
             if states and when(states) and self.salt_runs():
                 return
             if process.poll() is not None:
@@ -125,9 +125,9 @@ class Machine:
     # -- what befalls it ---------------------------------------------------------------------------------
 
     def kill(self) -> None:
-        """Every process of the machine dies at once; the cloud boots it again."""
+        """Kill every process of the machine at once; the cloud boots it again."""
         nspawn = self._nspawn()
-        # The machine's PID 1, with which the kernel ends all others; it would outlive nspawn.
+        # The machine's PID 1, with which the kernel ends all others; it would survive nspawn.
         for init in nspawn.children():
             init.kill()
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -135,7 +135,7 @@ class Machine:
 
     @contextlib.contextmanager
     def packets(self, *rules: str) -> Iterator[None]:
-        """While the block runs the machine's own network obeys these nftables rules, before any firewall."""
+        """Apply these nftables rules in the machine's network for the duration of the block, before any firewall."""
         self._nft("add table inet fault")
         try:
             for hook in ("input", "output"):
@@ -147,11 +147,11 @@ class Machine:
             self._nft("delete table inet fault")
 
     def cut_ssh(self) -> contextlib.AbstractContextManager[None]:
-        """Every packet of SSH gets lost, without a word: a cable that was pulled."""
+        """Drop every packet of SSH silently, like a pulled cable."""
         return self.packets("input tcp dport 22 drop", "output tcp sport 22 drop")
 
     def index_down(self) -> contextlib.AbstractContextManager[None]:
-        """Whoever is asked by HTTPS hangs up, in the middle of a download too; Debian's mirror goes on by HTTP."""
+        """Reset all HTTPS connections, even in the middle of a download; Debian's mirror keeps working over HTTP."""
         return self.packets("output ip daddr != 127.0.0.0/8 tcp dport 443 reject with tcp reset")
 
     def _nspawn(self) -> psutil.Process:
@@ -159,13 +159,13 @@ class Machine:
         return psutil.Process(record["pid"])
 
     def _nft(self, command: str) -> None:
-        # The machine's own nft where it has one: this host's may be older, and crashes on what a newer one has made.
+        # The machine's own nft, if it has one: the host's may be older and crash on a newer one's rules.
         own = ["chroot", str(self.root), "/usr/sbin/nft"] if (self.root / "usr/sbin/nft").exists() else ["nft"]
         subprocess.run(["ip", "netns", "exec", self.netns, *own, command], check=True, capture_output=True)
 
 
 def kill_with_children(process: subprocess.Popen[str]) -> None:
-    """kill -9 the runner and whatever it started: a laptop whose lid was shut."""
+    """kill -9 the runner and all its children, as when a laptop is shut."""
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -174,7 +174,7 @@ def kill_with_children(process: subprocess.Popen[str]) -> None:
 
 
 def one_line(done: subprocess.CompletedProcess[str], *says: str) -> str:
-    """The one line in which a verb that failed says what happened; the test fails when there is more or less."""
+    """The single error line of a failed verb; the test fails if there are more or none."""
     told = [line for line in done.stderr.splitlines() if line.startswith("coursehub: ")]
     assert done.returncode == 1, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert len(told) == 1, done.stderr

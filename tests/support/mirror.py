@@ -1,4 +1,4 @@
-"""A Debian mirror with faults: it passes on what the machine's own mirror has, and breaks packages on the way."""
+"""A Debian mirror with faults: it passes on the machine's own mirror and damages packages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Fault = Literal["gone", "truncated"]
 
 @dataclass
 class Mirror:
-    """``/<host>/<path>`` of the real mirror at ``address``; ``asked`` counts how often each package was wanted."""
+    """``/<host>/<path>`` of the real mirror at ``address``; ``asked`` counts the requests for each package."""
 
     address: str
     fault: Fault
@@ -28,7 +28,7 @@ class Mirror:
 
 @contextlib.contextmanager
 def broken_mirror(gateway: str, fault: Fault) -> Iterator[Mirror]:
-    """Serve on the gateway of a local cloud, where only its machines come by."""
+    """Serve on the gateway of a local cloud, where only its machines can reach it."""
     server = ThreadingHTTPServer((gateway, 0), _Relay)
     mirror = Mirror(f"{gateway}:{server.server_port}", fault)
     server.mirror = mirror  # type: ignore[attr-defined]
@@ -47,7 +47,7 @@ class _Relay(BaseHTTPRequestHandler):
         if package and mirror.fault == "gone":
             self._answer(404, b"")
             return
-        # As it came, Range and If-Modified-Since left out: a part of a file that was cut off is asked for again whole.
+        # Without Range and If-Modified-Since, so that a truncated file is downloaded again completely.
         request = urllib.request.Request(f"http:/{self.path}")
         try:
             with urllib.request.urlopen(request, timeout=60) as found:
@@ -67,4 +67,4 @@ class _Relay(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: who looks for what happened reads ``asked``."""
+        """Log nothing; tests read ``asked``."""

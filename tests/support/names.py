@@ -1,6 +1,6 @@
 """DNS for one test: names, and the well-known ports behind them, lead to servers on loopback.
 
-Stands in for the resolver of this computer alone: what asks, connects and verifies afterwards is the real thing.
+Only this computer's resolver is replaced; everything else is real.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import pytest
 
 @dataclass
 class Names:
-    """``addresses`` by name; ``ports`` maps a port that a client asks for to the one that a test's server has.
+    """``addresses`` by name; ``ports`` maps a requested port to the port of a test's server.
 
-    Other ports lead to ``closed``, or where that is None stay what they are. ``*.NAME`` is every name one label below
-    NAME.
+    Other ports lead to ``closed``; if that is None they are not changed. ``*.NAME`` is every name one label below NAME.
     """
 
     addresses: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A notebook with all that a class puts into one, and what a PDF made of it has."""
+"""A notebook with everything that a class uses, and the content of a PDF made from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def png(width: int, height: int) -> str:
-    """A picture of one colour, as a notebook keeps it."""
+    """A picture of one colour, as a notebook stores it."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -22,7 +22,7 @@ def png(width: int, height: int) -> str:
 
 
 def table(columns: int, rows: int) -> str:
-    """A table as pandas shows it."""
+    """A table in pandas' HTML."""
     heads = "".join(f"<th>column {number}</th>" for number in range(columns))
     body = "".join(
         f"<tr><th>{row}</th>{''.join(f'<td>{row * 1.25:.4f}</td>' for _ in range(columns))}</tr>" for row in range(rows)
@@ -66,7 +66,7 @@ EVERYTHING = notebook(
 
 
 def inside(pdf: bytes) -> bytes:
-    """What a PDF says in its parts, unpacked."""
+    """The content of a PDF's streams, decompressed."""
     found = [pdf]
     for packed in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
         try:

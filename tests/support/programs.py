@@ -1,4 +1,4 @@
-"""Programs of the host that a test puts in the way of the real ones: what they were called with, what they answer."""
+"""Programs that a test puts in place of the host's: they record their arguments and give fixed answers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ printf '\\n' >>{calls}
 
 
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of programs that start from here on nobody measures which lines they reach."""
+    """Do not measure coverage in programs that are started from here on."""
     for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
         monkeypatch.delenv(name)
 
 
 @dataclass
 class Programs:
-    """A directory of programs in front of (or, with ``alone``, instead of) the host's own on PATH."""
+    """A directory of programs before the host's own on PATH, or with ``alone`` instead of them."""
 
     directory: Path
 
@@ -35,7 +35,7 @@ class Programs:
         return cls(directory)
 
     def add(self, name: str, body: str = "") -> None:
-        """A shell script of this name; every call is written down before ``body`` runs."""
+        """Add a shell script; every call is recorded before ``body`` runs."""
         calls = shlex.quote(str(self.directory / f"{name}.calls"))
         path = self.directory / name
         path.write_text(RECORD.format(calls=calls, body=body), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A click on a link of course material, as nbgitpuller's page in a browser goes on from there."""
+"""A click on a link to course material, followed as nbgitpuller's page in a browser does."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import requests
 
 
 def click(get: Callable[..., requests.Response], path: str) -> requests.Response:
-    """Pull, and go where the page sends a browser then; no redirect from there on."""
+    """Pull; return where the page sends the browser, without following redirects from there."""
     return get(pull(get, path), allow_redirects=False, timeout=60)
 
 
 def pull(get: Callable[..., requests.Response], path: str) -> str:
-    """Open the page at ``path`` and follow the pull to its end; where the page sends a browser then.
+    """Open the page at ``path`` and follow the pull to its end; return where the page sends the browser.
 
-    ``get`` takes a path on the server, as ``HubClient.get`` does.
+    ``get`` takes a path on the server, like ``HubClient.get``.
     """
     page = get(path, timeout=60)
     assert page.status_code == 200, (page.status_code, page.url, page.text[-1000:])
@@ -27,7 +27,7 @@ def pull(get: Callable[..., requests.Response], path: str) -> str:
     events = get(
         f"{data['base-url']}git-pull/api?{urlencode({**asked, '_xsrf': data['xsrf']}, quote_via=quote)}",
         headers={"Accept": "text/event-stream", "Referer": page.url},
-        # A pull that waits for another says so each second.
+        # A pull that waits for another one sends a line each second.
         timeout=60,
     )
     said = [json.loads(line[6:]) for line in events.text.splitlines() if line.startswith("data: ")]

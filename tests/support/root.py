@@ -1,4 +1,4 @@
-"""For unit tests that put real things on this host: networks, groups, mounts, processes."""
+"""For unit tests that create real objects on this host: networks, groups, mounts, processes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 
 def need_root() -> None:
-    """Called by a module: skips it, with one line, where a local cloud could not run. In CI its tests fail instead."""
+    """Skip the calling module, with one line, if no local cloud can run here. In CI its tests fail instead."""
     reason = local.why_unavailable()
     if reason and not os.environ.get("CI"):
         pytest.skip(reason, allow_module_level=True)
 
 
 def eventually(what: Callable[[], T], seconds: float = 20.0) -> T:
-    """What a call returns once that is true; fails when it is not within the time."""
+    """The first true result of a call; fails if there is none in time."""
     deadline = time.monotonic() + seconds
     while True:
         got = what()

@@ -1,4 +1,4 @@
-"""A working copy of this repository's tracked tree with a state directory, and so a local cloud, of its own."""
+"""A working copy of this repository's tracked files with its own state directory and local cloud."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from runner.project import Project
 from runner.servers.access import Access
 
 REPO = Path(__file__).resolve().parents[2]
-#: The servers live for minutes, and two cores have enough to do; tests/kitchen sees the bytecode compiled.
+#: The servers live for minutes and two cores have enough to do; tests/kitchen checks that bytecode is compiled.
 _BRIEF = "course_env: {bytecode: false}\njupyterhub: {bytecode: false}\n"
 #: What a working copy needs besides the runner's code, which runs from the repository itself.
 PARTS = ("salt", "formulas", "pillar", "requirements", "Saltfile")
@@ -35,7 +35,7 @@ class Sandbox:
 
     @classmethod
     def at(cls, root: Path, revision: str) -> Sandbox:
-        """The tree as it was at a revision, with the runner of that time: ``python -m`` looks in ``root`` first."""
+        """The tree of a revision with its own runner: ``python -m`` looks in ``root`` first."""
         archive = subprocess.run(
             ["git", "archive", revision, *PARTS, "runner"], cwd=REPO, capture_output=True, check=True
         ).stdout
@@ -44,13 +44,13 @@ class Sandbox:
 
     @classmethod
     def make(cls, root: Path) -> Sandbox:
-        """The tree as it is now, uncommitted changes too."""
+        """The present tree, including uncommitted changes."""
         made = cls(root)
         made.bring_to_now()
         return made
 
     def bring_to_now(self) -> None:
-        """Put today's files in the place of what is there; today's runner is the repository's own."""
+        """Replace the files with today's; today's runner is the repository's own."""
         root = self.root
         for part in (*PARTS, "runner"):
             if (root / part).is_dir():
@@ -74,7 +74,7 @@ class Sandbox:
         top = (pillar / "top.sls").read_text(encoding="utf-8")
         (pillar / "top.sls").write_text(top.replace("    - site\n", "    - site\n    - brief\n"), encoding="utf-8")
         (pillar / "brief.sls").write_text(_BRIEF, encoding="utf-8")
-        # Names in /etc/hosts are this computer's: beside a demo of the same course they would be taken.
+        # All working copies share this computer's /etc/hosts, so another demo's names would be taken.
         made = cls(root)
         made.edit(
             "demo", "domain: engr114.coursehub.test", f"domain: engr114-{crc32(str(root).encode()):08x}.coursehub.test"
@@ -138,13 +138,13 @@ class Sandbox:
         return access.run(str(server.ip), script, seconds=seconds)
 
     def client(self, document: dict[str, Any], account: str) -> HubClient:
-        """A person who has signed in at the hub of an ``up`` document."""
+        """A person who has signed in to the hub of an ``up`` document."""
         client = HubClient(document["hostname"], account, Path(document["ca_bundle"]))
         client.sign_in(Passwords(self.project, document["course"]).read()[account].clear)
         return client
 
     def lighten(self, course_id: str) -> None:
-        """Leave the course two packages: for servers whose environment is made again and again, whatever is in it."""
+        """Reduce the course to two packages, for servers whose environment is made repeatedly."""
         path = self.project.course_file(course_id)
         packages = re.compile(r"^  (packages|imports): \[.*\]$", re.MULTILINE)
         text, lines = packages.subn(r"  \1: [numpy, pint]", path.read_text(encoding="utf-8"))
@@ -153,7 +153,7 @@ class Sandbox:
         self.json("lock", course_id)
 
     def copy_course(self, old: str, new: str, **replaced: str) -> None:
-        """A second course like the first under its own name; ``replaced`` maps text to text."""
+        """A second course like the first with its own name; ``replaced`` maps text to text."""
         text = self.project.course_file(old).read_text(encoding="utf-8")
         for before, after in replaced.items():
             assert before in text

@@ -38,7 +38,7 @@ unit-note:
 
 @dataclass
 class School:
-    """A working copy with one course on "DigitalOcean", and the account there."""
+    """A working copy with one course on "DigitalOcean", and its account."""
 
     project: Project
     api: Api
@@ -67,7 +67,7 @@ def _working_copy(root: Path) -> Project:
         shutil.copytree(REPO / part, root / part)
     shutil.copy(REPO / "Saltfile", root)
     config = root / "salt/config/master"
-    # Of Salt's state modules none is looked at but what our states use; these here use one more.
+    # The master configuration enables only the state modules that our states use; these states use one more.
     config.write_text(config.read_text(encoding="utf-8").replace(" test,", ""), encoding="utf-8")
     demo = root / "pillar/courses/demo.sls"
     text = demo.read_text(encoding="utf-8").replace("cloud: local ", "cloud: digitalocean ")
@@ -82,7 +82,7 @@ def _working_copy(root: Path) -> Project:
 
 @pytest.fixture(scope="module")
 def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
-    """One server for the module: the first contact of salt-ssh costs more than all the rest."""
+    """One server for the module: salt-ssh's first contact takes longer than everything else."""
     directory = tmp_path_factory.mktemp("school")
     project = _working_copy(directory / "root")
     authority = Authority(directory)
@@ -91,12 +91,13 @@ def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
         Computers.on(directory) as machines,
         served(directory, machines) as api,
     ):
-        # The verbs run in this process; salt-ssh would take half as long again, and all of it is Salt's.
+        # The verbs run in this process. Measuring salt-ssh would take half as long again, and all of its code is
+        # Salt's.
         unmeasured(patched)
         patched.setenv("COURSEHUB_ROOT", str(project.root))
         patched.setenv("DIGITALOCEAN_END_POINT", f"{api.url}/v2/")
         patched.setenv("DIGITALOCEAN_ACCESS_TOKEN", TOKEN)
-        # The system trusts the test's authority, in each of the ways that programs ask it.
+        # Make the system trust the test's authority, for each way in which programs find authorities.
         patched.setenv("SSL_CERT_FILE", str(authority.bundle))
         patched.setattr(requests.adapters, "DEFAULT_CA_BUNDLE_PATH", str(authority.bundle))
         password = Passwords(project, "phys").ensure([CHECK_ACCOUNT])[CHECK_ACCOUNT].clear

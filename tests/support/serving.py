@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 
 def in_background(server: socketserver.BaseServer) -> threading.Thread:
-    """Have ``server`` answer until its ``shutdown()``, which waits for a look that is half a second away by default."""
+    """Serve until ``server.shutdown()``, which by default waits up to half a second."""
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     return thread
@@ -17,7 +17,7 @@ def in_background(server: socketserver.BaseServer) -> threading.Thread:
 
 @contextlib.contextmanager
 def served(server: socketserver.BaseServer) -> Iterator[None]:
-    """Have ``server`` answer while the block runs."""
+    """Serve for the duration of the block."""
     thread = in_background(server)
     try:
         yield

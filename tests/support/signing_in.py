@@ -32,7 +32,7 @@ TENANT = "11111111-2222-3333-4444-555555555555"
 HELP = "help@college.edu"
 
 
-#: What the providers say of people: a student of the class, one of the same college who is not, and the like.
+#: The providers' claims about people: a student of the class, a stranger from the same college, and so on.
 CLAIMS: dict[str, dict[str, Any]] = {
     "student": {"email": f"Amara.Bello@{COLLEGE}", "login": "ABello", "preferred_username": f"amara.bello@{COLLEGE}"},
     "other": {"email": f"ben.carter@{COLLEGE}", "login": "bcarter", "preferred_username": f"ben.carter@{COLLEGE}"},
@@ -43,7 +43,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Trial:
-    """The demo course with people whom providers know, and both kinds of providers."""
+    """The demo course with people whom the providers know, and both kinds of providers."""
 
     hub: Hub
     provider: Provider
@@ -56,7 +56,7 @@ class Trial:
         return HubClient(self.hub.document["hostname"], account, self.bundle)
 
     def switch(self, kind: str) -> dict[str, Any]:
-        """Change the course file to another kind, and apply; what changed."""
+        """Change the course file to another kind and apply; return what changed."""
         project = self.hub.sandbox.project
         path = project.course_file("demo")
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -70,7 +70,7 @@ class Trial:
         return self.hub.sandbox.json("apply", "demo")["courses"]["demo"]
 
     def facts(self, kind: str) -> dict[str, Any]:
-        """The course file's ``signin``, besides its kind."""
+        """The course file's ``signin``, without its kind."""
         return {
             "password": {},
             "oidc": {"client_id": self.provider.client_id, "issuer": self.provider.issuer, "service": "The College"},
@@ -87,17 +87,17 @@ class Trial:
         }[kind]
 
     def school(self, kind: str) -> None:
-        """The school's own pillar: an authority to trust, and where Google, GitHub and Microsoft are here."""
+        """The school's own pillar: an extra authority, and the test's addresses of Google, GitHub and Microsoft."""
         ours = self.provider.issuer
         profile = {"google": "/google/userinfo", "github": "/github/user"}
         traits: dict[str, Any] = {"authorize_url": f"{ours}/auth", "token_url": f"{ours}/token"}
         if kind in profile:
             traits["userdata_url"] = ours + profile[kind]
         if kind == "github":
-            # The test provider gives no token for nothing; GitHub gives one for the public profile.
+            # The test provider gives no token without a scope; GitHub gives one for the public profile.
             traits["scope"] = ["openid"]
         name = {"google": "ClassGoogle", "github": "ClassGitHub", "microsoft": "ClassMicrosoft"}.get(kind)
-        # Asked again at each request, so that no test waits for the minute to pass.
+        # Checked at every request, so that no test waits for the usual minute.
         config: dict[str, Any] = {"ClassAuthenticator": {"auth_refresh_age": 1}, **({name: traits} if name else {})}
         pillar = {
             "base": {"extra_ca": {"test-provider": self.authority.bundle.read_text(encoding="ascii")}},
@@ -108,7 +108,7 @@ class Trial:
         site.write_text(f"{kept}# of a test\n{yaml.safe_dump(pillar)}", encoding="utf-8")
 
     def sign_in(self, person: str, account: str = STUDENT) -> tuple[HubClient, requests.Response]:
-        """From the hub to the provider's form, and back; the client and the page that the person ends at."""
+        """From the hub to the provider's form and back; return the client and the last page."""
         client = self.client(account)
         form = client.get("/hub/oauth_login?next=/hub/home")
         action = re.search(r'action="([^"]+)"', form.text)
@@ -117,14 +117,14 @@ class Trial:
 
 
 def people_known(text: str) -> str:
-    """The course file with what providers call three of its people, and whom to ask."""
+    """The course file with the providers' identities of three people, and a help address."""
     document = yaml.safe_load(text)
     course = document["course"]
     for role in course["people"].values():
         for one in role:
             person = {STUDENT: "student", OTHER: "other", PROFESSOR: "professor"}.get(one["account"])
             if person:
-                # In other letters than the provider's.
+                # In different case than the provider's.
                 one["email"] = str(CLAIMS[person]["email"]).upper()
                 one["github"] = str(CLAIMS[person]["login"]).lower()
     course["page"] = {**course.get("page", {}), "help": HELP}
@@ -188,13 +188,13 @@ def write_work_under_a_password(trial: Trial) -> None:
 
 
 def home_of(client: HubClient, page: requests.Response) -> None:
-    """The person is in: at the hub's own page, under their name."""
+    """Check that the person is signed in, on the hub's own page."""
     assert page.status_code == 200, page.text[-2000:]
     assert page.url == f"{client.base}/hub/home"
 
 
 def refused(page: requests.Response, status: int = 403) -> str:
-    """What a page says that refuses somebody and tells whom to ask."""
+    """Check that the page refuses somebody and names the help address; return its text."""
     assert page.status_code == status, (page.status_code, page.url)
     words = " ".join(re.sub(r"<[^>]+>", " ", page.text[page.text.index('class="error"') :]).split())
     assert HELP in words
@@ -202,23 +202,23 @@ def refused(page: requests.Response, status: int = 403) -> str:
 
 
 def signed_in(driver: webdriver.Chrome, trial: Trial, account: str) -> None:
-    """The browser ends at a page of the hub that knows who it is."""
+    """Check that the browser is on a page of the hub that shows the account."""
     wait(driver, "#logout")
     assert driver.current_url.startswith(trial.hub.document["url"])
     assert account in driver.find_element(By.CSS_SELECTOR, "#login_widget").text
 
 
 def nobody_and_no_secret_is_in_a_log_or_open(trial: Trial) -> None:
-    """For the last test of a file: no address, no code, no token and no secret is where others could read it."""
+    """For the last test of a file: no address, code, token or secret is readable by others."""
     log = trial.hub.run(
         "journalctl -u jupyterhub -u jupyterhub-proxy -o cat --no-pager; cat /var/log/nginx/*.log"
     ).lower()
     for claims in CLAIMS.values():
         assert str(claims["email"]).lower() not in log
     assert trial.provider.client_secret not in log
-    # Of an address: systemd's own lines say "code=exited".
+    # Only in an address, because systemd's own lines contain "code=exited".
     assert re.findall(r"[?&](?:code|state|nonce|login_hint)=(?!\[secret\])", log) == []
-    # How a signed launch begins.
+    # The beginning of a signed launch.
     assert "eyjhbgcioi" not in log
     assert trial.hub.run("stat -c %U:%a /srv/jupyterhub/identities.json").strip() == "root:600"
     kept = trial.hub.run("cat /etc/jupyterhub/jupyterhub_config.py")

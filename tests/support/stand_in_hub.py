@@ -1,7 +1,7 @@
 """A hub without JupyterHub: its documented pages, REST calls, progress stream and kernel websocket, over real TLS.
 
-It is as strict as the real one about what a client must send (session cookie, XSRF token, Referer, Origin), runs the
-code that a kernel is given, and can be told to go wrong in each way that a class has seen.
+It is as strict as the real one about requests (session cookie, XSRF token, Referer, Origin), runs a kernel's code, and
+can be made to fail in each way that was seen in a class.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ USER, PASSWORD = "coursehub-check", "swan-lake-1877"
 
 @dataclass
 class Behaviour:
-    """How the hub behaves; the defaults are a hub in good order. Statuses are HTTP's."""
+    """How the hub behaves; by default everything works. Statuses are HTTP's."""
 
     login_page: str = '<form action="/hub/login"><input id="username_input" name="username"></form>'
     login_page_status: int = 200
-    #: Where /hub/oauth_login sends people; None: the provider does not answer.
+    #: Where /hub/oauth_login redirects; None: the provider does not answer.
     provider: str | None = None
     spawn_status: int = 302
     progress_status: int = 200
@@ -46,14 +46,14 @@ class Behaviour:
     lab_status: int = 200
     kernels_status: int = 201
     channels_status: int = 101
-    #: None: run the code. Else "dies", "hangs up", "chatters", "silent", "babbles" or "miscounts".
+    #: None: run the code. Otherwise "dies", "hangs up", "chatters", "silent", "babbles" or "miscounts".
     kernel: str | None = None
     redirect_to: str | None = "https://{host}/"
 
 
 @dataclass
 class Hub:
-    """What the hub knows, and what was asked of it."""
+    """The hub's data, and the requests that it got."""
 
     behaviour: Behaviour = field(default_factory=Behaviour)
     sessions: set[str] = field(default_factory=set)
@@ -61,7 +61,7 @@ class Hub:
     running: bool = False
     stopped: int = 0
     password: str = PASSWORD
-    #: 0: free ones are taken.
+    #: 0: use free ports.
     https_port: int = 0
     http_port: int = 0
 
@@ -76,7 +76,7 @@ class _Page(RequestHandler):
             raise HTTPError(403)
 
     def give_xsrf(self, path: str) -> None:
-        """JupyterHub's token belongs to a path: the hub's is of no use at a server."""
+        """JupyterHub's token is for one path: the hub's is not valid at a server."""
         if not self.get_cookie("_xsrf"):
             self.set_cookie("_xsrf", secrets.token_hex(8), path=path)
 
@@ -136,7 +136,7 @@ class _Progress(_Page):
             self.hub.running = self.hub.running or bool(event.get("ready"))
             self.write(f"data: {json.dumps(event)}\n\n")
             await self.flush()
-        # As the hub does to keep proxies from closing the stream.
+        # The hub does this to keep proxies from closing the stream.
         self.write(":\n\n")
 
 
@@ -225,7 +225,7 @@ class _Channels(WebSocketHandler):
             case "silent":
                 pass
             case None:
-                # What other tabs hear of the same kernel must not be taken for the answer.
+                # Messages of other tabs with the same kernel must not be taken for the answer.
                 self.say("stream", {"msg_id": "another"}, text="not yours")
                 self.execute(request["content"]["code"])
 
@@ -289,8 +289,10 @@ def _applications(hub: Hub) -> tuple[Application, Application]:
 
 @contextlib.contextmanager
 def serve(hub: Hub, address: str, context: ssl.SSLContext, enter: Callable[[], None] = lambda: None) -> Iterator[Hub]:
-    """Serve at an address of this host, or of the network that ``enter`` moves a thread into, while the block runs."""
-    # Refused handshakes and 403s are what tests are about, and no news.
+    """Serve at an address of this host, or of the network that ``enter`` moves a thread into, for the duration of the
+    block.
+    """
+    # Refused handshakes and 403s are expected here.
     logging.getLogger("tornado").setLevel(logging.CRITICAL)
     ready = threading.Event()
     loop = asyncio.new_event_loop()

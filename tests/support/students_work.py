@@ -1,7 +1,6 @@
-"""The page "Students' work": the real service and its readers, on homes with real accounts, before a stand-in hub.
+"""The page "Students' work": the real service and its readers, on homes with real accounts, with a stand-in hub.
 
-The service runs as its unit runs it: root with three capabilities, in a mount namespace with accounts and homes of the
-test.
+The service runs as in its unit: root with three capabilities, in a mount namespace with the test's accounts and homes.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ COOKIE = "service-students-work"
 SCOPE = "access:services!service=students-work"
 
 
-#: Token: account. `gone` keeps the hub's word for a while after the system took the group away.
+#: Token: account. The hub still names `gone` for a while after its group membership was removed.
 PEOPLE = {"token-ta": "ta", "token-gone": "gone", "token-ada": "ada", "token-eve": "eve", "token-out": "outsider"}
 SETUP = """
 set -e
@@ -66,7 +65,7 @@ exec setpriv --bounding-set -all,+setuid,+setgid,+kill --inh-caps -all --no-new-
 """
 
 
-#: Made as the student, whatever a student may do.
+#: Created as the student, with whatever a student may do.
 HOMES = r"""
 import os
 os.chdir("/home/ada")
@@ -99,7 +98,7 @@ write("long.bin"); os.truncate("long.bin", 300_000_000)
 """
 
 
-#: As ``python -m class_work.service``, but it waits for nobody long, and cannot log a look at Mia's work.
+#: Like ``python -m class_work.service``, but with short time limits, and it cannot log a look at Mia's work.
 SERVE = """
 import asyncio, sys
 from class_work import pages, reading, service
@@ -115,7 +114,7 @@ asyncio.run(service.main(sys.argv[1]))
 
 
 def session(token: str) -> str:
-    """The cookie that a person's browser has after the hub said who it is."""
+    """The session cookie of a person's browser after the hub has identified them."""
     signed = create_signed_value(b"of the tests", COOKIE, token).decode()
     return f"{COOKIE}={signed}"
 
@@ -143,7 +142,7 @@ class Site:
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Says whose token it is, as the hub does, and that students may not look."""
+    """Identifies tokens, as the hub does, and denies access to students."""
 
     def do_GET(self) -> None:
         account = PEOPLE.get(self.headers.get("Authorization", "").removeprefix("token "))
@@ -159,7 +158,7 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site(hub_python: str) -> Iterator[Site]:
-    # pytest's own directories are root's alone; students' readers stand in this one.
+    # pytest's own directories are only for root, but the students' readers work in this one.
     scratch = Path(tempfile.mkdtemp(prefix="coursehub-work-"))
     scratch.chmod(0o755)
     for name in ("home", "log", "lib", "groups"):
@@ -176,7 +175,7 @@ def site(hub_python: str) -> Iterator[Site]:
         "hidden": ["hidden"],
         "team_prefix": "team-",
         "teams": str(scratch / "groups"),
-        # Without nbconvert: notebooks as pages are the machine test's matter.
+        # Without nbconvert: the machine test covers notebooks as pages.
         "python": "/usr/bin/python3",
     }
     (scratch / "names.json").write_text(json.dumps({"ada": "Ada <Lovelace>", "ta": "Tess Assistant"}))

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-# 38 is SIGRTMIN+4, systemd's order to power off. In the background, or the shell would not hear it.
+# 38 is SIGRTMIN+4, systemd's signal to power off. The wait is in the background, otherwise the shell would not react.
 INIT = """#!/bin/sh
 echo "booted as $(cat /etc/hostname /proc/sys/kernel/hostname 2>/dev/null)" >> /story
 trap 'echo "ordered down" >> /story; exit 0' 38
@@ -17,7 +17,7 @@ STUBBORN = INIT.replace("exit 0", "true")
 
 
 def make(root: Path, init: str = INIT) -> Path:
-    """The tree of a machine whose init tells in /story what happened to it."""
+    """A machine's file tree; its init writes to /story what happened."""
     for program in ("sh", "cat", "sleep"):
         found = shutil.which(program, path="/usr/bin:/bin")
         assert found

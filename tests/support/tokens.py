@@ -1,4 +1,4 @@
-"""API tokens, which nobody can make by the hub's pages or API: root does, for tests of what a token may do."""
+"""API tokens that nobody can make with the hub's pages or API: root makes them, for tests of a token's rights."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ END
 
 
 def token_with_all_rights(hub: Hub, account: str) -> str:
-    """A new API token that may do whatever its owner, who has signed in once, may do."""
+    """A new API token with all rights of its owner, who must have signed in once."""
     assert re.fullmatch(r"[a-z][a-z0-9_-]*", account)
     return hub.run(_MAKE.replace("{account}", account)).split()[-1]

@@ -1,4 +1,4 @@
-"""What a local cloud leaves on a host, to be compared before and after."""
+"""What a local cloud leaves on a host, for comparison before and after."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runner.local.identity import Identity
 
 
 def host_objects() -> dict[str, list[str]]:
-    """Everything that a local cloud may put on this host, by kind."""
+    """Everything that a local cloud may create on this host, by kind."""
 
     def lines(*argv: str) -> list[str]:
         return sorted(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines())
@@ -22,7 +22,7 @@ def host_objects() -> dict[str, list[str]]:
         "tables": lines("nft", "list", "tables"),
         "mounts": sorted(line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()),
         "loops": [line.strip() for line in lines("losetup", "--noheadings", "--output", "BACK-FILE")],
-        # Not Path.glob: it fails when another test's group goes while it looks.
+        # Path.glob fails if another test's group is removed meanwhile.
         "groups": sorted(
             f"{directory}/{name}"
             for directory, names, _ in os.walk("/sys/fs/cgroup")
@@ -52,7 +52,7 @@ def commands() -> list[str]:
 
 
 def traces_of(state: Path) -> dict[str, list[str]]:
-    """What is on this host of the local cloud of one state directory; nothing when it left nothing."""
+    """What is on this host of the local cloud of one state directory; empty if nothing is."""
     key = Identity.of(state).key
     found = {
         kind: [name for name in names if key in name or str(state) in name] for kind, names in host_objects().items()

@@ -1,4 +1,4 @@
-"""A verb as a person types it, run in the test's own process."""
+"""Runs a verb, as typed, in the test's own process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.cli import main as cli
 
 @dataclass(frozen=True)
 class Ended:
-    """How a verb ended: ``line`` is the last that a person saw."""
+    """How a verb ended: ``line`` is the last line that a person saw."""
 
     code: int
     out: str
@@ -29,7 +29,7 @@ class Ended:
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> Ended:
-    """Run ``coursehub ARGUMENTS``; a traceback is never an answer."""
+    """Run ``coursehub ARGUMENTS``; a traceback fails the test."""
     capsys.readouterr()
     monkeypatch.setattr("sys.argv", ["coursehub", *arguments])
     try:

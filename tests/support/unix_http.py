@@ -1,4 +1,4 @@
-"""HTTP to a Unix socket by ``requests``."""
+"""HTTP over a Unix socket with ``requests``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 
 def session(path: str) -> requests.Session:
-    """A session all of whose requests, whatever host they name, go to the socket at ``path``."""
+    """A session that sends all requests to the socket at ``path``, whatever host they name."""
     made = requests.Session()
     made.trust_env = False
     made.mount("http://", _Adapter(path))

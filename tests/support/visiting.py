@@ -1,4 +1,4 @@
-"""Somebody at another person's server, as a teacher at a student's."""
+"""A person who opens another person's server, like a teacher a student's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import websocket
 from runner.hub.client import HubClient
 from tests.support.hub import Hub
 
-#: What a browser says of itself when somebody clicks a link of the same site.
+#: The headers that a browser sends for a click on a link of the same site.
 CLICK = {
     "Sec-Fetch-Mode": "navigate",
     "Sec-Fetch-Site": "same-origin",
@@ -20,12 +20,12 @@ CLICK = {
 
 
 def visits(hub: Hub) -> bool:
-    """Whether teachers may open students' servers on this hub: where each server has a domain of its own."""
+    """Whether teachers can open students' servers on this hub: only if each server has a domain of its own."""
     return '"subdomain_host": "https' in hub.run("cat /etc/jupyterhub/jupyterhub_config.py")
 
 
 def open_server(visitor: HubClient, owner: str) -> requests.Response:
-    """As a browser does: the hub asks a visitor once whether the server may know who they are."""
+    """Open the server like a browser: the hub asks a visitor once whether the server may know who they are."""
     answer = visitor.get(f"/user/{owner}/lab")
     if "/hub/api/oauth2/authorize" in answer.url and answer.status_code == 200:
         fields = re.findall(r'name="(_xsrf|scopes)" value="([^"]*)"', answer.text)
@@ -34,7 +34,7 @@ def open_server(visitor: HubClient, owner: str) -> requests.Response:
 
 
 def is_closed(connection: websocket.WebSocket) -> bool:
-    """Whether the other side has ended a websocket. What it sent before is read; it may be silent for a second."""
+    """Whether the other side has closed a websocket. Pending data is read; it may be silent for one second."""
     connection.settimeout(1)
     try:
         for _ in range(1000):

