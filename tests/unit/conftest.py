@@ -1,4 +1,4 @@
-"""What several unit tests share."""
+"""Fixtures that several unit tests share."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def empty_project(tmp_path: Path) -> Project:
 
 @pytest.fixture
 def api(tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    """The account that the token opens, in which nothing listens behind a droplet's address."""
+    """An account for the token; nothing listens at its droplets' addresses."""
     del project
     (tmp_path / "api").mkdir()
     with served(tmp_path / "api") as running:
@@ -93,7 +93,7 @@ def driver(course_python, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def first_lesson(driver, tmp_path_factory):
-    """What every lesson begins as; made by dozens of programs, so once."""
+    """The initial state of every lesson; making it takes dozens of processes, so it is made once."""
     made = Class(tmp_path_factory.mktemp("lesson"), driver)
     (made.root / "home").mkdir()
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(made.origin)], check=True)
@@ -112,6 +112,6 @@ def lesson(tmp_path, driver, first_lesson):
         at = git(copy, "remote", "get-url", "origin")
         assert str(first_lesson) in at
         git(copy, "remote", "set-url", "origin", at.replace(str(first_lesson), str(tmp_path)))
-        # Git knows a file that it has seen by its inode, too.
+        # git identifies a known file by its inode too.
         git(copy, "update-index", "--refresh")
     return made

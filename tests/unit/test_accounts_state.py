@@ -1,4 +1,4 @@
-"""The state of a class's accounts: its comparison anywhere; its deeds, as root, on a copy of /etc of its own."""
+"""The state of a class's accounts: its comparison anywhere; its changes as root, on a private copy of /etc."""
 
 import grp
 import importlib.util
@@ -30,7 +30,7 @@ def load():
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """The comparison reads a machine that the test describes."""
+    """The comparison, on a machine that the test describes."""
     module = load()
     users, groups, shadow = {}, {}, {}
 
@@ -38,7 +38,7 @@ def machine(tmp_path, monkeypatch):
         home = tmp_path / "home" / name
         home.mkdir(parents=True)
         home.chmod(mode)
-        # Homes belong to whoever runs the test, so that is the uid.
+        # The homes belong to the user who runs the test, so this is their uid.
         uid = os.getuid() if uid >= 1000 else uid
         users[name] = pwd.struct_passwd((name, "x", uid, uid, "", str(home), "/bin/bash"))
         shadow[name] = (password, expires)
@@ -147,7 +147,7 @@ def test_an_account_of_the_system_is_never_taken(machine, monkeypatch):
     assert result["changes"] == {}
 
 
-# The deeds: a private mount namespace in which /etc, /home and the record are copies.
+# Runs the changes in a private mount namespace in which /etc, /home and the record are copies.
 DRIVER = """
 import importlib.util, json, pathlib, sys
 sys.path.append(str(pathlib.Path(sys.argv[1]).parents[1] / "_utils"))
@@ -184,7 +184,7 @@ needs_root = pytest.mark.skipif(
 
 
 def run(tmp_path, *steps, after=""):
-    """Run the state once per step; return its results, and what ``after`` prints in the same namespace."""
+    """Run the state once per step; return its results and the output of ``after`` in the same namespace."""
     argv = ["unshare", "--mount", "sh", "-c", ENTER, "sh", str(tmp_path), sys.executable, "-c", DRIVER, str(STATE)]
     done = subprocess.run(
         argv, input=json.dumps(steps), capture_output=True, text=True, check=False, env={**os.environ, "AFTER": after}
@@ -244,7 +244,7 @@ def test_leaving_and_coming_back_keeps_files_and_password(tmp_path):
 
 @needs_root
 def test_who_leaves_a_group_loses_the_server_that_still_has_it(tmp_path, monkeypatch):
-    """And nobody else does: neither who stays nor who comes to a team."""
+    """Nobody else's server ends, whether they stay in a team or join one."""
     programs = tmp_path / "programs"
     programs.mkdir()
     (programs / "systemctl").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/done\n')
@@ -264,14 +264,17 @@ def test_who_leaves_a_group_loses_the_server_that_still_has_it(tmp_path, monkeyp
     )
     assert changed["changes"] == {"ada": "leaves team-red", "eve": "joins team-red"}
     assert shown.splitlines() == ["ada class students", "eve class team-red"]
-    # A run that is killed anywhere in between leaves either the group, which the next one finds, or no server with it.
+    # A run that is killed in between leaves the group, which the next run finds, or no server with it.
     stop = "stop --no-block jupyter-ada.service"
     assert (tmp_path / "done").read_text().splitlines() == [stop, "--delete ada team-red", stop]
 
 
 @needs_root
 def test_who_goes_or_comes_back_has_everything_ended_first(tmp_path, monkeypatch):
-    """Also where the account files cannot be changed (S6); a role ends everything too, a team only the server."""
+    """Even if the account files cannot be changed (S6).
+
+    A changed role ends everything, a changed team only the server.
+    """
     programs = tmp_path / "programs"
     programs.mkdir()
     log = f'echo "$(basename "$0")" "$@" >> {tmp_path}/done'
@@ -318,7 +321,7 @@ def test_who_goes_or_comes_back_has_everything_ended_first(tmp_path, monkeypatch
 @needs_root
 def test_a_run_cut_short_is_finished(tmp_path):
     step = {"people": CLASS, "groups": GROUPS}
-    # useradd did its work, then the machine died: no home, no password, and a lock file of a process long gone.
+    # The machine died after useradd: no home, no password, and a lock file of a process that no longer exists.
     cut = [
         "groupadd class; groupadd students; useradd --no-create-home --home-dir /home/ada ada",
         "mkdir /home/.ada.new; echo half > /home/.ada.new/.profile; printf '999999' > /etc/passwd.lock",

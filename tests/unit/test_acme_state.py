@@ -1,4 +1,4 @@
-"""What the state acme.certificate makes of coursehub-cert's word."""
+"""The state acme.certificate and its interpretation of coursehub-cert's output."""
 
 from __future__ import annotations
 

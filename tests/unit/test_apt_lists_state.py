@@ -1,4 +1,4 @@
-"""Lists of packages: behind whoever holds their lock, and without a source of somebody else's that breaks."""
+"""Package lists: waiting for their lock, and ignoring a broken source of another vendor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DOWN = {"retcode": 100, "stdout": "", "stderr": "E: The repository 'http://mirro
 
 
 class Apt:
-    """The state with an apt of the test's own: ``answers`` in order, the last for ever."""
+    """The state with a fake apt: ``answers`` in order, the last one for ever."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         spec = importlib.util.spec_from_file_location("apt_lists", REPO / "salt/_states/apt_lists.py")
@@ -89,7 +89,7 @@ def test_a_lock_that_is_held_for_ever_is_told(apt: Apt) -> None:
 
 
 def test_a_foreign_source_that_breaks_is_named(apt: Apt) -> None:
-    """The provider's agents bring sources of their own; a class's server does not wait for these."""
+    """The provider's agents add their own sources, and a class's server must not wait for them."""
     (apt.state.SOURCES / "sources.list.d/digitalocean-agent.list").write_text("deb https://repos x main\n")
     apt.answers = [BROKEN, HELD, FINE]
     ended = apt.state.fresh("lists")
@@ -102,7 +102,7 @@ def test_a_foreign_source_that_breaks_is_named(apt: Apt) -> None:
 
 
 def test_a_foreign_host_that_is_silent_is_named(apt: Apt) -> None:
-    """apt only warns of it; of Debian's own mirror nothing is said then."""
+    """apt only warns about it; nothing is said about Debian's own mirror."""
     said = (
         "W: Failed to fetch https://repos.example.com/apt/x  Connection failed\nW: Failed to fetch http://deb.test/a  x"
     )

@@ -1,4 +1,4 @@
-"""What ``up`` makes around a server, what ``down`` leaves, and what belongs to nobody here."""
+"""What ``up`` creates around a server, what ``down`` leaves, and what belongs to no course."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_up_makes_a_firewall_a_project_and_caa(coursehub: Any, api: Api, project
 
 
 def test_subdomains_let_questions_for_names_in(coursehub: Any, api: Api, project: Project) -> None:
-    """The server answers the authority's questions itself, on port 53."""
+    """The server itself answers the authority's DNS questions, on port 53."""
     isolate(project, "subdomains")
     coursehub("up", "phys", "--yes")
     (firewall,) = api.ok("GET", "firewalls")["firewalls"]
@@ -101,13 +101,13 @@ def test_a_project_with_other_things_stays(coursehub: Any, api: Api) -> None:
 
 
 def test_down_says_what_is_left(coursehub: Any, api: Api) -> None:
-    """A twin that no list had until the end of ``down`` costs money, so ``down`` is no success."""
+    """A duplicate that no list showed until the end of ``down`` costs money, so ``down`` fails."""
     coursehub("up", "phys", "--yes")
     with api.cloud.changing() as store:
         (ours,) = store.account.droplets
         twin = ours.model_copy(update={"id": store.new_id(), "slot": 99, "tags": []})
         store.account.droplets.append(twin)
-    # Its tags come when the other one goes.
+    # Its tags appear when the other one is deleted.
     destroy = api.cloud.destroy
 
     def late(number: int) -> None:

@@ -1,4 +1,4 @@
-"""Goals, waivers and the verdict of an audit."""
+"""Goals, waivers and results of an audit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(path: Path, *rows: dict[str, Any]) -> Path:
         (Goal("<=", 9.0), 9.0, 9.1),
         (Goal("=", "A+"), "A+", "A"),
         (Goal("=", "22 80 443"), "22 80 443", "22 80 443 8000"),
-        # A word is no number, whichever is greater.
+        # Text is never compared as a number.
         (Goal(">=", 96), 100, "A+"),
         (Goal("=", "passed"), "passed", 1),
     ],
@@ -64,7 +64,7 @@ def test_a_waived_finding_is_named_and_not_counted() -> None:
 
 
 def test_waived_points_leave_both_sides_of_a_score() -> None:
-    """A finding that is let pass neither helps nor hurts: its points are not there at all."""
+    """A waived finding neither helps nor hurts: its points are removed from both sides."""
     findings = (Finding("USB-3000", "", lost=8, possible=8), Finding("SSH", "", lost=1, possible=3))
     measure = Measure("lynis", "hardening index", findings, score=(71, 80))
     [before] = judge([measure], waived())
@@ -107,7 +107,7 @@ def test_a_waiver_for_containers_holds_for_those_alone(tmp_path: Path) -> None:
 def test_a_waiver_that_matches_nothing_is_told() -> None:
     known = waived(("ssh-audit", "kex a"), ("ssh-audit", "kex old"), ("lynis", "USB-3000"))
     judge([Measure("ssh-audit", "warnings", (Finding("kex a"),))], known)
-    # lynis did not run, so nothing can be said of its waivers.
+    # lynis did not run, so its waivers cannot be judged.
     assert known.idle({"ssh-audit"}) == ["ssh-audit kex old"]
 
 
@@ -120,7 +120,7 @@ def test_the_repositorys_waivers_are_of_scanners_there_are() -> None:
 
 
 def test_what_counts_most_is_never_waived() -> None:
-    """Findings may be let pass; that attacks succeed, or that more ports are open, may not."""
+    """Findings can be waived, but not successful attacks or additional open ports."""
     rows = Waivers.load(container=True).rows
     assert not {row.scanner for row in rows} & {"attacks", "ports", "versions", "ssh-audit", "testssl", "sslyze"}
 
@@ -130,7 +130,7 @@ def test_every_scanner_has_a_goal() -> None:
 
 
 def test_waivers_of_a_scanner_without_figures_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenSCAP has rules for one release alone: on another nothing can match its waivers."""
+    """OpenSCAP has rules for only one release; on another its waivers match nothing."""
     monkeypatch.setattr(run, "SCANNERS", (run.Scanner("openscap", lambda _: [], False),))
     subject: Any = None
     assert run.run(subject, waived(("openscap", "rule")), ["openscap"], lambda _: None).idle_waivers == ()

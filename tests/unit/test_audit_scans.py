@@ -1,4 +1,4 @@
-"""What scanners print becomes figures: their real output, kept small in tests/unit/scans."""
+"""Scanners' output becomes figures: their real output, shortened in tests/unit/scans."""
 
 from __future__ import annotations
 
@@ -30,9 +30,6 @@ def ids(measure: Measure) -> list[str]:
     return [one.id for one in measure.findings]
 
 
-# -- ssh-audit: Debian 12's sshd as it comes ---------------------------------------------------------------
-
-
 def test_ssh_failures_and_warnings_are_counted() -> None:
     failures, warnings = sshd.parse(json.loads(text("ssh-audit-default.json")))
     assert (len(failures.findings), len(warnings.findings)) == (6, 18)
@@ -58,9 +55,6 @@ def test_our_policy_for_debian_12_allows_no_more_than_ours() -> None:
     assert not re.search(r"cbc|arcfour|3des", policy["ciphers"])
     assert "etm@openssh.com" in policy["macs"]
     assert not re.search(r"hmac-sha2-256,|hmac-sha1", policy["macs"])
-
-
-# -- TLS ---------------------------------------------------------------------------------------------------
 
 
 def test_testssl_gives_grade_and_score() -> None:
@@ -93,9 +87,6 @@ def test_mozillas_recommendation_is_in_the_repository() -> None:
     assert "X25519MLKEM768" in wanted["tls_curves"]
 
 
-# -- headers -----------------------------------------------------------------------------------------------
-
-
 def test_the_observatory_gives_a_score_and_what_took_points() -> None:
     measure = headers.parse("/hub/login", json.loads(text("observatory.json")))
     assert measure.value == 75
@@ -106,13 +97,10 @@ def test_the_observatory_gives_a_score_and_what_took_points() -> None:
 
 
 def test_another_page_than_was_asked_is_no_figure() -> None:
-    """Who is not signed in is sent to the login page, whose score is not the one that is wanted."""
+    """Without a session the request is redirected to the login page, which has another score."""
     document = {**json.loads(text("observatory.json")), "where": "/hub/login?next=%2Fhub%2Fhome"}
     with pytest.raises(ScanFailed, match="the session did not count"):
         headers.parse("/hub/home", document, signed_in=True)
-
-
-# -- lynis -------------------------------------------------------------------------------------------------
 
 
 def test_lynis_points_become_findings_by_test_and_detail() -> None:
@@ -122,9 +110,9 @@ def test_lynis_points_become_findings_by_test_and_detail() -> None:
     assert found["FILE-6310:/home"] == (1, 10)
     assert found["AUTH-9262"] == (3, 3)
     assert found["FILE-6374:/dev/shm"] == (1, 5)
-    # What got all of its points is no finding.
+    # A test with all its points is no finding.
     assert "FILE-6374:/run" not in found
-    # Nothing is lost between the lines.
+    # No points are lost between the lines.
     assert measure.score
     reached, possible = measure.score
     assert sum(lost for lost, _ in found.values()) == possible - reached
@@ -135,16 +123,13 @@ def test_a_log_without_points_is_no_figure() -> None:
         lynis.parse("2026-11-29 10:54:46 Performing test ID KRNL-5820\n")
 
 
-# -- OpenSCAP ----------------------------------------------------------------------------------------------
-
-
 def test_openscap_counts_rules_that_apply() -> None:
     measure = openscap.parse("ANSSI minimal", (SCANS / "openscap.xml").read_bytes())
     assert measure.score
     passed, applying = measure.score
     assert (applying - passed) == len(measure.findings) > 0
     assert "accounts_passwords_pam_faillock_deny" in ids(measure)
-    # Rules that this system cannot have do not count on either side.
+    # Rules that do not apply to this system do not count on either side.
     assert applying < text("openscap.xml").count("<rule-result")
 
 
@@ -152,9 +137,6 @@ def test_openscap_that_checked_nothing_is_no_figure() -> None:
     nothing = '<TestResult xmlns="http://checklists.nist.gov/xccdf/1.2"/>'
     with pytest.raises(ScanFailed, match="checked no rule"):
         openscap.parse("ANSSI minimal", nothing.encode())
-
-
-# -- services ----------------------------------------------------------------------------------------------
 
 
 def test_each_service_is_held_against_its_own_limit() -> None:
@@ -184,12 +166,9 @@ def test_without_a_students_service_there_is_no_figure() -> None:
         units.parse(re.sub(r"(?m)^.*jupyter-.*$", "", real))
 
 
-# -- ports -------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def listening(request: pytest.FixtureRequest) -> Iterator[tuple[str, int, int]]:
-    """An address, a port of it that takes connections, and one that does not."""
+    """An address, a port on it that accepts connections, and one that does not."""
     family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
     try:
         open_one = socket.create_server((request.param, 0), family=family)
@@ -212,7 +191,7 @@ def test_more_ports_than_files_may_be_open(listening: tuple[str, int, int], monk
 
 
 def test_a_port_that_says_nothing_ends_the_wait() -> None:
-    """A full backlog answers no SYN, as a firewall does."""
+    """A full backlog does not answer a SYN, like a firewall."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         address = server.getsockname()
         fill = [socket.socket() for _ in range(4)]
@@ -238,8 +217,6 @@ def test_a_surplus_port_is_named_and_a_missing_one_seen() -> None:
         assert not goal.met(other.value)
 
 
-# -- attacks -----------------------------------------------------------------------------------------------
-
 JUNIT = """<testsuites><testsuite>
 <testcase name="test_stopped"/><testcase name="test_left_out"><skipped message="no"/></testcase>
 <testcase name="test_got_through"><failure message="AssertionError: she read it&#10;more">...</failure></testcase>
@@ -260,11 +237,8 @@ def test_no_attack_is_no_success() -> None:
         attacks.parse(b"<testsuites><testsuite/></testsuites>")
 
 
-# -- all of them -------------------------------------------------------------------------------------------
-
-
 def test_each_waived_finding_of_lynis_has_the_parsers_form() -> None:
-    """A waiver that no parser can ever match would look like protection of the figure and be none."""
+    """A waiver that no parser can match would be useless without anybody noticing."""
     rows = [row for row in Waivers.load(container=True).rows if row.scanner == "lynis"]
     assert all(re.fullmatch(r"[A-Z]+-\d{4}(:[\w./-]+)?", finding) for row in rows for finding in row.findings)
 

@@ -1,4 +1,4 @@
-"""A server that another cloud or another account has is never forgotten: it would cost money unseen."""
+"""A server in another cloud or account is never forgotten: it would cost money unnoticed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ids(api: Api) -> list[int]:
 
 @pytest.fixture
 def other(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, api: Api) -> Any:
-    """Another account of the same provider, and what makes its token the one in use."""
+    """Another account at the same provider, and a function that activates its token."""
     (tmp_path / "other").mkdir()
     with served(tmp_path / "other") as running:
         account = api.ok("GET", "account")["account"] | {"uuid": "0b5e1de3-0b5e-4de3-8b5e-0b5e1de30b5e"}
@@ -53,7 +53,7 @@ def test_another_accounts_token_is_refused(coursehub: Any, api: Api, other: Any,
 def test_an_unanswered_order_is_not_sought_elsewhere(
     coursehub: Any, api: Api, other: Any, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order's answer never came; the token of another account must not order a second one."""
+    """The order's answer was lost; another account's token must not order a second server."""
     monkeypatch.setattr("runner.cloud.digitalocean.LATE_SECONDS", 0.1)
     fault = {"path_regex": "^/v2/droplets/?$", "method": "POST", "status": 504, "body": "<html>"}
     (api.state / "faults.json").write_text(json.dumps([fault]))

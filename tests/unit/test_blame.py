@@ -1,4 +1,4 @@
-"""What a failed state says of the course file: the thing, its line, what to do, and nothing about waiting."""
+"""The line of the course file for a failed state: what is wrong, where, and what to do, without advice to wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tools say, as they said it on real machines, and what a teacher reads instead."""
+"""Tools' real error messages, and what a teacher reads instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``status`` knows a certificate that runs out, as nobody writes a mail about it any more."""
+"""``status`` reports a certificate that will expire, because no mail does any more."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.unit
 
 
 def certificate(directory: Path, days: int) -> ssl.SSLContext:
-    """A server's context with a certificate of its own that ends in ``days``; the file ``ca`` trusts it."""
+    """A server's context with its own certificate that expires in ``days``; the file ``ca`` trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "phys.example.edu")])
     now = datetime.datetime.now(datetime.UTC)

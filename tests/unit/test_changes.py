@@ -1,4 +1,4 @@
-"""``plan`` in a teacher's words: the key, old and new, and whom it reaches when."""
+"""``plan`` for a teacher: the key, old and new value, and whom the change reaches when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two computers and one course: the second is told who is at work, and a dead runner's claim ends."""
+"""Two computers and one course: the second learns who is at work, and a dead runner's claim ends."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_dead_runners_claim_ends(coursehub: Any, api: Api, cloud: Cloud) -> No
 
 
 def test_the_same_working_copy_takes_its_claim_again(api: Api, cloud: Cloud) -> None:
-    """It was killed, and the lock on its computer went with it."""
+    """It was killed, and its computer's lock ended with it."""
     dead, ours = claim(age=60, place="here"), claim(place="here")
     assert cloud.claims.take("phys", dead) is None
     assert cloud.claims.take("phys", ours) is None

@@ -1,4 +1,4 @@
-"""A notebook as a PDF, by the environment that a server gets for it."""
+"""A notebook as a PDF, in the environment that a server gets for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.environments import python_of
 pytestmark = pytest.mark.unit
 
 FILES = Path(__file__).resolve().parents[2] / "formulas/course_env/files"
-#: Prints a notebook in Typst's language.
+#: Prints a notebook as Typst markup.
 MARKUP = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -33,7 +33,7 @@ def pdf_python(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def made(python: str, notebook: Any, folder: Path, code: int = 0, title: str = "lab 1") -> bytes:
-    """What the program writes: a PDF, or with a ``code`` what it says."""
+    """The program's output: a PDF, or its message if it exits with ``code``."""
     done = subprocess.run(
         [python, "-I", str(FILES / "class_export/make_pdf.py"), str(folder), title],
         input=json.dumps(notebook).encode(),
@@ -88,7 +88,7 @@ def test_pdf_has_text_formulas_and_tables(pdf_python: str, tmp_path: Path) -> No
     ids=["pictures", "typst", "formulas", "signs", "script", "broken-picture", "endless", "control"],
 )
 def test_pdf_of_what_cannot_be_set_is_made_all_the_same(pdf_python: str, tmp_path: Path, cell: Any) -> None:
-    """And nothing of the server is in it."""
+    """It contains nothing of the server."""
     notebook = pdfs.notebook(pdfs.text("before"), copy.deepcopy(cell), pdfs.text("after"))
     assert made(pdf_python, notebook, tmp_path).startswith(b"%PDF-")
     said = markup(pdf_python, notebook, tmp_path)
@@ -107,7 +107,7 @@ def test_pdf_takes_any_title(pdf_python: str, tmp_path: Path, title: str) -> Non
 
 
 def test_pdf_that_wants_too_much_memory_is_refused(pdf_python: str, tmp_path: Path) -> None:
-    """Instead of a kernel's or the server's death."""
+    """Otherwise the kernel or the server would be killed."""
     done = subprocess.run(
         [pdf_python, "-I", str(FILES / "class_export/make_pdf.py"), str(tmp_path), "lab"],
         input=json.dumps(pdfs.notebook(*(pdfs.EVERYTHING["cells"] * 20))).encode(),

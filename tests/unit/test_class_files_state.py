@@ -1,4 +1,4 @@
-"""What a class shares, made in a mount namespace of the test's own: who gets in is tried as them; and links to it."""
+"""Shared directories, made in a private mount namespace and tried as their users; and links to them."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def run(tmp_path, *steps, after="", driver=DRIVER):
 
 
 def as_(account, command):
-    """A command as a person's server runs it: with their groups, and its umask."""
+    """A command with the groups and the umask of a person's server."""
     return f"runuser -u {account} -- sh -c 'umask 0007; {command}'"
 
 
@@ -86,7 +86,7 @@ def test_directories_are_made_once_and_homes_are_left_alone(tmp_path):
 def test_a_plan_touches_nothing(tmp_path):
     steps = [{"people": PEOPLE, "test": True}, {"people": PEOPLE}]
     (plan, _), _ = run(tmp_path, *steps)
-    # No group is there yet, so there is nothing to compare with.
+    # There is no group yet, so nothing can be compared.
     assert (plan[1]["result"], plan[1]["changes"]) == (None, {})
 
 
@@ -95,10 +95,10 @@ def test_what_one_of_a_team_writes_the_others_change_and_nobody_else_gets_in(tmp
     tries = {
         as_("ada", f"echo one > {blue}/a && mkdir {blue}/d && echo x > ~/mine && cp ~/mine {blue}/d/copied"): 0,
         as_("bob", f"echo two >> {blue}/a && echo two >> {blue}/d/copied && rm {blue}/d/copied"): 0,
-        # A program that takes its file's rights away by its umask.
+        # A program that removes its file's rights with its umask.
         as_("ada", f"umask 0077; echo one > {blue}/closed"): 0,
         as_("bob", f"echo two >> {blue}/closed"): 0,
-        # As far as the program lets the group: what README.md says of copies.
+        # As far as the program allows the group: see README.md about copies.
         as_("ada", f"touch ~/own && chmod 600 ~/own && cp ~/own {blue}/own"): 0,
         as_("bob", f"echo two >> {blue}/own"): 2,
         as_("ada", f"chmod g+rw {blue}/own"): 0,
@@ -145,12 +145,12 @@ def test_who_leaves_a_team_loses_it_and_a_team_of_nobody_keeps_its_files(tmp_pat
     assert said == "work"
 
 
-# -- links in homes: each by its owner's own server -------------------------------------------------------
+# -- links in homes, each made by its owner's own server --
 
 
 @pytest.fixture
 def start():
-    """The command by which a person's server starts; the server itself only says that it runs."""
+    """The command that starts a person's server; the server itself only reports that it runs."""
     place = Path(tempfile.mkdtemp(prefix="coursehub-start-"))
     place.chmod(0o755)
     (place / "env/bin").mkdir(parents=True)

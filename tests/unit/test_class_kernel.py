@@ -1,4 +1,4 @@
-"""Where a kernel's subprocesses print to: a socket in the server's own directory, and nothing is left there."""
+"""Output of a kernel's subprocesses goes to a socket in the server's own directory, and nothing is left there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.lesson import FILES
 
 pytestmark = pytest.mark.unit
 
-#: A kernel listens and a subprocess of it speaks; then the kernel is killed.
+#: A kernel listens and its subprocess prints; then the kernel is killed.
 KERNEL = """
 import os, signal, sys, types
 sys.path.insert(0, sys.argv[1])

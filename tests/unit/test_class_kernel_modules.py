@@ -1,4 +1,4 @@
-"""Files beside a notebook that have the name of a module, with a real kernel of a course's environment."""
+"""Files named like modules beside a notebook, with a real kernel of a course's environment."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ print(json.dumps(told))
 
 @pytest.fixture
 def run(course_python: str, tmp_path: Path) -> Any:
-    """Runs cells in a kernel that began in a folder, with our configuration of it."""
+    """Runs cells in a kernel that starts in a folder, with our configuration."""
     config = tmp_path / "etc"
     config.mkdir()
     text = (FILES / "ipython_kernel_config.py").read_text().replace("{{ lib }}", str(FILES))

@@ -1,4 +1,4 @@
-"""What Lab says and counts for a student of the course: use, memory, phones. In the course's own environment."""
+"""What Lab shows and measures for a student: activity, memory, phones. In a course's environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILES = Path(__file__).resolve().parents[2] / "formulas/course_env/files"
 
 
 def said(python: str, code: str, *arguments: str) -> Any:
-    """What a piece of code printed as JSON, with the formula's modules on its path."""
+    """The JSON output of code that has the formula's modules on its path."""
     argv = [python, "-B", "-c", f"import sys; sys.path.insert(0, sys.argv[1])\n{code}", str(FILES), *arguments]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
@@ -37,7 +37,7 @@ print(json.dumps(counted))
 
 
 def test_use_is_what_a_person_does(course_python: str) -> None:
-    """An open page of Lab looks around and keeps its layout every ten seconds."""
+    """An open page of Lab polls and saves its layout every ten seconds, which is no activity."""
     by_itself = [
         ("GET", "/user/ada/api/contents"),
         ("GET", "/user/ada/api/kernels"),
@@ -109,5 +109,5 @@ PHONES = {"User-Agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) 
 def test_phone_gets_the_notebook_view(
     course_python: str, address: str, headers: dict[str, str], expected: str | None
 ) -> None:
-    """Unless its owner chose Lab in Notebook's menu."""
+    """Unless the user chose Lab in Notebook's menu."""
     assert said(course_python, PHONE, json.dumps([address, headers, "/user/ada/"])) == expected

@@ -1,4 +1,4 @@
-"""Packages of a student's own: pip as a course has it, in a home of the tests' own and without a network."""
+"""A student's own packages: pip as in a course, in a temporary home and without a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.unit
 
 FILES = Path(__file__).resolve().parents[2] / "formulas/course_env/files"
-#: What class_own.place says of a home, as JSON.
+#: Prints what class_own.place says about a home, as JSON.
 ASK = """
 import json, sys
 sys.path.append(sys.argv[1])
@@ -26,7 +26,7 @@ print(json.dumps({"own": place.own(), "broken": place.broken(), "earlier": place
 
 @dataclass(frozen=True)
 class Student:
-    """A home, and the environment that kernels and terminals of its server start with."""
+    """A home, and the environment variables of its kernels and terminals."""
 
     home: Path
     python: Path
@@ -37,7 +37,7 @@ class Student:
         return Path(self.variables["COURSEHUB_OWN"])
 
     def run(self, *argv: str, code: int = 0, **more: str) -> str:
-        """What a program printed on both streams."""
+        """A program's output on both streams."""
         done = subprocess.run(
             argv, env=self.variables | more, cwd=self.home, capture_output=True, text=True, timeout=120, check=False
         )
@@ -73,7 +73,7 @@ def student(course_python: str, tmp_path: Path) -> Student:
 
 
 def wheel(directory: Path, name: str, version: str = "1.0", body: str = "") -> str:
-    """A package with one module of its name."""
+    """A package with one module of the same name."""
     path = directory / f"{name}-{version}-py3-none-any.whl"
     info = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
@@ -99,7 +99,7 @@ def test_own_package_is_found_after_the_courses(student: Student, typed: list[st
 
 
 def test_own_package_never_takes_a_courses_place(student: Student) -> None:
-    """By pip it is refused and the course's version named; put there by hand it is not what is imported."""
+    """pip refuses it and names the course's version; if it is put there by hand, it is not imported."""
     wheel(student.home, "traitlets", "0.1")
     offered = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(student.home)}
     said = student.pip("install", "--no-deps", "traitlets==0.1", code=1, **offered)
@@ -119,7 +119,7 @@ def test_own_pth_files_run_nothing(student: Student) -> None:
 
 
 def test_server_itself_never_sees_own_packages(student: Student) -> None:
-    """It starts without the variables that programs get from it."""
+    """It starts without the variables that its programs get."""
     student.pip("install", "--no-deps", wheel(student.home, "mine"))
     bare = dict.fromkeys(("PYTHONPATH", "COURSEHUB_OWN"), "")
     said = student.run("python", "-c", "import mine", code=1, **bare)
@@ -127,7 +127,7 @@ def test_server_itself_never_sees_own_packages(student: Student) -> None:
 
 
 def test_pip_of_another_environment_is_its_own(student: Student) -> None:
-    """A virtual environment that a student makes is none of ours."""
+    """A virtual environment that a student makes is not affected."""
     student.run("/usr/bin/python3", "-m", "venv", "--without-pip", "other")
     said = student.run("other/bin/python", "-m", "pip", "--version", code=1)
     assert "No module named pip" in said
@@ -187,5 +187,5 @@ def test_reset_removes_all_and_no_file_behind_a_link(student: Student) -> None:
     student.run(str(student.python), "-I", "-c", reset, str(FILES))
     assert not places.is_symlink()
     assert (other / "kept").exists()
-    # And again, where there is none.
+    # Again, when there is nothing to reset.
     student.run(str(student.python), "-I", "-c", reset, str(FILES))

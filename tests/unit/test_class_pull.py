@@ -1,4 +1,4 @@
-"""What a pull of course material does to a student's files: real git, and the very nbgitpuller of the course's lock."""
+"""What a pull of course material does to a student's files: real git, and nbgitpuller from the course's lock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_what_is_new_arrives(lesson: Class) -> None:
     assert lesson.pull() == []
     assert lesson.files() == {"lab1.py", "lab2.py", "lab3.py"}
     assert lesson.read("lab2.py") == "x = 2\n"
-    # Who changed nothing has the course's own history.
+    # Without changes a student has the course's own history.
     assert git(lesson.student, "rev-parse", "HEAD") == git(lesson.teacher, "rev-parse", "HEAD")
     assert lesson.pull() == []
 
@@ -38,19 +38,19 @@ def test_a_collision_keeps_the_students_file_whole_and_says_so(lesson: Class) ->
     mine = "a = 'mine'\nb = 2\nc = 3\nd = 4\n"
     lesson.write("lab1.py", mine)
     os.utime(lesson.student / "lab1.py", (1, 1))
-    # In the same place, and far from it: nothing of either gets into the student's.
+    # In the same place, and far from it: neither gets into the student's file.
     lesson.publish({"lab1.py": "a = 'course'\nb = 2\nc = 3\nd = 400\n", "lab2.py": "x = 2\n"})
     beside = f"lab1_teacher-{TODAY}.py"
     assert lesson.pull() == [{"kind": "kept", "path": "lab1.py", "beside": beside}]
     assert lesson.read("lab1.py") == mine
-    # Not written at all, so that a notebook which is open in Lab has not changed on the disk.
+    # Not written at all, so that a notebook that is open in Lab has not changed on disk.
     assert (lesson.student / "lab1.py").stat().st_mtime == 1
     assert lesson.read(beside) == "a = 'course'\nb = 2\nc = 3\nd = 400\n"
     assert lesson.read("lab2.py") == "x = 2\n"
     assert lesson.pull() == [], "told once"
     assert lesson.files() == {"lab1.py", beside, "lab2.py", "data/points.csv"}
 
-    # The next collision on the same day gets another name.
+    # A second collision on the same day gets another name.
     lesson.publish({"lab1.py": "a = 'course again'\nb = 2\nc = 3\nd = 400\n"})
     second = f"lab1_teacher-{TODAY}-2.py"
     assert lesson.pull() == [{"kind": "kept", "path": "lab1.py", "beside": second}]
@@ -70,12 +70,12 @@ def test_what_the_student_changed_after_a_collision_is_kept_too(lesson: Class) -
 def test_a_notebook(lesson: Class) -> None:
     lesson.publish({"lab.ipynb": notebook("1 + 1", "2 + 2")})
     lesson.pull()
-    # Run, and corrected by the course: both get on.
+    # The student ran it and the course corrected it: both changes are merged.
     lesson.write("lab.ipynb", notebook("1 + 1", "2 + 2", outputs="4"))
     lesson.publish({"lab.ipynb": notebook("1 + 1  # see page 7", "2 + 2")})
     assert lesson.pull() == []
     assert json.loads(lesson.read("lab.ipynb")) == json.loads(notebook("1 + 1  # see page 7", "2 + 2", outputs="4"))
-    # Both in one cell.
+    # Both in the same cell.
     mine = notebook("my answer", "2 + 2", outputs="4")
     lesson.write("lab.ipynb", mine)
     lesson.publish({"lab.ipynb": notebook("1 + 1  # see page 7", "2 + 2  # and 8"), "lab2.py": "x = 2\n"})
@@ -90,7 +90,7 @@ def test_a_notebook(lesson: Class) -> None:
 
 
 def test_a_notebook_that_lines_merge_into_nonsense_is_kept_whole(lesson: Class) -> None:
-    """Lines do not collide here; what they would become is no notebook, and Lab would not open it."""
+    """The lines do not collide, but the result would not be a notebook, and Lab would not open it."""
     before = notebook("1", "2", "3", "4")
     lesson.publish({"lab.ipynb": before})
     lesson.pull()
@@ -134,7 +134,7 @@ def test_a_renamed_file_is_a_new_one(lesson: Class) -> None:
 
 
 def test_what_the_student_deleted_comes_back_new(lesson: Class) -> None:
-    """So that who spoilt a file gets a fresh one."""
+    """So that a student can get a fresh copy of a damaged file."""
     (lesson.student / "lab1.py").unlink()
     lesson.publish({"lab1.py": "fresh\n"})
     assert lesson.pull() == []
@@ -173,7 +173,7 @@ def test_what_stands_where_a_directory_of_the_course_goes_is_renamed(lesson: Cla
 
 
 def test_what_replaced_a_file_of_the_course_is_not_removed_for_it(lesson: Class) -> None:
-    """git's checkout would take away a whole directory for a file, and a file for a directory."""
+    """git checkout would delete a whole directory for a file, and a file for a directory."""
     (lesson.student / "lab1.py").unlink()
     lesson.write("lab1.py/thesis.txt", "a year of work\n")
     (lesson.student / "data/points.csv").unlink()
@@ -228,7 +228,7 @@ def test_a_rewritten_history_changes_what_it_changes_and_no_more(lesson: Class) 
     assert lesson.pull() == [], "the student changed lab1 and the course lab2"
     assert lesson.read("lab1.py") == "mine\n"
     assert lesson.read("lab2.py") == "x = 3\n"
-    # And on from there, rewritten and not.
+    # Later pulls work too, with and without rewritten history.
     lesson.publish({"lab2.py": "x = 4\n"})
     assert lesson.pull() == []
     assert lesson.read("lab2.py") == "x = 4\n"
@@ -257,7 +257,7 @@ def test_a_student_who_uses_git_keeps_everything(lesson: Class) -> None:
 def test_a_folder_of_the_students_own_is_left_alone(lesson: Class) -> None:
     lesson.student.rename(lesson.student.with_name("old"))
     lesson.write("thesis.txt", "mine\n")
-    # Not even where the whole home is a repository.
+    # Not even if the whole home is a repository.
     git(lesson.student.parent, "init", "-q")
     git(lesson.student.parent, "add", "labs")
     git(lesson.student.parent, "commit", "-q", "-m", "x")
@@ -266,7 +266,7 @@ def test_a_folder_of_the_students_own_is_left_alone(lesson: Class) -> None:
     assert lesson.pull() == [{"kind": "own", "path": "labs"}]
     assert lesson.read("thesis.txt") == "mine, newer\n"
     assert git(lesson.student.parent, "rev-parse", "HEAD") == head
-    # An empty one is as good as none.
+    # An empty directory counts as none.
     lesson.student.rename(lesson.student.with_name("theirs"))
     lesson.student.mkdir()
     assert lesson.pull() == []
@@ -323,7 +323,7 @@ def test_jupyters_own_copies_are_nobodys_business(lesson: Class) -> None:
 
 
 def test_a_save_in_the_middle_of_a_pull_is_not_lost(lesson: Class) -> None:
-    """git itself refuses the last step; the next click brings both."""
+    """git itself refuses the last step; the next click merges both."""
     lesson.publish({"lab1.py": "course\n"})
     answer = lesson.ask(saves={lesson.student / "lab1.py": "saved\n"})
     assert "PullFailed" in answer["error"]
@@ -355,7 +355,7 @@ def test_what_was_renamed_before_the_last_step_failed_is_told(lesson: Class) -> 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_whatever_happens_every_line_of_the_student_is_still_there(lesson: Class, seed: int) -> None:
-    """A term of both sides' work at random: what the student wrote and did not delete is in some file."""
+    """A term of random work on both sides: every line that the student wrote and did not delete is in some file."""
     chance = random.Random(seed)
     names = ["lab1.py", "lab2.py", "new.py", "data/points.csv", "data", "week2/a.py", "week2"]
     written: dict[str, set[str]] = {}

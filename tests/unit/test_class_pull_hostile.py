@@ -1,4 +1,4 @@
-"""A repository in a student's folder starts no program, whatever it says, and a git that was killed stops no pull."""
+"""A repository in a student's folder starts no program, and a killed git does not block pulls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.lesson import DRIVER, FILES, Class, git
 
 pytestmark = pytest.mark.unit
 
-#: Programs that a repository can name: in its configuration, and what has to be there besides.
+#: Programs that a repository can name in its configuration, and what else they need.
 TRICKS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "fsmonitor": ({"core.fsmonitor": "EVIL"}, {}),
     "hooks path": ({"core.hooksPath": "HOOKS"}, {}),
@@ -49,7 +49,7 @@ HOOKS = ("pre-commit", "post-commit", "post-checkout", "post-merge", "reference-
 
 
 def poisoned(lesson: Class, config: dict[str, str], files: dict[str, str]) -> Path:
-    """Have the student's copy name a program; the file that the program would leave."""
+    """Make the student's copy name a program; return the file that the program would create."""
     left = lesson.root / "left"
     evil = lesson.root / "evil.sh"
     evil.write_text(f'#!/bin/sh\necho "$0 $*" >> {left}\nexit 1\n')
@@ -99,20 +99,20 @@ def test_a_pull_starts_no_program_of_a_repository(lesson: Class, trick: str) -> 
     assert answer["error"] is None, answer
     assert lesson.read("lab2.py") == "x = 2\n"
     assert lesson.read("lab1.py") == "mine\n"
-    # And again, with nothing new.
+    # Again, with nothing new.
     assert lesson.ask()["error"] is None
     assert not left.exists(), left.read_text()
 
 
 def test_the_tricks_would_work_by_ordinary_git(lesson: Class) -> None:
-    """Else the test above shows nothing."""
+    """Otherwise the test above would prove nothing."""
     left = poisoned(lesson, *TRICKS["include"])
     git(lesson.student, "status")
     assert left.exists()
 
 
 def test_the_students_own_settings_do_not_matter(lesson: Class) -> None:
-    """What another link once put into the student's git settings starts nothing either."""
+    """Settings that another link put into the student's git configuration start nothing either."""
     left = poisoned(lesson, {}, {})
     home = lesson.root / "home" / ".config/git"
     home.mkdir(parents=True)
@@ -124,7 +124,7 @@ def test_the_students_own_settings_do_not_matter(lesson: Class) -> None:
 
 @pytest.mark.parametrize("what", ["folder", "repository", "objects", "file", "dangling"])
 def test_nothing_is_pulled_through_a_link(lesson: Class, what: str) -> None:
-    """The other end may be a team's: its members could write there."""
+    """The target may be a team's, where its members could write."""
     elsewhere = lesson.root / "team"
     if what in ("folder", "dangling"):
         lesson.student.rename(elsewhere)
@@ -173,9 +173,6 @@ def test_what_only_the_students_own_branches_hold_is_never_cleared_away(lesson: 
     assert git(lesson.student, "fsck", "--no-dangling") == ""
 
 
-# -- a git that was killed -------------------------------------------------------------------------------------
-
-
 def test_a_lock_that_a_killed_git_left_is_cleared(lesson: Class) -> None:
     for name in ("index.lock", "HEAD.lock", "refs/heads/main.lock", "packed-refs.lock"):
         (lesson.student / ".git" / name).touch()
@@ -202,7 +199,7 @@ def test_a_git_that_is_at_work_is_waited_for(lesson: Class) -> None:
 
 
 def test_a_clone_that_was_killed_is_made_anew(lesson: Class) -> None:
-    """Ours never has the folder's name before it is whole; one of an older version, or of a student's, may."""
+    """Ours has the folder's name only when it is complete; an older version or a student may leave a part."""
     shutil.rmtree(lesson.student)
     lesson.student.mkdir()
     git(lesson.student, "init", "-q", "-b", "main")
@@ -236,7 +233,7 @@ def test_a_damaged_index_is_made_anew(lesson: Class) -> None:
 
 
 def test_a_pull_that_is_killed_at_any_moment_is_made_up_for(lesson: Class, course_python: str) -> None:
-    """SIGKILL to the whole group, ever later: the click after it brings all, and nothing of the student's is lost."""
+    """SIGKILL to the whole group, later each time: the next click brings everything, and the student loses nothing."""
     asked = '{"url": "%s", "home": "%s", "branch": "main", "backup": false, "look": false, "saves": {}}\n'
     for step in range(6):
         lesson.write("lab1.py", f"mine {step}\n")

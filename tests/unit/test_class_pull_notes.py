@@ -1,4 +1,4 @@
-"""What waits to be told to a student: until a page has shown it, and no longer."""
+"""Messages for a student are kept until a page has shown them, and no longer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of a pull, by the very Jupyter Server of the course's lock."""
+"""The pages of a pull, with the Jupyter Server of the course's lock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.unit
 TODAY = time.strftime("%Y-%m-%d")
 HELP = "Frau Müller <help@x.edu>"
 
-# Holds one pull in its middle and tries a second into the same directory, by another path.
+# Holds one pull in its middle and tries a second one into the same directory by another path.
 TWICE = """
 import logging, sys, threading, time
 sys.path.insert(0, sys.argv[1])
@@ -56,14 +56,14 @@ print("".join(said))
 
 @dataclass
 class Server:
-    """A student's Jupyter server with the configuration as the formula writes it."""
+    """A student's Jupyter server with the formula's configuration."""
 
     base: str
     home: Path
     given: Path
 
     def gives(self, name: str, lesson: Class, *also: str) -> str:
-        """The course gives out one repository; its link."""
+        """A course with one repository; its link."""
         given = {"repositories": {name: {"url": lesson.origin.as_uri(), "branch": "main", "also": also}}, "help": HELP}
         self.given.write_text(json.dumps(given))
         return self.link(lesson.origin.as_uri())
@@ -72,7 +72,7 @@ class Server:
         return f"/user/s/git-pull?{urlencode({'repo': repo, 'branch': 'main', **more}, quote_via=quote)}"
 
     def get(self, path: str, **options: Any) -> requests.Response:
-        """As a browser of the student's that is signed in."""
+        """A request from the student's signed-in browser."""
         headers = {"Authorization": "token t", **options.pop("headers", {})}
         return requests.get(urljoin(self.base, path), headers=headers, **{"timeout": 20, **options})
 
@@ -111,7 +111,7 @@ def server(course_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         finally:
             process.terminate()
             process.wait(20)
-    # nbgitpuller logs a failed pull so.
+    # This is how nbgitpuller logs a failed pull.
     crashes = (root / "log").read_text().split("Traceback (most recent call last)")[1:]
     assert [crash for crash in crashes if "PullFailed" not in crash and "GitFailed" not in crash] == []
 
@@ -134,7 +134,7 @@ def test_the_page_tells_and_then_goes_on(server: Server, lesson: Class) -> None:
     assert "<code>&lt;b&gt;.py</code>" in told.text
     assert "<b>" not in told.text
     assert f'href="/user/s/{path.replace("&", "&amp;")}"' in told.text
-    # Read again it says the same; after the next pull nothing.
+    # A second look shows the same; after the next pull it is empty.
     assert server.get("/user/s/git-pull/then/origin/lab").text.count("<li") == 2
     assert click(server.get, link).status_code == 302
 
@@ -150,7 +150,7 @@ def test_a_pull_that_nobody_saw_the_page_of_is_told_at_the_next(server: Server, 
 
 
 def test_a_second_pull_waits_for_one_that_runs(course_python: str, lesson: Class) -> None:
-    """Even one that puts the directory aside, as nbgitpuller's page of errors offers."""
+    """Even one that puts the directory aside, as nbgitpuller's error page offers."""
     link = lesson.root / "link"
     link.symlink_to(lesson.root / "home")
     argv = [course_python, "-c", TWICE, str(FILES), lesson.origin.as_uri(), str(lesson.student), str(link / "labs")]
@@ -186,7 +186,7 @@ def test_a_link_without_a_path_leads_into_lab(server: Server, lesson: Class) -> 
 
 
 def test_a_link_to_the_git_host_pulls_from_the_courses_copy(server: Server, lesson: Class) -> None:
-    """Teachers paste what nbgitpuller's own generator of links made."""
+    """Teachers paste links from nbgitpuller's own link generator."""
     server.gives("fromhost", lesson, "https://git.example.edu/physics/labs.git")
     click(server.get, server.link("https://git.example.edu/physics/labs"))
     assert (server.home / "fromhost" / "lab1.py").exists()
@@ -238,18 +238,18 @@ def test_the_folder_is_the_courses_whatever_a_link_says(
     ],
 )  # fmt: skip
 def test_a_link_leads_to_a_page_of_jupyter_alone(server: Server, lesson: Class, path: str) -> None:
-    """The browser goes there from a page of ours, which to the hub is as good as the student's own click."""
+    """The browser goes there from one of our pages, which the hub treats like the student's own click."""
     server.gives("leads", lesson)
     arrived = click(server.get, server.link(lesson.origin.as_uri(), urlpath=path))
     assert arrived.headers["Location"] == "/user/s/lab/tree/leads"
-    # As it is written: a browser, and requests, would take the dots out before it asks.
+    # Sent unchanged: a browser or requests would remove the dots first.
     with contextlib.closing(http.client.HTTPConnection(urlsplit(server.base).netloc, timeout=20)) as line:
         line.request("GET", f"/user/s/git-pull/then/leads/{path}", headers={"Authorization": "token t"})
         assert line.getresponse().headers["Location"] == "/user/s/lab"
 
 
 def test_another_site_can_neither_pull_nor_put_aside(server: Server, lesson: Class) -> None:
-    """A link from the LMS opens the page; the pull itself is asked for by that page alone."""
+    """A link from the LMS opens the page; only that page can start the pull."""
     link = server.gives("foreign", lesson)
     api = link.replace("/git-pull?", "/git-pull/api?")
     for site in ("cross-site", "same-site"):

@@ -1,4 +1,4 @@
-"""What a person's server does differently, by the very packages of a course's environment."""
+"""Our changes to a person's server, with the packages of a course's environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MB = 1 << 20
 
 
 def inside(python: str, script: str, **variables: str) -> Any:
-    """What a script printed last, as JSON, that ran beside our modules."""
+    """The last JSON output of a script that runs with our modules."""
     done = subprocess.run(
         [python, "-B", "-c", f"import json, sys\nsys.path.insert(0, {str(FILES)!r})\n{script}"],
         env={**os.environ, **variables}, capture_output=True, text=True, check=False, timeout=120,
@@ -81,7 +81,7 @@ def test_file_too_big_for_memory_is_refused(
 
 
 def test_notebook_of_many_outputs_is_refused(course_python: str, tmp_path: Path) -> None:
-    """Its 18 MB would fit as text; with 216,000 cells and outputs they killed a server of 512 MB."""
+    """Its 18 MB would be acceptable as text; with 216,000 cells and outputs it killed a server with 512 MB."""
     cell = '{"cell_type": "code", "metadata": {}, "source": "", "outputs": [{"output_type": "stream", "text": "a"}]},'
     (tmp_path / "many.ipynb").write_text('{"cells": [' + cell * 108_000 + "{}]}")
     said = inside(course_python, f"ROOT, NAME = {str(tmp_path)!r}, 'many.ipynb'\n{OPEN}", MEM_LIMIT=str(512 * MB))
@@ -154,7 +154,7 @@ def test_layout_is_kept_unless_the_server_was_killed(
 
 
 def test_server_starts_without_the_hubs_database(course_python: str) -> None:
-    """What singleuser never calls is not imported, and is the real thing for who asks for it afterwards."""
+    """Modules that singleuser never calls are not imported at first, but a later import gets the real ones."""
     found = inside(
         course_python,
         """
@@ -175,7 +175,7 @@ print(json.dumps([heavy, sorted(same), sorted(other), orm.User.__tablename__, bo
 
 
 def test_server_of_another_jupyterhub_imports_all(course_python: str, tmp_path: Path) -> None:
-    """One that needs at once what is left out starts as ever."""
+    """A version that needs them at once imports them and starts as usual."""
     package = tmp_path / "jupyterhub" / "singleuser"
     package.mkdir(parents=True)
     (tmp_path / "jupyterhub" / "__init__.py").touch()

@@ -1,4 +1,6 @@
-"""Class lists as the systems export them, with their own column names, encodings and oddities; all people invented."""
+"""Class lists as the systems export them, with their own column names, encodings and peculiarities; all people are
+fictitious.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ def read(tmp_path: Path, content: bytes, name: str = "list.csv") -> classlist.Cl
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_each_formats_own_sample(tmp_path: Path, name: str) -> None:
-    """A new format needs its file, which has a sample of these two people."""
+    """A new format needs only its module, with a sample of these two people."""
     found = read(tmp_path, SAMPLES[name].encode())
     assert (found.system, found.doubts) == (name, [])
     assert [entry.name for entry in found.entries] == ["Zoë Müller", "Jo O'Smith"]
@@ -71,7 +73,7 @@ def test_each_system_in_each_encoding(
         assert found_values == (values if kind in knows else [None, None])
 
 
-#: Whole rows of column names as the systems write them, each with one person; what the columns are known to say.
+#: Complete header rows as the systems write them, each with one person and the facts in its columns.
 EXPORTS = {
     "Brightspace, grades": (
         *("Brightspace", "OrgDefinedId,Username,Last Name,First Name,Email,Calculated Final Grade Numerator,"),

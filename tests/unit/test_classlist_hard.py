@@ -1,4 +1,4 @@
-"""Class lists as they really come: other languages, sums among the people, doubled lines, odd encodings."""
+"""Difficult class lists: other languages, totals among the people, repeated lines, odd encodings."""
 
 from __future__ import annotations
 
@@ -94,9 +94,6 @@ def test_all_wrong_lines_are_told_at_once(tmp_path: Path) -> None:
         assert word in said
 
 
-# -- lines that are one person --------------------------------------------------------------------------
-
-
 def merged(tmp_path: Path, text: str, known: ClassList | None = None) -> tuple[list[str], list[str]]:
     change = merge(known or ClassList(), read(tmp_path, text).entries)
     return [person.account for _, person in change.comes], change.doubts
@@ -134,8 +131,6 @@ def test_two_sections_are_no_question_and_two_teams_or_roles_are(tmp_path: Path)
     _, (role,) = merged(tmp_path, f"{head}A B,a@x.edu,1,T,Student\nA B,a@x.edu,2,T,TA\n")
     assert role.startswith("lines 2 and 3 are one person with different roles, taken as assistants")
 
-
-# -- staff ----------------------------------------------------------------------------------------------
 
 WEI = ClassList.model_validate(
     {
@@ -181,9 +176,6 @@ def test_swapped_names_are_a_question(tmp_path: Path) -> None:
     ]
 
 
-# -- teams ----------------------------------------------------------------------------------------------
-
-
 def test_teams_of_any_script_are_different_and_stable() -> None:
     names = ["Team 1", "Mechanics Project Group 1", "Mechanics Project Group 2", "Team A", "Team Ä", "Team Ü", "Team U"]
     names += ["第一组", "第二组", "C", "C++", "C#", "Команда", "🦊", "🐻", "7"]
@@ -193,7 +185,7 @@ def test_teams_of_any_script_are_different_and_stable() -> None:
     assert shorts[:2] == ["team-1", teams.short(" mechanics  project GROUP 1 ")]
     assert re.fullmatch("mechanics-proje-2-[a-z0-9]{5}", teams.short("Mechanics Project Group 2"))
     assert (teams.short("Team 1"), teams.short("7")) == ("team-1", "group-7")
-    # In class lists since this version: another value would move everybody's team.
+    # Stored in class lists since this version: another value would move everybody's team.
     assert teams.short("第一组") == "diyizu-5whes"
 
 
@@ -201,8 +193,6 @@ def test_what_a_team_is_called_on_the_server_is_told(tmp_path: Path) -> None:
     found = read(tmp_path, "name,email,team\nA B,a@x.edu,第一组\nC D,c@x.edu,第一组\n")
     assert found.notes == [f"the team '第一组' is called {teams.short('第一组')} on the server"]
 
-
-# -- encodings ------------------------------------------------------------------------------------------
 
 NAMES = "Name,Email\n{},a@x.edu\n"
 

@@ -44,7 +44,7 @@ def test_a_wrong_command_line_is_one_line_and_exit_2(
     assert says in ended.line
     assert ended.line.startswith("coursehub: ")
     assert ended.out == ""
-    # A script gets the same line as a document.
+    # A script gets the same line in a document.
     with_json = coursehub(*arguments, "--json")
     assert with_json.code == 2
     assert with_json.document["error"] == with_json.line.removeprefix("coursehub: ")
@@ -69,7 +69,7 @@ def test_without_a_course_there_is_a_way_to_one(coursehub: Any, project: Project
 
 
 def test_what_few_verbs_need_is_loaded_by_those() -> None:
-    """What is loaded here, the verbs that a teacher types most wait for each time."""
+    """Modules that are loaded here slow down the most used verbs each time."""
     asked = (
         "import sys, runner.cli.main, runner.verbs.up, runner.verbs.converge, runner.verbs.look; print(*sys.modules)"
     )
@@ -182,7 +182,7 @@ def test_apply_and_check_without_a_server(coursehub: Any, api: Api) -> None:
     assert ended.code == 1
     assert "has no server" in ended.document["courses"]["phys"]["error"]
     assert "has no server" in ended.line
-    # Said once: a result there is none.
+    # The message is printed once: there is no result.
     assert coursehub("apply", "phys").out == ""
     assert "has no server" in coursehub("check", "phys").line
 

@@ -1,4 +1,4 @@
-"""The runner's cloud room against the provider's API over real HTTP: faults 1 to 9 of what it must survive."""
+"""The runner's cloud package against the provider's API over real HTTP: faults 1 to 9."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def order(cloud: Cloud, key_id: int, wanted: Order = ORDER) -> Server:
 
 
 def nobody(_line: str) -> None:
-    """Hears of progress and says nothing."""
+    """Ignores progress."""
 
 
 def test_droplet_is_found_by_its_tag(api: Api, cloud: Cloud, key_id: int) -> None:
@@ -181,7 +181,7 @@ def test_fault_7_a_refusal_without_a_reason_is_told(api: Api, cloud: Cloud, key_
 
 def test_fault_8_ours_is_found_on_any_page(api: Api, cloud: Cloud, key_id: int) -> None:
     server = order(cloud, key_id)
-    # Twins of ours in the account itself: 210 create calls would show nothing more.
+    # More of our droplets in the account itself: 210 create calls would prove nothing more.
     with api.cloud.changing() as store:
         (ours,) = store.account.droplets
         for number in range(210):

@@ -18,7 +18,7 @@ from tests.support.local_api import TOKEN, Api
 pytestmark = pytest.mark.unit
 
 RECORDS = "domains/coursehub.test/records"
-#: The request is carried out and its answer gets lost.
+#: The request is carried out, but its answer is lost.
 LOST = {"after": True, "status": 504, "body": "<html>"}
 USELESS = ("", '{"droplets": [{"id"', [], {"droplets": {}}, {"droplet": None}, "null")
 
@@ -43,14 +43,14 @@ def _droplets(api: Api) -> list[Any]:
 
 
 def ids(api: Api) -> list[int]:
-    """All droplets that there are, whatever a list says."""
+    """All existing droplets, whatever a list says."""
     with api.cloud.reading() as store:
         return [droplet.id for droplet in store.account.droplets]
 
 
 @pytest.mark.parametrize("late", [{"listed_after": 2.0}, {"tags_after": 2.0}, {"listed_after": 2.0, "tags_after": 3.0}])
 def test_new_droplet_that_lists_lack_is_one(coursehub: Any, api: Api, late: dict[str, float]) -> None:
-    """``up`` and its rerun use the id of the create's answer; ``down`` leaves nothing that costs."""
+    """``up`` and its rerun use the id from the create's answer; ``down`` leaves nothing that costs money."""
     habits(api, **late)
     for _ in range(2):
         assert "SSH on 127.0.0.9" in coursehub("up", "phys", "--yes").line
@@ -61,7 +61,7 @@ def test_new_droplet_that_lists_lack_is_one(coursehub: Any, api: Api, late: dict
 
 @pytest.mark.parametrize("late", [{"listed_after": 1.0}, {"tags_after": 3.0}])
 def test_lost_answer_and_late_list_is_one(coursehub: Any, api: Api, late: dict[str, float]) -> None:
-    """The create's answer is lost and the droplet is not listed, or has no tags: the order is waited for."""
+    """The create's answer is lost and the droplet is not listed, or has no tags: the verb waits for the order."""
     habits(api, **late)
     faults(api, {"path_regex": "^/v2/droplets/?$", "method": "POST", "times": 1, **LOST})
     assert "SSH on" in coursehub("up", "phys", "--yes").line
@@ -69,12 +69,12 @@ def test_lost_answer_and_late_list_is_one(coursehub: Any, api: Api, late: dict[s
 
 
 def test_killed_while_ordering_is_adopted_with_its_key(coursehub: Any, api: Api, project: Project) -> None:
-    """A runner died after the order was sent; the rerun finds the droplet and keeps the host key that it was given."""
+    """A runner died after it sent the order; the rerun finds the droplet and keeps the host key that it was given."""
     habits(api, listed_after=1.0)
     coursehub("up", "phys", "--yes")
     access = Access(project, "phys")
     key = access.first_host_key()
-    # As on disk at that moment: no id yet, only that an order went out.
+    # As on disk at that moment: no id yet, only the record of an order.
     (access.directory / "server.json").unlink()
     access.begin_order("phys.coursehub.test")
     assert "SSH on" in coursehub("up", "phys", "--yes").line
@@ -105,7 +105,7 @@ def test_order_that_came_to_nothing_is_sent_again(
 
 
 def test_deleted_droplet_that_is_listed_is_no_server(coursehub: Any, api: Api) -> None:
-    """``up`` right after ``down`` makes a new server, though the old one is still listed."""
+    """``up`` right after ``down`` makes a new server although the old one is still listed."""
     habits(api, deleted_listed_for=30.0)
     coursehub("up", "phys", "--yes")
     first = ids(api)
@@ -152,7 +152,7 @@ def test_droplet_without_networks_is_waited_for(coursehub: Any, api: Api) -> Non
     ],
 )
 def test_useless_success_is_asked_for_again(coursehub: Any, api: Api, body: Any, path: str) -> None:
-    """HTTP 200 with a truncated, empty or foreign body is no answer: asked again, and told if it stays."""
+    """HTTP 200 with a truncated, empty or foreign body is no answer: it is retried, and reported if it stays."""
     faults(api, {"path_regex": path, "method": "GET", "times": 2, "status": 200, "body": body})
     assert "SSH on" in coursehub("up", "phys", "--yes").line
     faults(api, {"path_regex": path, "method": "GET", "status": 200, "body": body})
@@ -163,7 +163,7 @@ def test_useless_success_is_asked_for_again(coursehub: Any, api: Api, body: Any,
 
 
 def test_error_on_a_later_page_is_not_the_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records on page 2 are found though the first try of that page fails."""
+    """Records on page 2 are found although the first request for that page fails."""
     monkeypatch.setattr(calls, "PAGE", 2)
     cloud = Cloud("the cloud", f"{api.url}/v2/", TOKEN)
     zone = Zone("coursehub.test")
@@ -190,7 +190,7 @@ def test_error_on_a_later_page_is_not_the_end(api: Api, monkeypatch: pytest.Monk
 
 
 def test_record_that_exists_already_is_done(api: Api) -> None:
-    """The answer of a create was lost; the provider refuses the next try as a duplicate."""
+    """The answer to a create was lost; the provider refuses the next try as a duplicate."""
     cloud = Cloud("the cloud", f"{api.url}/v2/", TOKEN)
     faults(
         api,
@@ -280,7 +280,7 @@ def test_colleague_without_keys_cannot_delete(coursehub: Any, api: Api, project:
 
 
 def test_another_server_of_the_course_is_not_ours(coursehub: Any, api: Api) -> None:
-    """The server that this computer made was deleted, and a colleague's computer made another: that one is theirs."""
+    """The server that this computer made was deleted, and a colleague's computer made another one, which is theirs."""
     coursehub("up", "phys", "--yes")
     with api.cloud.changing() as store:
         (ours,) = store.account.droplets
@@ -321,7 +321,7 @@ def test_create_sends_no_key_without_a_value(coursehub: Any, api: Api, monkeypat
     coursehub("up", "phys", "--yes")
     bodies = [json.loads(data) for method, data in sent if method == "POST"]
     assert [body["name"] for body in bodies if "user_data" in body] == [droplet["name"] for droplet in _droplets(api)]
-    # Of an NS record the API wants two keys empty.
+    # The API wants two keys of an NS record empty.
     bodies = [body for body in bodies if body.get("type") != "NS"]
     assert not [key for body in bodies for key, value in body.items() if value is None]
 

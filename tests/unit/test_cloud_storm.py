@@ -1,4 +1,4 @@
-"""``up`` and ``down`` over a bad line and through kills, by three seeds: never two droplets, and nothing left."""
+"""``up`` and ``down`` over a bad network and with kills, with three seeds: never two droplets, and nothing left."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.support.local_api import TOKEN, Api
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(300)]
 
 SEEDS = (1, 2, 3)
-#: Runs of one verb that a person would have the patience for.
+#: The number of times that a person would run one verb.
 PATIENCE = 12
-#: What the real API does besides.
+#: Habits of the real API in addition.
 HABITS = {"listed_after": 0.4, "tags_after": 0.6, "address_after": 0.3, "pending_for": 0.3, "deleted_listed_for": 60}
 
 
@@ -53,7 +53,7 @@ def ids(api: Api) -> list[int]:
 
 
 def left(api: Api) -> list[str]:
-    """What there still is in the account."""
+    """What is left in the account."""
     with api.cloud.reading() as store:
         account = store.account
         records = [record for domain in account.domains for record in domain.records if record.type != "NS"]
@@ -62,7 +62,7 @@ def left(api: Api) -> list[str]:
 
 
 def until(coursehub: Any, api: Api, *verb: str, says: str) -> list[str]:
-    """Run a verb until it says ``says``, as a person would; the last lines of all runs."""
+    """Run a verb until it says ``says``, as a person would; return the last lines of all runs."""
     lines = []
     for _ in range(PATIENCE):
         ended = coursehub(*verb, "phys", "--yes")
@@ -77,7 +77,7 @@ def until(coursehub: Any, api: Api, *verb: str, says: str) -> list[str]:
 
 
 def test_storm_makes_one_and_leaves_none(coursehub: Any, api: Api, line: BadLine) -> None:
-    """A quarter of all calls go wrong, in eleven ways; the API lists late besides."""
+    """A quarter of all calls fail, in eleven ways, and the API lists late."""
     until(coursehub, api, "up", says="SSH on")
     made = ids(api)
     until(coursehub, api, "up", says="SSH on")
@@ -105,7 +105,7 @@ def test_kills_make_one_and_leave_none(coursehub: Any, habits: Api, seed: int) -
 
 
 def _killed(verb: str, number: int, *, after: bool) -> bool:
-    """Run a verb in a process of its own that is killed at its call number ``number`` to the cloud; whether it was."""
+    """Run a verb in its own process, killed at its cloud call number ``number``; return whether it was."""
     child = os.fork()
     if child == 0:
         request, count = calls.requests.Session.request, 0

@@ -1,4 +1,4 @@
-"""What a person sees while a step is under way: on a terminal, and in a log where nobody can draw."""
+"""Output during a step: on a terminal, and in a log that cannot be redrawn."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_terminal_shows_what_happens_now_and_for_how_long() -> None:
     told, shown = steps(terminal=True)
     with told.step("server", "server") as progress:
         progress("ordering [the] droplet")
-        # What the cloud calls a thing is text, whatever it looks like to rich.
+        # Names from the cloud are plain text, even if they look like rich's markup.
         eventually(lambda: re.search(r"server +\d+ s +ordering \[the\] droplet", plain(shown)))
     assert re.search(r"done +server \(\d+\.\d s\)", plain(shown))
     assert 0 < told.seconds["server"] <= told.total

@@ -1,4 +1,4 @@
-"""What a server costs is said before it is made, and what the servers cost now."""
+"""The price is shown before a server is made, and for all present servers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_term(project: Project) -> None:
 
 
 def test_cost_of_a_term_counts_each_month() -> None:
-    """Whole months cost a month; part of a month costs its hours."""
+    """Whole months cost the monthly price, parts of a month their hours."""
     term = Term(first=datetime.date(2026, 9, 21), last=datetime.date(2026, 12, 11))
     cost = cost_of(SIZE, term)
     assert cost.term == pytest.approx(10 * 24 * 0.07143 + 48 + 48 + 11 * 24 * 0.07143)

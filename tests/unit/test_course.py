@@ -1,4 +1,4 @@
-"""The course file: what a teacher sees for each mistake."""
+"""The course file: the message for each mistake."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What people mistype in YAML: the right line, what is wrong, what to type; nothing in YAML's own words."""
+"""YAML mistakes: the right line, what is wrong, what to type, and none of YAML's own terms."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_letter_that_is_not_utf8_has_its_line(tmp_path: Path) -> None:
 
 
 def test_the_file_that_new_writes_has_no_line_that_only_lacks_its_mark() -> None:
-    """A commented entry below ``students: []`` was an invitation to take the # away."""
+    """A commented entry below ``students: []`` invited teachers to remove the #."""
     text = compose("x", {"packages": [], "people": {"professors": [], "students": []}})
     lines = text.splitlines()
     assert not [line for line in lines if line.lstrip().startswith("#  -")]

@@ -1,4 +1,4 @@
-"""The course file's network: what may stand there, and what is said of what may not."""
+"""The course file's network: allowed values, and the messages for others."""
 
 from __future__ import annotations
 

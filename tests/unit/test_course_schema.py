@@ -1,4 +1,4 @@
-"""The schema, the reference page and the example are made from the model, are up to date and agree with it."""
+"""The schema, the reference page and the example are generated from the model and up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of one person beside the size of the server."""
+"""Limits of one person compared with the size of the server."""
 
 from __future__ import annotations
 

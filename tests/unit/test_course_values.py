@@ -1,4 +1,4 @@
-"""Values that are well written and make no sense: against the server's size, against what one server needs."""
+"""Valid values that make no sense: for the server's size, or for what one server needs."""
 
 from __future__ import annotations
 

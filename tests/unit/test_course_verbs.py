@@ -1,4 +1,4 @@
-"""``new``, ``validate`` and ``schema`` as they are typed: what they write, what they say, and what they leave alone."""
+"""``new``, ``validate`` and ``schema`` as typed: what they write, print, and leave unchanged."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ANSWERS = {
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A working copy with the repository's courses; whoever asks the network or another program there fails."""
+    """A working copy with the repository's courses; any use of the network or of another program fails."""
     for part in ("pillar", "formulas/course_env"):
         shutil.copytree(REPO / part, tmp_path / part)
     monkeypatch.setenv("COURSEHUB_ROOT", str(tmp_path))
@@ -70,9 +70,6 @@ def edit(project: Project, old: str, new: str, course_id: str = "demo") -> None:
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
-
-
-# -- new ----------------------------------------------------------------------------------------------
 
 
 def test_new_writes_a_file_that_is_good_and_explains_itself(coursehub: Any, project: Project) -> None:
@@ -170,7 +167,7 @@ def test_a_wrong_answer_is_one_line_and_nothing_is_written(
 
 
 def at_a_terminal(root: Path, arguments: list[str], answers: list[tuple[str, str]]) -> tuple[int, str]:
-    """Run ``coursehub`` at a terminal; each answer is typed when its question stands there."""
+    """Run ``coursehub`` at a terminal; each answer is typed when its question appears."""
     child, terminal = pty.fork()
     if child == 0:
         os.environ |= {"COURSEHUB_ROOT": str(root), "PYTHONPATH": str(REPO), "TERM": "dumb", "COLUMNS": "200"}
@@ -247,9 +244,6 @@ def test_an_announcement_belongs_to_its_term(coursehub: Any, project: Project) -
     assert coursehub("new", "winter", "--from", "demo", "--domain", "winter.coursehub.test").code == 0
     made = course.load(project, "winter").page
     assert (made.message, made.help) == (None, "Room 12")
-
-
-# -- validate ------------------------------------------------------------------------------------------
 
 
 def test_the_repositorys_courses_are_good(coursehub: Any) -> None:
@@ -368,9 +362,6 @@ def test_an_unknown_course_is_one_line(coursehub: Any) -> None:
     ended = coursehub("validate", "dmeo")
     assert (ended.code, ended.out) == (2, "")
     assert "did you mean demo?" in ended.err
-
-
-# -- schema --------------------------------------------------------------------------------------------
 
 
 def test_schema_is_printed_and_written(coursehub: Any, project: Project) -> None:

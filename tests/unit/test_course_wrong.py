@@ -1,4 +1,4 @@
-"""For each key of the course file a wrong value, and the very line that the teacher reads."""
+"""A wrong value for each key of the course file, and the exact line that the teacher reads."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CAMPUS = "wants a network such as 10.20.0.0/16; correct it"
 KINDS = "password, google, github, microsoft, oidc, lti13"
 IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
 
-#: Key: wrong values with what is said of each. "[]" is an entry of a list, ROLE each list of people.
+#: Key: wrong values, each with its message. "[]" is an entry of a list, ROLE each list of people.
 WRONG: dict[str, list[tuple[Any, str]]] = {
     "network": [("closed", f"network ('closed'): {BELOW}")],
     "network.only": [
@@ -258,7 +258,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ),
     ],
 }
-#: What a pattern cannot say: these a JSON schema lets through.
+#: Rules beyond patterns, which a JSON schema cannot express.
 ONLY_OURS = (
     "not a time zone",
     "belongs to the system",
@@ -271,7 +271,7 @@ EXAMPLE = yaml.safe_load(reference.example())["course"]
 
 
 def written(path: tuple[str, ...]) -> str:
-    """A key's path as the table above has it."""
+    """A key's path in the form of the table above."""
     shown = ".".join(path[1:]).replace(".[]", "[]")
     for role in ROLES:
         shown = shown.replace(f"people.{role}", "people.ROLE")
@@ -317,7 +317,7 @@ def test_a_wrong_value_is_this_line(project: Project, key: str, value: Any, says
     text = compose("phys1", choices)
     project.course_file("phys1").write_text(text, encoding="utf-8")
     last = key.rsplit(".", maxsplit=1)[-1]
-    # As the writer types it: alone, within braces, or as an entry of a list.
+    # As the writer prints it: alone, in braces, or as an entry of a list.
     typed, within = flow(value), flow({last: value})[1:-1]
     entry = f"- {flow(value[-1])}" if isinstance(value, list) else None
     lines = [

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.unit
 
 
 def zone(**names: str) -> Callable[[str], frozenset[str]]:
-    """DNS with these names; dots are written as underscores."""
+    """DNS with these names; underscores stand for dots."""
     known = {name.replace("_", "."): frozenset(addresses.split()) for name, addresses in names.items()}
 
     def resolve(name: str) -> frozenset[str]:
@@ -64,7 +64,7 @@ def test_a_resolver_that_does_not_answer_leaves_names_out(cert: SimpleNamespace)
         (["hub.example.org"], 80, "", ("hub.example.org", "www.hub.example.org"), "new in DNS: www", None),
         (["hub.example.org"], 80, "https://old/dir", ("hub.example.org",), "ACME server is now", ("hub.example.org",)),
         (["hub.example.org"], 20, "", ("hub.example.org",), "expires in 20 days", ("hub.example.org",)),
-        # A name that left DNS stays until the certificate is due, and goes then.
+        # A name that left DNS is kept until the certificate is due and removed then.
         (["hub.example.org", "www.hub.example.org"], 80, "", ("hub.example.org",), "", ()),
         (["hub.example.org", "www.hub.example.org"], 20, "", ("hub.example.org",), "expires", ("hub.example.org",)),
     ],

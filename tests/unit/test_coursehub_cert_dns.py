@@ -1,4 +1,4 @@
-"""What coursehub-cert does where the CA asks DNS: certificates for all names below one."""
+"""coursehub-cert with DNS challenges: certificates for all names below one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def config(cert: SimpleNamespace, tmp_path: Path) -> Any:
 
 
 def answers(**known: str) -> Callable[[str], frozenset[str]]:
-    """Something that is asked for a name; dots are written as underscores."""
+    """A resolver with these answers; underscores stand for dots."""
     table = {name.replace("_", ".").replace("..", "_"): frozenset(what.split()) for name, what in known.items()}
     return lambda name: table.get(name.removeprefix("_acme-challenge."), frozenset())
 
@@ -72,7 +72,7 @@ def test_delegation_that_is_wrong_names_its_record(
 
 
 def test_name_servers_that_cannot_be_asked_stop_nothing(cert: SimpleNamespace) -> None:
-    """Behind some firewalls only the school's resolvers answer; then the CA has the last word."""
+    """Behind some firewalls only the school's resolvers answer; then the CA decides."""
 
     def silent(_: str) -> frozenset[str]:
         raise OSError("no answer")
@@ -128,7 +128,7 @@ def test_a_configuration_that_cannot_work_is_refused(
 def test_a_change_of_isolation_orders_anew_and_keeps_the_old(
     cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From paths to subdomains: the certificate for two names serves until the one for all has come."""
+    """From paths to subdomains: the certificate for two names is used until the one for all has arrived."""
     issue(cert, config, ("hub.example.org", "www.hub.example.org"))
     before = (config.lineage / "fullchain.pem").read_bytes()
     monkeypatch.setattr(cert.running, "look", lambda config_, _: cert.names.Dns(config_.names, {}))
@@ -172,7 +172,7 @@ def test_a_wrong_delegation_costs_no_try_at_the_ca(
 def test_a_certificate_that_cannot_be_renewed_says_so_in_time(
     cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The record went away after the certificate came: it serves on, and the warning names what to check."""
+    """The record was removed after the certificate was issued: it is still used, and the warning says what to check."""
     monkeypatch.setattr(cert.delegation, "name_servers", lambda _: frozenset())
     issue(cert, config, NAMES, how="dns-standalone", days=20)
     result = cert.running.run(config, timer=True, plan=False)
@@ -183,7 +183,7 @@ def test_a_certificate_that_cannot_be_renewed_says_so_in_time(
 
 
 def test_our_name_server_passes_challenges_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the provider's do: a resolver's question comes to the server delegated to, any other gets a referral."""
+    """Like the provider's: a recursive question goes to the delegated server, any other gets a referral."""
     records = [
         Record(id=1, type="A", name="hub", data="192.0.2.10"),
         Record(id=2, type="A", name="*.hub", data="192.0.2.10"),

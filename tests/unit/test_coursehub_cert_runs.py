@@ -24,7 +24,7 @@ pytestmark = pytest.mark.unit
 
 
 def test_a_life_of_a_certificate(cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No DNS; the first name; a CA that is down; the second name; then silence."""
+    """No DNS; the first name; a CA that fails; the second name; then nothing to do."""
     hub, www = config.names
     first, asked = run(cert, config, monkeypatch, {})
     assert not asked and not first.ok and not first.wanted
@@ -82,7 +82,7 @@ def test_an_account_that_the_ca_forgot_is_made_anew(
     )
 
 
-#: As certbot does: a name that is taken, by a broken certificate too, is not taken again.
+#: Like certbot: an existing name, even with a broken certificate, is not reused.
 LIKE_CERTBOT = """#!/bin/sh
 cd {letsencrypt} && mkdir -p renewal live archive
 name=hub.example.org
@@ -144,7 +144,7 @@ LIMITED = (
 
 
 def test_a_refusal_with_a_date_is_kept_and_told(cert: SimpleNamespace) -> None:
-    """Five certificates a week for the same names: neither the timer nor a person asks before the CA says."""
+    """Five certificates per week for the same names: neither the timer nor a person asks before the CA's date."""
     tries = cert.tries.Tries()
     now = NOW.timestamp()
     tries.failed(now, LIMITED)
@@ -163,7 +163,7 @@ def test_a_refusal_with_a_date_is_kept_and_told(cert: SimpleNamespace) -> None:
 def test_an_old_address_is_waited_for_until_forgotten(
     cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch, says: str, waits: int
 ) -> None:
-    """A server made anew within the TTL: the CA remembers the old address, too."""
+    """A server that was replaced within the TTL: the CA also remembers the old address."""
     clock = [0.0]
     monkeypatch.setattr(cert.running.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(cert.running.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))

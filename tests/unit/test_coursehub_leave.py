@@ -1,4 +1,4 @@
-"""The program that ends what an account has on the machine; as root, on processes of an account that nobody has."""
+"""The program that ends everything of an account; as root, on processes of an unused uid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.loading import load
 pytestmark = pytest.mark.unit
 PROGRAM = Path(__file__).parents[2] / "formulas/accounts/files/coursehub_leave.py"
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="other accounts' processes need root")
-#: No account of this host.
+#: No account of this host has it.
 UID = 61234
 
 
@@ -52,7 +52,7 @@ def test_each_mark_is_new_and_the_others_stay(program: ModuleType, tmp_path: Pat
 
 @needs_root
 def test_everything_of_an_account_ends(program: ModuleType) -> None:
-    """What ignores SIGTERM, what stopped itself, and what forks as fast as it can."""
+    """Processes that ignore SIGTERM, stopped themselves, or fork as fast as they can."""
     stubborn = "trap '' TERM HUP; echo; while :; do sleep 1; done"
     stopped = "echo; kill -STOP $$; sleep 300"
     forks = "echo; end=$(($(date +%s) + 30)); while [ $(date +%s) -lt $end ]; do (sleep 0.01 & sleep 0.02 &); done"

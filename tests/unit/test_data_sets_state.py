@@ -28,7 +28,7 @@ MINE = grp.getgrgid(os.getgid()).gr_name
 
 @pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    """One that the state trusts, and no proxy before its servers."""
+    """An authority that the state trusts, and no proxy."""
     made = Authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(made.bundle))
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
@@ -38,7 +38,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
 
 @pytest.fixture
 def website(tmp_path: Path, authority: Authority) -> Iterator[str]:
-    """An HTTPS server that the state trusts; its files lie in ``tmp_path/web``."""
+    """An HTTPS server that the state trusts; its files are in ``tmp_path/web``."""
     (tmp_path / "web").mkdir()
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -101,10 +101,10 @@ def test_a_file_is_stored_once_and_only_with_its_checksum(website: str, store: A
     path = tmp_path / "data" / "rain.csv"
     assert path.read_bytes() == b"1\n"
     assert (path.stat().st_mode & 0o777, (tmp_path / "data").stat().st_mode & 0o777) == (0o644, 0o750)
-    # Not asked for again, whatever the address has by now.
+    # Not downloaded again, whatever the address serves now.
     (tmp_path / "web" / "r.csv").write_bytes(b"2\n")
     assert store(rain_csv=given)["changes"] == {}
-    # A new checksum brings the new file; a wrong one leaves the old.
+    # A new checksum brings the new file; a wrong one keeps the old file.
     wrong = store(rain_csv={**given, "sha256": digest(b"3\n")})
     assert (wrong["result"], wrong["changes"]) == (False, {})
     assert f"has the SHA-256 {digest(bytes([50, 10]))} and not" in wrong["comment"]

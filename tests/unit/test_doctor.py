@@ -1,4 +1,4 @@
-"""``doctor``: what is not ready is named with what to do, and nothing is changed by the look."""
+"""``doctor``: names what is missing and what to do, and changes nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.unit
 
 
 class Zones(BaseResolver):
-    """A resolver that knows who serves the course's zone."""
+    """A resolver that knows the name servers of the course's zone."""
 
     servers: tuple[str, ...] = ("ns1.digitalocean.com", "ns2.digitalocean.com")
 

@@ -1,4 +1,4 @@
-"""What only the machine knows, told to the firewall."""
+"""Values for the firewall that only the machine knows."""
 
 import os
 import pwd

@@ -1,4 +1,4 @@
-"""Several courses at once: a row for each, and one that fails stops no other."""
+"""Several courses at once: a row for each, and a failed one does not stop the others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def terminal() -> tuple[Steps, io.StringIO]:
 
 
 def fake(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.0) -> list[int]:
-    """Courses whose apply takes ``seconds``; c3 fails, c5 has no server. How many ran at a time, at most."""
+    """Courses whose apply takes ``seconds``; c3 fails, c5 has no server. Yields how many ran at most at a time."""
     running, most = [0], [0]
     lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""What a server says of itself, and what a teacher reads of that."""
+"""The check of a server from inside, in words for a teacher."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ print(json.dumps([judge(*one) for one in json.loads(sys.argv[2])]))
 
 
 def test_answers_to_a_made_up_code_are_judged(hub_python: str) -> None:
-    """As Google, GitHub (which says 200), Microsoft and oidc-provider give them."""
+    """As Google, GitHub (with status 200), Microsoft and oidc-provider answer."""
     answers: list[Any] = [
         [401, '{"error": "invalid_client", "error_description": "The OAuth client was not found."}'],
         [200, '{"error": "incorrect_client_credentials"}'],

@@ -1,4 +1,4 @@
-"""The hub's configuration, loaded by the very JupyterHub of the hub's lock (installed for the test by uv)."""
+"""The hub's configuration, loaded by the JupyterHub of the hub's lock (installed for the test by uv)."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.unit
 FILES = Path(__file__).parents[2] / "formulas/jupyterhub/files"
 DEFAULTS = values_of("jupyterhub")
 
-# Loads configurations as the hub would and says what came of each.
+# Loads configurations as the hub would and prints the results.
 LOAD = """
 import json, sys
 from pathlib import Path
@@ -37,7 +37,7 @@ print(json.dumps(found))
 
 
 def render(folder, **changes):
-    """Render the configuration as Salt does, with the formula's defaults but for ``changes``; return its path."""
+    """Render the configuration like Salt, with the formula's defaults and ``changes``; return its path."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
     environment.filters["json"] = json.dumps
     template = environment.from_string((FILES / "jupyterhub_config.py").read_text())
@@ -59,7 +59,7 @@ def render(folder, **changes):
     return path
 
 
-#: Changes to the formula's defaults, by what is asked of the configuration then.
+#: Changes to the formula's defaults, by what the test checks.
 CHANGES = {
     "defaults": {},
     "limits": {
@@ -72,7 +72,7 @@ CHANGES = {
 
 @pytest.fixture(scope="session")
 def loaded(hub_python, tmp_path_factory):
-    """The configuration after each of ``CHANGES``, in one process: to import the hub takes longest."""
+    """The configuration after each of ``CHANGES``, in one process, because importing the hub takes longest."""
     folder = tmp_path_factory.mktemp("config")
     paths = [str(render(folder / name, **changes)) for name, changes in CHANGES.items()]
     done = subprocess.run([hub_python, "-c", LOAD, *paths], capture_output=True, text=True, check=True)
@@ -85,7 +85,7 @@ def defaults(loaded):
 
 
 def test_nothing_of_the_hub_listens_at_a_tcp_port(defaults):
-    """Whoever has a shell on the server could take a port first, and keep it while its owner restarts."""
+    """Any user with a shell could take a TCP port first and keep it while its owner restarts."""
     hub = defaults["JupyterHub"]
     below = "http+unix://%2Frun%2Fcoursehub%2F"
     assert hub["bind_url"] == f"{below}front%2Fproxy.sock/"
@@ -114,7 +114,7 @@ def test_the_configuration_names_groups_and_no_people(defaults):
 
 
 def test_a_role_ends_for_sessions_and_tokens_with_the_groups(defaults):
-    """Not "strict", JupyterHub 6.1 lets the token of a locked account keep what its owner might."""
+    """Without "strict", JupyterHub 6.1 lets the token of a locked account keep its owner's rights."""
     authenticator = defaults["ClassAuthenticator"]
     assert authenticator["auth_refresh_strict"] is True
     assert authenticator["auth_refresh_age"] == 1
@@ -158,7 +158,7 @@ print(json.dumps([said, len(asked)]))
 
 
 def test_the_hub_looks_again_when_the_machines_accounts_changed(hub_python, tmp_path):
-    """And whoever was refused is looked at again each time."""
+    """People who were refused are checked again each time."""
     argv = [hub_python, "-c", REFRESH, str(FILES), str(tmp_path)]
     said, asked = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
     model = {"name": "ada", "groups": ["assistants"]}
@@ -195,7 +195,7 @@ def test_nobody_opens_anothers_server_on_one_domain(loaded):
 
 
 def test_cookies_go_over_tls_alone_and_to_no_other_site(defaults):
-    """And the token of a page is for no script, as it stands in the page."""
+    """The token of a page is not readable by scripts, because it is in the page itself."""
     settings = defaults["JupyterHub"]["tornado_settings"]
     assert settings["cookie_options"] == {"secure": True, "samesite": "Lax"}
     assert settings["xsrf_cookie_kwargs"] == {"secure": True, "samesite": "Lax", "httponly": True}
@@ -246,7 +246,7 @@ ACCEPTED = {
 }
 
 
-# A kind of sign-in with its settings, as pillar/hub.sls gives them.
+# The settings of a kind of sign-in, as pillar/hub.sls makes them.
 SIGNIN = {
     "password": {},
     "google": {
@@ -262,7 +262,7 @@ SIGNIN = {
 
 
 def signin_of(folder, kind, **settings):
-    """Changes to the formula's defaults for a kind of sign-in, with the files that the states would have made."""
+    """Changes to the formula's defaults for a kind of sign-in, with the files that the states would make."""
     folder.mkdir(exist_ok=True)
     secret = kind not in {"password", "lti13"}
     if secret:
@@ -273,7 +273,7 @@ def signin_of(folder, kind, **settings):
 
 @pytest.fixture(scope="session")
 def verdicts(hub_python, tmp_path_factory):
-    """All configurations through the check that stands before the running one, in one process."""
+    """Run the check that protects the running configuration on all configurations, in one process."""
     folder = tmp_path_factory.mktemp("checked")
     configs = {**{name: config for name, (config, _) in REFUSED.items()}, **ACCEPTED}
     paths = {str(render(folder / name, config=config)): name for name, config in configs.items()}

@@ -1,4 +1,4 @@
-"""A sign-in that forgives what people do every day, and no more than that."""
+"""A sign-in that forgives everyday mistakes, and no more."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_sign_in_forgives_pasted_space_and_an_email(hub_python: str) -> None:
 
 
 def test_guesser_gets_no_more_tries_by_spaces_or_emails(hub_python: str) -> None:
-    """Ten for the account and its email address together, and no password is tried twice."""
+    """Ten for the account and its email address together, and no password counts twice."""
     forms = [(("ada", "ada.l@example.edu")[number % 2], f"guess{number} ") for number in range(12)]
     answers, tried = sign_in(hub_python, *forms)
     assert answers == [None] * 10 + [429, 429]

@@ -1,4 +1,4 @@
-"""How the parts behind nginx reach each other: by the hub's own classes and real sockets, without systemd."""
+"""The connections behind nginx: with the hub's own classes and real sockets, without systemd."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.unit.test_jupyterhub_config import FILES
 
 pytestmark = pytest.mark.unit
 
-#: The door for servers with an application that says who it takes its visitor for.
+#: The servers' socket with an application that says who it thinks its visitor is.
 DOOR = """
 import asyncio, sys
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_door_gives_nothing_else(door: str, address: str) -> None:
 
 
 def test_door_takes_a_few_connections_of_one_account(door: str) -> None:
-    """The hub must not run out of file descriptors by one student's program."""
+    """One student's program must not use up the hub's file descriptors."""
     with contextlib.ExitStack() as held:
         closed = 0
         for _ in range(60):
@@ -86,7 +86,7 @@ def test_door_takes_a_few_connections_of_one_account(door: str) -> None:
         try:
             return unix_http.session(door).get("http://hub/hub/api", timeout=10).status_code == 200
         except requests.ConnectionError:
-            # The door has not counted all of them off yet.
+            # The socket has not counted all of them down yet.
             return False
 
     eventually(answers, 10)
@@ -111,7 +111,7 @@ def inside(hub_python: str, script: str) -> Any:
 
 
 def test_servers_url_has_no_port_as_the_hub_keeps_it(hub_python: str) -> None:
-    """And an older server's, which still has a port, keeps it."""
+    """An older server's URL, which still has a port, keeps it."""
     said = inside(
         hub_python,
         """
@@ -164,7 +164,7 @@ print(json.dumps(server.command()))
 
 
 def test_server_that_ends_in_its_start_is_told_at_once(hub_python: str) -> None:
-    """A request waits in the socket of a server that starts slowly; one that ends is no reason to wait."""
+    """Requests wait in the socket of a slowly starting server; if the server ends, nobody should wait."""
     said = inside(
         hub_python,
         """
@@ -221,7 +221,7 @@ asyncio.run(main())
     ],
 )
 def test_start_that_failed_is_told_with_its_reason(hub_python: str, happens: str, says: str) -> None:
-    """To the student; to the hub's log nothing that a server said."""
+    """The student reads the reason; the hub's log gets nothing that a server said."""
     said = inside(
         hub_python,
         f"""

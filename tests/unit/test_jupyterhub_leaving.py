@@ -1,4 +1,4 @@
-"""What a person's cookies and tokens are worth after a sign-out, or after leaving, on the hub's own database."""
+"""Cookies and tokens after a sign-out, or after leaving, in the hub's own database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 pytestmark = pytest.mark.unit
 FILES = Path(__file__).parents[2] / "formulas/jupyterhub/files"
 
-# Ada has a browser's token, one that she made, her server's and a code; Bob the same. ``worth`` says what is left.
+# Ada has a browser's token, one that she made, her server's and a code; Bob the same. ``worth`` prints what still
+# works.
 STORY = """
 import json, sys
 from pathlib import Path
@@ -98,7 +99,7 @@ EVERYTHING = ["browser", "code", "cookie", "named", "server"]
 
 @pytest.fixture(scope="module")
 def told(hub_python: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What each part says; in one process, as to import the hub takes longest."""
+    """The results of each part, from one process, because importing the hub takes longest."""
     root = tmp_path_factory.mktemp("left")
     lines = ["import json, sys"]
     for number, (part, code) in enumerate(PARTS.items()):
@@ -115,7 +116,7 @@ def test_whose_mark_did_not_change_keeps_everything(told: dict[str, Any]) -> Non
 
 
 def test_a_sign_out_leaves_the_running_servers_own_token_alone(told: dict[str, Any]) -> None:
-    """A note like the server's saves no other token, and nobody else is signed out."""
+    """A note like the server's protects no other token, and nobody else is signed out."""
     assert told["sign-out"] == [["server"], EVERYTHING, False]
     assert told["signed out after leaving"] == [False]
 

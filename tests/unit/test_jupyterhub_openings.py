@@ -1,4 +1,4 @@
-"""Which requests to the hub open somebody else's server, and what of it is logged: by the hub's own classes."""
+"""Which requests to the hub open another person's server, and what is logged: with the hub's own classes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.unit.test_jupyterhub_config import FILES
 
 pytestmark = pytest.mark.unit
 
-# A database as the hub keeps it, with two people, their servers' OAuth clients and a service; then requests that were
-# answered, as the hub's log gets them. Prints what each logs.
+# A hub's database with two people, their servers' OAuth clients and a service; then answered requests, as the hub's log
+# gets them. Prints what each one logs.
 SCRIPT = """
 import json, os, pwd, sys, types
 sys.path.insert(0, sys.argv[1])
@@ -109,7 +109,7 @@ print(json.dumps({"found": found, "noted": noted, "me": me}))
 def said(hub_python: str) -> dict[str, Any]:
     done = subprocess.run([hub_python, "-B", "-c", SCRIPT, str(FILES)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    # What cannot be logged is said, and the request was answered all the same.
+    # A failed log entry is reported, and the request is answered nevertheless.
     assert "could not be logged: the disk is full" in done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -154,5 +154,5 @@ def test_what_opens_nobody_elses(said: dict[str, Any], request_: str) -> None:
 
 
 def test_one_visit_is_logged_once(said: dict[str, Any]) -> None:
-    """A server asks about its visitor every half minute; after an hour of silence it is another visit."""
+    """A server asks about its visitor every half minute; after an hour without requests it is a new visit."""
     assert said["noted"] == ["server opened", "server used", "server opened", "server stopped", "server stopped"]

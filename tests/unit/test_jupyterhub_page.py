@@ -1,4 +1,4 @@
-"""What the hub's pages say, rendered by the very JupyterHub of the hub's lock from its own templates and ours."""
+"""The text of the hub's pages, rendered by the JupyterHub of the hub's lock from its own templates and ours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unit.test_jupyterhub_config import render as render_config
 
 pytestmark = pytest.mark.unit
 
-# One process that renders as JupyterHub does (jupyterhub/app.py, init_tornado_settings) each time that it reads a line.
+# A process that renders as JupyterHub does (jupyterhub/app.py, init_tornado_settings), once for each input line.
 SERVER = """
 import asyncio, json, sys
 from pathlib import Path
@@ -49,7 +49,7 @@ for line in sys.stdin:
 
 
 class Seen(HTMLParser):
-    """The text and the attributes of each element that has an id, the page's title too."""
+    """The text and attributes of each element with an id, and the page's title."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Seen(HTMLParser):
 
 @pytest.fixture(scope="module")
 def rendered(hub_python: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Renders a template with the words of a file, by one process for all tests: a change must need no new one."""
+    """Renders a template with a file's values, in one process: a changed file must not need a restart."""
     file = tmp_path_factory.mktemp("page") / "page.json"
     argv = [hub_python, "-c", SERVER, str(FILES), str(FILES / "templates"), str(file)]
     process = subprocess.Popen(
@@ -186,7 +186,7 @@ def test_what_becomes_a_link(text: str, link: str) -> None:
     assert module.link_of(text) == link
 
 
-# The rendered configuration, as it is, but for what needs a machine: a proxy that routes nothing, and no services.
+# The rendered configuration without what needs a machine: its proxy routes nothing, and it has no services.
 ALONE = """
 from jupyterhub.proxy import Proxy
 class NoProxy(Proxy):
@@ -205,7 +205,7 @@ c.JupyterHub.hub_connect_url = c.JupyterHub.hub_bind_url = "http://127.0.0.1:%d"
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ones: all are held until each is known."""
+    """Different ports: all are held until each is known."""
     with contextlib.ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -257,5 +257,5 @@ def test_a_running_hub_says_new_words_without_a_restart(hub: tuple[str, Path]) -
         assert seen.text["course-title"] == WORDS["title"]
         assert "mailto:help@example.edu" in seen.links
         assert "username_input" in seen.attributes
-    # Whom to ask, on the page that a lost student sees too.
+    # The help address is also on the page for a wrong address.
     assert "help@example.edu" in requests.get(f"{base}/nowhere", timeout=10).text

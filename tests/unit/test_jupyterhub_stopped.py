@@ -1,4 +1,4 @@
-"""Why a server does not run, as the hub's page says it."""
+"""Why a server does not run, as the hub's page explains it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CULLED = ["DELETE", "ada", True, "idle-culler"]
         ([["DELETE", "ada", False, "ada"]], ""),
         ([CULLED, ["POST", "ada", False, "ada"]], ""),
         ([["DELETE", "ben", True, "idle-culler"]], ""),
-        # A student's account of that name is no service.
+        # A student's account with that name is not the service.
         ([["DELETE", "ada", False, "idle-culler"]], "Your teacher stopped it."),
     ],
     ids=["culled", "teacher", "owner", "started-again", "another", "namesake"],

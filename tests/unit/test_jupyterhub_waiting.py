@@ -1,4 +1,4 @@
-"""The pages for whoever waits for a server, rendered by the JupyterHub of the hub's lock."""
+"""The pages for people who wait for a server, rendered by the JupyterHub of the hub's lock."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_start_that_failed_at_once_says_the_same(page: Any) -> None:
 
 
 def test_waiting_page_looks_whether_it_still_waits(page: Any) -> None:
-    """The proxy keeps the stream open when the hub behind it dies; tried with a browser on a hub that was killed."""
+    """The proxy keeps the stream open if the hub dies; tried with a browser and a killed hub."""
     shown = page("spawn_pending.html", spawner={})
     ours = shown.index("async function waits()")
     assert shown.index("new EventSource(") < ours

@@ -1,4 +1,4 @@
-"""What the hub's walls for browsers decide; that they stand on a hub: tests/attacks/test_browser_*.py."""
+"""The decisions of the hub's protection for browsers; tests/attacks/test_browser_*.py test it on a hub."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECRET = "0123456789abcdef" * 4
 
 
 def module(name: str) -> ModuleType:
-    """One of the walls' modules that needs no JupyterHub."""
+    """One of its modules that needs no JupyterHub."""
     full = f"class_walls_{name}"
     spec = importlib.util.spec_from_file_location(full, FILES / "class_walls" / f"{name}.py")
     assert spec and spec.loader
@@ -113,7 +113,7 @@ def test_a_pass_fits_its_person_and_time(made: Any) -> None:
 
 
 def test_no_pass_is_made_without_a_secret(tmp_path: Path) -> None:
-    """An empty one would be known to everybody."""
+    """A pass without a secret would be the same for everybody."""
     for name, content in (("missing", None), ("empty", ""), ("short", 'default "00";\n')):
         path = tmp_path / name
         if content is not None:
@@ -140,7 +140,7 @@ def test_an_address_leads_to_the_server_it_names(address: str, owner: str) -> No
 
 
 def test_the_sound_cookie_counts_whatever_stands_beside_it() -> None:
-    """Python keeps the last of one name, which may be a script's."""
+    """Python keeps the last of several cookies with one name, which may be a script's."""
     good, best = {"ada's", "bob's"}.__contains__, {"ada's"}.__contains__
     for header in ("hub=ada's; hub=rubbish", "hub=rubbish; hub=ada's", "x=1; hub=bob's; hub=ada's; hub"):
         assert cookies.sound(header, "hub", good, best) == "ada's", header
@@ -205,6 +205,6 @@ asyncio.run(main())
 
 
 def test_the_proxy_closes_what_it_asked_by_a_socket(hub_python: str) -> None:
-    """Else node's last, empty write fails and a browser is told 503; at a port the side that answers may close."""
+    """Otherwise node's last, empty write fails and the browser gets 503; at a TCP port the answering side may close."""
     done = subprocess.run([hub_python, "-c", ANSWER_AT_ONCE, str(FILES)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["open", "closed"]

@@ -30,7 +30,7 @@ def test_teachers_see_students_guests_and_teams_and_nobody_else(site: Site) -> N
 
 
 def test_names_stand_beside_accounts(site: Site) -> None:
-    """A person whose name the file lacks is shown by account, and a name is text, never markup."""
+    """A person without a name in the file is shown by account, and a name is text, never markup."""
     page = site.get("").text
     assert '<a href="/services/students-work/of/ada/">ada</a> Ada &lt;Lovelace&gt;</li>' in page
     assert '<a href="/services/students-work/of/bob/">bob</a></li>' in page
@@ -51,7 +51,7 @@ def test_hidden_entries_come_last(site: Site) -> None:
 @pytest.mark.parametrize("token", ["token-ada", "token-eve", "token-out"])
 @pytest.mark.parametrize("address", ["", "of/ada/", "of/bob/", "team/blue/", "of/ada/lab.py?do=fetch"])
 def test_everybody_else_sees_nothing(site: Site, token: str, address: str) -> None:
-    """The outsider has the hub's word and is in none of the groups: the system's word counts."""
+    """The hub still names the outsider, who is in none of the groups: the system's groups count."""
     before = site.openings()
     assert site.get(address, token).status_code == 403
     assert site.openings() == before
@@ -97,7 +97,7 @@ def test_each_look_is_logged_and_no_name_of_a_file_is(site: Site) -> None:
 
 
 def test_a_page_that_is_not_there_is_told_from_a_fault(site: Site) -> None:
-    """A ``KeyError`` of our own is a fault, whatever it came from."""
+    """A ``KeyError`` in our own code is an error, whatever caused it."""
     odd = site.get("of/ada/?do=dance")
     assert odd.status_code == 404
     assert "There is no such page" in odd.text

@@ -51,7 +51,7 @@ def test_a_teams_directory_is_read_as_nobody_of_the_team(site: Site) -> None:
 
 
 def readers_of(account: str, site: Site) -> list[str]:
-    """Not by `pgrep --uid`: what is closed to its own account belongs to root in /proc."""
+    """Not `pgrep --uid`: processes that are closed to their own account belong to root in /proc."""
     passwd = (site.log.parents[1] / "etc/passwd").read_text().splitlines()
     uid = next(line.split(":")[2] for line in passwd if line.startswith(account))
     found = []
@@ -64,7 +64,7 @@ def readers_of(account: str, site: Site) -> list[str]:
 
 
 def test_a_reader_has_the_students_rights_alone_and_ends_with_the_download(site: Site) -> None:
-    """Also when its student stops it, who may do so: it is their process too."""
+    """Also if the student stops it, who may do so because it is their process too."""
     eventually(lambda: not readers_of("ada", site))
     with site.get("of/ada/long.bin?do=fetch", stream=True) as answer:
         assert answer.status_code == 200
@@ -80,14 +80,14 @@ def test_a_reader_has_the_students_rights_alone_and_ends_with_the_download(site:
         assert b"its-own" not in Path(f"/proc/{reader}/environ").read_bytes()
         assert b"long.bin" not in Path(f"/proc/{reader}/cmdline").read_bytes()
         subprocess.run(["kill", "-STOP", reader], check=True)
-        # All that it sent before that is taken: nobody waits for the line, only for the reader.
+        # Everything sent before is read: the test waits only for the reader.
         answer.raw.read(1 << 20)
         time.sleep(0.5)
     eventually(lambda: not readers_of("ada", site))
 
 
 def test_no_program_of_its_student_looks_into_a_reader(site: Site) -> None:
-    """What a server of theirs may not do, a reader may: it would be their way out."""
+    """A reader may do what a student's server may not, so access to it would be a way out."""
     eventually(lambda: not readers_of("ada", site))
     with site.get("of/ada/long.bin?do=fetch", stream=True) as answer:
         assert answer.status_code == 200
@@ -101,8 +101,8 @@ def test_no_program_of_its_student_looks_into_a_reader(site: Site) -> None:
             assert "Permission denied" in done.stderr, secret
 
 
-# Tries to look into each reader of its own account, for some seconds and until it has seen a few; prints how many it
-# saw and looked into.
+# Tries to read the memory of each reader of its account, for some seconds and several readers; prints how many it saw
+# and read.
 RACE = """
 import os, time
 seen, into = set(), set()
@@ -130,7 +130,7 @@ print(len(seen), len(into))
 
 
 def test_no_program_of_its_student_is_ever_quick_enough(site: Site) -> None:
-    """From the first moment on: a program that starts as the student would be open until it closes itself (D4)."""
+    """From the first moment on: a program that starts as the student would be open until it protects itself (D4)."""
     eventually(lambda: not readers_of("ada", site))
     passwd = (site.log.parents[1] / "etc/passwd").read_text().splitlines()
     uid, gid = next(line.split(":")[2:4] for line in passwd if line.startswith("ada:"))
@@ -146,7 +146,7 @@ def test_no_program_of_its_student_is_ever_quick_enough(site: Site) -> None:
 
 
 def test_what_a_reader_was_made_to_start_ends_with_it(hub_python: str) -> None:
-    """Whether the reader still runs by then or has ended itself."""
+    """Whether the reader still runs then or has ended."""
     script = """
 import asyncio, os
 from class_work import reading
@@ -182,7 +182,7 @@ def test_who_takes_nothing_holds_nobody_up(site: Site) -> None:
         assert refused.status_code == 404
         assert "Others are looking or downloading; try again in a minute." in refused.text
         assert site.get("of/ada/lab.py?do=show").status_code == 200
-        # The others are still connected, and no longer in the way.
+        # The others are still connected, but no longer block.
         eventually(lambda: not readers_of("ada", site), 30)
         assert site.get("of/ada/data.bin?do=fetch").status_code == 200
 

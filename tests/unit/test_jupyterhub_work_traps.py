@@ -57,8 +57,8 @@ TAKEN = "taken the right to read it away"
     ],
 )
 def test_a_trap_is_one_line(site: Site, address: str, says: str) -> None:
-    """Whatever is asked for: no link is followed, and neither root's rights nor a team's are there to be had."""
-    # requests would tidy the address up.
+    """Whatever is requested: no link is followed, and root's or a team's rights are not available."""
+    # requests would normalise the address.
     with socket.socket(socket.AF_UNIX) as raw:
         raw.settimeout(60)
         raw.connect(site.socket)
@@ -109,7 +109,7 @@ def test_content_runs_nothing_and_has_no_origin(site: Site, name: str, media: st
 
 @pytest.mark.parametrize("mode", ["cors", "no-cors", "same-origin", "websocket", None])
 def test_no_script_reads_a_page_in_a_teachers_name(site: Site, mode: str | None) -> None:
-    """A student's own page is of the hub's origin, so that cookies alone would let it."""
+    """A page of a student's has the hub's origin, so cookies alone would allow it."""
     before = site.openings()
     for address in ("", "of/bob/", "of/ada/lab.py?do=show"):
         assert site.get(address, headers={"Sec-Fetch-Mode": mode}).status_code == 403
@@ -117,7 +117,7 @@ def test_no_script_reads_a_page_in_a_teachers_name(site: Site, mode: str | None)
 
 
 def test_no_page_is_open_to_the_page_that_opened_it(site: Site) -> None:
-    """Content has no origin, which protects it already, and would not be shown with this."""
+    """Content has no origin, which protects it already, and would not be displayed with this header."""
     header = "Cross-Origin-Opener-Policy"
     for address in ("", "of/ada/", "of/ada/lab.py", "of/nobody/", "of/ada/pipe?do=show"):
         assert site.get(address).headers[header] == "same-origin", address
@@ -126,7 +126,7 @@ def test_no_page_is_open_to_the_page_that_opened_it(site: Site) -> None:
 
 @pytest.mark.parametrize("dest", ["iframe", "object", "embed", "empty"])
 def test_no_page_is_shown_within_another(site: Site, dest: str) -> None:
-    """Content is, within ours."""
+    """Only content is, within our page."""
     before = site.openings()
     for address in ("", "of/ada/", "of/ada/lab.py?do=fetch", "of/ada/?do=pack"):
         assert site.get(address, headers={"Sec-Fetch-Dest": dest}).status_code == 403
@@ -137,7 +137,7 @@ def test_no_page_is_shown_within_another(site: Site, dest: str) -> None:
 
 @pytest.mark.parametrize("other", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-User": None}])
 def test_what_nobody_clicked_opens_the_list_alone(site: Site, other: dict[str, str | None]) -> None:
-    """A link on another site, or a script that leads to an address."""
+    """A link on another site, or a script that changes the address."""
     before = site.openings()
     assert site.get("", headers=other).status_code == 200
     for address in ("of/ada/", "of/ada/lab.py?do=fetch", "of/ada/?do=pack"):
@@ -147,7 +147,7 @@ def test_what_nobody_clicked_opens_the_list_alone(site: Site, other: dict[str, s
 
 
 def test_no_token_opens_the_page(site: Site) -> None:
-    """Whatever headers it comes with: a program sends which it likes."""
+    """Whatever headers it comes with: a program can send any."""
     before = site.openings()
     for address in ("", "of/ada/"):
         assert site.get(address, headers={"Authorization": "token token-ta"}).status_code == 403

@@ -1,4 +1,4 @@
-"""What is kept on the teacher's computer: keys, passwords, claims, generated pillar."""
+"""What is stored on the teacher's computer: keys, passwords, claims, generated pillar."""
 
 import os
 import stat
@@ -93,7 +93,7 @@ def test_the_roster_is_written_from_the_remembered_servers(project: Project) -> 
 
 
 def test_a_public_half_that_is_missing_or_another_keys_is_made_again(project: Project) -> None:
-    """OpenSSH believes it: beside a key of another pair it would be a locked door."""
+    """OpenSSH trusts it: another pair's public key beside a private key would lock us out."""
     access = Access(project, "phys")
     key = access.client_key()
     public = access.key_file.with_name("client_key.pub")
@@ -105,11 +105,11 @@ def test_a_public_half_that_is_missing_or_another_keys_is_made_again(project: Pr
 
 @pytest.mark.parametrize("stage", ["old", "new"])
 def test_a_killed_rotation_leaves_nothing_to_the_next_server(project: Project, stage: str) -> None:
-    """A key of the last server's rotation would make the next one's say success and change nothing."""
+    """A key from the last server's rotation would make the next rotation report success and change nothing."""
     access = Access(project, "phys")
     access.client_key()
     access.remember(SERVER)
-    # The last is what a kill in the middle of a write leaves.
+    # The last one is what a kill in the middle of a write leaves.
     for name in (f"client_key.{stage}", f".client_key.{stage}.x1y2"):
         write_private(access.directory / name, "x\n")
     access.forget_server()
@@ -150,7 +150,7 @@ def test_the_second_runner_hears_who_holds_the_course(project: Project) -> None:
     finally:
         holder.kill()
         holder.wait()
-    # The kernel took the dead runner's claim away.
+    # The kernel released the dead runner's lock.
     with claim(project, "phys", "apply"):
         pass
 
@@ -168,7 +168,7 @@ def test_a_changed_host_key_is_told_from_a_network_error(stderr: str, refused: b
 
 
 def test_a_key_that_an_interrupted_run_switched_to_stays_known(project: Project) -> None:
-    """Killed after the server took its second key and before that was written down as the only one."""
+    """Killed after the server took its second key and before that was recorded as the only one."""
     access = Access(project, "phys")
     first, second, third = (KeyPair.generate(name).public for name in ("first", "second", "third"))
     for key in (first, second, first, third):

@@ -1,4 +1,4 @@
-"""kitchen.yml as the wrapper reads it: what Test Kitchen would make of it, and what is refused."""
+"""kitchen.yml as the wrapper reads it: as Test Kitchen would, and what is refused."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Read = Callable[..., tuple[config.Instance, ...]]
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    """Reads SMALL after a change that the argument makes to it."""
+    """Reads SMALL after the argument has changed it."""
 
     def reading(change: Callable[[dict[str, Any]], Any] = lambda _: None) -> tuple[config.Instance, ...]:
         document = copy.deepcopy(SMALL)
@@ -175,9 +175,6 @@ def test_choosing(read: Read) -> None:
             config.choose(found, wrong)
 
 
-# -- the file that is there -------------------------------------------------------------------------------
-
-
 def test_there_is_a_suite_for_each_formula_and_the_hub_on_both_platforms() -> None:
     formulas = {path.parent.name for path in (ROOT / "formulas").glob("*/init.sls")}
     found = config.load(FILE, ROOT)
@@ -219,16 +216,13 @@ def test_two_kitchens_share_no_name() -> None:
     assert names[0]
     assert not names[0] & names[1]
     assert all(name.endswith(".11111111.coursehub.test") for name in names[0])
-    # Only names of machines: an e-mail address stays.
+    # Only machines' names are changed; an e-mail address is not.
     hub = next(one for one in file if one.suite == "hub").below("11111111")
     assert hub.provisioner.pillars["courses/kitchen.sls"]["course"]["contact"] == "kitchen@coursehub.test"
     assert hub.zone == "11111111.coursehub.test"
     certificate = next(one for one in file if one.suite == "letsencrypt").below("11111111")
     sites = certificate.provisioner.pillars["certificate.sls"]["nginx"]["sites"]
     assert tuple(sites) == certificate.hostnames
-
-
-# -- what a machine gets ----------------------------------------------------------------------------------
 
 
 def test_the_sandbox_is_laid_out_as_kitchen_salt_lays_it_out(tmp_path: Path) -> None:
@@ -247,7 +241,7 @@ def test_the_sandbox_is_laid_out_as_kitchen_salt_lays_it_out(tmp_path: Path) -> 
     assert "&" not in (pillar / "people.sls").read_text()
     minion = yaml.safe_load((etc / "minion").read_text())
     assert minion["file_roots"] == {"base": ["/tmp/kitchen/srv/salt"]}
-    # What a class's server does not look at either.
+    # As on a class's server.
     ours = yaml.safe_load((ROOT / "salt/config/master").read_text())["ssh_minion_opts"]
     off = {key: ours[key] for key in ("disable_states", "disable_modules")}
     assert yaml.safe_load((etc / "minion.d/99-minion.conf").read_text()) == {"state_aggregate": ["pkg"], **off}
@@ -306,9 +300,6 @@ def test_the_highstates_command(read: Read) -> None:
     assert actions.salt_call(own).startswith("cd / && /opt/salt/bin/salt-call --local")
 
 
-# -- the command line -------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -341,7 +332,7 @@ def test_list_shows_every_instance(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_an_impatient_end_of_side_by_side_still_stops_the_local_cloud(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second Ctrl-C, while the pools are waited for."""
+    """A second Ctrl-C, while it waits for the pools."""
     instance = side_by_side.INSTANCES[0]
     item = SimpleNamespace(originalname="test_suite", callspec=SimpleNamespace(params={"instance": instance}))
     request = SimpleNamespace(
@@ -359,7 +350,7 @@ def test_an_impatient_end_of_side_by_side_still_stops_the_local_cloud(
 
 
 class _Impatient:
-    """A pool whose user will not wait for its end."""
+    """A pool whose user does not wait for its end."""
 
     def __init__(self, _workers: int) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Why a server ended: what its journal says, as a student reads it."""
+"""Why a server ended: its journal, in words for a student."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_last_words_become_a_reason(journal: list[dict[str, Any]], says: str) ->
 
 
 def test_last_words_of_a_program_are_never_systemds() -> None:
-    """Who writes EXIT_STATUS into the journal themselves is no systemd: journald notes the process."""
+    """A program that writes EXIT_STATUS into the journal is not systemd: journald records the process."""
     forged = {**own("hello"), "EXIT_CODE": "killed", "EXIT_STATUS": "9", "PID": "1"}
     assert last_words.explain([forged, ENDED]).why == "The last that it said: hello"
 
@@ -109,7 +109,7 @@ def test_home_that_is_no_directory_is_told(tmp_path: Path, kind: str) -> None:
 
 
 def test_journal_without_end_is_cut() -> None:
-    """A student writes entries of many megabytes; the hub, which all need, reads one of them."""
+    """A student writes entries of many megabytes; the hub, which everybody needs, reads only one."""
     said = asyncio.run(last_words._said_by("head", "-c", "200000000", "/dev/zero"))
     assert len(said) == last_words.MOST
 

@@ -1,4 +1,4 @@
-"""``./coursehub`` on a campus: a network that replaces certificates, a proxy that does not know this computer."""
+"""``./coursehub`` on a campus: a network that replaces certificates, and a proxy that cannot reach this computer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 
 class Index(http.server.BaseHTTPRequestHandler):
-    """An index that has nothing."""
+    """A package index without packages."""
 
     def do_GET(self) -> None:
         self.send_error(404)
@@ -32,7 +32,7 @@ class Index(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def intercepted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The address of an index behind an authority of its own, and that authority's file."""
+    """The address of an index with its own authority, and that authority's file."""
     directory = tmp_path_factory.mktemp("tls")
     make_https_certificate(directory, "127.0.0.1")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -47,7 +47,7 @@ def intercepted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working copy without packages."""
+    """A working copy without installed packages."""
     root = tmp_path_factory.mktemp("clone")
     shutil.copy(REPO / "coursehub", root)
     shutil.copytree(REPO / "requirements", root / "requirements")
@@ -75,7 +75,7 @@ def test_a_network_with_an_authority_of_its_own_is_told(clone: Path, intercepted
     last = ended.stderr.strip().splitlines()[-1]
     assert last.startswith("coursehub: this network puts its own certificate authority in between")
     assert "run 'sudo update-ca-certificates', then this again" in last
-    # With that authority known, what fails is no certificate: this index has no package.
+    # With the authority known, the failure is no certificate error: this index has no package.
     known = start(clone, index, PIP_CERT=str(authority))
     assert known.returncode == 1
     assert "certificate" not in known.stderr

@@ -1,4 +1,4 @@
-"""What the runner and the pre-commit hook refuse to see in git; real git, real keys made for the test."""
+"""What the runner and the pre-commit hook refuse in git; real git, real keys made for the test."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def track(project: Project, name: str, content: str | bytes) -> None:
 
 
 KEY = KeyPair.generate("x").private
-#: As old OpenSSL wrote keys with a passphrase.
+#: Old OpenSSL wrote keys with a passphrase in this format.
 WITH_HEADERS = (
     "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,8A\n\n" + KEY.partition("\n")[2]
 )
@@ -128,7 +128,7 @@ def test_what_is_in_clear_is_one_line_and_stops_every_verb(
 def test_what_windows_writes_is_read_too(
     project: Project, name: str, text: str, what: str | None, encoding: str
 ) -> None:
-    """Blackboard exports UTF-16, PowerShell's ">" writes it, and git takes both for binary."""
+    """Blackboard exports UTF-16, PowerShell's ">" writes it, and git treats both as binary."""
     track(project, name, text.replace("\n", "\r\n").encode(encoding))
     assert [(leak.file, leak.what) for leak in leaks.find(project)] == ([(name, what)] if what else [])
 
@@ -144,7 +144,7 @@ def test_a_spreadsheet_is_looked_into_and_a_picture_is_not(project: Project) -> 
 
 
 def test_what_a_merge_left_open_stops_nobody(project: Project) -> None:
-    """Its file is in git's index three times, and under no name that git answers to."""
+    """An unmerged file is three times in git's index, and git shows no content for its name."""
     git(project, "-c", "user.name=x", "-c", "user.email=x@x.edu", "commit", "--allow-empty", "-qm", "x")
     track(project, "a b.bin", b"\0base")
     blob = subprocess.run(
@@ -175,7 +175,7 @@ def test_git_counts_and_not_the_working_copy(project: Project) -> None:
 
 @pytest.mark.parametrize("how", ["--batch-check", "--batch"])
 def test_a_git_that_dies_midway_is_one_line(project: Project, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    """As with an object that is damaged, or no memory."""
+    """As with a damaged object, or too little memory."""
     track(project, "a.bin", b"\0base")
     track(project, "b.bin", b"\0base")
     true = subprocess.run
@@ -213,7 +213,7 @@ def test_this_repository_is_clean() -> None:
 
 
 def test_no_text_holds_the_search_up(project: Project) -> None:
-    """Each of these would take longer than a lesson, did the pattern have more than one way through it."""
+    """Each text would take longer than a lesson if the pattern could match in more than one way."""
     start = "-----BEGIN PRIVATE KEY-----"
     texts = [f"{start}{part * 20_000}!" for part in ("a: ", "a: \\n", "\n", "\\\\n", "a: \\", "a-")]
     track(project, "long", "\n".join(texts))

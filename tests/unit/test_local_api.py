@@ -104,7 +104,7 @@ def test_objects_have_no_keys_but_the_providers(api: Api) -> None:
 
 
 def test_a_droplet_has_every_key_of_the_provider(api: Api) -> None:
-    """Clients read keys that we do not; ``gpu_info`` is of sizes that we have none of."""
+    """Clients read keys that we do not; only sizes with a GPU have ``gpu_info``, and there are none here."""
     droplet = create(api, monitoring=True)
     assert described_keys("droplet") - set(droplet) == {"gpu_info"}
     assert "monitoring" in droplet["features"]
@@ -160,11 +160,11 @@ def test_a_droplet_with_a_pending_event_is_locked(api: Api) -> None:
 
 
 def test_the_providers_own_client_reads_the_cloud(api: Api) -> None:
-    """pydo is made from the description, so it reads what the description says and nothing else."""
+    """pydo is generated from the description, so it reads exactly that."""
     import pydo
     from azure.core.pipeline.policies import HeadersPolicy
 
-    # Its own way to send a token insists on TLS, which loopback has none of.
+    # Its own way to send a token requires TLS, which loopback does not have.
     policy = HeadersPolicy({"Authorization": f"Bearer {TOKEN}"})
     client = pydo.Client(token=TOKEN, endpoint=api.url, authentication_policy=policy)
     key = client.ssh_keys.create({"name": "k", "public_key": public_key()})["ssh_key"]

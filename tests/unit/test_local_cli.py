@@ -1,4 +1,4 @@
-"""`coursehub local` by hand, where no cloud runs."""
+"""`coursehub local` while no cloud runs."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ ZONES = [
 def ask(name: str, kind: str = "A") -> DNSRecord:
     reply = dns.answer(DNSRecord.question(name, kind), ZONES)
     assert reply is not None
-    # As it goes over the wire, not as it was put together.
+    # As transmitted, not as it was built.
     return DNSRecord.parse(reply.pack())
 
 
@@ -99,7 +99,7 @@ def test_other_names_are_not_ours() -> None:
 
 @pytest.fixture
 def two_name_servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """One that forwards everything, through the host's resolver file, to one that knows our zones."""
+    """A server that forwards everything, through the host's resolver file, to one that knows our zones."""
     upstream = dns.serve("127.0.0.1", 0, lambda: ZONES)
     port = upstream[0].server.server_address[1]
     front = dns.serve("127.0.0.1", 0, lambda: [])

@@ -203,7 +203,7 @@ def test_a_boot_that_fails_in_a_way_that_nobody_foresaw_is_tried_again(api: Api)
 def test_a_machine_that_keeps_dying_is_not_booted_without_pause(api: Api) -> None:
     droplet = create(api)
     began = time.monotonic()
-    # Longer only where the server is kept from its work by others.
+    # It takes longer only if others keep the server busy.
     while (now := time.monotonic() - began) < 2.5 or (api.machines.boots[droplet["id"]] < 2 and now < 60):
         api.machines.on.clear()
         time.sleep(0.01)
@@ -212,7 +212,7 @@ def test_a_machine_that_keeps_dying_is_not_booted_without_pause(api: Api) -> Non
 
 def test_what_a_dead_machine_left_running_ends_before_the_pause_does(api: Api) -> None:
     droplet = create(api)
-    # It died often and a moment ago: the next boot is a long way off.
+    # It died often and just now: the next boot is a long way off.
     api.cloud._failures[droplet["id"]] = (9, time.monotonic())
     api.machines.on.clear()
     eventually(lambda: api.machines.stops)
@@ -226,7 +226,7 @@ def test_a_new_server_goes_on_where_the_old_one_died(tmp_path: Path) -> None:
         first.machines.hold.set()
         answer = first.ok("POST", "droplets", {**ORDER, "tags": ["t"]})
         first.ok("POST", "domains/coursehub.test/records", {"type": "A", "name": "hub", "data": "10.0.0.9"})
-        # As a kill would leave the file: the action still runs.
+        # A kill would leave the file like this: the action still runs.
         kept = (tmp_path / "account.json").read_text()
     assert json.loads(kept)["actions"][0]["status"] == "in-progress"
     (tmp_path / "account.json").write_text(kept)

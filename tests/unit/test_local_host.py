@@ -119,12 +119,12 @@ def test_hosts_is_not_touched_without_need(private_host: Path) -> None:
     before = (private_host / "hosts").stat()
     host.set_hosts_lines("# coursehub-abcd", {})
     after = (private_host / "hosts").stat()
-    # Looking at it is allowed: only the time of reading may differ.
+    # Reading is allowed: only the access time may differ.
     assert (after.st_ino, after.st_mtime_ns, after.st_size) == (before.st_ino, before.st_mtime_ns, before.st_size)
 
 
 def test_a_name_that_another_cloud_has_stays_its_own(private_host: Path) -> None:
-    """The second cloud breaks nothing, is told who has it, and gets it when the first is gone."""
+    """The second cloud breaks nothing, learns who has the name, and gets it when the first is gone."""
     hosts, (one, two) = private_host / "hosts", (Identity.of(private_host / name) for name in ("one", "two"))
     first, second = one.hosts_mark, two.hosts_mark
     data = private_host / "data" / one.key
@@ -151,7 +151,7 @@ def test_a_name_of_a_cloud_that_is_no_more_is_free(private_host: Path) -> None:
 
 
 def test_a_name_of_a_cloud_whose_state_is_gone_is_free(private_host: Path) -> None:
-    """Nobody could stop that one by name."""
+    """Nobody could stop that cloud by name."""
     key = "0123abcd"
     (private_host / "data" / key).mkdir(parents=True)
     record = {"state": str(private_host / "gone"), "network": "10.101.1.0/24"}
@@ -177,7 +177,7 @@ def test_two_clouds_write_hosts_at_once(private_host: Path) -> None:
 
 
 def test_who_waited_for_a_lock_that_was_deleted_holds_the_one_that_others_see(tmp_path: Path) -> None:
-    """As who starts a cloud while another stops it, which deletes its lock at the end."""
+    """For example a cloud that starts while another process stops it and deletes its lock at the end."""
     lock = tmp_path / "state" / "lock"
     inside = threading.Event()
     leave = threading.Event()
@@ -190,7 +190,7 @@ def test_who_waited_for_a_lock_that_was_deleted_holds_the_one_that_others_see(tm
     waiter = threading.Thread(target=wait)
     with host.locked(lock):
         waiter.start()
-        # Until it waits; were it slower, it would find no lock, and the test would prove less.
+        # Until it waits. If it were slower, it would find no lock and the test would prove less.
         time.sleep(0.2)
         assert not inside.is_set()
         shutil.rmtree(lock.parent)
@@ -213,7 +213,7 @@ def test_a_process_is_not_its_successor() -> None:
     deadline = time.monotonic() + 5
     while process.alive() and time.monotonic() < deadline:
         time.sleep(0.01)
-    # Dead though not yet reaped: a zombie is nobody.
+    # Dead but not reaped yet: a zombie does not count.
     assert not process.alive()
     process.signal(9)
     child.wait()

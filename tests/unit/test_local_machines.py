@@ -1,4 +1,4 @@
-"""Machines of the local cloud on this host, without Debian in them: mounts, networks, groups and processes are real."""
+"""Machines of the local cloud on this host, without Debian: mounts, networks, groups and processes are real."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class Host:
         return path.read_text().splitlines() if path.exists() else []
 
     def another_server(self) -> NspawnBackend:
-        """What a server that was started after the first died has."""
+        """What a server has that was started after the first one died."""
         return NspawnBackend(self.identity, self.subnet, self.said.append)
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of images that has the tiny system in Debian 12's place."""
+    """An image cache with the tiny system in place of Debian 12."""
     monkeypatch.setattr(images, "CACHE_ROOT", tmp_path / "cache")
     tiny_os.make(tmp_path / "cache" / f"bookworm-{images._recipe_key()}")
     return tmp_path / "cache"
@@ -68,7 +68,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def there(tmp_path: Path, cache: Path) -> Iterator[Host]:
-    """A network for machines; afterwards nothing of it, or of them, may be left."""
+    """A network for machines; nothing of it or of them may be left afterwards."""
     del cache
     host.install_packages(print)
     state = tmp_path / "state"
@@ -90,16 +90,16 @@ def ip(*arguments: str) -> str:
 
 @pytest.fixture
 def mounted(there: Host) -> Path:
-    """Where a machine's disk is on this host."""
+    """The mount point of a machine's disk on this host."""
     there.backend.start(SPEC)
     if not (there.home / "disk").is_mount():
-        # Some containers have none; files lie on the host's own file system there, and no disk is waited for.
+        # Some containers have none; files are then on the host's own file system, and no disk is awaited.
         pytest.skip("this host has no loop devices")
     return there.home / "disk"
 
 
 def test_stop_waits_until_nobody_uses_a_disk(there: Host, mounted: Path) -> None:
-    # As what dies with a machine does, for a moment.
+    # Like a process that dies with a machine, for a moment.
     with subprocess.Popen(["sleep", "3"], cwd=mounted):
         local.stop(there.state, there.said.append)
         assert traces_of(there.state) == {}
@@ -131,29 +131,29 @@ def test_a_machine_from_its_first_boot_to_its_end(there: Host) -> None:
     assert json.loads((seed / "meta-data").read_text())["local-hostname"] == "hub"
     assert {path.stat().st_mode & 0o777 for path in seed.iterdir()} == {0o600}
     assert there.home.stat().st_mode & 0o777 == 0o700
-    # Under its limits, in a network of its own.
+    # With its limits, in its own network.
     process = json.loads((there.home / "process.json").read_text())
     assert there.identity.machine(7) in Path(f"/proc/{process['pid']}/cgroup").read_text()
     assert there.subnet.address(10) in ip("-n", there.identity.netns(7), "addr")
     assert there.subnet.gateway in ip("-n", there.identity.netns(7), "route")
-    # A browser on this host does not notice: it has no new address, and the kernel gives it none later.
+    # A browser on this host does not notice: it has no new address, and the kernel adds none later.
     assert "inet" not in ip("address", "show", "dev", there.identity.veth(10))
     if Path("/proc/net/if_inet6").exists():
         for link in (there.identity.veth(10), there.identity.bridge):
             assert "addrgenmode none" in ip("-details", "link", "show", "dev", link)
-    # A second start is none.
+    # A second start does nothing.
     backend.start(SPEC)
     assert json.loads((there.home / "process.json").read_text()) == process
 
     backend.stop(SPEC, graceful=True)
     assert not backend.running(SPEC)
     assert there.story() == ["booted as hub", "ordered down"]
-    # The disk stays, and what was given once is not given again.
+    # The disk is kept, and the first files are not written again.
     shutil.rmtree(seed)
     there.another_server().start(SPEC)
     eventually(lambda: len(there.story()) == 3)
     assert not seed.exists()
-    # The plug: no word to the machine.
+    # Power off: the machine gets no signal.
     backend.stop(SPEC, graceful=False)
     assert not there.another_server().running(SPEC)
     assert len(there.story()) == 3
@@ -167,7 +167,7 @@ def test_a_machine_from_its_first_boot_to_its_end(there: Host) -> None:
 def test_a_create_that_was_killed_half_way_is_finished_by_the_next_start(
     there: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the mount of its root and the files that let somebody in."""
+    """Between the mount of its root and the files that allow access."""
     with monkeypatch.context() as patched:
         patched.setattr(machine, "_first_files", _killed)
         with pytest.raises(InterruptedError):
@@ -195,7 +195,7 @@ def test_a_machine_is_ready_when_its_ssh_server_greets(there: Host) -> None:
         ]
     )
     try:
-        # Something else on that port is not enough; the second caller hears an SSH server.
+        # Another service on that port is not enough; the second call finds an SSH server.
         assert eventually(lambda: there.backend.ready(SPEC))
     finally:
         greeter.kill()
@@ -226,7 +226,7 @@ def test_a_machine_that_will_not_shut_down_loses_its_power(
 
 
 def test_a_machine_keeps_the_base_that_it_was_made_from(there: Host, cache: Path) -> None:
-    """A new recipe makes a new base; what is under a machine's disk must not change with it."""
+    """A new recipe makes a new base; the base under an existing machine's disk must not change."""
     there.backend.start(SPEC)
     there.backend.stop(SPEC, graceful=False)
     machine.unmount_below(there.home)
@@ -241,7 +241,7 @@ def test_a_machine_keeps_the_base_that_it_was_made_from(there: Host, cache: Path
 def test_where_overlays_cannot_be_stacked_a_machine_is_a_copy(
     there: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a container the disk may be an overlay itself, and the kernel takes no upper directory on one."""
+    """In a container the disk may itself be an overlay, on which the kernel allows no upper directory."""
     for name in ("lower", "upper", "work", "merged"):
         (tmp_path / "disk" / name).mkdir(parents=True)
     disk = tmp_path / "disk"
@@ -251,7 +251,7 @@ def test_where_overlays_cannot_be_stacked_a_machine_is_a_copy(
     try:
         with monkeypatch.context() as patched:
             patched.setattr(identity, "DATA_ROOT", merged)
-            # Nor has it loop devices.
+            # It has no loop devices either.
             patched.setattr(machine.disk, "ensure", lambda home, _gigabytes: home)
             there.backend.start(SPEC)
             assert eventually(there.story) == ["booted as hub"]
@@ -262,7 +262,7 @@ def test_where_overlays_cannot_be_stacked_a_machine_is_a_copy(
             eventually(lambda: len(there.story()) == 2)
             there.backend.destroy(SPEC)
             assert not there.home.exists()
-            # Its files go in the background, and until then this disk is in use.
+            # Its files are deleted in the background, and until then this disk is in use.
             eventually(lambda: not list((there.identity.data / "trash").iterdir()))
     finally:
         subprocess.run(["umount", str(merged)], check=True)
@@ -273,14 +273,14 @@ def test_stop_takes_machines_away_that_no_server_knows_of(there: Host) -> None:
         there.backend.start(replace(SPEC, droplet_id=number, slot=number + 3))
     pids = [json.loads(path.read_text())["pid"] for path in there.identity.data.glob("machines/*/process.json")]
     assert len(pids) == 2
-    # A record that a crash left half-written must not keep the others from going.
+    # A record that a crash left half-written must not keep the others from being removed.
     (there.identity.data / "machines" / "8" / "process.json").write_text("{")
     local.stop(there.state, print)
     assert traces_of(there.state) == {}
     for child in list(there.backend._children.values()):
         child.wait(timeout=10)
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
-    # As before, for what the fixture looks at.
+    # As before, for the fixture's final check.
     network.ensure(there.identity)
 
 
@@ -306,9 +306,6 @@ def test_machines_of_a_server_that_took_the_place_of_a_forgotten_one_stay(there:
     assert there.backend.running(SPEC)
 
 
-# --- limits
-
-
 @pytest.fixture
 def group(tmp_path: Path) -> Iterator[str]:
     name = f"{Identity.of(tmp_path).machine(1)}-limits"
@@ -321,7 +318,7 @@ def test_the_memory_of_a_size_bites(group: str) -> None:
     ways = cgroups.of_this_host()
     hog = [sys.executable, "-S", "-c", "x = bytearray(300 * 1024 * 1024); print(len(x))"]
     assert subprocess.run(ways.command(group, Limits(32 * 1024**2, 1), hog), check=False).returncode == -signal.SIGKILL
-    # Resized up, then down, as a group that is still there is.
+    # Resized up, then down, like an existing group.
     for memory, outcome in ((1024**3, 0), (32 * 1024**2, -signal.SIGKILL)):
         done = subprocess.run(ways.command(group, Limits(memory, 2), hog), capture_output=True, check=False)
         assert done.returncode == outcome
@@ -345,9 +342,6 @@ def _status(pid: int) -> str:
         return Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return "State:\tZ"
-
-
-# --- networks
 
 
 def test_a_network_is_made_once_and_machines_come_and_go(there: Host) -> None:

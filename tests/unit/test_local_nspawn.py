@@ -30,7 +30,7 @@ def test_the_command_of_a_machine(v1: bool) -> None:
     assert argv[0] == "systemd-nspawn"
     assert "--capability=CAP_NET_ADMIN,CAP_NET_RAW" in argv
     assert "--network-namespace-path=/run/netns/ch-1" in argv
-    # A machine on cgroup v2 must not be told to use v1, and needs nothing remounted.
+    # A machine on cgroup v2 must not be told to use v1, and needs no remount.
     assert any("remount" in word for word in argv) == v1
     assert any("unified_cgroup_hierarchy=0" in word for word in argv) == v1
 
@@ -44,7 +44,7 @@ def umask_077() -> Iterator[None]:
 
 @pytest.fixture
 def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NspawnBackend:
-    """Machines whose disks are below the test's directory, from a base image that holds next to nothing."""
+    """Machines with disks below the test's directory, from an almost empty base image."""
     base = tmp_path / "base"
     (base / "etc").mkdir(parents=True)
     (base / "var/lib").mkdir(parents=True)
@@ -71,7 +71,7 @@ def test_a_teachers_umask_closes_nothing_on_a_machine(backend: NspawnBackend) ->
 
 @pytest.mark.usefixtures("umask_077")
 def test_a_teachers_umask_closes_nothing_in_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The true build but for the program itself: one that makes its directory as mmdebstrap does, by the umask."""
+    """The real build except for the program: one that makes its directory with the umask, as mmdebstrap does."""
     program = tmp_path / "bin/mmdebstrap"
     program.parent.mkdir()
     program.write_text(
@@ -90,7 +90,7 @@ def test_a_teachers_umask_closes_nothing_in_an_image(tmp_path: Path, monkeypatch
 
 
 def test_a_deleted_machines_files_go_in_the_background(backend: NspawnBackend, tmp_path: Path) -> None:
-    """At once out of the way, gone soon after; what a killed server had not got round to goes at the next start."""
+    """Moved away at once and deleted soon after; the next start deletes what a killed server left."""
     backend._mount(SPEC)
     home = backend._home(SPEC)
     backend.destroy(SPEC)
@@ -148,7 +148,7 @@ def test_a_disk_has_its_name_once_it_was_mounted(
         patched.setattr(Path, "rename", _killed)
         with pytest.raises(InterruptedError):
             disk.ensure(tmp_path, 1)
-        # The mount stays when its maker dies.
+        # The mount survives its maker's death.
         patched.undo()
         patched.setattr(Path, "is_mount", lambda _path: True)
         assert disk.ensure(tmp_path, 1) == tmp_path / "disk"
@@ -166,7 +166,7 @@ def _killed(*_: object) -> None:
 
 @pytest.mark.usefixtures("programs")
 def test_a_disk_is_no_bigger_than_what_the_host_can_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is would fail in the middle of a write, and nothing on the machine would say that a disk is full."""
+    """A larger one would fail in the middle of a write, without any message about a full disk."""
     gib = 1024**3
     for free, wanted, size in ((100, 25, 25), (5, 25, 4)):
         monkeypatch.setattr(disk.shutil, "disk_usage", lambda _path, free=free: SimpleNamespace(free=free * gib))
@@ -206,7 +206,7 @@ def test_v2_group_gets_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (tmp_path / "ch-1/memory.max").read_text() == str(1024**3)
     assert (tmp_path / "ch-1/memory.swap.max").read_text() == "0"
     assert (tmp_path / "ch-1/cpu.max").read_text() == "200000 100000"
-    # The shell really moves itself there before it becomes the machine.
+    # The shell really moves itself into the group before it becomes the machine.
     child = subprocess.Popen(argv)
     assert child.wait() == 0
     assert (tmp_path / "ch-1/cgroup.procs").read_text().strip() == str(child.pid)

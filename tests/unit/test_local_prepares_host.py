@@ -1,4 +1,4 @@
-"""Base images and packages: what is asked of mmdebstrap and apt, and what is left when they fail. No root."""
+"""Base images and packages: the calls of mmdebstrap and apt, and what is left if they fail. Without root."""
 
 from __future__ import annotations
 
@@ -102,9 +102,6 @@ def test_a_build_that_failed_leaves_no_image_and_the_next_one_starts_afresh(prog
     assert [path.name for path in images.CACHE_ROOT.glob("bookworm-*")] == []
     programs.add("mmdebstrap", MMDEBSTRAP)
     assert not (images.base_image("debian-12-x64", print) / "half").exists()
-
-
-# --- this host
 
 
 def test_missing_packages_are_named_before_apt_is_asked_for_them(

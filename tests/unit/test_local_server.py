@@ -1,4 +1,4 @@
-"""The local cloud's process on this host, without machines: started, killed, found again, gone without trace."""
+"""The local cloud's process on this host, without machines: started, killed, found again, gone without a trace."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ORDER = {"name": "hub", "size": "s-1vcpu-1gb", "image": "debian-13-x64", "region
 
 @dataclass
 class Running:
-    """A local cloud and what was said while it started."""
+    """A local cloud and its messages during the start."""
 
     state: Path
     cloud: local.LocalCloud
@@ -108,7 +108,7 @@ def test_api_names_certificates_and_metadata_are_there(running: Running) -> None
     assert reply.header.aa
     assert "newOrder" in running.acme()
     assert len(running.roots()) == 1
-    # Machines ask at 169.254.169.254, and nobody where the service really is.
+    # Machines use 169.254.169.254; nobody uses the service's real address.
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://{running.cloud.resolver}:{METADATA_PORT}/metadata/v1/", trust_env=False)
     assert (running.state / "cloud" / "token").stat().st_mode & 0o777 == 0o600
@@ -126,7 +126,7 @@ def test_names_of_the_zone_are_known_on_this_host_while_they_exist(running: Runn
 
 
 def _address(name: str) -> str | None:
-    """As /etc/hosts has it: this host's resolver may not know the name anyway."""
+    """As in /etc/hosts: this host's resolver may not know the name."""
     for line in Path("/etc/hosts").read_text().splitlines():
         if name in line.split():
             return line.split()[0]
@@ -171,7 +171,7 @@ def test_a_killed_certificate_authority_comes_back_and_browsers_trust_both_roots
 
 
 def test_the_roots_key_is_for_root_alone(running: Running) -> None:
-    """To a browser that trusts the root, whoever has its key is any site."""
+    """With the root's key, anybody could be any site for a browser that trusts the root."""
     line = f"/dev/tcp/{Identity.of(running.state).keys_address}/{KEYS_PORT}"
     ask = ["bash", "-c", f"exec 3<>{line} && echo connected"]
     assert subprocess.run(ask, capture_output=True, text=True, check=True).stdout == "connected\n"
@@ -239,7 +239,7 @@ def test_a_server_without_a_record_ends_and_the_next_one_adopts_what_went_on(run
 
 
 def test_a_server_whose_directory_was_deleted_takes_its_cloud_with_it(tmp_path: Path) -> None:
-    """By hand, or by a stop that did not see a server that was just starting: nobody could find it any more."""
+    """By hand, or by a stop that missed a server that was just starting: nobody could find it any more."""
     state = tmp_path / "state"
     cloud = Running(state, local.ensure_running(state, print), [])
     processes = [process for pid in (cloud.facts["pid"], cloud.pebble) if (process := ProcessId.of(pid))]
@@ -263,14 +263,14 @@ def test_a_server_knows_its_directory_by_itself_not_by_its_path(tmp_path: Path) 
         assert not server._is_recorded(home)
         (directory / "server.json").write_text(json.dumps({"pid": os.getpid()}))
         assert server._is_recorded(home)
-        # Moved, it is still the one that a server must not delete anything of.
+        # It was moved, so the server must not delete anything of it.
         directory.rename(tmp_path / "moved")
         assert server._is_recorded(home)
         (tmp_path / "moved" / "server.json").write_text("{")
         assert server._is_recorded(home)
         (tmp_path / "moved" / "server.json").write_text(json.dumps({"pid": 1}))
         assert not server._is_recorded(home)
-        # What a server that was starting wrote at the path after a stop is nobody's.
+        # What a starting server wrote at the path after a stop belongs to nobody.
         shutil.rmtree(tmp_path / "moved")
         directory.mkdir()
         (directory / "server.json").write_text(json.dumps({"pid": os.getpid()}))
@@ -330,7 +330,7 @@ def test_a_cloud_that_cannot_start_says_why_and_where_its_log_is(tmp_path: Path)
 
 
 def test_a_port_that_was_taken_meanwhile_is_given_up(tmp_path: Path) -> None:
-    """The old address is kept where it can be, and costs nothing where it cannot."""
+    """The old address is kept if possible, and it is no problem if not."""
     state = tmp_path / "state"
     (state / "cloud").mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -1,4 +1,4 @@
-"""Services beside the local cloud's machines: the certificate authority and the metadata."""
+"""Services beside the local cloud's machines: the certificate authority and the metadata service."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_pebbles_https_certificate_is_verified_strictly(tmp_path: Path) -> None:
 def test_pebble_without_its_certificate_is_not_started_and_the_pauses_grow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor does its directory, which somebody has deleted, come back."""
+    """Its directory, which somebody has deleted, is not created again either."""
     monkeypatch.setattr(pebble, "WATCH_SECONDS", 0.01)
     said: list[str] = []
     keeper = pebble.Pebble(tmp_path / "pebble", "127.0.0.1", said.append)
@@ -64,7 +64,7 @@ def test_pebble_that_ends_at_once_is_not_waited_for(tmp_path: Path, monkeypatch:
 
 
 class From:
-    """GET requests that come from a certain address."""
+    """GET requests from a certain address."""
 
     def __init__(self, app: Starlette, address: str) -> None:
         self._transport = httpx.ASGITransport(app=app, client=(address, 1234))

@@ -1,4 +1,4 @@
-"""The course's lock, resolved by the real uv from wheels that the test makes: no index is asked."""
+"""The course's lock, resolved by the real uv from wheels that the test makes, without an index."""
 
 import base64
 import datetime
@@ -178,7 +178,7 @@ def test_the_locks_in_the_repository_carry_hashes_and_no_address():
 
 
 def test_the_hub_and_the_courses_have_one_jupyterhub():
-    """Two versions of JupyterHub must not meet: hub and single-user server speak the hub's version."""
+    """Hub and single-user servers must have the same version of JupyterHub."""
     found = set()
     for path in [REPO / "formulas/jupyterhub/files/hub.txt", *REPO.glob("pillar/files/locks/*.txt")]:
         found |= {pin for pin in pins(path) if pin.startswith("jupyterhub==")}
@@ -187,7 +187,7 @@ def test_the_hub_and_the_courses_have_one_jupyterhub():
 
 
 def test_no_lock_is_resolved_below_the_table(root):
-    """A version with a known hole is not taken, and not kept from an older lock."""
+    """A version with a known vulnerability is neither chosen nor kept from an older lock."""
     lock.make_lock("algebra", ["frames==1.0"], root)
     table = root / "requirements/minimums.yaml"
     table.parent.mkdir()

@@ -1,4 +1,4 @@
-"""``logs`` of one person's server, as far as no machine is needed."""
+"""``logs`` of one person's server, without a machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
     ("account", "says"), [("abelo", "did you mean abello?"), ("-u=ssh", "No such option"), ("x;id", "roster show phys")]
 )
 def test_logs_of_nobody(project: Project, coursehub: Any, account: str, says: str) -> None:
-    """What is no account of the course never reaches a shell."""
+    """Text that is not an account of the course never reaches a shell."""
     del project
     ended = coursehub("logs", "phys", account)
     assert ended.code == 2

@@ -1,4 +1,4 @@
-"""The mark by which formulas/firewall/files/loopback.nft knows who began a connection is each account's own."""
+"""The mark in formulas/firewall/files/loopback.nft that identifies who opened a connection is unique."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def jhash(key: int, seed: int) -> int:
     a = b = c = (0xDEADBEEF + 4 + seed) & WORD
     a = (a + key) & WORD
     for bits in (14, 11, 25, 16, 4, 14, 24):
-        # The seven steps go round: c by b, a by c, b by a.
+        # The seven steps rotate the operands: c by b, a by c, b by a.
         c = ((c ^ b) - ((b << bits | b >> (32 - bits)) & WORD)) & WORD
         a, b, c = b, c, a
     return b
 
 
 def test_loopback_marks_no_two_accounts_alike() -> None:
-    """The rules computed for every uid that an account may have. A kernel's own set had 0x50104a1a."""
+    """The rules, computed for every possible uid of an account. A kernel's own set used 0x50104a1a."""
     found = re.search(r"jhash meta skuid mod (\d+) seed (0x[0-9a-f]+) offset (\d+)", RULES.read_text(encoding="utf-8"))
     assert found
     modulus, seed, offset = int(found[1]), int(found[2], 16), int(found[3])
     marks = {uid: (jhash(uid, seed) * modulus >> 32) + offset for uid in range(1000, 65536)}
     assert marks[1000] == 0x50104A1A
     assert len(set(marks.values())) == len(marks)
-    # 1 is the system's, 0 no mark.
+    # 1 is the system's, 0 means no mark.
     assert min(marks.values()) > 1

@@ -1,4 +1,4 @@
-"""Course material as a teacher handles it: links, deploy keys, and what is refused before a server is touched."""
+"""Course material for teachers: links, deploy keys, and what is refused before a server is changed."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_link_survives_every_letter(opens: str | None) -> None:
     asked = parse_qs(parts.query, strict_parsing=True)
     assert asked["repo"] == ["file:///srv/class/material/labs"]
     assert asked["branch"] == ["main"]
-    # An address itself: what is in it as a letter must not end the path.
+    # The address itself may contain encoded characters, which must not end the path.
     path = urlsplit(f"https://x/{asked['urlpath'][0]}").path
     assert unquote(path) == "/lab/tree/labs" + (f"/{opens}" if opens else "")
     assert link.isascii()

@@ -22,9 +22,9 @@ def git(where: Path, *words: str) -> str:
 
 
 class Server:
-    """The fetching program and the state that starts it, on a directory of the test's own.
+    """The fetching program and the state that starts it, on a test's directory.
 
-    Addresses are files: real git, and no network.
+    Addresses are files: real git, without a network.
     """
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ def test_a_mirror_is_made_once_and_then_left_to_the_timer(server: Server, labs: 
     done = server.apply(labs={"url": url})
     first = git(labs, "rev-parse", "HEAD")
     assert (done["result"], done["changes"]) == (True, {"labs": {"old": None, "new": first}})
-    # The branch that students get and nothing else: answers may wait in another.
+    # Only the branch that students get: solutions may be in another one.
     assert refs(server.mirrors / "labs") == ["refs/heads/main"]
     again = server.apply(labs={"url": url})
     assert (again["result"], again["changes"], server.runs) == (True, {}, 0)
@@ -149,7 +149,7 @@ def test_a_wrong_branch_fails_and_the_mirror_stays(server: Server, labs: Path) -
     assert (done["result"], done["changes"]) == (False, {})
     assert f"labs: {url} has no branch autumn; correct branch; students go on with {head[:7]} of " in done["comment"]
     assert git(server.mirrors / "labs", "rev-parse", "HEAD") == head
-    # Asked again until it is corrected.
+    # Tried again until it is corrected.
     assert server.apply(labs={"url": url, "branch": "autumn"})["result"] is False
     assert server.runs > 0
     assert server.apply(labs={"url": url})["result"] is True
@@ -286,7 +286,7 @@ def test_a_program_that_does_not_run_is_told(server: Server) -> None:
     assert "did not come to it; 'journalctl -u coursehub-material.service'" in done["comment"]
 
 
-#: What git and ssh really say (git 2.39 and 2.47, OpenSSH 9.2 and 10.0), with the kind and words that a teacher gets.
+#: Real messages of git and ssh (git 2.39 and 2.47, OpenSSH 9.2 and 10.0), with the kind and text for a teacher.
 SAID = [
     (
         "ssh: Could not resolve hostname github.com: Temporary failure in name resolution\nfatal: Could not read from "

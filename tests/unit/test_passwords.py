@@ -96,7 +96,7 @@ CHROMIUM = shutil.which("chromium")
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium to print with")
 @pytest.mark.parametrize("paper", ["A4", "Letter"])
 def test_ten_cards_fit_on_a_page_and_no_line_breaks(tmp_path: Path, paper: str) -> None:
-    """24 people make three pages, with the longest of names, accounts and addresses."""
+    """24 people need three pages, even with the longest names, accounts and addresses."""
     cards = [Card("Maximiliane Theodora von und zu Hohenstein " * 3, "a" * 32, "abcd-efgh-ijkm", "x@example.edu")]
     cards += [Card(f"Student {number}", f"student{number}", "abcd-efgh-ijkm") for number in range(23)]
     url = "https://engineering-programming.physics.example.edu/"
@@ -111,7 +111,7 @@ def test_ten_cards_fit_on_a_page_and_no_line_breaks(tmp_path: Path, paper: str) 
 
 
 def test_what_is_handed_out_is_no_other_courses(project: Project) -> None:
-    """Ids of courses and accounts have dashes: demo-sheet has a store, a-b + c and a + b-c are two people."""
+    """Ids of courses and accounts contain dashes: demo-sheet has a store, a-b + c and a + b-c are two people."""
     for course, account in (("a", "b-c"), ("a-b", "c"), ("a-sheet", "ann")):
         project.course_file(course).write_text(COURSE.replace("account: ann", f"account: {account}"))
     store = Passwords(project, "a-sheet")

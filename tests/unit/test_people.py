@@ -1,4 +1,4 @@
-"""Who gets which account, and keeps it."""
+"""Which account each person gets and keeps."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_account_that_a_person_gets(entry: Entry, gets: str) -> None:
 
 
 def test_what_would_be_one_account_becomes_different_ones() -> None:
-    """The names that other hubs mix up."""
+    """Names that other hubs confuse."""
     entries = [
         Entry(number, "X", email=email)
         for number, email in enumerate(("a.b@x.edu", "a_b@x.edu", "a-b@x.edu", "a b@x.edu", "A.B@y.edu", "a.b@z.edu"))
@@ -116,7 +116,7 @@ valid_name = st.text("abc ", min_size=1, max_size=6).map(lambda text: f"N{text}"
 @chance
 @given(first=classes(), second=classes())
 def test_an_account_once_given_is_kept_and_never_given_again(first: list[Entry], second: list[Entry]) -> None:
-    """Two imports and then the first list again: everybody has their first account, whoever came between."""
+    """Two imports and then the first list again: everybody has their first account, whoever joined in between."""
     first = [entry for entry in first if _storable(entry)]
     second = [entry for entry in second if _storable(entry)]
     owners: dict[str, tuple[str, str]] = {}
@@ -133,7 +133,7 @@ def test_an_account_once_given_is_kept_and_never_given_again(first: list[Entry],
 
 
 def _storable(entry: Entry) -> bool:
-    """What classlist would let through: clean text and addresses that are some."""
+    """What classlist would accept: clean text and valid addresses."""
     from runner.classlist.rows import _EMAIL
     from runner.classlist.text import clean
 
@@ -176,7 +176,7 @@ BY_HAND = ClassList.model_validate(
 
 
 def test_who_was_written_by_hand_is_known_by_account_or_name_and_gets_the_marks() -> None:
-    """What ``new`` and the demo write: account and name alone."""
+    """As ``new`` and the demo write them: account and name only."""
     entries = [
         Entry(2, "A. Bello", login="ABello", number="1"),
         Entry(3, "ben carter", email="ben.carter@x.edu", number="2"),
@@ -243,7 +243,7 @@ def test_a_list_without_roles_leaves_everybody_the_role_they_have() -> None:
     assert change.moves == []
     assert (change.listed.professors, change.listed.assistants) == (STAFF.professors, STAFF.assistants)
     assert [(role, person.account) for role, person in change.goes] == [("students", "ben")]
-    # Who teaches and is not in it stays too.
+    # A teacher who is not in it stays too.
     assert [role for role, _ in merge(STAFF, [PAT]).goes] == ["students"]
 
 

@@ -1,4 +1,4 @@
-"""What a person reads while a highstate runs: read from the log lines and the low state as Salt writes them."""
+"""What a person reads during a highstate, from Salt's real log lines and low state."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def shipped() -> str:
     ("line", "says"),
     [
         ("Running state [base-packages] at time 12:00:00.123456\n", "Debian packages base-packages"),
-        # Of a name of several lines the log's own first line is all that comes.
+        # Of a name with several lines, only the log's first line arrives.
         ("Running state [systemctl daemon-reload &&\n", "nginx reload"),
         (
             "Running state [/etc/systemd/system/jupyterhub.service] at time 12:00:00.1\n",
             "file /etc/systemd/system/jupyterhub.service",
         ),
         ("Running state [umask 077; openssl rand [64]] at time 12:00:00.1\n", "/srv/jupyterhub/proxy.env"),
-        # One that nobody shipped, such as a later Salt might add, is told as the log has it.
+        # An unknown state, such as a later Salt might add, is shown as the log has it.
         ("Running state [something else] at time 12:00:00.1\n", "something else"),
     ],
 )

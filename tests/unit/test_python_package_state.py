@@ -1,4 +1,4 @@
-"""What the state python_package.installed makes of a directory of modules: all of it, or nothing."""
+"""The state python_package.installed installs a directory of modules completely, or not at all."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_python_package_broken_module_replaces_nothing(state: ModuleType, tmp_pa
 
 
 def test_python_package_removes_what_left(state: ModuleType, tmp_path: Path) -> None:
-    """A module that is no longer shipped could still be imported; bytecode goes with its module's next import."""
+    """A module that is no longer shipped could still be imported; its bytecode is removed too."""
     apply(state, tmp_path)
     left = tmp_path / "lib/package/old.py"
     left.write_text("")

@@ -72,7 +72,7 @@ def test_every_lock_is_made_and_says_what_changed(root: Path) -> None:
         "pillar/files/locks/demo.txt",
         str(relock.KITCHEN),
     ]
-    # The second shares its versions with the first.
+    # The second lock shares its versions with the first.
     assert relock.pins(root / SECOND.path) == {"arrays==1.0", "frames==1.0"}
     assert "arrays==2.0" in relock.pins(courses_lock)
     again = CliRunner().invoke(cli.cli, ["lock", "--all"])
@@ -112,7 +112,7 @@ def test_a_lock_of_two_months_is_warned_of(root: Path, monkeypatch: pytest.Monke
 
 
 def test_the_repositorys_locks_are_all_known() -> None:
-    """A lock that joins the repository is made anew with the others."""
+    """A new lock in the repository must be resolved with the others."""
     known = {path.relative_to(REPO) for path in relock.all_locks(REPO)}
     hashed = [
         Path(name)

@@ -1,4 +1,4 @@
-"""coursehub-renew: which services run replaced files, over a small /proc, and which of them are restarted."""
+"""coursehub-renew: which services run replaced files, with a small /proc, and which of them are restarted."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_deleted_temporary_file_is_no_upgrade(module: ModuleType, tmp_path: Pa
 
 @pytest.fixture
 def systemctl(module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A systemctl that notes its arguments; what it says of a unit stands in a file of its name."""
+    """A systemctl that records its arguments; its answer about a unit is in a file with the unit's name."""
     log = tmp_path / "called"
     program = tmp_path / "systemctl"
     program.write_text(
@@ -131,6 +131,6 @@ def test_it_sees_another_process_hold_dpkgs_lock(module: ModuleType, tmp_path: P
         assert module.locked(lock)
         holder.communicate("\n")
     assert not module.locked(lock)
-    # Asking took nothing.
+    # The question changed nothing.
     with lock.open("a") as handle:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Salt's JSON, in the shapes that salt-ssh 3008 really prints."""
+"""Salt's JSON in the formats that salt-ssh 3008 really prints."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""``coursehub roster`` as it is typed: import, errors, and moving people out of the course file."""
+"""``coursehub roster`` as typed: import, errors, and moving people out of the course file."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_import_shows_asks_and_writes(coursehub: Any, project: Project, tmp_path
 
 
 def test_an_unchanged_list_is_not_written_anew(coursehub: Any, project: Project, tmp_path: Path) -> None:
-    """Each encryption differs: git would show a change that is none."""
+    """Each encryption differs, so git would show a change without content."""
     coursehub("roster", "import", "phys", export(tmp_path, "a"), "--yes")
     before = project.people_file("phys").read_bytes()
     coursehub("roster", "import", "phys", export(tmp_path, "a"), "--yes")
@@ -108,7 +108,7 @@ def test_people_move_from_the_course_file_into_the_list(coursehub: Any, project:
     after = json.loads(coursehub("roster", "show", "chem", "--json").out)
     assert (after["people"], after["encrypted"]) == (before["people"], True)
     assert json.loads(coursehub("roster", "encrypt", "chem", "--json").out)["moved"] == 0
-    # Killed between the two files: both have the same people, and the second run ends it.
+    # Killed between the two files: both have the same people, and the second run completes it.
     path.write_text(text)
     assert coursehub("roster", "show", "chem").code == 2
     assert json.loads(coursehub("roster", "encrypt", "chem", "--json").out)["moved"] == 2

@@ -1,4 +1,4 @@
-"""``coursehub roster`` as it is typed: what a change shows, what is asked, and what is written."""
+"""``coursehub roster`` as typed: what a change shows, the questions, and what is written."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_preview_shows_what_changes_of_those_who_stay(roster: Any, project: Proj
 
 
 def test_a_question_stops_yes_and_writes_nothing(roster: Any, project: Project, tmp_path: Path) -> None:
-    """A student of the professor's name, who has no email address here."""
+    """A student with the professor's name, who has no email address here."""
     file = export(tmp_path, '"Curie, Marie",someone@x.edu,', "Ann Lee,ann@x.edu,Team 1", "Ben Ito,ben@x.edu,")
     before = project.people_file("phys").read_bytes()
     for flags in (["--yes"], ["--yes", "--json"], []):

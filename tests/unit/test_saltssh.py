@@ -1,4 +1,4 @@
-"""The connection that a highstate is watched by: what it does when nobody answers, when refused, when it breaks."""
+"""The connection that follows a highstate: no answer, a refusal, and a broken connection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Access:
 
 
 def answers(directory: Path, *scripts: str) -> None:
-    """An ssh that does one of these at each call, the last one for ever."""
+    """An ssh that does one of these at each call, and the last one for ever."""
     calls = directory / "calls"
     cases = "".join(f"{number}) {script} ;;\n" for number, script in enumerate(scripts[:-1]))
     program = directory / "ssh"

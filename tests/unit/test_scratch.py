@@ -1,4 +1,4 @@
-"""What salt-ssh packs has the pillar in clear: it goes with the run, or with the next one when the run was killed."""
+"""salt-ssh's package has the pillar in clear: it is deleted at the end of the run, or by the next run after a kill."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_two_runs_leave_each_other_alone(project: Project) -> None:
 
 
 def test_many_runs_that_begin_and_end_at_once(project: Project) -> None:
-    """As ``apply --all`` does: a directory that its own run takes away, while another looks at it, is no error."""
+    """As in ``apply --all``: it is no error if a run deletes its own directory while another looks at it."""
 
     def run(_: int) -> None:
         with scratch(project) as packing:

@@ -1,4 +1,4 @@
-"""``coursehub secrets`` as it is typed."""
+"""``coursehub secrets`` as typed."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_wrong_command_is_one_line(coursehub: Any, arguments: tuple[str, ...],
 
 @pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
 def test_a_secret_that_is_no_text_is_one_line(coursehub: Any, project: Project, errors: str) -> None:
-    """Python reads a pipe either way, as the locale has it."""
+    """Python reads a pipe either way, depending on the locale."""
     piped = io.TextIOWrapper(io.BytesIO(b"PK\xff\xfe"), encoding="utf-8", errors=errors)
     ended = coursehub("secrets", "set", "phys", "a", given=piped)
     assert ended.code == 2
@@ -118,7 +118,7 @@ def test_a_secret_from_a_provider_is_not_made_here(coursehub: Any) -> None:
 
 
 def test_a_new_token_brings_no_sign_in_that_an_apply_refuses(project: Project) -> None:
-    """No server is reached for it: the refusal comes first, and no pillar was written."""
+    """No server is contacted: the refusal comes first, and no pillar is written."""
     project.course_file("chem").write_text(
         COURSE
         + PEOPLE.replace("M C", "M C, email: m@x.edu")
@@ -140,12 +140,12 @@ def test_nothing_is_started_for_a_course_without_a_server(coursehub: Any, projec
 
 
 class Killed(BaseException):
-    """The computer is off."""
+    """The computer is turned off."""
 
 
 @dataclass
 class Door:
-    """A server's authorized_keys and the cloud's keys; its process dies before a step that is to be the last."""
+    """A server's authorized_keys and the cloud's keys; the process dies before a chosen step."""
 
     project: Project
     keys: Path
@@ -162,7 +162,7 @@ class Door:
             raise Killed
 
     def opens(self, key_file: Path) -> bool:
-        """Whether OpenSSH gets in by this key: it offers the .pub beside it, and then signs by the key itself."""
+        """Whether OpenSSH gets in with this key: it offers the .pub beside it, then signs with the key itself."""
         public = key_file.with_name(f"{key_file.name}.pub")
         real = KeyPair.of(key_file.read_text(), "").public.split()[1]
         offered = public.read_text().split()[1] if public.exists() else real
@@ -171,7 +171,7 @@ class Door:
     def run(self, _: str, script: str) -> str:
         self.step()
         assert self.opens(self.access.key_file), "locked out"
-        # Made up before the kill: it may hit before or after what the server did.
+        # Decided before the kill, which may happen before or after the server's change.
         script = script.replace("/root/.ssh/authorized_keys", shlex.quote(str(self.keys)))
         subprocess.run(["/bin/sh", "-s"], input=script, text=True, check=True)
         self.step()
@@ -218,7 +218,7 @@ def door(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> D
 
 
 def test_a_new_ssh_key_may_be_killed_before_each_of_its_steps(door: Door) -> None:
-    """Never locked out in between; the next run ends it with one key in all places, and the teacher's own stays."""
+    """The key works at all times; the next run leaves one key everywhere, and the teacher's own stays."""
     steps = 0
     while True:
         before = door.access.client_key()

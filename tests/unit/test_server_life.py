@@ -1,4 +1,4 @@
-"""A server from its order to its end, by the verbs against the API over real HTTP. SSH never answers."""
+"""A server from its order to its deletion, with the verbs against the API over real HTTP. SSH never answers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_what_cannot_be_ordered_is_refused_before_anything_is_made(
 
 
 def test_the_life_of_a_server_whose_ssh_never_answers(coursehub: Any, api: Api, project: Project) -> None:
-    """Ordered once, found again by its tag, and gone with its records and its key."""
+    """Ordered once, found again by its tag, and deleted with its records and its key."""
     for _ in range(2):
         ended = coursehub("up", "phys", "--yes")
         assert ended.code == 1
@@ -82,7 +82,7 @@ def test_the_life_of_a_server_whose_ssh_never_answers(coursehub: Any, api: Api, 
 
 @pytest.fixture
 def droplet(coursehub: Any, api: Api, project: Project) -> int:
-    """A server that was met, though nothing answers any more."""
+    """A server after its first contact, which no longer answers."""
     coursehub("up", "phys", "--yes")
     for path in (project.state / "servers/phys").glob("first_host_key*"):
         path.unlink()
@@ -113,7 +113,7 @@ def test_what_only_a_new_server_can_have_is_a_note(coursehub: Any, project: Proj
     set_value(project, "size: s-4vcpu-8gb", "size: s-8vcpu-16gb")
     set_value(project, "image: debian-13-x64", "image: debian-12-x64")
     ended = coursehub(verb, "phys", "--json")
-    # That SSH fails is what fails; the notes are beside it.
+    # The error is the failed SSH; the notes come in addition.
     assert "SSH on 127.0.0.9 does not answer" in ended.line
     size, image = ended.document["courses"]["phys"]["notes"]
     (line,) = [n for n, text in enumerate(project.course_file("phys").read_text().splitlines(), 1) if "size:" in text]
@@ -126,7 +126,7 @@ def test_what_only_a_new_server_can_have_is_a_note(coursehub: Any, project: Proj
 
 
 def test_down_removes_the_names_of_before_too(coursehub: Any, api: Api, project: Project, droplet: int) -> None:
-    """A domain that changed, then a teacher who makes the records by hand; records of others stay."""
+    """A changed domain, then a teacher who makes the records by hand; other people's records stay."""
     records = "domains/coursehub.test/records"
     theirs = api.ok("POST", records, {"type": "A", "name": "shop", "data": "127.0.0.9"})["domain_record"]
     set_value(project, "domain: phys.coursehub.test", "domain: waves.coursehub.test")
@@ -134,7 +134,7 @@ def test_down_removes_the_names_of_before_too(coursehub: Any, api: Api, project:
     set_value(project, "cloud: digitalocean", "dns: manual\n  cloud: digitalocean")
     names = {record["name"] for record in api.ok("GET", f"{records}?type=A")["domain_records"]}
     assert names == {"phys", "www.phys", "*.phys", "waves", "www.waves", "*.waves", "shop"}
-    # Deleted in the control panel, so that the account no longer knows its address.
+    # Deleted in the control panel, so the account no longer knows its address.
     api.ok("DELETE", f"droplets/{droplet}")
     assert coursehub("down", "phys", "--yes").code == 0
     assert api.ok("GET", f"{records}?type=A")["domain_records"] == [theirs]
@@ -174,7 +174,7 @@ def test_looking_starts_no_local_cloud(coursehub: Any, project: Project, machine
     set_value(project, "cloud: digitalocean", "cloud: local")
     state, says = "none", "has no server; run 'coursehub up phys'"
     if machine:
-        # A computer that was switched off: the account knows of the machine, and nothing runs.
+        # After a reboot: the account knows the machine, and nothing runs.
         store = Store(project.state / "cloud/account.json")
         order = {"size": "s-1vcpu-1gb", "disk": 25, "image": "debian-13-x64", "region": "nyc3"}
         store.account.droplets = [
@@ -190,7 +190,7 @@ def test_looking_starts_no_local_cloud(coursehub: Any, project: Project, machine
         assert says in ended.line
     assert coursehub("status", "--json").document["courses"][0]["state"] == state
     if not machine:
-        # Nor does a verb that would change something, if there were something.
+        # The same for a verb that would change something.
         assert says in coursehub("apply", "phys").line
         assert coursehub("down", "phys").out == "phys: nothing was there\n"
     assert not (project.state / "cloud/server.json").exists()

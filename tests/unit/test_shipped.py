@@ -1,4 +1,4 @@
-"""When what was shipped may be run again: only while nothing that it was rendered from has changed."""
+"""Shipped states may be run again only if none of their sources has changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sign-in as a teacher sets it up: what the course file must say, what the form is told, who would be lost."""
+"""Sign-in for teachers: the required keys of the course file, the provider's form, and people who could not sign in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runner.verbs import signin as verb
 pytestmark = pytest.mark.unit
 
 TENANT = "11111111-2222-3333-4444-555555555555"
-#: A whole ``signin`` of each kind.
+#: A complete ``signin`` of each kind.
 WHOLE: dict[str, dict[str, Any]] = {
     "password": {},
     "google": {"client_id": "abc.apps.googleusercontent.com", "hosted_domain": "example.edu"},
@@ -67,7 +67,7 @@ def write(project: Project, document: dict[str, Any]) -> None:
 
 
 def pretend_secret(project: Project) -> None:
-    """A value that is there; nobody looks into it here."""
+    """A value that exists; nobody reads it here."""
     project.secrets.mkdir(parents=True, exist_ok=True)
     message = "-----BEGIN PGP MESSAGE-----\n\nx\n-----END PGP MESSAGE-----\n"
     project.secrets_file("phys1").write_text(

@@ -1,4 +1,4 @@
-"""``signin`` before the provider has given anything: the form comes first, the course file's values after it."""
+"""``signin`` before the provider has given any value: the form comes first, the course file's values after it."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ def no_salt_ssh(*_: str) -> list[str]:
 
 @pytest.fixture
 def shipped(up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch) -> Access:
-    """The states were shipped, and from here on salt-ssh is not there to ship them again."""
-    # Long enough for the news of their package to come, as above.
+    """The states were shipped, and from here on salt-ssh is missing, so they cannot be shipped again."""
+    # Long enough for the message about their package, as above.
     up.states(LONGER)
     assert coursehub("apply", "phys").code == 0
     monkeypatch.setattr(running, "argv", no_salt_ssh)
@@ -64,7 +64,7 @@ def shipped(up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_apply_without_a_change_runs_what_was_shipped(up: School, shipped: Access, coursehub: Coursehub) -> None:
-    """All of it: what somebody changed on the server is mended, and watched meanwhile as ever."""
+    """All states run: changes made by hand on the server are corrected, and progress is shown as usual."""
     again = coursehub("apply", "phys", "--json").document["courses"]["phys"]
     assert (again["total"], again["changed"]) == (3, 0)
     shipped.run(up.ip, "echo by hand > /srv/title")
@@ -85,7 +85,7 @@ def test_what_was_shipped_is_not_run_where_something_else_would_be(up: School, c
         assert "there is no salt-ssh" in coursehub("apply", "phys").line
     up.states(LONGER)
     assert coursehub("apply", "phys").code == 0
-    # A part of the states is another matter.
+    # Only some of the states cannot use it.
     with pytest.raises(CoursehubError, match="there is no salt-ssh"):
         saltssh.highstate(up.project, "phys", ip=up.ip, sls=["unit"])
 
@@ -98,7 +98,7 @@ def test_what_the_server_no_longer_has_is_shipped_again(
     script = shipped_states.script(shipped, shipped_states.inputs(up.project, "phys"), test=False)
     shipped.run(up.ip, f"mkdir /root/before && cp -p {files} /root/before")
     for happened in (
-        # salt-ssh typed by hand for a part of the states leaves another package, on another branch other modules.
+        # salt-ssh typed by hand for some of the states leaves another package, on another branch other modules.
         f"echo another >> {package}",
         f"rm {package}",
         f"echo >> {thin}/minion",
@@ -116,13 +116,13 @@ def test_what_the_server_no_longer_has_is_shipped_again(
     planned = coursehub("plan", "phys", "--json")
     assert planned.code == 0, planned.err
     assert planned.document["courses"]["phys"]["total"] == 3
-    # What plan shipped is what apply would: it is run from there.
+    # plan ships the same package as apply, so apply can use it.
     monkeypatch.setattr(running, "argv", no_salt_ssh)
     assert coursehub("apply", "phys").code == 0
 
 
 def test_beside_shipped_states_that_may_still_run_nothing_is_begun(up: School, shipped: Access) -> None:
-    """The connection alone ends, in the middle of them."""
+    """Only the connection ends, while they run."""
 
     def cut(count: int, *_: object) -> None:
         if count == 3:
@@ -149,7 +149,7 @@ def test_a_file_that_was_saved_meanwhile_is_not_taken_for_shipped(up: School) ->
 
 
 def test_no_job_cache_keeps_what_a_server_answered(up: School, monkeypatch: pytest.MonkeyPatch) -> None:
-    """salt-ssh typed by hand: what it shows of the pillar lies nowhere afterwards but in the pillar itself."""
+    """salt-ssh typed by hand: the pillar that it shows is stored nowhere but in the pillar itself."""
     monkeypatch.chdir(up.project.root)
     asked = [str(Path(sys.executable).parent / "salt-ssh"), "phys", "pillar.items", "--out=json", "--static"]
     done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=120)
@@ -185,10 +185,10 @@ def test_states_that_do_not_render_are_one_line(up: School, coursehub: Coursehub
 
 
 def test_only_some_states_and_an_earlier_run_is_waited_for(up: School) -> None:
-    """A broken connection leaves the server's end running; two at once would fight over apt."""
+    """After a broken connection the server's process still runs; two at once would fight over apt."""
     access = Access(up.project, "phys")
     access.run(up.ip, f"nohup sh -c 'sleep 2; :' {runner.servers.access.THIN_DIR}/salt-call >/dev/null 2>&1 &")
-    # Long enough for the news of it to come: the log is followed, and the follower ends with the highstate.
+    # Long enough for a message: the log is followed, and the follower ends with the highstate.
     up.states(STATES + "\nunit-nap:\n  cmd.run:\n    - name: sleep 2\n")
     heard: list[tuple[int, int, str]] = []
     packed: set[Path] = set()
@@ -202,7 +202,7 @@ def test_only_some_states_and_an_earlier_run_is_waited_for(up: School) -> None:
     assert heard[0] == (0, 0, "waiting for an earlier run to end on the server")
     assert [event[:2] for event in heard[-3:]] == [(1, 3), (2, 3), (3, 3)]
     assert "nap" in heard[-1][2]
-    # What was shipped has the pillar in clear, and lay where the next run would find it.
+    # The package has the pillar in clear, and was where the next run would find it.
     assert packed
     assert not any(path.parent.exists() for path in packed)
 

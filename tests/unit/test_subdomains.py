@@ -1,4 +1,4 @@
-"""Names of servers and the hub's session cookie, as the very JupyterHub of the hub's lock has them."""
+"""Names of servers and the hub's session cookie, with the JupyterHub of the hub's lock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.test_jupyterhub_config import FILES, render
 
 pytestmark = pytest.mark.unit
 
-#: Accounts as the course file takes them, with all that DNS does not.
+#: Accounts that the course file allows, with all characters that DNS does not.
 ACCOUNTS = [
     "curie", "a", "x1", "mc-donald", "van_dyke", "_under", "trailing-", "two--dashes", "a" * 32, "u-x--1234567",
     "xn--a", "y_", "z-9", "students-work", "students-work--service", "____",
@@ -113,7 +113,7 @@ def test_the_hub_is_told_of_names_only_where_there_are_any(hub_python: str, tmp_
 
 
 def test_browsers_of_this_host_find_names_below_a_wildcard(tmp_path: Path) -> None:
-    """/etc/hosts has no wildcards; a name with a record of its own is not led by one."""
+    """/etc/hosts has no wildcards; a wildcard does not apply to a name with its own record."""
     home = Identity.of(tmp_path).directory
     home.mkdir()
     below.set_names(tmp_path, "phys", ["b.phys.coursehub.test", "a.phys.coursehub.test", "own.phys.coursehub.test"])

@@ -1,4 +1,4 @@
-"""A server that takes the SSH connection and then says nothing ends the wait with a line."""
+"""A server that accepts the SSH connection and then sends nothing ends the wait with a line."""
 
 from __future__ import annotations
 

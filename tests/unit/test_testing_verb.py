@@ -1,4 +1,4 @@
-"""`coursehub test`, on a small repository: which suites run, what is installed first, and how coverage decides."""
+"""`coursehub test` on a small repository: which suites run, what is installed first, and the coverage limit."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr(testing, "_PARSERS", {"sh": "dash"})
     monkeypatch.setattr(testing, "_PACKAGES", {})
     monkeypatch.setenv("PYTHONPATH", str(root))
-    # One process does for one test, and its runs of pytest take half a second each instead of three.
+    # One process is enough for one test, and pytest then takes half a second instead of three.
     monkeypatch.setattr(testing, "_SIDE_BY_SIDE", ("-n", "1"))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_PLUGINS", "xdist.plugin,pytest_cov.plugin")
-    # Pytest keeps the directories of a user's last three runs: those in here would push out the ones before this run.
+    # Pytest keeps the directories of a user's last three runs: these runs would remove the earlier ones.
     monkeypatch.setenv("PYTEST_DEBUG_TEMPROOT", str(tmp_path))
-    # When this test is measured itself: the small repository's tests are nobody's business.
+    # If this test itself is measured, the small repository's tests must not be.
     unmeasured(monkeypatch)
     return Project(root)
 
@@ -84,7 +84,7 @@ def test_all_suites_run_and_what_another_suite_reaches_does_not_count(
     project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CI", "true")
-    # 8 of 9 lines: a program's are among them, the one that only rendering reaches is not.
+    # 8 of 9 lines: those of a program count, the line that only rendering reaches does not.
     monkeypatch.setattr(testing, "COVERAGE", 89)
     assert testing.test(project, []) == 1
     assert sorted(ran(project)) == ["lint", "render", "unit"]
@@ -130,9 +130,6 @@ def test_a_suite_that_there_is_not_names_those_that_there_are(project: Project) 
     assert caught.value.exit_code == 2
 
 
-# --- what is installed first
-
-
 def test_base_images_are_built_beside_the_first_suites_of_a_run_with_machines(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,7 +143,7 @@ def test_base_images_are_built_beside_the_first_suites_of_a_run_with_machines(
             time.sleep(0.01)
         prepared.append(slug if "render" in ran(project) else "too early")
         (there / slug).touch()
-        # The next one is tried all the same, and only a test that needs this one fails.
+        # The next one is still tried, and only a test that needs this one fails.
         raise CoursehubError("no space for a machine")
 
     monkeypatch.setattr(testing.local, "prepare_image", prepare)
@@ -173,7 +170,7 @@ def test_base_images_are_built_beside_the_first_suites_of_a_run_with_machines(
 
 def test_packages_of_the_lock_are_installed_once(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
-        # A suite that the repository does not have: nothing is left to run.
+        # A suite that the repository does not have: nothing to run.
         assert testing.test(project, ["kitchen"]) == 0
     assert capfd.readouterr().err.count("installing the test packages") == 1
     (project.root / "requirements/test.lock").write_text("no == such == thing\n")
@@ -231,7 +228,7 @@ def test_parsers_are_unpacked_beside_and_not_installed(
 def test_quick_runs_lint_render_and_unit_at_once(
     project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The small repository has no conftest that knows ``--quick``, so this one gives it the option."""
+    """The small repository has no conftest that knows ``--quick``, so this test adds the option."""
     monkeypatch.setenv("CI", "true")
     (project.root / "conftest.py").write_text(
         "def pytest_addoption(parser):\n    parser.addoption('--quick', action='store_true')\n"

@@ -1,4 +1,4 @@
-"""How many wrong passwords may be tried, told by a clock of the test's own."""
+"""How many wrong passwords may be tried, with the test's own clock."""
 
 import asyncio
 import importlib.util
@@ -42,7 +42,7 @@ def counted(clock):
 
 
 def wrong(counted, account, address, times, device=None):
-    """How many of so many wrong passwords are looked at."""
+    """How many of these wrong passwords are checked."""
     looked = 0
     for _ in range(times):
         try:
@@ -81,7 +81,7 @@ def test_tries_that_were_right_do_not_count(counted):
 
 
 def test_tries_on_a_known_device_are_its_own(counted):
-    """Whoever guesses beside the owner, in the same room, does not lock the owner's browser out."""
+    """Guesses from the same room do not lock out the owner's browser."""
     wrong(counted, "ada", CAMPUS, 100)
     assert right(counted, "ada", CAMPUS, device="laptop") == (0, 0, 0)
     assert wrong(counted, "ada", HOME, 100, device="laptop") == tries.DEVICE.burst
@@ -94,7 +94,7 @@ def test_tries_of_a_botnet_end_for_the_account(counted):
 
 
 def test_tries_of_a_botnet_leave_the_campus_open(counted):
-    """From where somebody of the class has signed in, a new browser of the victim still gets in."""
+    """From a network where somebody of the class has signed in, a new browser of the victim still gets in."""
     right(counted, "bob", CAMPUS)
     for host in range(100):
         wrong(counted, "ada", f"203.0.113.{host}", 10)

@@ -1,4 +1,4 @@
-"""The state that makes environments, run with the real uv on wheels of the test's own: no index is asked."""
+"""The state that makes environments, with the real uv on wheels of the test, without an index."""
 
 import importlib.util
 import shutil
@@ -28,7 +28,7 @@ def state(tmp_path, monkeypatch):
         "cp.cache_file": lambda source: str(path) if (path := served / source.removeprefix("salt://")).exists() else ""
     }
     module.served = served
-    # Salt defers its log records to the end of the process, when pytest has closed the streams.
+    # Salt writes its log records at the end of the process, when pytest has closed the streams.
     monkeypatch.setattr(coursehub_uv.log, "disabled", True)
     wheels = tmp_path / "wheels"
     wheels.mkdir()
@@ -160,7 +160,7 @@ def test_the_module_is_named_whatever_its_import_does(state, tmp_path, code, say
     write_lock(state, "1.0")
     apply(state, tmp_path, imports=[])
     module = next((tmp_path / "env").resolve().glob("lib/python*/site-packages/arrays.py"))
-    # Not in place: uv links it into its cache, and other tests' environments.
+    # Not in place: uv hard-links it into its cache and other tests' environments.
     module.unlink()
     module.write_text(code)
     failed = apply(state, tmp_path, imports=["json", "arrays"])
@@ -169,7 +169,7 @@ def test_the_module_is_named_whatever_its_import_does(state, tmp_path, code, say
 
 
 def test_an_import_that_joins_the_list_is_tried_without_a_new_environment(state, tmp_path):
-    """A teacher who names a module and forgets its package hears of it now, and not in class."""
+    """A teacher who names a module and forgets its package sees the error now, not in class."""
     write_lock(state, "1.0")
     apply(state, tmp_path)
     failed = apply(state, tmp_path, imports=["arrays", "nosuch"])
@@ -197,7 +197,7 @@ def test_what_an_interrupted_run_left_is_made_anew(state, tmp_path):
 
 
 def test_a_cache_that_a_killed_run_was_removing_is_not_used(state, tmp_path, monkeypatch):
-    """A machine that died in a rebuild: no environment any more, and a part of what uv had unpacked."""
+    """A machine that died during a rebuild: no environment, and only a part of what uv had unpacked."""
     monkeypatch.setattr(state, "compile_in_background", lambda *_: None)
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "somebody's"))
     write_lock(state, "1.0")

@@ -1,4 +1,4 @@
-"""The vault with real GnuPG: for whom it encrypts, what it says when it cannot, what it leaves behind."""
+"""The vault with real GnuPG: for whom it encrypts, its errors, and what it leaves behind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def theirs(project: Project, tmp_path: Path) -> Vault:
 
 
 def agents(home: Path) -> list[str]:
-    """gpg-agents of a home that live: a dead one that init has not collected yet has no command line."""
+    """Running gpg-agents of a home; a dead one that was not reaped yet has no command line."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -82,7 +82,7 @@ def test_two_at_once_make_one_key(project: Project, tmp_path: Path) -> None:
 
 def test_no_agent_is_left_and_none_is_taken_from_another(mine: Vault) -> None:
     def ended() -> bool:
-        # One that was told to end has said so before it has.
+        # An agent that was told to stop confirms before it ends.
         return agents(mine.home) == []
 
     message = mine.encrypt("x")

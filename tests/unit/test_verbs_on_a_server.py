@@ -51,7 +51,7 @@ def open_hub(up: School, monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
 
 
 def test_up_from_nothing(school: School, coursehub: Coursehub) -> None:
-    """No hub listens on this server: all is made and configured, and the look from outside says what is wrong."""
+    """No hub listens on this server: all is made and configured, and the check from outside fails."""
     ended = coursehub("up", "phys", "--yes", "--json")
     assert ended.code == 1, ended.err
     document = ended.document
@@ -62,7 +62,7 @@ def test_up_from_nothing(school: School, coursehub: Coursehub) -> None:
     assert "certificate" in failed
     assert "the hub runs but" in ended.line
     access = Access(school.project, "phys")
-    # The key from the user-data served once: the server has another now, the only one that is known.
+    # The key from the user-data was used once: the server now has another one, the only known one.
     assert not access.has_first_host_key()
     (known,) = access.known_hosts.read_text().splitlines()
     spec = school.machines.specs[school.droplet]
@@ -84,7 +84,7 @@ def test_up_on_a_finished_course_with_a_hub_is_done(open_hub: School, coursehub:
 
 
 def test_check_and_status_of_a_hub(open_hub: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The hub is a stand-in, and no nginx is before it.
+    # The hub is a stand-in without nginx.
     monkeypatch.setattr(versions, "look_at_nginx", lambda *_: Check("nginx", True, "1.0 runs"))
     monkeypatch.setattr(inside, "look", lambda _: [Check("units", True, "all run")])
     ended = coursehub("check", "phys", "--json")
@@ -133,7 +133,7 @@ def test_ssh_and_logs(coursehub: Coursehub) -> None:
 
 @pytest.mark.usefixtures("up")
 def test_openings_are_shown_as_they_were_logged(coursehub: Coursehub) -> None:
-    """By the log that the hub itself writes; a line that a full disk cut short costs the others nothing."""
+    """As the hub itself writes the log; a line that a full disk truncated hides no other line."""
     assert coursehub("logs", "phys", "--openings").out == "nobody opened any work yet\n"
     entry = {"when": "2026-11-25T18:00:00+00:00", "who": "okafor", "whose": "abello", "what": "folder listed"}
     text = shlex.quote(f'{json.dumps(entry)}\n{{"when": "2026-11')
@@ -152,7 +152,7 @@ def test_openings_are_shown_as_they_were_logged(coursehub: Coursehub) -> None:
     "verb", [("ssh", "phys", "id", "-un"), ("logs", "phys", "-f"), ("logs", "phys", "-f", "--openings")]
 )
 def test_without_json_ssh_takes_the_place_of_the_runner(verb: tuple[str, ...]) -> None:
-    """So that a terminal, its size and its signals are the remote shell's own."""
+    """So that a terminal, its size and its signals belong to the remote shell."""
     process = subprocess.Popen(
         [sys.executable, "-m", "runner", *verb],
         env={**os.environ, "PYTHONPATH": str(REPO)},
@@ -185,7 +185,7 @@ def test_another_host_key_is_refused_by_every_verb_and_nothing_is_sent(up: Schoo
 
 
 def test_an_interrupted_first_contact_is_gone_on_with(up: School, coursehub: Coursehub) -> None:
-    """The key of the user-data came back, as if up had died before its last step: apply sends to up, up goes on."""
+    """The key from the user-data is back, as if up had died before its last step: up completes it."""
     Access(up.project, "phys").first_host_key()
     ended = coursehub("apply", "phys")
     assert "its up was interrupted; run 'coursehub up phys'" in ended.line
