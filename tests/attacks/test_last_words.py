@@ -27,7 +27,7 @@ socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(line.encode(), "/run/sys
     assert hub.run(shown.format(unit=alice.unit, mark=mark)).strip() == "0"
 
 
-def test_home_is_swapped_before_it_is_mended(mallory: Person, alice: Person) -> None:
+def test_home_is_swapped_before_it_is_repaired(mallory: Person, alice: Person) -> None:
     """Tries: to put a link to another's home in the place of the own, which root makes enterable at the next start.
 
     Stopped by: the directory of the homes is root's.

@@ -107,7 +107,7 @@ for (let beside = 0; beside < 4; beside++) { ask(); }
 """
 
 
-def test_what_begins_on_this_computer_is_none_of_the_browsers_business(hub: Hub, driver: webdriver.Chrome) -> None:
+def test_browser_ignores_what_starts_on_this_computer(hub: Hub, driver: webdriver.Chrome) -> None:
     driver.get(hub.document["url"])
     driver.execute_script(ASK_ALL_THE_TIME)
 

@@ -78,7 +78,7 @@ def test_a_host_is_tested_and_left_there(machine: Theirs, tmp_path: Path) -> Non
     assert "0 changed; then 0" in left.stderr, left.stderr
 
 
-def test_a_state_that_cannot_hold_still_is_told(machine: Theirs, tmp_path: Path) -> None:
+def test_state_that_always_changes_is_reported(machine: Theirs, tmp_path: Path) -> None:
     """What changes something each time: the second highstate is what shows it."""
     (tmp_path / "kitchen.yml").write_text(RESTLESS)
     options = [*machine.options(tmp_path / "ours"), "--file", str(tmp_path / "kitchen.yml")]

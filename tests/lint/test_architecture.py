@@ -15,6 +15,8 @@ from tests.lint.test_lint import REPO, tracked
 pytestmark = pytest.mark.unit
 
 MAX_LINES = 400
+#: Letters in the name of a test.
+MAX_NAME = 60
 #: Tables, locks and generated files: nobody reads them from top to bottom.
 LONG = re.compile(r"\.(lock|txt|json|png|csv)$|^docs/course-file\.md$|^tests/support/digitalocean-openapi\.yaml$")
 #: Files that are longer than they should be. No file may be added.
@@ -108,6 +110,16 @@ def test_no_file_is_long() -> None:
     }
     assert sorted(name for name, count in lines.items() if count > MAX_LINES and name not in TOO_LONG) == []
     assert sorted(name for name in TOO_LONG if lines.get(name, 0) <= MAX_LINES) == [], "take them off the list"
+
+
+def test_names_of_tests_are_short() -> None:
+    """The story is in the docstring."""
+    files = {name: (REPO / name).read_text(encoding="utf-8") for name in tracked("tests/*.py")}
+    names = [
+        (name, test) for name, text in files.items() for test in re.findall(r"^def (test_\w+)", text, re.MULTILINE)
+    ]
+    assert names
+    assert [(name, test) for name, test in names if len(test) > MAX_NAME] == []
 
 
 def test_every_decision_is_in_the_index() -> None:

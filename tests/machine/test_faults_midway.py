@@ -93,9 +93,7 @@ def change_environment(server: Machine) -> None:
 
 
 @pytest.mark.parametrize("fault", ["gone", "truncated"])
-def test_fault_16_a_broken_apt_mirror_is_a_line_and_leaves_no_package_half_configured(
-    server: Machine, fault: Fault
-) -> None:
+def test_fault_16_broken_mirror_leaves_nothing_half_installed(server: Machine, fault: Fault) -> None:
     sources = "/etc/apt/sources.list"
     gateway = server.run("ip route show default").split()[2]
     with broken_mirror(gateway, fault) as mirror:
@@ -120,7 +118,7 @@ def test_a_dead_name_server_is_a_line(server: Machine) -> None:
     print(line)
 
 
-def test_fault_13_a_machine_that_dies_at_ten_random_points_converges_in_one_rerun(server: Machine) -> None:
+def test_fault_13_machine_dies_at_ten_random_points(server: Machine) -> None:
     """The machine dies during each apply, later and later in the highstate and at any moment of a state.
 
     Later applies must complete what each death left unfinished; only the last of them ends. A death loses what
@@ -170,7 +168,7 @@ def bundle(server: Machine) -> str:
     return str(local.ensure_running(server.sandbox.project.state, print).ca_bundle)
 
 
-def test_fault_17_an_index_that_dies_in_an_install_leaves_the_old_environment_serving(converged: Machine) -> None:
+def test_fault_17_index_dies_in_an_install_old_environment_stays(converged: Machine) -> None:
     server = converged
     server.sandbox.edit("demo", "pint]", "pint, humanize]")
     server.sandbox.json("lock", "demo")

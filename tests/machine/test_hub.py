@@ -72,7 +72,7 @@ def test_no_unit_has_failed(each: Hub) -> None:
     assert each.run("systemctl --failed --no-legend --plain") == ""
 
 
-def test_a_second_apply_changes_nothing_and_asks_no_certificate_authority(each: Hub) -> None:
+def test_second_apply_changes_nothing_and_asks_no_ca(each: Hub) -> None:
     asked = "stat -c %Y /etc/letsencrypt/live/*/cert.pem; ls /var/log/letsencrypt | wc -l"
     before = each.run(asked)
     outcome = each.sandbox.json("apply", each.course)["courses"][each.course]
@@ -259,7 +259,7 @@ def test_a_memory_hog_dies_alone(hub: Hub) -> None:
         other.stop_server()
 
 
-def test_a_broken_nginx_or_hub_configuration_never_replaces_a_working_one(hub: Hub) -> None:
+def test_broken_nginx_or_hub_configuration_is_not_installed(hub: Hub) -> None:
     """Faults 18 and 19: a file that fails its own program's check is not installed; the hub keeps running."""
     needles = {
         hub.sandbox.root / "formulas/nginx/files/nginx.conf": "no_such_directive on;",

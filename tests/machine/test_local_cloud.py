@@ -153,7 +153,7 @@ def cpus_of(cloud: Cloud, droplet: digitalocean.Droplet) -> list[float]:
     return found
 
 
-def test_a_droplet_is_a_debian_under_systemd_set_up_by_cloud_init(cloud: Cloud, droplet: digitalocean.Droplet) -> None:
+def test_droplet_is_debian_with_systemd_and_cloud_init(cloud: Cloud, droplet: digitalocean.Droplet) -> None:
     assert cloud.ssh(
         droplet, "cloud-init status --wait >/dev/null; cloud-init status; systemctl is-system-running --wait"
     ).split() == [
@@ -275,7 +275,7 @@ def test_names_are_answered_on_machines_and_on_this_host(cloud: Cloud) -> None:
     made.destroy()
 
 
-def test_a_server_that_is_killed_leaves_its_machines_and_the_next_one_adopts_them(cloud: Cloud) -> None:
+def test_killed_server_leaves_machines_to_the_next_one(cloud: Cloud) -> None:
     made = cloud.active(cloud.create("orphan"))
     before, nspawn = cloud.boot_id(made), cloud.nspawn(made)
     facts = json.loads((cloud.identity.directory / "server.json").read_text())

@@ -257,7 +257,7 @@ def test_a_second_apply_changes_nothing(trial: Trial) -> None:
     assert (outcome["changed"], outcome["changes"]) == (0, [])
 
 
-def test_students_may_read_the_mirror_and_neither_write_it_nor_see_the_key(trial: Trial) -> None:
+def test_students_read_the_mirror_but_not_the_key(trial: Trial) -> None:
     told = trial.hub.run(
         f"""
         as_student() {{ runuser -u {STUDENT} -- env HOME=/home/{STUDENT} sh -c "$1" 2>&1; echo "=> $?"; }}
@@ -331,7 +331,7 @@ def test_new_versions_arrive_and_a_collision_keeps_the_students(trial: Trial) ->
         assert client.api("GET", "/api/contents/projects/lab1.py").json()["content"] == "a = 'course'\nb = 2\n"
 
 
-def test_a_browser_goes_from_the_link_to_what_was_kept_and_on_to_lab(trial: Trial, tmp_path: Path) -> None:
+def test_browser_goes_from_the_link_by_kept_files_to_lab(trial: Trial, tmp_path: Path) -> None:
     with with_copies(trial), browser(trial.hub, tmp_path, "kept") as driver:
         trial.publish("labs", lab1="a = 'newer'\nb = 2\n")
         published = trial.newest("labs")
@@ -365,7 +365,7 @@ def test_while_the_git_host_is_away_hub_and_apply_go_on(trial: Trial) -> None:
     assert "problem" not in trial.fetch(lambda now: "problem" not in now["labs"])["labs"]
 
 
-def test_a_wrong_branch_is_one_line_and_students_keep_what_they_had(trial: Trial) -> None:
+def test_wrong_branch_is_one_line_and_changes_no_copy(trial: Trial) -> None:
     describe(trial, branch="autumn")
     try:
         failed = trial.hub.sandbox.run("apply", "demo")

@@ -68,7 +68,7 @@ def test_people_in_a_class_list_are_the_same_people(listed: Hub) -> None:
     assert re.search(r"^Failed: +0$", by_hand.stdout, re.MULTILINE), by_hand.stdout
 
 
-def test_who_is_imported_comes_and_who_is_not_leaves_with_files_kept(listed: Hub, tmp_path: Path) -> None:
+def test_import_adds_and_removes_people_and_keeps_files(listed: Hub, tmp_path: Path) -> None:
     """Late students come with the LMS's export; who left is locked out, their server ends, their files stay."""
     leaver = "ydemir"
     with listed.sandbox.client(listed.document, leaver) as client:
@@ -116,7 +116,7 @@ def test_a_guest_sees_only_itself(hub: Hub) -> None:
         hub.sandbox.json("apply", "demo")
 
 
-def test_a_student_changes_the_password_and_a_forgotten_one_is_reset(hub: Hub) -> None:
+def test_password_is_changed_and_a_forgotten_one_reset(hub: Hub) -> None:
     account, chosen = "wnowak", "Uphill-7-snails"
     first = Passwords(hub.sandbox.project, "demo").read()[account].clear
     with hub.sandbox.client(hub.document, account) as client:

@@ -68,7 +68,7 @@ def test_a_student_of_the_class_gets_in_and_works(oauth: Trial) -> None:
         client.stop_server()
 
 
-def test_a_stranger_of_the_same_college_is_told_what_to_do(oauth: Trial) -> None:
+def test_stranger_of_the_same_college_reads_what_to_do(oauth: Trial) -> None:
     client, page = oauth.sign_in("stranger")
     with client:
         said = refused(page)
@@ -131,7 +131,7 @@ def test_an_answer_that_this_browser_never_asked_for_is_refused(oauth: Trial) ->
         assert "the person said no" in refused(page)
 
 
-def test_hub_and_look_from_outside_work_while_the_provider_is_down(trial: Trial) -> None:
+def test_hub_and_check_work_while_the_provider_is_down(trial: Trial) -> None:
     assert trial.switch("oidc")["failed"] == 0
     trial.provider.stop()
     try:
@@ -183,7 +183,7 @@ def test_who_is_taken_out_of_the_file_is_out_and_nobody_notices(trial: Trial) ->
     assert trial.apply()["changed"] == 0
 
 
-def test_a_wrong_client_secret_is_said_to_be_no_fault_of_the_student(trial: Trial) -> None:
+def test_wrong_client_secret_is_not_the_students_fault(trial: Trial) -> None:
     kept = trial.provider.client_secret
     trial.provider.stop()
     trial.provider.client_secret = "another one"

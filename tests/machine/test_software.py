@@ -60,7 +60,7 @@ def extensions(page: str) -> set[str]:
     return {one["name"] for one in config["federated_extensions"]}
 
 
-def test_an_import_that_fails_reaches_nobody_and_names_the_module(taught: Hub) -> None:
+def test_failed_import_reaches_nobody_and_names_the_module(taught: Hub) -> None:
     before = serving(taught)
     taught.sandbox.edit(taught.course, IMPORTS, f"{IMPORTS}nosuchmodule, ")
     failed = taught.sandbox.run("apply", taught.course)
@@ -69,7 +69,7 @@ def test_an_import_that_fails_reaches_nobody_and_names_the_module(taught: Hub) -
     assert serving(taught) == before
 
 
-def test_a_change_leaves_running_servers_alone_and_brings_the_next_its_kernels(taught: Hub) -> None:
+def test_new_packages_reach_new_servers_only(taught: Hub) -> None:
     """R and an extension of JupyterLab, and so another lock; then back."""
     sandbox, course = taught.sandbox, taught.course
     old, old_lock = serving(taught), lock_of(taught).read_bytes()

@@ -51,7 +51,7 @@ def test_a_server_that_was_killed_starts_again(hub: Hub, client: HubClient) -> N
     assert hub.run(f"systemctl list-units --all --failed --no-legend --plain '{UNIT}*'") == ""
 
 
-def test_a_start_that_failed_is_told_and_the_next_one_works(hub: Hub, client: HubClient) -> None:
+def test_failed_start_is_reported_and_the_next_one_works(hub: Hub, client: HubClient) -> None:
     """The unit dies before it runs; nobody waits for the time-out."""
     client.stop_server()
     hub.run(

@@ -129,7 +129,7 @@ def test_whole_home_downloads_as_one_file(student: Person) -> None:
     assert not [name for name in names if "elsewhere/" in name]
 
 
-def test_memory_in_use_is_told_with_the_limit(hub: Hub, student: Person) -> None:
+def test_memory_in_use_is_shown_with_the_limit(hub: Hub, student: Person) -> None:
     found = json.loads(student.serve().get(f"/user/{STUDENT}/api/metrics/v1").text)
     limit = int(hub.run(f"systemctl show -p MemoryMax --value {student.unit}"))
     assert found["limits"]["memory"]["rss"] == limit

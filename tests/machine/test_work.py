@@ -156,7 +156,7 @@ def test_what_teachers_share_all_read_and_teachers_alone_write(staffed: Hub) -> 
         assert "Permission denied" in as_(staffed, account, f"touch {shared}/mine")
 
 
-def test_who_is_taken_out_loses_it_all_with_sessions_open_and_a_late_member_comes_in(staffed: Hub) -> None:
+def test_removed_assistant_loses_access_and_late_member_gets_it(staffed: Hub) -> None:
     """One apply: the assistant leaves, a student joins a team. Nobody else notices."""
     hub = staffed
     with (

@@ -40,7 +40,7 @@ def words_of_courses() -> dict[str, str]:
     return words
 
 
-def test_no_course_stands_outside_pillar_and_tests() -> None:
+def test_no_course_is_named_outside_pillar_and_tests() -> None:
     words = words_of_courses()
     assert words
     for path in tracked("runner/**", "formulas/**", "salt/**", "coursehub", "Saltfile"):
@@ -90,7 +90,7 @@ def test_salt_looks_at_no_state_module_that_no_state_uses() -> None:
     assert sorted(modules - switched_off() - {"__init__"}) == sorted(used)
 
 
-def test_states_ask_a_server_for_no_more_than_makes_its_shipped_states_old() -> None:
+def test_states_use_only_grains_that_outdate_shipped_states() -> None:
     """runner/saltssh/shipped.py reruns them while the release is the same; the kind of machine never changes."""
     paths = [
         path for path in tracked("formulas/**", "salt/**", "pillar/**") if not {"locks", "config"} & set(path.parts)

@@ -33,7 +33,7 @@ def of_material(rendering: Rendering) -> list[Chunk]:
     return [chunk for chunk in rendering.chunks if chunk["__sls__"].startswith("material")]
 
 
-def test_a_course_without_material_has_no_states_but_two_that_look_for_leftovers(
+def test_course_without_material_has_only_two_cleanup_states(
     renderings: dict[str, Rendering],
 ) -> None:
     bare = renderings["course-made-bare-debian-13"]
@@ -65,7 +65,7 @@ def test_no_key_is_anywhere_else(made: Rendering) -> None:
     assert given == [], "a state's arguments are shown and logged"
 
 
-def test_git_may_read_the_mirrors_and_no_other_repository_of_another(made: Rendering) -> None:
+def test_git_reads_only_the_mirrors_of_another_user(made: Rendering) -> None:
     (config,) = [file.text for file in made.files() if file.path == "/etc/gitconfig"]
     lines = [line.strip() for line in config.splitlines()]
     assert lines == ["[safe]", *(f"directory = {MIRRORS}/{name}" for name in ("labs", "own", "projects"))]
@@ -107,7 +107,7 @@ def test_nothing_restarts_for_material(made: Rendering) -> None:
     assert "labs" not in config
 
 
-def test_the_hosts_that_need_no_key_of_their_own_are_the_known_ones() -> None:
+def test_known_git_hosts_need_no_host_key() -> None:
     assert set(GIT_HOSTS) == set(FINGERPRINTS)
     for host, line in GIT_HOSTS.items():
         kind, key = line.split()

@@ -59,7 +59,7 @@ def values(node: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("path", [*FACTS["paths"].values(), *FACTS["urls"].values()])
-def test_path_stands_in_one_place(path: str) -> None:
+def test_path_is_in_one_place(path: str) -> None:
     # A longer path, such as /opt/jupyterhub-old, is a different one.
     pattern = re.compile(rf"(?<![\w.-]){re.escape(path)}(?![\w.-])")
     # The runner uses this path for Python on this computer too.
@@ -70,7 +70,7 @@ def test_path_stands_in_one_place(path: str) -> None:
 
 
 @pytest.mark.parametrize("port", sorted(set(values(FACTS["ports"])) - WELL_KNOWN))
-def test_port_stands_in_one_place(port: int) -> None:
+def test_port_is_in_one_place(port: int) -> None:
     assert [path for path, text in code().items() if re.search(rf"(?<![\w.-]){port}(?![\w.-])", text)] == []
 
 

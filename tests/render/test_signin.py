@@ -74,9 +74,7 @@ def test_identities_are_the_runners_own_and_in_no_configuration(rendered: dict[s
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_clients_secret_is_in_its_own_file_and_only_where_it_is_needed(
-    rendered: dict[str, Rendering], name: str
-) -> None:
+def test_client_secret_is_only_in_its_own_file(rendered: dict[str, Rendering], name: str) -> None:
     course = CourseFile.model_validate({"course": course_of(name)}).course
     kept = states(rendered[name], f"{STATE}/oauth_client_secret")
     given = rendered[name].pillar["jupyterhub"]["signin"]["client_secret"]
@@ -95,9 +93,7 @@ def test_the_clients_secret_is_in_its_own_file_and_only_where_it_is_needed(
 
 
 @pytest.mark.parametrize("name", sorted(set(KINDS) - {"password"}))
-def test_the_provider_is_told_the_redirect_uri_that_the_teacher_was_told(
-    rendered: dict[str, Rendering], name: str
-) -> None:
+def test_redirect_uri_is_the_one_that_the_teacher_was_shown(rendered: dict[str, Rendering], name: str) -> None:
     course = CourseFile.model_validate({"course": course_of(name)}).course
     settings = rendered[name].pillar["jupyterhub"]["signin"]["settings"]
     if name == "lti13":

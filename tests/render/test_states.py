@@ -24,7 +24,7 @@ def test_no_state_is_of_a_module_that_is_switched_off(rendering: Rendering) -> N
     assert {chunk["state"] for chunk in rendering.chunks} & switched_off() == set()
 
 
-def test_no_state_stands_twice(rendering: Rendering) -> None:
+def test_no_state_is_defined_twice(rendering: Rendering) -> None:
     seen = Counter((chunk["__id__"], chunk["state"], chunk["fun"], chunk["name"]) for chunk in rendering.chunks)
     assert [key for key, times in seen.items() if times > 1] == []
 
@@ -47,7 +47,7 @@ def test_every_requisite_resolves(rendering: Rendering) -> None:
     assert missing == []
 
 
-def test_a_state_in_the_background_makes_no_directory_that_a_file_beside_it_makes_too(rendering: Rendering) -> None:
+def test_background_state_and_file_make_no_common_directory(rendering: Rendering) -> None:
     """If two states both find a directory missing, the second to create it fails.
 
     So a common directory is required first.
@@ -157,7 +157,7 @@ def test_formula_calls_nothing_that_costs_a_round_trip(formula: str) -> None:
     ("virtual", "sets_it"),
     [({"virtual": "kvm"}, True), ({"virtual": "container"}, False), ({"virtual_subtype": "systemd-nspawn"}, False)],
 )
-def test_only_a_server_with_a_kernel_of_its_own_sets_something_of_it(
+def test_only_a_server_with_its_own_kernel_sets_kernel_options(
     renderer: Renderer, virtual: dict[str, str], sets_it: bool
 ) -> None:
     """In a container it would fail at each apply, or change the host."""

@@ -24,7 +24,7 @@ touch "$2/bin/uv"
 
 
 @pytest.mark.parametrize(("fails", "calls", "code"), [(0, 1, 0), (2, 3, 0), (3, 3, 2)])
-def test_a_download_that_breaks_off_is_begun_again_from_nothing(
+def test_interrupted_download_starts_again_from_nothing(
     renderings: dict[str, Rendering],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -122,7 +122,7 @@ def test_a_role_that_changed_moves_between_groups(machine):
     assert result["changes"] == {"ada": "joins students, leaves assistants"}
 
 
-def test_a_stranger_in_a_managed_group_leaves_it_but_is_not_locked(machine):
+def test_stranger_in_a_managed_group_is_removed_but_not_locked(machine):
     machine.user("operator", groups_of=("instructors",))
     machine.groups["class"] = []
     assert planned(machine, {}, groups=["instructors"])["changes"] == {"operator": "leaves instructors"}
@@ -336,7 +336,7 @@ def test_a_run_cut_short_is_finished(tmp_path):
 
 
 @needs_root
-def test_one_account_that_cannot_be_made_does_not_stop_the_others(tmp_path):
+def test_one_failed_account_does_not_stop_the_others(tmp_path):
     people = {**CLASS, "eve": {"uid": 0}, "mal": {"uid": 4242, "password_hash": HASH}, "ned": {"uid": 4242}}
     (first, second), shown = run(tmp_path, *[{"people": people, "groups": GROUPS}] * 2, after="id -u ada prof mal")
     assert first["result"] is False
@@ -351,7 +351,7 @@ def test_one_account_that_cannot_be_made_does_not_stop_the_others(tmp_path):
 
 
 @needs_root
-def test_homes_opened_by_their_owner_are_closed_and_files_untouched(tmp_path):
+def test_homes_opened_by_their_owner_are_closed_again(tmp_path):
     step = {"people": CLASS, "groups": GROUPS}
     opened = "echo x > /home/ada/f; chmod 644 /home/ada/f; chmod 755 /home/ada"
     (_, closed), shown = run(tmp_path, step, {**step, "before": [opened]}, after="stat -c %a /home/ada /home/ada/f")

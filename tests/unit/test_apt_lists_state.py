@@ -81,7 +81,7 @@ def test_a_held_lock_is_waited_for(apt: Apt) -> None:
     assert len(apt.cleared) == 1
 
 
-def test_a_lock_that_is_held_for_ever_is_told(apt: Apt) -> None:
+def test_lock_that_is_held_for_ever_is_reported(apt: Apt) -> None:
     apt.answers = [HELD]
     ended = apt.state.fresh("lists", lock_timeout=0.0)
     assert ended["result"] is False

@@ -50,7 +50,7 @@ def test_a_figure_meets_its_goal_or_not(goal: Goal, good: float | str, bad: floa
     assert not goal.met(bad)
 
 
-def test_a_figure_stands_beside_its_goal() -> None:
+def test_figure_is_shown_with_its_goal() -> None:
     [figure] = judge([Measure("testssl", "score", value=95)], waived())
     assert (figure.value, figure.goal, figure.ok, figure.raw) == (95, ">= 96", False, None)
 
@@ -104,7 +104,7 @@ def test_a_waiver_for_containers_holds_for_those_alone(tmp_path: Path) -> None:
     assert not Waivers.load(container=False, path=path).covers("lynis", "KRNL-6000")
 
 
-def test_a_waiver_that_matches_nothing_is_told() -> None:
+def test_waiver_that_matches_nothing_is_reported() -> None:
     known = waived(("ssh-audit", "kex a"), ("ssh-audit", "kex old"), ("lynis", "USB-3000"))
     judge([Measure("ssh-audit", "warnings", (Finding("kex a"),))], known)
     # lynis did not run, so its waivers cannot be judged.

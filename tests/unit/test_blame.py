@@ -66,7 +66,7 @@ def report(said: str) -> Report:
         ),
     ],
 )
-def test_a_mistyped_name_is_told_with_its_line(session: Any, said: str, line: int, says: str) -> None:
+def test_misspelled_name_is_reported_with_its_line(session: Any, said: str, line: int, says: str) -> None:
     failed = report(said)
     message = str(StatesFailed("phys", failed, blame(session, failed)))
     assert message.startswith(f"pillar/courses/phys.sls:{line}: {says}")

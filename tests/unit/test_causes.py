@@ -63,7 +63,7 @@ def test_what_a_tool_said_has_a_cause(said: str, means: str) -> None:
 
 
 @pytest.mark.parametrize("said", ["", "nginx: [emerg] unknown directive", "Job for jupyterhub.service failed"])
-def test_what_is_not_known_is_told_as_it_is(said: str) -> None:
+def test_unknown_error_is_reported_unchanged(said: str) -> None:
     assert cause(said) is None
 
 
@@ -83,7 +83,7 @@ def test_a_teacher_reads_the_cause_before_the_state() -> None:
     )
 
 
-def test_one_state_that_knows_the_cause_speaks_for_those_that_do_not() -> None:
+def test_state_with_a_known_cause_is_reported_for_the_others() -> None:
     states = ("Parallel cache failure", "Unable to manage file: [Errno 28] No space left on device")
     told = str(StatesFailed("demo", Report("demo", tuple(failed(comment) for comment in states))))
     assert told.startswith("demo: the server's disk is full (at uv-packages and 1 more); ")

@@ -28,7 +28,7 @@ def course(**changed: Any) -> Course:
     return Course.model_validate({**FACTS, **changed})
 
 
-def test_a_changed_key_is_told_as_it_is_typed_and_whom_it_reaches(tmp_path: Path) -> None:
+def test_changed_key_is_shown_as_typed_with_whom_it_reaches(tmp_path: Path) -> None:
     project = Project(tmp_path)
     assert changes.since(project, "phys", course()) == []
     changes.keep(project, "phys", course())
@@ -53,7 +53,7 @@ def test_every_key_of_a_course_says_whom_it_reaches() -> None:
     assert set(silent) <= {"people", "cloud", "dns"}
 
 
-def test_a_line_of_json_is_told_as_what_differs() -> None:
+def test_changed_line_of_json_shows_what_differs() -> None:
     settings: dict[str, Any] = {"spawner": {"mem_limit": "1G", "cpu_limit": 1.0}, "much": ["x" * 1500]}
     smaller = {**settings, "spawner": {"mem_limit": "512M", "cpu_limit": 1.0}}
     lines = [

@@ -87,7 +87,7 @@ def test_pdf_has_text_formulas_and_tables(pdf_python: str, tmp_path: Path) -> No
     ],
     ids=["pictures", "typst", "formulas", "signs", "script", "broken-picture", "endless", "control"],
 )
-def test_pdf_of_what_cannot_be_set_is_made_all_the_same(pdf_python: str, tmp_path: Path, cell: Any) -> None:
+def test_pdf_is_made_despite_unprintable_content(pdf_python: str, tmp_path: Path, cell: Any) -> None:
     """It contains nothing of the server."""
     notebook = pdfs.notebook(pdfs.text("before"), copy.deepcopy(cell), pdfs.text("after"))
     assert made(pdf_python, notebook, tmp_path).startswith(b"%PDF-")

@@ -90,7 +90,7 @@ def test_a_plan_touches_nothing(tmp_path):
     assert (plan[1]["result"], plan[1]["changes"]) == (None, {})
 
 
-def test_what_one_of_a_team_writes_the_others_change_and_nobody_else_gets_in(tmp_path):
+def test_team_files_are_shared_with_the_team_only(tmp_path):
     blue = "/srv/class/groups/blue"
     tries = {
         as_("ada", f"echo one > {blue}/a && mkdir {blue}/d && echo x > ~/mine && cp ~/mine {blue}/d/copied"): 0,
@@ -128,7 +128,7 @@ def test_teachers_write_what_all_read(tmp_path):
     assert dict(zip(tries, codes, strict=True)) == tries
 
 
-def test_who_leaves_a_team_loses_it_and_a_team_of_nobody_keeps_its_files(tmp_path):
+def test_leaving_a_team_ends_access_and_keeps_files(tmp_path):
     left = {**PEOPLE, "ada": {"groups": ["students"]}, "bob": {"groups": ["students"]}}
     write = as_("ada", "echo work > /srv/class/groups/blue/work")
     again = {

@@ -164,7 +164,7 @@ def test_a_file_of_the_students_own_gets_out_of_the_way(lesson: Class) -> None:
     assert lesson.pull() == []
 
 
-def test_what_stands_where_a_directory_of_the_course_goes_is_renamed(lesson: Class) -> None:
+def test_file_in_place_of_a_course_directory_is_renamed(lesson: Class) -> None:
     lesson.write("week2", "notes\n")
     lesson.publish({"week2/a.py": "1\n", "week2/b.py": "2\n"})
     assert lesson.pull() == [{"kind": "moved", "path": "week2", "beside": f"week2_mine-{TODAY}"}]
@@ -172,7 +172,7 @@ def test_what_stands_where_a_directory_of_the_course_goes_is_renamed(lesson: Cla
     assert lesson.read("week2/b.py") == "2\n"
 
 
-def test_what_replaced_a_file_of_the_course_is_not_removed_for_it(lesson: Class) -> None:
+def test_replacement_of_a_course_file_is_not_removed(lesson: Class) -> None:
     """git checkout would delete a whole directory for a file, and a file for a directory."""
     (lesson.student / "lab1.py").unlink()
     lesson.write("lab1.py/thesis.txt", "a year of work\n")
@@ -273,7 +273,7 @@ def test_a_folder_of_the_students_own_is_left_alone(lesson: Class) -> None:
     assert "lab1.py" in lesson.files()
 
 
-def test_what_was_to_be_told_of_a_folder_that_is_gone_is_not(lesson: Class) -> None:
+def test_notes_about_a_deleted_folder_are_dropped(lesson: Class) -> None:
     lesson.write("lab1.py", "mine\n")
     lesson.publish({"lab1.py": "course\n"})
     lesson.ask(look=False)
@@ -284,7 +284,7 @@ def test_what_was_to_be_told_of_a_folder_that_is_gone_is_not(lesson: Class) -> N
     assert lesson.read("lab1.py") == "course\n"
 
 
-def test_a_folder_that_took_the_place_of_the_courses_is_told_alone(lesson: Class) -> None:
+def test_folder_in_place_of_the_courses_is_the_only_note(lesson: Class) -> None:
     lesson.write("lab1.py", "mine\n")
     lesson.publish({"lab1.py": "course\n"})
     lesson.ask(look=False)
@@ -343,7 +343,7 @@ def test_when_the_last_step_fails_nothing_is_left_beside(lesson: Class) -> None:
     assert {note["path"] for note in lesson.pull()} == {"lab1.py", "lab2.py"}
 
 
-def test_what_was_renamed_before_the_last_step_failed_is_told(lesson: Class) -> None:
+def test_rename_before_a_failed_last_step_is_reported(lesson: Class) -> None:
     lesson.write("new.py", "mine\n")
     lesson.publish({"new.py": "course\n", "lab2.py": "x = 2\n"})
     lesson.write("lab1.py", "mine\n")
@@ -354,7 +354,7 @@ def test_what_was_renamed_before_the_last_step_failed_is_told(lesson: Class) -> 
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_whatever_happens_every_line_of_the_student_is_still_there(lesson: Class, seed: int) -> None:
+def test_no_line_of_the_student_is_ever_lost(lesson: Class, seed: int) -> None:
     """A term of random work on both sides: every line that the student wrote and did not delete is in some file."""
     chance = random.Random(seed)
     names = ["lab1.py", "lab2.py", "new.py", "data/points.csv", "data", "week2/a.py", "week2"]

@@ -155,7 +155,7 @@ def test_a_setting_of_where_the_files_are_is_not_followed(lesson: Class) -> None
     assert list(elsewhere.iterdir()) == []
 
 
-def test_what_only_the_students_own_branches_hold_is_never_cleared_away(lesson: Class) -> None:
+def test_commits_on_the_students_branches_are_never_pruned(lesson: Class) -> None:
     git(lesson.student, "checkout", "-q", "-b", "try")
     lesson.write("try.py", "1\n")
     git(lesson.student, "add", "-A")
@@ -198,7 +198,7 @@ def test_a_git_that_is_at_work_is_waited_for(lesson: Class) -> None:
     assert not lock.exists()
 
 
-def test_a_clone_that_was_killed_is_made_anew(lesson: Class) -> None:
+def test_killed_clone_is_made_again(lesson: Class) -> None:
     """Ours has the folder's name only when it is complete; an older version or a student may leave a part."""
     shutil.rmtree(lesson.student)
     lesson.student.mkdir()
@@ -224,7 +224,7 @@ def test_a_half_clone_with_files_in_it_is_put_aside(lesson: Class) -> None:
     assert (aside / "mine.py").read_text() == "mine\n"
 
 
-def test_a_damaged_index_is_made_anew(lesson: Class) -> None:
+def test_damaged_index_is_made_again(lesson: Class) -> None:
     (lesson.student / ".git/index").write_bytes(b"")
     lesson.write("lab1.py", "mine\n")
     lesson.publish({"lab2.py": "x = 2\n"})

@@ -40,7 +40,7 @@ def test_what_no_page_has_shown_waits(notes: ModuleType) -> None:
     assert notes.show(LABS) == [ONE, TWO]
 
 
-def test_a_page_that_is_shown_while_a_pull_runs_takes_nothing_of_it(notes: ModuleType) -> None:
+def test_page_shown_during_a_pull_takes_none_of_its_notes(notes: ModuleType) -> None:
     notes.add(LABS, [ONE])
     notes.begin(LABS)
     assert notes.show(LABS) == [ONE]
@@ -49,7 +49,7 @@ def test_a_page_that_is_shown_while_a_pull_runs_takes_nothing_of_it(notes: Modul
     assert notes.show(LABS) == [TWO]
 
 
-def test_of_a_directory_that_begins_anew_nothing_is_told(notes: ModuleType) -> None:
+def test_notes_of_a_replaced_directory_are_dropped(notes: ModuleType) -> None:
     for home in (LABS, OTHER):
         notes.add(home, [ONE])
         notes.show(home)
@@ -77,7 +77,7 @@ def test_a_file_that_is_damaged_holds_nobody_up(notes: ModuleType, tmp_path: Pat
     assert notes.show(LABS) == [TWO]
 
 
-def test_where_nothing_can_be_written_all_is_told_while_the_server_runs(notes: ModuleType, tmp_path: Path) -> None:
+def test_notes_are_kept_in_memory_if_nothing_can_be_written(notes: ModuleType, tmp_path: Path) -> None:
     (tmp_path / ".local").write_text("a student's own\n")
     notes.begin(LABS)
     notes.add(LABS, [ONE])
@@ -97,7 +97,7 @@ def test_a_directory_has_one_name(notes: ModuleType, tmp_path: Path) -> None:
     assert notes.show(tmp_path / "labs") == [ONE]
 
 
-def test_whether_a_folder_is_the_students_own_is_found_out_anew(notes: ModuleType) -> None:
+def test_ownership_of_a_folder_is_checked_each_time(notes: ModuleType) -> None:
     own = {"kind": "own", "path": "labs"}
     for _ in range(2):
         notes.begin(LABS)

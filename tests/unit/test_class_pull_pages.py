@@ -139,7 +139,7 @@ def test_the_page_tells_and_then_goes_on(server: Server, lesson: Class) -> None:
     assert click(server.get, link).status_code == 302
 
 
-def test_a_pull_that_nobody_saw_the_page_of_is_told_at_the_next(server: Server, lesson: Class) -> None:
+def test_pull_without_a_page_is_reported_at_the_next(server: Server, lesson: Class) -> None:
     link = server.gives("unseen", lesson)
     pull(server.get, link)
     (server.home / "unseen" / "lab1.py").write_text("mine\n")
@@ -164,7 +164,7 @@ def test_a_second_pull_waits_for_one_that_runs(course_python: str, lesson: Class
     assert len([path for path in lesson.student.parent.iterdir() if (path / "lab1.py").exists()]) == 2
 
 
-def test_a_name_that_is_no_text_is_told_too(server: Server, lesson: Class) -> None:
+def test_name_that_is_not_text_is_reported_too(server: Server, lesson: Class) -> None:
     link = server.gives("odd", lesson)
     gone = os.fsdecode(b"g\xe9.py")
     lesson.publish({gone: "course\n"})

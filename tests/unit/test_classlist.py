@@ -119,9 +119,7 @@ EXPORTS = {
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "xlsx"])
 @pytest.mark.parametrize("name", EXPORTS)
-def test_their_real_column_names_in_each_encoding_and_as_a_spreadsheet(
-    tmp_path: Path, name: str, encoding: str
-) -> None:
+def test_real_column_names_in_each_encoding_and_as_xlsx(tmp_path: Path, name: str, encoding: str) -> None:
     system, *header, row, number, login, email = EXPORTS[name]
     text = f"{''.join(str(part) for part in header)}\r\n{row}\r\n"
     table: list[list[object]] = [[*cells] for cells in csv.reader(io.StringIO(text))]
@@ -134,7 +132,7 @@ def test_their_real_column_names_in_each_encoding_and_as_a_spreadsheet(
 
 
 @pytest.mark.parametrize("name", EXPORTS)
-def test_bytes_are_told_to_be_an_export_or_not(name: str) -> None:
+def test_export_is_recognised_by_its_bytes(name: str) -> None:
     system, *header, row, _, _, _ = EXPORTS[name]
     text = f"{''.join(str(part) for part in header)}\r\n{row}\r\n"
     assert classlist.exported_by(text.encode("utf-16")) == system
@@ -152,7 +150,7 @@ def test_roles_and_groups_of_a_file(tmp_path: Path) -> None:
     assert read(tmp_path, CANVAS.encode()).entries[0].groups is None
 
 
-def test_who_is_left_out_is_told_by_line_and_not_by_name(tmp_path: Path) -> None:
+def test_omitted_people_are_reported_by_line_not_by_name(tmp_path: Path) -> None:
     assert read(tmp_path, MOODLE.encode()).notes == ["line 4 is left out: its state is Suspended"]
     assert read(tmp_path, BLACKBOARD.encode()).notes == ["line 4 is left out: its state is No"]
 
@@ -178,7 +176,7 @@ def test_roles_as_systems_name_them(tmp_path: Path, role: str, is_: str | None) 
     assert found.notes == []
 
 
-def test_a_role_that_we_do_not_know_is_told(tmp_path: Path) -> None:
+def test_unknown_role_is_reported(tmp_path: Path) -> None:
     found = read(tmp_path, b"name,email,role\nA B,a@x.edu,Shareholder\n")
     assert found.entries[0].role is None
     assert found.notes == ["line 2: the role is none of ours; who is new becomes a student"]

@@ -85,7 +85,7 @@ def test_a_name_without_anything_else_is_a_question(tmp_path: Path) -> None:
     assert len(found.doubts) == 1 and found.doubts[0].startswith("line 3 has a name and no email address")
 
 
-def test_all_wrong_lines_are_told_at_once(tmp_path: Path) -> None:
+def test_all_wrong_lines_are_reported_at_once(tmp_path: Path) -> None:
     text = "name,email,team\nA B,a@\nC D,c@x.edu,Team 1\nE F,e x.edu\nG H,g@x.edu,Team-1\n"
     with pytest.raises(CoursehubError) as caught:
         read(tmp_path, text)
@@ -189,7 +189,7 @@ def test_teams_of_any_script_are_different_and_stable() -> None:
     assert teams.short("第一组") == "diyizu-5whes"
 
 
-def test_what_a_team_is_called_on_the_server_is_told(tmp_path: Path) -> None:
+def test_short_name_of_a_team_is_reported(tmp_path: Path) -> None:
     found = read(tmp_path, "name,email,team\nA B,a@x.edu,第一组\nC D,c@x.edu,第一组\n")
     assert found.notes == [f"the team '第一组' is called {teams.short('第一组')} on the server"]
 
@@ -226,7 +226,7 @@ def test_another_encoding_is_asked_about_and_read_when_named(tmp_path: Path, nam
     assert read(tmp_path, content, encoding).entries[0].name == name
 
 
-def test_one_bad_byte_in_utf8_is_told_with_its_line(tmp_path: Path) -> None:
+def test_one_bad_byte_in_utf8_is_reported_with_its_line(tmp_path: Path) -> None:
     text = NAMES.format("Zoë Müller") + "Jürgen Groß,j@x.edu\nBad X,b@x.edu\n"
     content = text.encode().replace(b"Bad X", b"B\xe4d X")
     with pytest.raises(CoursehubError, match=r"list.csv:4: the file is UTF-8, and a letter of this line is not"):

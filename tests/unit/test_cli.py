@@ -213,7 +213,7 @@ def test_a_changed_package_list_without_its_lock_is_refused(coursehub: Any, api:
     assert api.ok("GET", "droplets")["droplets"] == []
 
 
-def test_a_full_disk_or_a_file_that_cannot_be_written_is_one_line(
+def test_full_disk_or_unwritable_file_is_one_line(
     coursehub: Any, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Access(project, "phys")

@@ -173,7 +173,7 @@ def test_fault_7_what_cannot_be_ordered_makes_nothing(api: Api, cloud: Cloud, ke
 
 
 @pytest.mark.parametrize("body", [{}, {"id": "unprocessable_entity"}, {"message": None}, [], "<html>"])
-def test_fault_7_a_refusal_without_a_reason_is_told(api: Api, cloud: Cloud, key_id: int, body: Any) -> None:
+def test_fault_7_refusal_without_a_reason_is_reported(api: Api, cloud: Cloud, key_id: int, body: Any) -> None:
     faults(api, {"path_regex": "^/v2/droplets/?$", "method": "POST", "status": 422, "body": body})
     with pytest.raises(Refused, match="refused while making the droplet: it does not say why"):
         order(cloud, key_id)
@@ -191,7 +191,7 @@ def test_fault_8_ours_is_found_on_any_page(api: Api, cloud: Cloud, key_id: int) 
         cloud.single("phys")
 
 
-def test_fault_9_a_delete_that_failed_and_then_finds_nothing_is_done(api: Api, cloud: Cloud, key_id: int) -> None:
+def test_fault_9_delete_that_finds_nothing_later_is_done(api: Api, cloud: Cloud, key_id: int) -> None:
     server = order(cloud, key_id)
     faults(
         api,

@@ -125,7 +125,7 @@ def test_pending_event_is_waited_for(coursehub: Any, api: Api) -> None:
     assert time.monotonic() - began < 30
 
 
-def test_pending_event_without_end_is_told(coursehub: Any, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pending_event_without_end_is_reported(coursehub: Any, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "PENDING_TRIES", 3)
     habits(api, pending_for=60.0)
     coursehub("up", "phys", "--yes")
@@ -258,7 +258,7 @@ def test_token_pasted_with_a_line_break_is_taken(
 @pytest.mark.parametrize(
     ("name", "value"), [("ACCESS_TOKEN", "dop v1"), ("ACCESS_TOKEN", "dop\rv1"), ("END_POINT", "api")]
 )
-def test_unusable_token_or_endpoint_is_told_at_once(
+def test_unusable_token_or_endpoint_fails_at_once(
     coursehub: Any, api: Api, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(f"DIGITALOCEAN_{name}", value)
@@ -326,7 +326,7 @@ def test_create_sends_no_key_without_a_value(coursehub: Any, api: Api, monkeypat
     assert not [key for body in bodies for key, value in body.items() if value is None]
 
 
-def test_hourly_limit_is_told_with_its_end(coursehub: Any, api: Api) -> None:
+def test_hourly_limit_is_reported_with_its_end(coursehub: Any, api: Api) -> None:
     reset = int(time.time()) + 34 * 60
     faults(
         api,

@@ -48,7 +48,7 @@ def test_a_good_file_becomes_typed_facts(project: Project) -> None:
     assert [person.account for person in parsed.people.everyone()] == ["curie", "student1"]
 
 
-def test_subdomains_need_records_for_all_names_and_for_challenges(project: Project) -> None:
+def test_subdomains_need_wildcard_and_challenge_records(project: Project) -> None:
     write(project, GOOD.replace("  domain:", "  isolation: subdomains\n  domain:"))
     parsed = course.load(project, "phys1")
     assert parsed.subdomains

@@ -58,7 +58,7 @@ QUOTES = 'put the value in quotes, as in title: "ENGR 114: Python"'
         ("  title: {{ x }}\n", 2, "Jinja is not for course files"),
     ],
 )
-def test_a_mistake_in_yaml_is_told_plainly(below: str, line: int, says: str) -> None:
+def test_mistake_in_yaml_is_explained_plainly(below: str, line: int, says: str) -> None:
     with pytest.raises(CoursehubError) as caught:
         Source(Path("x"), "x.sls", f"course:\n{below}")
     message = str(caught.value)
@@ -112,7 +112,7 @@ def test_a_letter_that_is_not_utf8_has_its_line(tmp_path: Path) -> None:
         Source(tmp_path / "x.sls", "x.sls")
 
 
-def test_the_file_that_new_writes_has_no_line_that_only_lacks_its_mark() -> None:
+def test_new_file_has_no_commented_entry_below_a_value() -> None:
     """A commented entry below ``students: []`` invited teachers to remove the #."""
     text = compose("x", {"packages": [], "people": {"professors": [], "students": []}})
     lines = text.splitlines()

@@ -319,7 +319,7 @@ def test_what_up_would_refuse_is_found_before(coursehub: Any, project: Project, 
     assert key in text or new in text
 
 
-def test_two_courses_with_one_name_are_told(coursehub: Any, project: Project) -> None:
+def test_two_courses_with_one_name_are_reported(coursehub: Any, project: Project) -> None:
     text = project.course_file("demo").read_text(encoding="utf-8")
     project.course_file("other").write_text(text, encoding="utf-8")
     lock = project.root / "pillar/files/locks"

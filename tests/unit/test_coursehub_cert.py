@@ -99,7 +99,7 @@ def test_reads_what_certbot_wrote(cert: SimpleNamespace, config: Any) -> None:
     assert cert.certificate.read_certificate(config) is None
 
 
-def test_distances_between_tries_grow_and_a_rate_limit_waits_longest(cert: SimpleNamespace) -> None:
+def test_pauses_between_tries_grow_most_after_a_rate_limit(cert: SimpleNamespace) -> None:
     tries = cert.tries.Tries()
     waits = []
     for number in range(6):

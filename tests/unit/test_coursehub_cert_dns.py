@@ -125,7 +125,7 @@ def test_a_configuration_that_cannot_work_is_refused(
     assert told.count("\n") == 1
 
 
-def test_a_change_of_isolation_orders_anew_and_keeps_the_old(
+def test_change_of_isolation_orders_again_and_keeps_the_old(
     cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From paths to subdomains: the certificate for two names is used until the one for all has arrived."""

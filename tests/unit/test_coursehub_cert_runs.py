@@ -60,7 +60,7 @@ def test_a_plan_touches_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_an_account_that_the_ca_forgot_is_made_anew(
+def test_account_that_the_ca_lost_is_made_again(
     cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     account = cert.places.LETSENCRYPT / "accounts" / "ca.example.org" / "dir"
@@ -94,7 +94,7 @@ echo '[renewalparams]' > renewal/$name.conf
 
 
 @pytest.mark.parametrize("killed", ["at once", "in the middle", "before the end", "links only"])
-def test_a_certificate_that_a_kill_left_half_made_is_made_anew_under_its_name(
+def test_half_made_certificate_is_made_again_under_its_name(
     cert: SimpleNamespace, config: Any, certbot: Path, killed: str
 ) -> None:
     (cert.places.LETSENCRYPT / "renewal").mkdir(parents=True)
@@ -143,7 +143,7 @@ LIMITED = (
 )
 
 
-def test_a_refusal_with_a_date_is_kept_and_told(cert: SimpleNamespace) -> None:
+def test_refusal_with_a_date_is_stored_and_reported(cert: SimpleNamespace) -> None:
     """Five certificates per week for the same names: neither the timer nor a person asks before the CA's date."""
     tries = cert.tries.Tries()
     now = NOW.timestamp()

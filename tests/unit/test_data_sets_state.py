@@ -216,7 +216,7 @@ def test_an_archive_with_a_way_out_is_refused(website: str, store: Any, tmp_path
     assert not Path("/tmp/escaped-by-test.csv").exists()
 
 
-def test_what_is_no_archive_is_told(website: str, store: Any, tmp_path: Path) -> None:
+def test_file_that_is_no_archive_is_reported(website: str, store: Any, tmp_path: Path) -> None:
     (tmp_path / "web" / "r").write_bytes(b"1\n")
     done = store(rain={"source": f"{website}/r", "sha256": digest(b"1\n"), "unpack": True})
     assert done["result"] is False

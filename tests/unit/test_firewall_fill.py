@@ -24,7 +24,7 @@ def test_fill_leaves_out_who_is_not_there():
     assert fill.uids(["no-such-account", "root"]) == ["0"]
 
 
-def test_fill_writes_every_set_anew():
+def test_fill_replaces_every_set():
     me = pwd.getpwuid(os.getuid()).pw_name
     assert fill.script({"agents": [me], "closed": []}, "nameserver 192.0.2.1\n") == (
         "flush set inet coursehub resolvers4\n"

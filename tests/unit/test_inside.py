@@ -70,7 +70,7 @@ def test_one_person_is_not_everybody(said: str) -> None:
         ("", False, "'coursehub signin demo' shows the form"),
     ],
 )
-def test_provider_is_told_with_what_mends_it(verdict: str, ok: bool, says: str) -> None:
+def test_provider_failure_says_what_fixes_it(verdict: str, ok: bool, says: str) -> None:
     found = inside.look_at_provider(server("", provider=verdict), "demo", "demo.sls:7")
     assert found.ok is ok
     assert says in found.detail

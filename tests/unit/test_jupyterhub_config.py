@@ -289,7 +289,7 @@ def verdicts(hub_python, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_the_hub_would_not_start_with_is_refused_in_one_line(verdicts, name):
+def test_configuration_that_the_hub_rejects_is_one_line(verdicts, name):
     code, said = verdicts[name]
     assert code == 1
     assert REFUSED[name][1] in said

@@ -163,7 +163,7 @@ print(json.dumps(server.command()))
         assert f"--property={line}" in argv
 
 
-def test_server_that_ends_in_its_start_is_told_at_once(hub_python: str) -> None:
+def test_server_that_ends_in_its_start_is_reported_at_once(hub_python: str) -> None:
     """Requests wait in the socket of a slowly starting server; if the server ends, nobody should wait."""
     said = inside(
         hub_python,
@@ -220,7 +220,7 @@ asyncio.run(main())
         ("raise homes.NoHome('Your home directory is not there')", "Your home directory is not there. Tell"),
     ],
 )
-def test_start_that_failed_is_told_with_its_reason(hub_python: str, happens: str, says: str) -> None:
+def test_failed_start_is_reported_with_its_reason(hub_python: str, happens: str, says: str) -> None:
     """The student reads the reason; the hub's log gets nothing that a server said."""
     said = inside(
         hub_python,

@@ -139,7 +139,7 @@ def test_an_address_leads_to_the_server_it_names(address: str, owner: str) -> No
     assert passes.owner_of(address, "/") == owner
 
 
-def test_the_sound_cookie_counts_whatever_stands_beside_it() -> None:
+def test_valid_cookie_counts_whatever_is_beside_it() -> None:
     """Python keeps the last of several cookies with one name, which may be a script's."""
     good, best = {"ada's", "bob's"}.__contains__, {"ada's"}.__contains__
     for header in ("hub=ada's; hub=rubbish", "hub=rubbish; hub=ada's", "x=1; hub=bob's; hub=ada's; hub"):

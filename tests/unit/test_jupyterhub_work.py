@@ -29,7 +29,7 @@ def test_teachers_see_students_guests_and_teams_and_nobody_else(site: Site) -> N
         assert site.get(absent).status_code == 404
 
 
-def test_names_stand_beside_accounts(site: Site) -> None:
+def test_names_are_shown_beside_accounts(site: Site) -> None:
     """A person without a name in the file is shown by account, and a name is text, never markup."""
     page = site.get("").text
     assert '<a href="/services/students-work/of/ada/">ada</a> Ada &lt;Lovelace&gt;</li>' in page
@@ -96,7 +96,7 @@ def test_each_look_is_logged_and_no_name_of_a_file_is(site: Site) -> None:
     assert "lab.py" not in site.log.read_text()
 
 
-def test_a_page_that_is_not_there_is_told_from_a_fault(site: Site) -> None:
+def test_missing_page_is_distinguished_from_an_error(site: Site) -> None:
     """A ``KeyError`` in our own code is an error, whatever caused it."""
     odd = site.get("of/ada/?do=dance")
     assert odd.status_code == 404

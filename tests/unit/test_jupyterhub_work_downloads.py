@@ -63,7 +63,7 @@ def readers_of(account: str, site: Site) -> list[str]:
     return found
 
 
-def test_a_reader_has_the_students_rights_alone_and_ends_with_the_download(site: Site) -> None:
+def test_reader_has_only_the_students_rights_and_ends(site: Site) -> None:
     """Also if the student stops it, who may do so because it is their process too."""
     eventually(lambda: not readers_of("ada", site))
     with site.get("of/ada/long.bin?do=fetch", stream=True) as answer:

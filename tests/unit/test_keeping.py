@@ -92,7 +92,7 @@ def test_the_roster_is_written_from_the_remembered_servers(project: Project) -> 
     assert access.server() is None
 
 
-def test_a_public_half_that_is_missing_or_another_keys_is_made_again(project: Project) -> None:
+def test_missing_or_wrong_public_key_is_made_again(project: Project) -> None:
     """OpenSSH trusts it: another pair's public key beside a private key would lock us out."""
     access = Access(project, "phys")
     key = access.client_key()
@@ -163,7 +163,7 @@ def test_the_second_runner_hears_who_holds_the_course(project: Project) -> None:
         ("ssh: connect to host 192.0.2.7 port 22: Connection timed out", False),
     ],
 )
-def test_a_changed_host_key_is_told_from_a_network_error(stderr: str, refused: bool) -> None:
+def test_changed_host_key_is_no_network_error(stderr: str, refused: bool) -> None:
     assert is_host_key_refusal(stderr) is refused
 
 

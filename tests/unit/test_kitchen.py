@@ -175,7 +175,7 @@ def test_choosing(read: Read) -> None:
             config.choose(found, wrong)
 
 
-def test_there_is_a_suite_for_each_formula_and_the_hub_on_both_platforms() -> None:
+def test_each_formula_and_the_hub_has_a_suite_on_both_platforms() -> None:
     formulas = {path.parent.name for path in (ROOT / "formulas").glob("*/init.sls")}
     found = config.load(FILE, ROOT)
     assert {one.suite for one in found} == formulas | {"hub"}
@@ -329,9 +329,7 @@ def test_list_shows_every_instance(tmp_path: Path, capsys: pytest.CaptureFixture
     ]  # fmt: skip
 
 
-def test_an_impatient_end_of_side_by_side_still_stops_the_local_cloud(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_second_interrupt_still_stops_the_local_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second Ctrl-C, while it waits for the pools."""
     instance = side_by_side.INSTANCES[0]
     item = SimpleNamespace(originalname="test_suite", callspec=SimpleNamespace(params={"instance": instance}))

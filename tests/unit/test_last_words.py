@@ -86,7 +86,7 @@ def test_last_words_skip_lines_that_are_no_entries() -> None:
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o400, 0o677])
-def test_home_that_cannot_be_entered_is_mended(tmp_path: Path, mode: int) -> None:
+def test_home_that_cannot_be_entered_is_repaired(tmp_path: Path, mode: int) -> None:
     home = tmp_path / "ada"
     home.mkdir()
     home.chmod(mode)
@@ -98,7 +98,7 @@ def test_home_that_lets_its_owner_in_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["missing", "link", "file"])
-def test_home_that_is_no_directory_is_told(tmp_path: Path, kind: str) -> None:
+def test_home_that_is_no_directory_is_reported(tmp_path: Path, kind: str) -> None:
     home = tmp_path / "ada"
     if kind == "link":
         home.symlink_to("/etc")

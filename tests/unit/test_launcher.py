@@ -68,7 +68,7 @@ def start(clone: Path, index: str, **environment: str) -> subprocess.CompletedPr
     )
 
 
-def test_a_network_with_an_authority_of_its_own_is_told(clone: Path, intercepted: tuple[str, Path]) -> None:
+def test_network_with_its_own_authority_is_reported(clone: Path, intercepted: tuple[str, Path]) -> None:
     index, authority = intercepted
     ended = start(clone, index)
     assert ended.returncode == 1

@@ -33,7 +33,7 @@ def manager(api: Api, monkeypatch: pytest.MonkeyPatch) -> digitalocean.Manager:
     return digitalocean.Manager()
 
 
-def test_without_the_token_nothing_is_told(api: Api) -> None:
+def test_without_the_token_every_request_is_refused(api: Api) -> None:
     assert_error(api.call("GET", "droplets", token="wrong"), 401, "Unauthorized", "Unable to authenticate you")
     bare = httpx.get(f"{api.url}/v2/account", trust_env=False)
     assert bare.status_code == 401
@@ -142,7 +142,7 @@ def test_a_name_may_have_255_letters(api: Api) -> None:
     assert create(api, name=name)["name"] == name
 
 
-def test_pages_fail_as_often_as_told(api: Api) -> None:
+def test_pages_fail_as_often_as_configured(api: Api) -> None:
     (api.state / "manners.json").write_text(json.dumps({"pages_fail": 2}))
     second = "sizes?per_page=2&page=2"
     assert [api.call("GET", second).status_code for _ in range(4)] == [500, 500, 200, 500]
@@ -262,7 +262,7 @@ def fault(api: Api, **entry: Any) -> None:
     (api.state / "faults.json").write_text(json.dumps([{"path_regex": "^/v2/droplets$", **entry}]))
 
 
-def test_a_fault_happens_as_often_as_told(api: Api, manager: digitalocean.Manager) -> None:
+def test_fault_happens_as_often_as_configured(api: Api, manager: digitalocean.Manager) -> None:
     fault(
         api, times=2, status=429, body={"id": "too_many_requests", "message": "slow down"}, headers={"Retry-After": "1"}
     )

@@ -190,7 +190,7 @@ def test_a_machine_that_dies_boots_again(api: Api) -> None:
     assert api.machines.boots[droplet["id"]] == 2
 
 
-def test_a_boot_that_fails_in_a_way_that_nobody_foresaw_is_tried_again(api: Api) -> None:
+def test_boot_with_an_unexpected_error_is_tried_again(api: Api) -> None:
     droplet = create(api)
     api.machines.broken = OSError("too many open files")
     api.machines.on.clear()
@@ -210,7 +210,7 @@ def test_a_machine_that_keeps_dying_is_not_booted_without_pause(api: Api) -> Non
     assert 2 <= api.machines.boots[droplet["id"]] <= 4
 
 
-def test_what_a_dead_machine_left_running_ends_before_the_pause_does(api: Api) -> None:
+def test_processes_of_a_dead_machine_end_before_the_pause(api: Api) -> None:
     droplet = create(api)
     # It died often and just now: the next boot is a long way off.
     api.cloud._failures[droplet["id"]] = (9, time.monotonic())
@@ -236,7 +236,7 @@ def test_a_new_server_goes_on_where_the_old_one_died(tmp_path: Path) -> None:
         assert second.ok("GET", "domains/coursehub.test/records?name=hub.coursehub.test&type=A")["meta"]["total"] == 1
 
 
-def test_a_server_that_closes_waits_for_no_boot_and_leaves_it_to_the_next(tmp_path: Path) -> None:
+def test_closing_server_leaves_a_boot_to_the_next(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     with served(tmp_path) as first:
         first.machines.hold.set()

@@ -176,7 +176,7 @@ def test_two_clouds_write_hosts_at_once(private_host: Path) -> None:
     assert len(lines) == 2 + 3 * 19
 
 
-def test_who_waited_for_a_lock_that_was_deleted_holds_the_one_that_others_see(tmp_path: Path) -> None:
+def test_lock_that_was_deleted_while_waiting_is_taken_again(tmp_path: Path) -> None:
     """For example a cloud that starts while another process stops it and deletes its lock at the end."""
     lock = tmp_path / "state" / "lock"
     inside = threading.Event()
@@ -230,14 +230,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert target.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_failing_command_is_one_line_and_a_missing_one_says_what_to_do() -> None:
+def test_failing_or_missing_command_is_one_line() -> None:
     with pytest.raises(CoursehubError, match=r"`ls /nowhere` failed: .*No such file.*local cloud needs it"):
         host.run(["ls", "/nowhere"])
     with pytest.raises(CoursehubError, match="not-a-program is not installed"):
         host.run(["not-a-program"])
 
 
-def test_who_may_not_is_told_the_other_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_user_without_rights_reads_the_alternatives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     reason = local.why_unavailable()
     assert reason is not None

@@ -164,9 +164,7 @@ def test_a_machine_from_its_first_boot_to_its_end(there: Host) -> None:
     backend.destroy(SPEC)
 
 
-def test_a_create_that_was_killed_half_way_is_finished_by_the_next_start(
-    there: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_create_is_completed_by_the_next_start(there: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the mount of its root and the files that allow access."""
     with monkeypatch.context() as patched:
         patched.setattr(machine, "_first_files", _killed)
@@ -284,7 +282,7 @@ def test_stop_takes_machines_away_that_no_server_knows_of(there: Host) -> None:
     network.ensure(there.identity)
 
 
-def test_a_server_that_nobody_can_find_takes_its_machines_with_it(there: Host) -> None:
+def test_server_that_nobody_can_find_removes_its_machines(there: Host) -> None:
     there.backend.start(SPEC)
     process = json.loads((there.home / "process.json").read_text())
     shutil.rmtree(there.state)
@@ -295,7 +293,7 @@ def test_a_server_that_nobody_can_find_takes_its_machines_with_it(there: Host) -
     assert not there.state.exists()
 
 
-def test_machines_of_a_server_that_took_the_place_of_a_forgotten_one_stay(there: Host) -> None:
+def test_machines_of_a_successor_server_are_kept(there: Host) -> None:
     there.backend.start(SPEC)
     with subprocess.Popen(["sleep", "60"]) as other:
         try:
@@ -375,7 +373,7 @@ def test_two_clouds_choose_different_networks(there: Host, tmp_path: Path) -> No
     assert traces_of(other.state) == {}
 
 
-def test_a_host_without_control_groups_is_told_what_to_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_without_control_groups_reads_what_to_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if Path("/run/systemd/system").is_dir():
         pytest.skip("systemd looks after the groups of this host")
     monkeypatch.setattr(cgroups, "ROOT", tmp_path)

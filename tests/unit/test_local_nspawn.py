@@ -116,7 +116,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
 NO_LOOP = "echo 'mount: failed to setup loop device' >&2; exit 32"
 
 
-def test_a_host_without_loop_devices_has_its_machines_on_its_own_file_system(
+def test_host_without_loop_devices_uses_its_own_file_system(
     programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs.add("mount", NO_LOOP)
@@ -133,7 +133,7 @@ def test_a_host_without_loop_devices_has_its_machines_on_its_own_file_system(
     assert len(programs.calls("mount")) == tried == 2
 
 
-def test_a_used_disk_that_cannot_be_mounted_is_an_error_and_stays(programs: Programs, tmp_path: Path) -> None:
+def test_used_disk_that_cannot_be_mounted_is_kept(programs: Programs, tmp_path: Path) -> None:
     programs.add("mount", NO_LOOP)
     (tmp_path / "disk.img").write_text("work of a term")
     with pytest.raises(CoursehubError, match=r"disk\.img cannot be mounted: mount: failed to setup loop device"):

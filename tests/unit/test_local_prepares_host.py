@@ -52,7 +52,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     return made
 
 
-def test_an_image_is_built_once_from_this_hosts_own_mirror_and_through_its_proxy(programs: Programs) -> None:
+def test_image_is_built_once_with_the_hosts_mirror_and_proxy(programs: Programs) -> None:
     said: list[str] = []
     image = images.base_image("debian-13-x64", said.append)
     assert images.base_image("debian-13-x64", said.append) == image
@@ -85,7 +85,7 @@ def test_an_image_has_nothing_that_two_machines_must_not_share(programs: Program
     assert (image / "etc/ssh/sshd_config.d/50-cloud-init.conf").read_text() == "PasswordAuthentication no\n"
 
 
-def test_a_host_that_is_no_debian_leaves_the_mirror_to_mmdebstrap(programs: Programs) -> None:
+def test_host_without_debian_leaves_the_mirror_to_mmdebstrap(programs: Programs) -> None:
     programs.add("apt-get", "echo http://archive.example/ubuntu/ noble main")
     images.base_image("debian-12-x64", print)
     (call,) = programs.calls("mmdebstrap")
@@ -93,7 +93,7 @@ def test_a_host_that_is_no_debian_leaves_the_mirror_to_mmdebstrap(programs: Prog
     assert not any(word.startswith("deb ") for word in call)
 
 
-def test_a_build_that_failed_leaves_no_image_and_the_next_one_starts_afresh(programs: Programs) -> None:
+def test_failed_build_leaves_no_image_and_can_be_repeated(programs: Programs) -> None:
     programs.add(
         "mmdebstrap", MMDEBSTRAP + '\ntouch "$root/half"; echo "E: Unable to fetch some archives" >&2; exit 25'
     )
@@ -142,9 +142,7 @@ def test_each_reason_against_a_local_cloud_is_said(tmp_path: Path, monkeypatch: 
     assert "it needs Linux" in (host.why_unavailable() or "")
 
 
-def test_forwarding_is_put_back_by_the_last_cloud_and_only_if_a_cloud_switched_it_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_forwarding_is_restored_by_the_last_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("IP_FORWARD", "FORWARD_MARK", "DATA_ROOT", "HOST_LOCK"):
         monkeypatch.setattr(host, name, tmp_path / name)
     setting, others = tmp_path / "IP_FORWARD", tmp_path / "DATA_ROOT" / "another"

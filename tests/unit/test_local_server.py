@@ -115,7 +115,7 @@ def test_api_names_certificates_and_metadata_are_there(running: Running) -> None
     assert running.cloud.token not in running.cloud.log.read_text()
 
 
-def test_names_of_the_zone_are_known_on_this_host_while_they_exist(running: Running) -> None:
+def test_names_of_the_zone_resolve_on_this_host(running: Running) -> None:
     name = f"unit-{os.getpid()}"
     record = running.call(
         "POST", f"domains/{running.cloud.zone}/records", {"type": "A", "name": name, "data": "10.101.0.9"}
@@ -141,7 +141,7 @@ def test_a_cloud_that_runs_is_found_not_started(running: Running) -> None:
     assert local.status(running.state) == local.LocalCloudStatus(True, running.cloud.endpoint, ())
 
 
-def test_a_killed_server_comes_back_at_its_address_and_adopts_what_went_on(running: Running) -> None:
+def test_killed_server_returns_and_takes_over_what_runs(running: Running) -> None:
     pebble, pid = running.pebble, running.facts["pid"]
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not local.status(running.state).running)
@@ -162,7 +162,7 @@ def test_a_server_of_other_code_is_replaced(running: Running) -> None:
     assert not Path(f"/proc/{old['pid']}").exists() or "Z" in Path(f"/proc/{old['pid']}/stat").read_text()
 
 
-def test_a_killed_certificate_authority_comes_back_and_browsers_trust_both_roots(running: Running) -> None:
+def test_killed_ca_returns_and_browsers_trust_both_roots(running: Running) -> None:
     pebble, known = running.pebble, len(running.roots())
     os.kill(pebble, signal.SIGKILL)
     eventually(lambda: running.pebble != pebble)
@@ -202,7 +202,7 @@ def test_the_root_vouches_for_the_clouds_names_alone(running: Running) -> None:
     eventually(lambda: zone not in permitted())
 
 
-def test_an_image_that_there_is_not_is_refused_and_a_droplet_can_be_deleted(running: Running) -> None:
+def test_unknown_image_is_refused_and_droplet_can_be_deleted(running: Running) -> None:
     answer = httpx.post(
         f"{running.cloud.endpoint}droplets",
         json={**ORDER, "image": "windows-95"},
@@ -228,7 +228,7 @@ def test_a_second_server_of_the_same_cloud_gives_way(running: Running) -> None:
     assert running.call("GET", "account")
 
 
-def test_a_server_without_a_record_ends_and_the_next_one_adopts_what_went_on(running: Running) -> None:
+def test_server_without_a_record_ends_and_the_next_takes_over(running: Running) -> None:
     pebble, pid = running.pebble, running.facts["pid"]
     (running.state / "cloud" / "server.json").unlink()
     eventually(lambda: _ended(pid))
@@ -238,7 +238,7 @@ def test_a_server_without_a_record_ends_and_the_next_one_adopts_what_went_on(run
     assert running.call("GET", "account")
 
 
-def test_a_server_whose_directory_was_deleted_takes_its_cloud_with_it(tmp_path: Path) -> None:
+def test_server_removes_its_cloud_when_its_directory_is_gone(tmp_path: Path) -> None:
     """By hand, or by a stop that missed a server that was just starting: nobody could find it any more."""
     state = tmp_path / "state"
     cloud = Running(state, local.ensure_running(state, print), [])

@@ -124,7 +124,7 @@ def test_relocking_keeps_versions_and_upgrade_does_not(root, wheels):
         (["frames==1.0", "arrays==2.0"], "frames==1.0"),
     ],
 )
-def test_what_cannot_be_resolved_is_one_line_and_keeps_the_old_lock(root, packages, said):
+def test_unresolvable_packages_are_one_line_and_keep_the_lock(root, packages, said):
     path = lock.ensure_lock("algebra", ["frames"], root)
     before = path.read_bytes()
     with pytest.raises(CoursehubError) as raised:
@@ -154,7 +154,7 @@ def test_what_is_not_a_package_is_refused_before_uv_sees_it(package, said):
     assert str(raised.value).startswith("pillar/courses/x.sls:7: packages: ")
 
 
-def test_the_same_package_twice_is_refused_when_the_versions_differ():
+def test_package_with_two_versions_is_refused():
     with pytest.raises(CoursehubError, match="numpy stands there twice"):
         lock.parse_packages(["numpy", "NumPy>=2"], "x")
     assert lock.parse_packages(["numpy", "NumPy"], "x") == ["numpy"]

@@ -203,7 +203,7 @@ def test_a_new_deploy_key_is_one_command(coursehub: Any, project: Project) -> No
 
 
 @pytest.mark.parametrize("passphrase", [None, "hunter2"])
-def test_a_secret_that_is_no_key_is_told(
+def test_secret_that_is_no_key_is_reported(
     coursehub: Any, project: Project, tmp_path: Path, passphrase: str | None
 ) -> None:
     write(project, course_of([PRIVATE]))

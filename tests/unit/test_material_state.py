@@ -185,7 +185,7 @@ def test_what_left_the_course_goes(server: Server, labs: Path) -> None:
     assert [path.name for path in server.mirrors.iterdir()] == ["labs"]
 
 
-def test_an_interrupted_run_is_gone_on_with(server: Server, labs: Path) -> None:
+def test_interrupted_run_is_continued(server: Server, labs: Path) -> None:
     url = (labs.parent / "labs.git").as_uri()
     (server.mirrors / ".labs.new").mkdir()
     (server.mirrors / ".labs.new" / "HEAD").write_text("half")
@@ -202,7 +202,7 @@ def damage(mirror: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["objects", "HEAD", "ref", "lock", "config"])
-def test_a_damaged_mirror_is_made_anew(server: Server, labs: Path, how: str) -> None:
+def test_damaged_mirror_is_made_again(server: Server, labs: Path, how: str) -> None:
     url = (labs.parent / "labs.git").as_uri()
     server.apply(labs={"url": url}, other={"url": url})
     mirror, newest = server.mirrors / "labs", publish(labs, "two")
@@ -276,7 +276,7 @@ def test_a_status_that_cannot_be_written_is_not_an_old_one(server: Server, labs:
     assert "labs: coursehub-material.service did not come to it" in done["comment"]
 
 
-def test_a_program_that_does_not_run_is_told(server: Server) -> None:
+def test_program_that_does_not_run_is_reported(server: Server) -> None:
     def refuse(_unit: str) -> None:
         raise CommandExecutionError("Job failed")
 

@@ -86,7 +86,7 @@ def test_an_old_version_in_a_lock_is_found(root: Path) -> None:
     assert CERTIFI.advisory in str(found[0])
 
 
-def test_what_waits_is_told_with_the_day_of_the_look() -> None:
+def test_waiting_package_is_reported_with_the_date() -> None:
     waiting = [one for one in versions.in_locks(REPO) if one.waits]
     assert {one.name for one in waiting} == {row.name for row in ROWS if row.waiting}
     assert all("no index has it (looked 20" in str(one) for one in waiting)

@@ -58,7 +58,7 @@ def test_a_name_of_our_own_or_of_nobody_is_free() -> None:
     assert names.need_free(foreign, None) == []
 
 
-def test_a_foreign_wildcard_or_delegation_is_told() -> None:
+def test_foreign_wildcard_or_delegation_is_reported() -> None:
     """The records of ``isolation: subdomains`` are checked too; our own delegation needs no note."""
     there = {
         "*.phys.example.edu": ["192.0.2.1"],

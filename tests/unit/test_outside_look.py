@@ -175,7 +175,7 @@ def test_a_certificate_that_is_not_right(
     assert certificate.detail.startswith(says)
 
 
-def test_an_authority_that_the_system_does_not_know_is_not_trusted(outside: Outside) -> None:
+def test_unknown_authority_is_not_trusted(outside: Outside) -> None:
     looked = outside.look(outside.target(trusted=False))
     assert "browsers will warn at hub.test" in looked["certificate"].detail
     assert looked["login page"].detail == "the certificate of hub.test is not trusted"
@@ -220,7 +220,7 @@ def test_a_page_without_a_form_is_no_login_page(outside: Outside, broken: dict[s
         ),
     ],
 )
-def test_where_a_provider_vouches_for_people_the_way_there_is_looked_at(
+def test_redirect_to_the_sign_in_provider_is_checked(
     outside: Outside, provider: str | None, ok: bool, says: str
 ) -> None:
     uri = "https://hub.test/hub/oauth_callback"
@@ -324,7 +324,7 @@ def test_a_server_that_runs_is_used_and_not_started_again(outside: Outside, stud
         student.start_server()
 
 
-def test_a_hub_that_stops_answering_is_told_from_one_that_refuses(outside: Outside, student: HubClient) -> None:
+def test_silent_hub_is_distinguished_from_a_refusing_one(outside: Outside, student: HubClient) -> None:
     outside.names.ports.clear()
     student.http.close()
     with pytest.raises(HubFailure, match=r"hub\.test does not answer \(ConnectionError\)"):

@@ -100,7 +100,7 @@ def classes(draw: st.DrawFn) -> list[Entry]:
 
 @chance
 @given(entries=classes(), seed=st.integers())
-def test_accounts_are_valid_different_and_do_not_hang_on_the_order(entries: list[Entry], seed: int) -> None:
+def test_accounts_are_valid_unique_and_independent_of_order(entries: list[Entry], seed: int) -> None:
     given_ = assign(entries, ())
     for name in given_.values():
         ACCOUNT.validate_python(name)
@@ -175,7 +175,7 @@ BY_HAND = ClassList.model_validate(
 )
 
 
-def test_who_was_written_by_hand_is_known_by_account_or_name_and_gets_the_marks() -> None:
+def test_person_typed_by_hand_is_found_by_account_or_name() -> None:
     """As ``new`` and the demo write them: account and name only."""
     entries = [
         Entry(2, "A. Bello", login="ABello", number="1"),
@@ -199,7 +199,7 @@ def test_a_login_of_a_written_one_with_another_name_is_asked() -> None:
     assert len(change.doubts) == 1 and "line 2 has the login of abello and another name" in change.doubts[0]
 
 
-def test_a_name_that_two_have_and_a_login_of_a_teacher_or_of_one_who_left_tell_nobody() -> None:
+def test_ambiguous_names_and_logins_identify_nobody() -> None:
     two = merge(BY_HAND, [Entry(2, "Ben Carter", login="b1"), Entry(3, "Ben Carter", login="b2")])
     assert (len(two.comes), [person.account for _, person in two.goes]) == (2, ["abello", "bc"])
     other = merge(BY_HAND, [Entry(2, "Gus Other", email="gone@x.edu")], only_add=True)
@@ -238,7 +238,7 @@ STAFF = ClassList.model_validate(
 PAT, TIM = Entry(7, "Pat Doe", email="pat@x.edu"), Entry(8, "Tim Ash", email="tim@x.edu")
 
 
-def test_a_list_without_roles_leaves_everybody_the_role_they_have() -> None:
+def test_list_without_roles_changes_no_role() -> None:
     change = merge(STAFF, [ANN, PAT, TIM])
     assert change.moves == []
     assert (change.listed.professors, change.listed.assistants) == (STAFF.professors, STAFF.assistants)
@@ -247,7 +247,7 @@ def test_a_list_without_roles_leaves_everybody_the_role_they_have() -> None:
     assert [role for role, _ in merge(STAFF, [PAT]).goes] == ["students"]
 
 
-def test_a_file_that_states_roles_changes_them_and_lets_go_of_those() -> None:
+def test_file_with_roles_changes_and_removes_people_with_them() -> None:
     stated = [replace(ANN, role="students"), replace(BEN, role="assistants")]
     change = merge(STAFF, [*stated, PAT])
     assert [(role, person.account) for role, person in change.moves] == [("assistants", "ben")]
@@ -326,7 +326,7 @@ def test_the_list_is_encrypted_and_read_again(project: Project) -> None:
     assert people.read(project, "chem") == ClassList()
 
 
-def test_a_list_without_a_professor_is_told_before_a_server_is_touched(project: Project) -> None:
+def test_list_without_a_professor_fails_before_any_server(project: Project) -> None:
     course = Course.model_validate({"title": "P", "domain": "p.x.edu", "contact": "p@x.edu"})
     people.write(project, "phys", merge(ClassList(), [ANN]).listed)
     with pytest.raises(CoursehubError, match="coursehub roster add phys professors"):

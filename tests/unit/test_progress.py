@@ -52,7 +52,7 @@ def shipped() -> str:
         ("Running state [something else] at time 12:00:00.1\n", "something else"),
     ],
 )
-def test_a_state_is_told_by_what_it_is_for(line: str, says: str) -> None:
+def test_state_is_shown_by_its_purpose(line: str, says: str) -> None:
     story = Story()
     assert story.read(shipped()) is None
     assert story.total == len(LOW_STATE)
@@ -60,7 +60,7 @@ def test_a_state_is_told_by_what_it_is_for(line: str, says: str) -> None:
     assert story.count == 1
 
 
-def test_two_states_of_one_name_are_told_in_turn() -> None:
+def test_two_states_with_one_name_are_shown_in_turn() -> None:
     story = Story()
     story.read(shipped())
     line = "Running state [nginx] at time 12:00:00.1\n"
@@ -89,7 +89,7 @@ def test_a_change_is_what_a_person_wants_to_know_of_it(changes: dict[str, object
     assert diff(changes) == shown
 
 
-def test_what_is_told_again_and_again_is_said_once() -> None:
+def test_repeated_line_is_printed_once() -> None:
     console = Console(file=io.StringIO(), width=80)
     listen = Steps(console).hear()
     for line in ("droplet 7 is off", "droplet 7 is off", "waiting for SSH", "droplet 7 is off"):

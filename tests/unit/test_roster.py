@@ -78,7 +78,7 @@ def test_people_that_cannot_be_cut_out_stay(project: Project, text: str) -> None
     assert not project.people_file("chem").exists()
 
 
-def test_after_the_move_a_class_list_of_the_lms_keeps_whom_it_knows(project: Project, tmp_path: Path) -> None:
+def test_lms_list_after_the_move_keeps_known_people(project: Project, tmp_path: Path) -> None:
     """The README's steps: ``new`` writes only accounts and names, and exports state no roles."""
     project.course_file("chem").write_text(COURSE + f"  people:\n    professors: [{ONE}]\n    students: [{PAT}]\n")
     export = tmp_path / "list.csv"

@@ -49,7 +49,7 @@ def test_import_shows_asks_and_writes(coursehub: Any, project: Project, tmp_path
     assert [person["account"] for person in removed["goes"]] == ["new"]
 
 
-def test_an_unchanged_list_is_not_written_anew(coursehub: Any, project: Project, tmp_path: Path) -> None:
+def test_unchanged_list_is_not_written_again(coursehub: Any, project: Project, tmp_path: Path) -> None:
     """Each encryption differs, so git would show a change without content."""
     coursehub("roster", "import", "phys", export(tmp_path, "a"), "--yes")
     before = project.people_file("phys").read_bytes()

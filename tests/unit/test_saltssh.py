@@ -57,7 +57,7 @@ def test_a_refusal_is_an_answer(access: Access, tmp_path: Path) -> None:
     assert (tmp_path / "calls").read_text() == "1\n"
 
 
-def test_a_connection_that_breaks_while_an_earlier_run_is_waited_for(access: Access, tmp_path: Path) -> None:
+def test_connection_breaks_while_waiting_for_an_earlier_run(access: Access, tmp_path: Path) -> None:
     answers(tmp_path, "echo busy; echo 'Timeout, server 192.0.2.1 not responding.' >&2; exit 255")
     with pytest.raises(CoursehubError, match="not responding"), watched(access, "192.0.2.1", lambda *_: None):
         pytest.fail("it was let in")

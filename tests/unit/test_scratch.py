@@ -78,7 +78,7 @@ with scratch(Project(Path(sys.argv[1]))) as packing:
 """
 
 
-def test_what_a_killed_run_left_goes_with_the_next_but_not_while_somebody_works_there(project: Project) -> None:
+def test_leftovers_of_a_killed_run_go_unless_in_use(project: Project) -> None:
     runner = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(project.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

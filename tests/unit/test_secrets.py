@@ -246,7 +246,7 @@ def test_a_new_ssh_key_may_be_killed_before_each_of_its_steps(door: Door) -> Non
     assert steps >= 12
 
 
-def test_what_is_kept_of_a_killed_key_change_is_told(door: Door) -> None:
+def test_killed_key_change_is_reported(door: Door) -> None:
     door.steps_left = 6
     with pytest.raises(Killed):
         door.rotate()

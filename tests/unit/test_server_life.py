@@ -38,7 +38,7 @@ pytestmark = pytest.mark.unit
         ),
     ],
 )
-def test_what_cannot_be_ordered_is_refused_before_anything_is_made(
+def test_invalid_order_is_refused_before_anything_is_made(
     coursehub: Any, api: Api, project: Project, old: str, new: str, says: str
 ) -> None:
     set_value(project, old, new)
@@ -141,7 +141,7 @@ def test_down_removes_the_names_of_before_too(coursehub: Any, api: Api, project:
     assert not (project.state / "servers/phys").exists()
 
 
-def test_a_name_that_another_local_cloud_has_is_refused_with_its_line(
+def test_name_of_another_local_cloud_is_refused_with_its_line(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(host, "HOSTS", tmp_path / "hosts")

@@ -105,7 +105,7 @@ def test_what_cannot_be_read_is_salts_to_tell(project: Project, change: Callable
 
 
 @pytest.mark.parametrize("test", [True, False])
-def test_the_script_names_what_must_be_there_and_whether_it_is_a_test(project: Project, test: bool) -> None:
+def test_script_names_its_inputs_and_whether_it_is_a_test(project: Project, test: bool) -> None:
     access = Access(project, "demo")
     shipped.keep(access, "inputs", SUMS)
     script = shipped.script(access, "inputs", test=test)

@@ -83,7 +83,7 @@ def need(project: Project) -> None:
 
 
 @pytest.mark.parametrize("kind", WHOLE)
-def test_what_a_kind_cannot_do_without_is_asked_for_with_its_line(project: Project, kind: str) -> None:
+def test_missing_key_of_a_kind_is_reported_with_its_line(project: Project, kind: str) -> None:
     for key in set(WHOLE[kind]) - {"hosted_domain"}:
         write(project, course_file(kind, **{key: None}))
         with pytest.raises(CoursehubError) as caught:
@@ -97,7 +97,7 @@ def test_what_a_kind_cannot_do_without_is_asked_for_with_its_line(project: Proje
     assert courses.load(project, "phys1").signin.kind == kind
 
 
-def test_what_stands_there_for_another_kind_is_not_in_the_way(project: Project) -> None:
+def test_keys_of_another_kind_do_no_harm(project: Project) -> None:
     write(project, course_file("password", **WHOLE["lti13"], tenant=TENANT))
     assert courses.load(project, "phys1").signin.kind == "password"
 
@@ -125,7 +125,7 @@ def test_the_form_has_the_exact_redirect_uri(project: Project, kind: str, path: 
     json.dumps(document)
 
 
-def test_an_lms_is_told_where_a_launch_begins(project: Project) -> None:
+def test_lms_form_has_the_launch_address(project: Project) -> None:
     write(project, course_file("lti13"))
     values = [field["value"] for field in verb.show(project, "phys1")["form"]]
     assert "https://phys1.example.edu/hub/lti13/oauth_login" in values

@@ -58,7 +58,7 @@ def test_the_form_is_shown_before_its_answers_are_known(
     assert all(f"{key}:" in told and f"(there: {name})" in told for key, name in missing.items())
 
 
-def test_another_mistake_is_still_told(empty_project: Project) -> None:
+def test_other_mistake_is_still_reported(empty_project: Project) -> None:
     empty_project.course_file("phys").write_text(f"{COURSE}  signin: {{kind: microsoft}}\n  titel: x\n")
     with pytest.raises(CoursehubError, match="and 1 more"):
         verb.show(empty_project, "phys")

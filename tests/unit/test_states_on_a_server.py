@@ -79,7 +79,7 @@ def test_an_apply_without_a_change_runs_what_was_shipped(up: School, shipped: Ac
 
 
 @pytest.mark.usefixtures("shipped")
-def test_what_was_shipped_is_not_run_where_something_else_would_be(up: School, coursehub: Coursehub) -> None:
+def test_shipped_states_are_not_run_if_sources_changed(up: School, coursehub: Coursehub) -> None:
     for text in (LONGER.replace("first", "second"), LONGER + "# a comment\n"):
         up.states(text)
         assert "there is no salt-ssh" in coursehub("apply", "phys").line
@@ -121,7 +121,7 @@ def test_what_the_server_no_longer_has_is_shipped_again(
     assert coursehub("apply", "phys").code == 0
 
 
-def test_beside_shipped_states_that_may_still_run_nothing_is_begun(up: School, shipped: Access) -> None:
+def test_nothing_starts_beside_shipped_states_that_may_run(up: School, shipped: Access) -> None:
     """Only the connection ends, while they run."""
 
     def cut(count: int, *_: object) -> None:
@@ -140,7 +140,7 @@ def test_beside_shipped_states_that_may_still_run_nothing_is_begun(up: School, s
     assert heard
 
 
-def test_a_file_that_was_saved_meanwhile_is_not_taken_for_shipped(up: School) -> None:
+def test_file_saved_meanwhile_does_not_count_as_shipped(up: School) -> None:
     up.states(LONGER + "# one\n")
     saltssh.highstate(up.project, "phys", ip=up.ip, watch=lambda *_: up.states(LONGER + "# two\n"))
     access = Access(up.project, "phys")
@@ -207,7 +207,7 @@ def test_only_some_states_and_an_earlier_run_is_waited_for(up: School) -> None:
     assert not any(path.parent.exists() for path in packed)
 
 
-def test_a_server_that_goes_down_in_the_middle_is_told_from_one_that_does_not_answer(
+def test_server_that_dies_midway_differs_from_a_silent_one(
     up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up.states(STATES + "\nunit-nap:\n  cmd.run:\n    - name: sleep 60\n")

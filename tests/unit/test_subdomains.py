@@ -102,7 +102,7 @@ print(json.dumps(PyFileConfigLoader(path.name, path=str(path.parent)).load_confi
 """
 
 
-def test_the_hub_is_told_of_names_only_where_there_are_any(hub_python: str, tmp_path: Path) -> None:
+def test_hub_gets_subdomain_names_only_if_there_are_any(hub_python: str, tmp_path: Path) -> None:
     told = {}
     for host in ("", "https://hub.example.org"):
         path = render(tmp_path / (host[-3:] or "without"), subdomain_host=host)

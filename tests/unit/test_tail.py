@@ -14,7 +14,7 @@ from runner.saltssh import tail
 pytestmark = pytest.mark.unit
 
 
-def test_a_silent_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_server_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "FIRST_WORD_SECONDS", 0.3)
     access: Any = SimpleNamespace(course_id="phys", argv=lambda *_args, **_options: ["sleep", "60"])
     following = tail.Tail(access, "192.0.2.1", lambda _count, _total, _name: None)

@@ -80,7 +80,7 @@ def add_to_unit(project: Project, text: str) -> None:
         handle.write(text)
 
 
-def test_all_suites_run_and_what_another_suite_reaches_does_not_count(
+def test_all_suites_run_and_only_unit_coverage_counts(
     project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CI", "true")
@@ -95,7 +95,7 @@ def test_all_suites_run_and_what_another_suite_reaches_does_not_count(
     assert testing.test(project, ["unit"]) == 0
 
 
-def test_where_tests_are_skipped_for_want_of_root_coverage_is_not_measured(
+def test_coverage_is_not_measured_without_root(
     project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("CI", raising=False)
@@ -106,18 +106,14 @@ def test_where_tests_are_skipped_for_want_of_root_coverage_is_not_measured(
     assert "Cover" not in capfd.readouterr().out
 
 
-def test_a_failing_unit_test_fails_the_run_whatever_is_covered_and_the_rest_runs(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_unit_test_fails_the_run_but_the_rest_runs(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     add_to_unit(project, "\n\ndef test_wrong():\n    assert False\n")
     monkeypatch.setattr(testing, "COVERAGE", 10)
     assert testing.test(project, ["unit", "render"]) == 1
     assert sorted(ran(project)) == ["render", "unit"]
 
 
-def test_options_are_pytests_and_a_choice_of_tests_is_not_measured(
-    project: Project, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_options_go_to_pytest_and_disable_coverage(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     assert testing.test(project, ["unit", "render", "-k", "render"]) == 0
     assert ran(project) == ["render"]
     assert "Cover" not in capfd.readouterr().out
@@ -130,9 +126,7 @@ def test_a_suite_that_there_is_not_names_those_that_there_are(project: Project) 
     assert caught.value.exit_code == 2
 
 
-def test_base_images_are_built_beside_the_first_suites_of_a_run_with_machines(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_base_images_are_built_beside_the_first_suites(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     there = project.root.parent
     prepared: list[str] = []
     monkeypatch.setattr(testing.local, "install_packages", lambda _: prepared.append("packages"))
@@ -178,7 +172,7 @@ def test_packages_of_the_lock_are_installed_once(project: Project, capfd: pytest
         testing.test(project, ["kitchen"])
 
 
-def test_programs_that_a_suite_calls_are_installed_where_that_is_possible(
+def test_programs_of_a_suite_are_installed_if_possible(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     programs = Programs.install(tmp_path / "bin", monkeypatch)

@@ -168,7 +168,7 @@ def test_the_module_is_named_whatever_its_import_does(state, tmp_path, code, say
     assert failed["comment"].startswith(f"trying its imports: {says}; ")
 
 
-def test_an_import_that_joins_the_list_is_tried_without_a_new_environment(state, tmp_path):
+def test_added_import_is_tried_without_a_new_environment(state, tmp_path):
     """A teacher who names a module and forgets its package sees the error now, not in class."""
     write_lock(state, "1.0")
     apply(state, tmp_path)
@@ -186,7 +186,7 @@ def test_an_import_that_joins_the_list_is_tried_without_a_new_environment(state,
         assert apply(state, tmp_path, imports=imports)["changes"] == {}
 
 
-def test_what_an_interrupted_run_left_is_made_anew(state, tmp_path):
+def test_interrupted_environment_is_made_again(state, tmp_path):
     write_lock(state, "1.0")
     digest = apply(state, tmp_path)["changes"]["environment"]["new"]
     env = tmp_path / "envs" / digest

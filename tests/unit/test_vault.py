@@ -67,7 +67,7 @@ def test_the_key_is_made_once_private_and_outside_the_repository(project: Projec
     assert mine.recipients() == {first: public}
 
 
-def test_keys_are_outside_unless_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_keys_are_outside_the_repository_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("COURSEHUB_KEYS", raising=False)
     assert keys_directory() == Path.home() / ".config/coursehub/gnupg"
     monkeypatch.setenv("COURSEHUB_KEYS", str(tmp_path / "k"))
@@ -93,7 +93,7 @@ def test_no_agent_is_left_and_none_is_taken_from_another(mine: Vault) -> None:
     eventually(ended)
 
 
-def test_a_colleague_reads_what_was_encrypted_since_their_key_is_there(mine: Vault, theirs: Vault) -> None:
+def test_colleague_reads_what_was_encrypted_after_their_key(mine: Vault, theirs: Vault) -> None:
     before = mine.encrypt("old")
     fingerprint = theirs.ensure_key()
     with pytest.raises(
@@ -193,7 +193,7 @@ def test_nothing_secret_is_an_argument(mine: Vault, monkeypatch: pytest.MonkeyPa
     assert not [part for argv in seen for part in argv if "s3cret" in part]
 
 
-def test_salt_is_told_where_the_key_is(project: Project, mine: Vault) -> None:
+def test_salt_gets_the_key_directory(project: Project, mine: Vault) -> None:
     mine.tell_salt()
     path = project.state / "salt.d" / "keys.conf"
     assert yaml.safe_load(path.read_text()) == {"gpg_keydir": str(mine.home)}

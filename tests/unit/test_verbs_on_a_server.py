@@ -171,7 +171,7 @@ def test_without_json_ssh_takes_the_place_of_the_runner(verb: tuple[str, ...]) -
         process.communicate()
 
 
-def test_another_host_key_is_refused_by_every_verb_and_nothing_is_sent(up: School, coursehub: Coursehub) -> None:
+def test_wrong_host_key_is_refused_by_every_verb(up: School, coursehub: Coursehub) -> None:
     known = Access(up.project, "phys").known_hosts
     right = known.read_text()
     known.write_text(f"coursehub-phys {' '.join(KeyPair.generate('x').public.split()[:2])}\n")
@@ -184,7 +184,7 @@ def test_another_host_key_is_refused_by_every_verb_and_nothing_is_sent(up: Schoo
         known.write_text(right)
 
 
-def test_an_interrupted_first_contact_is_gone_on_with(up: School, coursehub: Coursehub) -> None:
+def test_interrupted_first_contact_is_continued(up: School, coursehub: Coursehub) -> None:
     """The key from the user-data is back, as if up had died before its last step: up completes it."""
     Access(up.project, "phys").first_host_key()
     ended = coursehub("apply", "phys")

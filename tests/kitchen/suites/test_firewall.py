@@ -44,7 +44,7 @@ def test_students_cannot_reach_the_metadata_service(host: Host) -> None:
     assert host.run(f"setpriv --reuid=65534 --clear-groups {asked}").rc == 7
 
 
-def test_it_comes_back_with_the_machine_and_after_a_hand_flushed_it(host: Host, address: str) -> None:
+def test_rules_return_after_a_reboot_and_a_flush_by_hand(host: Host, address: str) -> None:
     assert host.service("nftables").is_enabled
     host.check_output("nft flush ruleset")
     host.check_output("systemctl restart nftables")

@@ -103,7 +103,7 @@ def test_a_restart_of_the_hub_leaves_the_proxy_running(host: Host) -> None:
     assert host.check_output("systemctl show -p MainPID --value jupyterhub-proxy") == before != "0"
 
 
-def test_while_the_hub_is_away_people_are_told_to_wait(host: Host) -> None:
+def test_page_asks_to_wait_while_the_hub_is_down(host: Host) -> None:
     """By a page that looks again by itself; a status that no robot takes for the true page."""
     host.check_output("systemctl stop jupyterhub")
     try:
