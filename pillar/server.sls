@@ -129,5 +129,12 @@ nginx:
   acme_webroot: *acme
   owner_secret: *owner_secret
   app: {hub: *hub_pages, servers: *servers, services: *services, people: *people_paths}
-  site: {upstream: *proxy, uploads: [*servers], signin: [*login]}
+  site:
+    upstream: *proxy
+    uploads: [*servers]
+    signin: [*login]
+    # Lab's own program and its extensions', as jupyterlab_server names them. `apply` switches the environment as a whole.
+    programs:
+      - {path: static/lab/, root: /opt/course/env/share/jupyter/lab/static}
+      - {path: lab/extensions/, root: /opt/course/env/share/jupyter/labextensions}
 uv: {root: *uv_root, python: *python}

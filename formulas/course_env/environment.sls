@@ -18,6 +18,8 @@ include:
     - imports: {{ (course_env.imports + course_env.extra_imports) | json }}
     - keep: {{ course_env.keep }}
     - bytecode: {{ course_env.bytecode }}
+    # Lab's own program, which nginx sends.
+    - compress: [share/jupyter/lab/static, share/jupyter/labextensions]
     - uv: {{ course_env.uv }}
     - python: {{ course_env.python }}
     - parallel: True

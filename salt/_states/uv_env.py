@@ -47,6 +47,7 @@ def installed(
     ca_bundle: str = "/etc/ssl/certs/ca-certificates.crt",
     keep: int = 2,
     bytecode: bool = True,
+    compress: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Have ``link`` point at a complete environment with exactly what the lock says.
 
@@ -67,6 +68,9 @@ def installed(
     bytecode
         Whether to compile in the background what the imports did not touch. Without it who cannot write there, as a
         student, compiles such a module at each import: right for a server that lives for minutes.
+    compress
+        Directories of the environment whose scripts (``*.js``) get a compressed copy beside them (``*.js.gz``) for a
+        web server to send. It is made with the bytecode.
     """
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": ""}
     files = {}
@@ -94,7 +98,7 @@ def installed(
             ret.update(result=None, comment=f"{link} serves {digest}; its bytecode would be compiled")
             ret["changes"] = {"bytecode": "would be compiled"}
             return ret
-        compile_in_background(target, own_cache)
+        compile_in_background(target, own_cache, compress)
         ret["comment"] = f"{link} serves {digest}; an earlier run was cut short, compiling its bytecode again"
         ret["changes"] = {"bytecode": "compiling"}
         return ret
@@ -124,7 +128,7 @@ def installed(
         ret["comment"] = f"{problem}; {kept}; apply again when that is mended"
         return ret
     if bytecode:
-        compile_in_background(target, own_cache)
+        compile_in_background(target, own_cache, compress)
     else:
         shutil.rmtree(own_cache, ignore_errors=True)
     removed = remove_old(Path(name), target, serving, keep)

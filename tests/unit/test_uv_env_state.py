@@ -1,9 +1,11 @@
 """The state that makes environments, with the real uv on wheels of the test, without an index."""
 
+import gzip
 import importlib.util
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import coursehub_uv
@@ -245,6 +247,24 @@ def test_all_bytecode_is_compiled_in_the_end(state, tmp_path):
         pytest.skip("systemd compiles it in a unit of its own here")
     assert list(env.glob("lib/python*/site-packages/__pycache__/arrays.*.pyc"))
     assert not list((tmp_path / "cache").iterdir()), "the cache would outlive the environments it filled"
+
+
+def test_scripts_are_compressed_in_the_end(state, tmp_path, monkeypatch):
+    """A copy beside each, and the script stays: nginx sends whichever a browser takes."""
+    write_lock(state, "1.0")
+    apply(state, tmp_path, imports=[], bytecode=False)
+    env = (tmp_path / "env").resolve()
+    (env / "share/lab").mkdir(parents=True)
+    script = "let a = 1;" * 500
+    (env / "share/lab/main.0123.js").write_text(script)
+    monkeypatch.setattr(coursehub_uv, "_unit", lambda _: "-")
+    coursehub_uv.compile_in_background(env, tmp_path / "cache/none", ["share/lab", "share/none"])
+    deadline = time.monotonic() + 60
+    while not (env / coursehub_uv.COMPILED).exists():
+        assert time.monotonic() < deadline, "not compressed within a minute"
+        time.sleep(0.1)
+    assert gzip.decompress((env / "share/lab/main.0123.js.gz").read_bytes()).decode() == script
+    assert (env / "share/lab/main.0123.js").read_text() == script
 
 
 def test_bytecode_that_nobody_wants_is_not_compiled(state, tmp_path):
