@@ -1,4 +1,4 @@
-"""The cast of the attacks: who is attacked, who attacks, and from where. See README.md beside this file."""
+"""The roles of the attacks: victims, attackers, and where they come from. See README.md beside this file."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from runner.people.passwords import Passwords
 from tests.support.attackers import Outside, Person, findable
 from tests.support.hub import Hub
 
-#: Students by the part that they play, and their teams.
+#: Students by role, and their teams.
 STUDENTS = {"alice": ("quiet", "pair"), "bob": (), "mallory": ("pair",)}
-#: Teachers by the part that they play: their Unix group, and who they are in the demo course.
+#: Teachers by role: their Unix group, and their account in the demo course.
 TEACHERS = {"professor": ("instructors", "rivera"), "assistant": ("assistants", "okafor")}
 
 
-#: Where teams have their directories.
+#: The directories of teams.
 TEAMS = Path("/srv/class/groups")
 
 
 @dataclass(frozen=True)
 class Cast:
-    """Everybody by the part they play, and each team's directory on the server."""
+    """Everybody by role, and each team's directory on the server."""
 
     people: dict[str, Person]
     teams: dict[str, Path]
 
     def directory(self, team: str) -> Path:
-        """Where the team of this part has its files on the server."""
+        """The directory of this team on the server."""
         return self.teams[team]
 
 
@@ -48,12 +48,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def cast(hub: Hub, request: pytest.FixtureRequest) -> Iterator[Cast]:
-    """Students, a professor and an assistant on the hub, which is afterwards as it was."""
+    """Students, a professor and an assistant on the hub, which is restored afterwards."""
     yield from cast_of(hub, request)
 
 
 def cast_of(hub: Hub, request: pytest.FixtureRequest) -> Iterator[Cast]:
-    """The same for any hub, so that a file of attacks may have one of its own."""
+    """The same for any hub, so that a file of attacks can use another one."""
     if request.config.getoption("--hub"):
         yield from _visiting(hub)
     else:
@@ -61,7 +61,7 @@ def cast_of(hub: Hub, request: pytest.FixtureRequest) -> Iterator[Cast]:
 
 
 def _enrolled(hub: Hub) -> Iterator[Cast]:
-    """A hub of the tests' own: the students join the course file, the teachers are the course's."""
+    """A hub of the tests: the students are added to the course file, the teachers are the course's."""
     path = hub.sandbox.project.course_file(hub.course)
     before = path.read_text(encoding="utf-8")
     lines = "".join(
@@ -81,7 +81,7 @@ def _enrolled(hub: Hub) -> Iterator[Cast]:
 
 
 def _visiting(hub: Hub) -> Iterator[Cast]:
-    """Somebody's hub: accounts and teams that nobody's file lists, and that go afterwards."""
+    """An existing hub: accounts and teams that are in no course file and are removed afterwards."""
     groups = {team: f"team-attack-{team}" for teams in STUDENTS.values() for team in teams}
     teams = {team: TEAMS / group.removeprefix("team-") for team, group in groups.items()}
     joined = {part: ["students", *(groups[team] for team in teams)] for part, teams in STUDENTS.items()}
@@ -102,7 +102,7 @@ def _visiting(hub: Hub) -> Iterator[Cast]:
     away = "\n".join(["{", *end, "} 2> /dev/null || true"])
     try:
         findable(hub, "attacks", [person.account for person in people.values()])
-        # What a run left that was killed goes first.
+        # First remove the leftovers of a killed run.
         hub.run("\n".join([away, *begin]))
         yield Cast(people, teams)
     finally:

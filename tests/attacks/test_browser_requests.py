@@ -1,4 +1,4 @@
-"""What a browser can be made to ask of a hub in somebody's name, told by the headers that no script can change."""
+"""Requests that a browser can be made to send in somebody's name, recognised by headers that no script can change."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.support.tokens import token_with_all_rights
 from tests.support.visiting import CLICK
 
 WORK = "/services/students-work/"
-#: A script of a page of the hub's own origin, as a student's server has it on a hub with one domain.
+#: A script with the hub's own origin, like a student's server on a hub with one domain.
 SCRIPT = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
-#: What else such a script can have its browser ask.
+#: Other requests that such a script can make.
 SCRIPTS = {
     "fetch": SCRIPT,
     "fetch without CORS": {**SCRIPT, "Sec-Fetch-Mode": "no-cors"},
@@ -31,9 +31,9 @@ PAGES = ["/hub/home", "/hub/admin", "/hub/token", "/hub/spawn", "/hub/logout", W
 @pytest.mark.parametrize("how", SCRIPTS)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_read_by_a_script(professor: Person, page: str, how: str) -> None:
-    """Tries: to read a page of the hub's in a professor's name, by a script of the hub's own origin (S4's first step).
+    """Tries: to read a page of the hub in a professor's name, with a script of the hub's own origin (S4's first step).
 
-    Stopped by: pages answer to a person's own look alone (Fetch Metadata), in class_walls and "Students' work".
+    Stopped by: pages answer only a person's own navigation (Fetch Metadata), in class_walls and "Students' work".
     """
     answer = professor.client.get(page, headers=SCRIPTS[how], allow_redirects=False)
     assert answer.status_code == 403
@@ -41,7 +41,8 @@ def test_a_page_is_read_by_a_script(professor: Person, page: str, how: str) -> N
 
 
 def test_a_professor_makes_a_token(professor: Person) -> None:
-    """Tries: to make an API token with all of a professor's rights, even with the page's own XSRF token (S4's second).
+    """Tries: to make an API token with all of a professor's rights, even with the page's own XSRF token (S4's second
+    step).
 
     Stopped by: there is no page for it, and nobody has the scope.
     """
@@ -55,9 +56,9 @@ def test_a_professor_makes_a_token(professor: Person) -> None:
 
 
 def test_a_token_opens_students_work(hub: Hub, professor: Person, alice: Person, mallory: Person) -> None:
-    """Tries: to look at a student's files by a token that has all of a professor's rights, with a browser's headers.
+    """Tries: to read a student's files with a token that has all of a professor's rights, with a browser's headers.
 
-    Stopped by: "Students' work" takes a browser's session alone, whatever else comes with a token (S4's last step).
+    Stopped by: "Students' work" accepts only a browser's session, whatever headers a token comes with (S4's last step).
     """
     professor.client.get("/hub/home")
     token = token_with_all_rights(hub, professor.account)
@@ -80,9 +81,9 @@ FOREIGN = {
 
 @pytest.mark.parametrize("how", FOREIGN)
 def test_another_site_asks_in_a_persons_name(alice: Person, how: str) -> None:
-    """Tries: to have another site's page send a form, read the hub or frame it, with a student's cookies.
+    """Tries: to let another site's page send a form, read the hub or frame it, with a student's cookies.
 
-    Stopped by: Fetch Metadata and Origin, looked at by the hub, and by nginx for servers and services.
+    Stopped by: Fetch Metadata and Origin, checked by the hub, and by nginx for servers and services.
     """
     method, headers = FOREIGN[how]
     alice.serve()
@@ -98,9 +99,9 @@ def test_another_site_asks_in_a_persons_name(alice: Person, how: str) -> None:
 
 @pytest.mark.parametrize("address", ["https://evil.example/", "//evil.example/", "/\\evil.example", "/hub/..//evil.x"])
 def test_a_link_leads_from_the_hub_to_another_site(alice: Person, address: str) -> None:
-    """Tries: to have a link that begins with the hub's own address end at another site, signed in or not.
+    """Tries: to let a link that begins with the hub's own address end at another site, signed in or not.
 
-    Stopped by: JupyterHub's look at "next"; what leads to servers keeps the path alone.
+    Stopped by: JupyterHub's check of "next"; redirects to servers keep only the path.
     """
     own = alice.client.base, alice.client.origin(f"/user/{alice.account}/")
     for path in (f"/hub/login?next={address}", f"/hub/user-redirect/{address}", f"/hub/enter/{address}"):
@@ -112,9 +113,9 @@ def test_a_link_leads_from_the_hub_to_another_site(alice: Person, address: str) 
 
 
 def test_a_students_script_becomes_a_worker(alice: Person) -> None:
-    """Tries: to register a service worker, which would see pages of its path also after its student signed out.
+    """Tries: to register a service worker, which would see pages of its path even after its student signed out.
 
-    Stopped by: nginx gives no script to a browser that fetches it as one.
+    Stopped by: nginx serves no script that a browser requests as a worker.
     """
     worker = {**SCRIPT, "Sec-Fetch-Dest": "serviceworker", "Sec-Fetch-Mode": "same-origin", "Service-Worker": "script"}
     alice.serve()
@@ -124,16 +125,16 @@ def test_a_students_script_becomes_a_worker(alice: Person) -> None:
 
 @pytest.mark.parametrize("origin", ["http://{}", "https://{}:8443", "https://x.{}", "https://evil.example", "null"])
 def test_a_websocket_from_elsewhere(alice: Person, origin: str) -> None:
-    """Tries: to open a terminal by a websocket from another origin, the same host without TLS too (D10).
+    """Tries: to open a terminal with a websocket from another origin, also from the same host without TLS (D10).
 
-    Stopped by: nginx passes on websockets of https://HOST alone.
+    Stopped by: nginx passes on only websockets with the origin https://HOST.
     """
     client = alice.serve()
     name = client.api("POST", "/api/terminals").json()["name"]
     path = f"/user/{alice.account}/terminals/websocket/{name}"
     host, cookie = urlsplit(client.origin(path)).netloc, client._cookies(client.origin(path) + path)
     try:
-        # The same with the right origin opens.
+        # The same request with the right origin works.
         client.websocket(path).close()
         line = websocket.WebSocket(sslopt={"ca_certs": str(client.http.verify)})
         with contextlib.closing(line), pytest.raises(websocket.WebSocketBadStatusException) as refused:
@@ -145,9 +146,9 @@ def test_a_websocket_from_elsewhere(alice: Person, origin: str) -> None:
 
 @pytest.mark.parametrize("count", [4, 12, 100])
 def test_cookies_that_shut_somebody_out(alice: Person, count: int) -> None:
-    """Tries: to give a browser so many cookies that no server takes its requests any more (D8).
+    """Tries: to give a browser so many cookies that no server accepts its requests any more (D8).
 
-    Stopped by: nginx takes them, and answers with a page that has the browser forget them.
+    Stopped by: nginx accepts them, and answers with a page that makes the browser delete them.
     """
     header = "; ".join(f"junk{number}={'x' * 3900}" for number in range(count))
     answer = alice.new_client().get("/hub/home", headers={**CLICK, "Cookie": header})
@@ -156,9 +157,9 @@ def test_cookies_that_shut_somebody_out(alice: Person, count: int) -> None:
 
 
 def test_a_link_signs_somebody_out(alice: Person) -> None:
-    """Tries: to sign a student out in the middle of a lab by a link, an image or a script.
+    """Tries: to sign a student out during a lab with a link, an image or a script.
 
-    Stopped by: only a form with the page's own token does.
+    Stopped by: only a form with the page's own token signs out.
     """
     client = alice.new_client()
     for headers in (CLICK, {**CLICK, "Sec-Fetch-Site": "cross-site"}):
@@ -170,9 +171,10 @@ def test_a_link_signs_somebody_out(alice: Person) -> None:
 
 
 def test_a_professor_starts_a_server_by_a_link(professor: Person, cast: Cast) -> None:
-    """Tries: to have a professor's browser start another's server, by a page that opens the hub's address for it.
+    """Tries: to let a professor's browser start another person's server, with a page that opens the hub's address for
+    it.
 
-    Stopped by: an address starts one's own server alone; another's wants the Admin page's button.
+    Stopped by: such an address starts only one's own server; others need the admin page's button.
     """
     bob = cast.people["bob"]
     bob.client.get("/hub/home")

@@ -1,4 +1,4 @@
-"""A course has closed the way out but for a list, as for an exam; a student wants past it."""
+"""A course has closed the network except for a list, as for an exam; a student tries to get past it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def world(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Internet]:
-    """The internet, of which the course lists one name; the cast is there before the network is closed, and after."""
+    """The internet, of which the course allows one name; the people exist before and after the network is closed."""
     if request.config.getoption("--hub"):
         pytest.skip("it would change somebody's course")
     path = hub.sandbox.project.course_file(hub.course)
@@ -51,7 +51,7 @@ def world(
 
 @pytest.fixture
 def student(world: Internet, mallory: Person) -> Iterator[Person]:  # noqa: ARG001
-    """A student whose server began after the network was closed."""
+    """A student whose server started after the network was closed."""
     if "888" not in mallory.python("import os; print(os.environ.get('https_proxy', ''))"):
         mallory.restart()
     return mallory
@@ -74,18 +74,18 @@ def student(world: Internet, mallory: Person) -> Iterator[Person]:  # noqa: ARG0
     ],
 )
 def test_egress_list_is_left_by_the_proxy(student: Person, world: Internet, place: str) -> None:
-    """Tries: to reach by the proxy a name that is not listed, another port, or the machine itself.
+    """Tries: to reach through the proxy a name that is not listed, another port, or the machine itself.
 
-    Stopped by: the proxy passes on to listed names, whole, at port 443 alone (formula firewall, way_out.sls).
+    Stopped by: the proxy passes on only exactly listed names, at port 443 (formula firewall, way_out.sls).
     """
     there = place.format(domain=world.domain, other=world.other, address=world.address)
     assert student.python(CONNECT.format(place=there)) == "403"
 
 
 def test_egress_list_is_left_without_the_proxy(student: Person, world: Internet) -> None:
-    """Tries: to reach the internet past the proxy: directly, by a question for a name, by a datagram.
+    """Tries: to reach the internet without the proxy: directly, with a DNS question, with a datagram.
 
-    Stopped by: all but the list is closed for people, names' port too, which could carry whatever one likes.
+    Stopped by: everything except the list is closed for people, including DNS, which could carry any data.
     """
     assert is_refused(call(student, world.address, 443))
     assert "gaierror" in call(student, world.domain, 443)
@@ -98,7 +98,7 @@ def test_egress_list_is_left_without_the_proxy(student: Person, world: Internet)
 
 
 def test_egress_list_of_connections_is_used_up(student: Person) -> None:
-    """Tries: to take all connections of the proxy, so that nobody else has a way out.
+    """Tries: to use up the proxy's connections, so that nobody else can use it.
 
     Stopped by: the firewall gives each account 60 (formula firewall).
     """
@@ -119,9 +119,9 @@ def test_egress_list_of_connections_is_used_up(student: Person) -> None:
 def test_egress_list_is_open(student: Person, hub: Hub, world: Internet) -> None:
     """Tries: what the list allows: a listed name through the proxy as programs find it, and the hub itself.
 
-    Stopped by: nothing; this is the other side of the walls.
+    Stopped by: nothing; this proves that normal work is possible.
     """
-    # -k: nobody on the machine knows who signed for the tests' internet.
+    # -k: nobody on the machine knows the authority of the tests' internet.
     asked = "curl -sSk -m 20 -o /dev/null -w '%{http_code}' "
     assert student.shell(f"{asked} https://{world.domain}/").text == "200"
     assert student.shell(f"{asked} https://www.below.{world.domain}/").text == "200"

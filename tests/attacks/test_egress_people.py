@@ -1,4 +1,4 @@
-"""A student's programs call places that are nobody's business here; what a class needs stays open."""
+"""A student's programs contact forbidden addresses; what a class needs stays reachable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.attackers import Person
 from tests.support.hub import Hub
 from tests.support.internet import Internet, internet, names
 
-#: Opens a TCP connection and says how it ended. A short wait: what the firewall refuses ends at once.
+#: Opens a TCP connection and prints the result. A short wait is enough: what the firewall refuses ends at once.
 CALL = """
 import socket
 from contextlib import closing
@@ -40,7 +40,7 @@ def gateway(hub: Hub) -> str:
 
 @pytest.fixture(scope="module")
 def world(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
-    """What stands for the internet, while it answers."""
+    """The stand-in for the internet, while it answers."""
     if not hub.document["ca_bundle"]:
         pytest.skip("only the local cloud has an internet of its own")
     with internet(hub, tmp_path_factory.mktemp("internet")) as found:
@@ -49,24 +49,24 @@ def world(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Intern
 
 @pytest.mark.parametrize("port", [25, 465, 587, 2525])
 def test_egress_mail_is_sent(mallory: Person, hub: Hub, port: int) -> None:
-    """Tries: to send mail to the world from the hub's address.
+    """Tries: to send mail from the hub's address.
 
-    Stopped by: mail ports are closed for everybody but root (formula firewall).
+    Stopped by: mail ports are closed for everybody except root (formula firewall).
     """
     assert is_refused(call(mallory, names(hub).address, port))
 
 
 def test_egress_metadata_is_read(mallory: Person, hub: Hub) -> None:
-    """Tries: to read the server's user-data, where secrets of its making may be.
+    """Tries: to read the server's user-data, which may contain secrets.
 
-    Stopped by: the metadata address is for root and the cloud's agents alone (formula firewall).
+    Stopped by: only root and the cloud's agents may use the metadata address (formula firewall).
     """
     assert is_refused(call(mallory, "169.254.169.254", 80))
     assert hub.run("curl -sS -m 10 http://169.254.169.254/metadata/v1/ || true"), "it is there for root"
 
 
 def test_egress_metadata_by_another_address(mallory: Person, hub: Hub) -> None:
-    """Tries: to read the metadata where the cloud's own service listens for it, past the address that is closed.
+    """Tries: to read the metadata at the real address of the cloud's service instead of the closed one.
 
     Stopped by: private networks are closed for people (formula firewall).
     """
@@ -75,20 +75,20 @@ def test_egress_metadata_by_another_address(mallory: Person, hub: Hub) -> None:
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1", "::ffff:10.0.0.1", "fd00::1"])
 def test_egress_private_network_is_reached(mallory: Person, host: str) -> None:
-    """Tries: to reach machines of the cloud's or the college's private network.
+    """Tries: to reach machines in the cloud's or the college's private network.
 
-    Stopped by: private networks are closed for people, by IPv4 and IPv6 (formula firewall).
+    Stopped by: private networks are closed for people, over IPv4 and IPv6 (formula firewall).
     """
     said = call(mallory, host, 443)
-    # Without IPv6 there is no way at all.
+    # Without IPv6 there is no route.
     assert is_refused(said) or "Network is unreachable" in said
 
 
 @pytest.mark.parametrize("port", [53, 123, 4789])
 def test_egress_private_network_by_datagram(mallory: Person, port: int) -> None:
-    """Tries: to reach machines of the private network by UDP, names' port included.
+    """Tries: to reach machines in the private network over UDP, including the DNS port.
 
-    Stopped by: private networks are closed for people but for the machine's own resolvers (formula firewall).
+    Stopped by: private networks are closed for people except the machine's own resolvers (formula firewall).
     """
     said = mallory.python(
         f"import socket; s = socket.socket(type=socket.SOCK_DGRAM); print(s.sendto(b'x', ('10.0.0.1', {port})))"
@@ -97,18 +97,18 @@ def test_egress_private_network_by_datagram(mallory: Person, port: int) -> None:
 
 
 def test_egress_own_ssh_is_reached(mallory: Person, hub: Hub) -> None:
-    """Tries: to reach the machine's own sshd, by loopback and by its public address.
+    """Tries: to reach the machine's own sshd, over loopback and its public address.
 
-    Stopped by: of this machine's ports below 1024 people reach the web server's and names' alone (formula firewall).
+    Stopped by: of this machine's ports below 1024, people reach only the web server's and DNS (formula firewall).
     """
     for host in ("127.0.0.1", "::1", "localhost", hub.document["server"]["ip"]):
         assert is_refused(call(mallory, host, 22)), host
 
 
 def test_egress_by_an_open_connection(mallory: Person, hub: Hub, world: Internet) -> None:
-    """Tries: to keep what was open when it was closed: an open connection goes on after an apply that closes its end.
+    """Tries: to keep using an open connection after an apply has closed its destination.
 
-    Stopped by: each packet is looked at, not only a connection's first (formula firewall).
+    Stopped by: the firewall checks each packet, not only a connection's first (formula firewall).
     """
     kept = "import socket, builtins\n"
     opened = mallory.python(
@@ -123,14 +123,14 @@ def test_egress_by_an_open_connection(mallory: Person, hub: Hub, world: Internet
         )
     finally:
         hub.run(f"nft delete element inet coursehub private4 '{{ {opened} }}'")
-    # An answer of the server would be its word about what is no TLS.
+    # If the server answers, it complains about data that is not TLS.
     assert is_refused(said) or "ConnectionReset" in said or "TimeoutError" in said, said
 
 
 def test_egress_of_a_class_is_open(mallory: Person, hub: Hub, world: Internet) -> None:
-    """Tries: what every class does: names, web sites and git over https, and the hub by its own name.
+    """Tries: what every class does: DNS, web sites and git over https, and the hub by its own name.
 
-    Stopped by: nothing; this is the other side of the walls.
+    Stopped by: nothing; this proves that normal work is possible.
     """
     for host, port in ((world.www, 443), (hub.document["hostname"], 443), (hub.document["hostname"], 80)):
         assert call(mallory, host, port) == f"connected to {port}"

@@ -1,4 +1,4 @@
-"""A student takes all there is of something: processes, memory, processors, handles, lines of a log."""
+"""A student uses up a resource: processes, memory, processors, file descriptors, lines of a log."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ pytestmark = pytest.mark.disturbs
 
 
 def end(person: Person, hub: Hub) -> None:
-    """Away with the person's server, however full it is."""
+    """Remove the person's server, however overloaded it is."""
     hub.run(f"systemctl kill -s KILL {person.unit}; systemctl stop {person.unit}; true")
     person.forget()
 
 
 def works(person: Person, seconds: float = 20) -> None:
-    """Somebody else computes meanwhile, and the hub answers."""
+    """Check that somebody else can compute meanwhile, and that the hub answers."""
     began = time.monotonic()
     assert person.python("print(6 * 7)") == "42"
     assert person.client.get("/hub/home", allow_redirects=False).status_code == 200
@@ -57,9 +57,9 @@ except OSError as error:
 
 
 def test_all_of_the_memory(mallory: Person, alice: Person, hub: Hub) -> None:
-    """Tries: to use all memory: of a kernel, of a terminal, as files that are in memory.
+    """Tries: to use all memory: from a kernel, from a terminal, as files in memory.
 
-    Stopped by: MemoryMax of the student's unit, to which all of it counts.
+    Stopped by: MemoryMax of the student's unit, which counts all of it.
     """
     alice.python("1")
     mallory.serve()
@@ -68,18 +68,18 @@ def test_all_of_the_memory(mallory: Person, alice: Person, hub: Hub) -> None:
         with pytest.raises(HubFailure):
             mallory.python("import numpy; hog = [numpy.ones(1 << 24) for _ in range(1 << 10)]")
         mallory.forget()
-        # The terminal may be what the kernel ends.
+        # The kernel may kill the terminal.
         with contextlib.suppress(HubFailure):
             mallory.shell("head -c 20G /dev/zero > /dev/shm/hog; rm -f /dev/shm/hog", seconds=120)
         works(alice)
     finally:
         end(mallory, hub)
-    # What the student had there ends with the server.
+    # The student's files there are removed with the server.
     assert hub.run("find /dev/shm /run/lock -name hog").strip() == ""
 
 
 def test_all_of_the_processors(mallory: Person, alice: Person) -> None:
-    """Tries: to keep every processor busy with many processes of one student.
+    """Tries: to keep every processor busy with many processes.
 
     Stopped by: CPUQuota of the student's unit, and the kernel's fair shares between units.
     """
@@ -130,7 +130,7 @@ print("tried", hard)
 def test_terminals_without_end(mallory: Person, alice: Person) -> None:
     """Tries: to open terminals until the server has no pseudo-terminals left.
 
-    Stopped by: the kernel's limit belongs to an instance of devpts, and TasksMax ends it long before.
+    Stopped by: the kernel's limit is per instance of devpts, and TasksMax is reached long before.
     """
     said = mallory.python("""
 import os
@@ -148,9 +148,9 @@ for one in held:
 
 
 def test_a_flood_of_the_journal(mallory: Person, hub: Hub) -> None:
-    """Tries: to push others' lines out of the journal by writing to it without end.
+    """Tries: to push others' lines out of the journal by writing without end.
 
-    Stopped by: journald's rate limit for each unit, and its bound on the disk.
+    Stopped by: journald's rate limit for each unit, and its limit on the disk.
     """
     hub.run("logger -t coursehub-attack kept-4711")
     mallory.python("""

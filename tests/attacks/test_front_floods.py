@@ -1,4 +1,4 @@
-"""Somebody takes all connections, or all memory, so that nobody else gets in."""
+"""Somebody uses up connections or memory, so that nobody else gets in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.support.attackers import Outside, Person, statuses
 from tests.support.hub import Hub
 
-#: Opens many connections and sends half a request on each; says how many it has, and holds them.
+#: Opens many connections and sends half a request on each; prints how many it has, and holds them.
 HALF_REQUESTS = """
 import resource, socket, sys, time
 address, name, wanted, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
@@ -31,7 +31,7 @@ for _ in range(wanted):
 print(len(lines), flush=True)
 time.sleep(seconds)
 """
-#: Bytes that a process of the hub may grow by while bodies are sent to it.
+#: Bytes by which a process of the hub may grow while it receives bodies.
 GROWTH = 60_000_000
 BODY = 60_000_000
 
@@ -43,9 +43,9 @@ def resident(hub: Hub, unit: str) -> int:
 
 @pytest.mark.disturbs
 def test_front_half_requests_shut_the_hub(hub: Hub, outside: Outside) -> None:
-    """Tries: to keep everybody out with thousands of half requests from one address.
+    """Tries: to block everybody with thousands of half requests from one address.
 
-    Stopped by: the firewall limits connections of one address, nginx gives half a request up after ten seconds.
+    Stopped by: the firewall limits connections per address, and nginx drops half a request after ten seconds.
     """
     with hub.laptop() as namespace:
         attacker = subprocess.Popen(
@@ -59,7 +59,7 @@ def test_front_half_requests_shut_the_hub(hub: Hub, outside: Outside) -> None:
         try:
             assert attacker.stdout is not None
             held = int(attacker.stdout.readline())
-            # From here on all that the attacker may have is taken.
+            # From here on the attacker has used up their allowance.
             for _ in range(3):
                 began = time.monotonic()
                 assert outside.browser().get("/hub/login").status_code == 200
@@ -71,9 +71,9 @@ def test_front_half_requests_shut_the_hub(hub: Hub, outside: Outside) -> None:
 
 
 def test_front_half_a_request_is_held_open(outside: Outside) -> None:
-    """Tries: to hold a connection with half a request for as long as one likes, a letter at a time.
+    """Tries: to hold a connection with half a request for as long as possible, one letter at a time.
 
-    Stopped by: nginx wants the whole request within ten seconds.
+    Stopped by: nginx requires the whole request within ten seconds.
     """
     with outside.line(seconds=25) as line:
         began = time.monotonic()
@@ -94,16 +94,16 @@ def test_front_half_a_request_is_held_open(outside: Outside) -> None:
 @pytest.mark.disturbs
 @pytest.mark.parametrize("path", ["/hub/login", "/user/nobody-here/x", "/services/students-work/", "/"])
 def test_front_bodies_fill_the_memory(hub: Hub, outside: Outside, path: str) -> None:
-    """Tries: to fill the memory of proxy, hub or nginx with big bodies, by a stranger and wherever they are taken.
+    """Tries: to fill the memory of proxy, hub or nginx with big bodies, as a stranger and wherever they are accepted.
 
-    Stopped by: nginx takes 1 MB outside of /user/, and the hub itself no more, for which all of it is a server that
-    does not run.
+    Stopped by: nginx accepts 1 MB outside of /user/, and the hub itself no more, which answers for servers that do not
+    run.
     """
     units = ("jupyterhub", "jupyterhub-proxy", "nginx")
     before = {unit: resident(hub, unit) for unit in units}
 
     def send(_: int) -> list[int]:
-        # As a script of the hub's own pages sends it, so that no wall for browsers turns it away first.
+        # Like a script on the hub's own pages, so that no other protection refuses it first.
         claims = "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\n"
         head = f"POST {path} HTTP/1.1\r\nHost: {outside.name}\r\n{claims}Content-Length: {BODY}\r\n\r\n".encode()
         return statuses(outside.send(head + b"x" * BODY, seconds=20))
@@ -118,7 +118,7 @@ def test_front_bodies_fill_the_memory(hub: Hub, outside: Outside, path: str) -> 
 def test_front_headers_without_end(outside: Outside) -> None:
     """Tries: to fill the memory with an endless address, header, or number of headers.
 
-    Stopped by: nginx takes 128 kB of headers, and the proxy behind it 16 kB.
+    Stopped by: nginx accepts 128 kB of headers, and the proxy behind it 16 kB.
     """
     name = outside.name.encode()
     for request in (
@@ -131,7 +131,7 @@ def test_front_headers_without_end(outside: Outside) -> None:
 
 @pytest.mark.parametrize("line", ["GET /hub/login HTTP/1.0", "GET /hub/login HTTP/1.1", "GET /hub/login"])
 def test_front_without_a_name(outside: Outside, line: str) -> None:
-    """Tries: to be answered without a name, as scanners of addresses ask.
+    """Tries: to get an answer without a name, like scanners of addresses.
 
     Stopped by: nginx's first server closes the connection.
     """
@@ -142,9 +142,9 @@ def test_front_without_a_name(outside: Outside, line: str) -> None:
 
 
 def test_front_two_names(outside: Outside) -> None:
-    """Tries: to be let in by one name and to have the hub hear another: in the request line, twice, or with a port.
+    """Tries: to pass nginx with one name and show the hub another: in the request line, twice, or with a port.
 
-    Stopped by: the hub hears the name by which nginx chose, and of two headers nginx takes none.
+    Stopped by: the hub gets the name by which nginx chose, and nginx refuses two headers.
     """
     name = outside.name.encode()
     for request in (
@@ -158,9 +158,9 @@ def test_front_two_names(outside: Outside) -> None:
 
 
 def test_front_upgrade_to_something_else(outside: Outside, mallory: Person) -> None:
-    """Tries: to have a connection passed on as it is, by an upgrade that is no websocket or is refused.
+    """Tries: to get a raw connection with an upgrade that is no websocket or is refused.
 
-    Stopped by: nginx passes the upgrade to a websocket on and no other, and connects both ends only after a 101.
+    Stopped by: nginx passes on only upgrades to a websocket, and connects both ends only after a 101.
     """
     name = outside.name.encode()
     mallory.serve()

@@ -1,4 +1,4 @@
-"""Somebody guesses passwords, and somebody makes others' sign-in slow."""
+"""Somebody guesses passwords, or makes others' sign-in slow."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.support.hub import Hub
 DEVICE = "coursehub-device"
 #: More wrong passwords than anybody may try at once.
 GUESSES = 12
-#: A class that comes in at the same minute.
+#: A class that signs in within the same minute.
 CLASS = 30
-#: Seconds that each of them waits on a busy host; two passwords are looked at side by side.
+#: Seconds that each may wait on a busy host; two passwords are checked at the same time.
 PATIENCE = 120
-#: Seconds within which a right password is answered, on a busy host too.
+#: Seconds within which a right password is answered, also on a busy host.
 AT_ONCE = 20
 
 
 def post(
     client: HubClient, account: str, password: str, seconds: float = PAGE_SECONDS, **headers: str
 ) -> requests.Response:
-    """Send the sign-in form as a browser does; the answer to it, for which it waits so long."""
+    """Send the sign-in form like a browser and return the answer."""
     if not client._xsrf("/hub/"):
         client.get("/hub/login")
     return client._request(
@@ -46,7 +46,7 @@ def post(
 
 @pytest.fixture
 def target(hub: Hub) -> Iterator[Person]:
-    """A student of this test's own: guesses at somebody of the cast would lock that one out of others' tests."""
+    """A student only for this test: guesses at one of the other students would lock them out of other tests."""
     account, password = f"target-{secrets.token_hex(3)}", secrets.token_hex(12)
     hub.run(f"useradd --create-home --user-group --groups students {account} && echo '{account}:{password}' | chpasswd")
     yield Person(hub, account, password)
@@ -61,7 +61,7 @@ def test_front_signin_is_guessed(target: Person, outside: Outside) -> None:
     with outside.browser() as guesser:
         codes = [post(guesser, target.account, f"wrong-{number}").status_code for number in range(GUESSES)]
         assert codes == [403] * 10 + [429] * 2
-        # And not even the right one tells a guesser anything from there.
+        # From then on, even the right password gives a guesser no information.
         answer = post(guesser, target.account, target.password)
     assert answer.status_code == 429
     assert 0 < int(answer.headers["Retry-After"]) <= 60
@@ -69,9 +69,9 @@ def test_front_signin_is_guessed(target: Person, outside: Outside) -> None:
 
 
 def test_front_signin_of_a_victim_is_locked(target: Person, outside: Outside) -> None:
-    """Tries: to lock a student out by wrong passwords from beside them, behind the same address.
+    """Tries: to lock a student out with wrong passwords from the same address.
 
-    Stopped by: a browser that has signed in before has a count of its own (class_signin/tries.py).
+    Stopped by: a browser that has signed in before has its own count (class_signin/tries.py).
     """
     with outside.browser() as owner, outside.browser() as guesser:
         assert post(owner, target.account, target.password).status_code == 302
@@ -87,9 +87,9 @@ def test_front_signin_of_a_victim_is_locked(target: Person, outside: Outside) ->
 
 
 def test_front_signin_by_a_stolen_or_made_device(target: Person, mallory: Person, outside: Outside) -> None:
-    """Tries: to guess on with the device cookie of one's own browser, or with one that is made up.
+    """Tries: to continue guessing with the device cookie of one's own browser, or with an invented one.
 
-    Stopped by: the cookie is signed and counts for accounts that signed in with it alone.
+    Stopped by: the cookie is signed and counts only for accounts that signed in with it.
     """
     own = mallory.new_client()
     try:
@@ -127,7 +127,7 @@ def test_front_signin_under_forged_addresses(target: Person, outside: Outside, h
 
 
 def test_front_signin_says_who_exists(target: Person, outside: Outside) -> None:
-    """Tries: to find out by words, status or time which accounts exist.
+    """Tries: to find out which accounts exist by text, status or time.
 
     Stopped by: every wrong answer is the same and comes after a second; made-up names are counted too.
     """
@@ -144,9 +144,9 @@ def test_front_signin_says_who_exists(target: Person, outside: Outside) -> None:
 
 
 def test_front_signin_by_the_api(target: Person, outside: Outside) -> None:
-    """Tries: to guess where the hub's API takes a name and a password for a token.
+    """Tries: to guess where the hub's API exchanges a name and a password for a token.
 
-    Stopped by: it is the same authenticator with the same counts.
+    Stopped by: it uses the same authenticator with the same counts.
     """
     with outside.browser() as guesser:
         for number in range(GUESSES):
@@ -161,9 +161,9 @@ def test_front_signin_by_the_api(target: Person, outside: Outside) -> None:
 
 
 def test_front_signin_with_a_huge_password(outside: Outside) -> None:
-    """Tries: to keep the hub busy with the hash of a password of many thousand letters, and with a body of 89 MB.
+    """Tries: to keep the hub busy with the hash of a very long password, and with a body of 89 MB.
 
-    Stopped by: nginx takes 64 kB for the form, the authenticator 512 letters.
+    Stopped by: nginx accepts 64 kB for the form, the authenticator 512 letters.
     """
     with outside.browser() as guesser:
         name = f"nobody-{secrets.token_hex(3)}"
@@ -180,7 +180,7 @@ def test_front_signin_with_a_huge_password(outside: Outside) -> None:
 def test_front_signin_is_made_slow(target: Person, outside: Outside) -> None:
     """Tries: to make everybody wait: 150 wrong passwords at once, for 30 accounts.
 
-    Stopped by: wrong passwords hold no thread, and who has tried fewer is first (class_signin/tries.py).
+    Stopped by: wrong passwords hold no thread, and people with fewer tries come first (class_signin/tries.py).
     """
     flood = [f"nobody-{secrets.token_hex(3)}" for _ in range(29)] + [target.account]
 
@@ -209,7 +209,7 @@ def test_front_signin_is_made_slow(target: Person, outside: Outside) -> None:
 
 @pytest.fixture
 def classmates(hub: Hub) -> Iterator[list[Person]]:
-    """A class of this test's own, as large as one that sits in a lab."""
+    """A class only for this test, as large as one in a lab."""
     mark = secrets.token_hex(3)
     people = [Person(hub, f"mate-{mark}-{number}", secrets.token_hex(12)) for number in range(CLASS)]
     names = " ".join(one.account for one in people)
@@ -225,7 +225,7 @@ def classmates(hub: Hub) -> Iterator[list[Person]]:
 
 
 def come_in(person: Person, together: threading.Barrier) -> tuple[set[int], float]:
-    """Open the sign-in page with all that belongs to it and sign in, as a browser; the statuses, and the seconds."""
+    """Open the sign-in page with all its files and sign in, like a browser; return the statuses and the seconds."""
     client = anonymous(person.hub)
     together.wait(60)
     began = time.monotonic()
@@ -241,9 +241,9 @@ def come_in(person: Person, together: threading.Barrier) -> tuple[set[int], floa
 
 @pytest.mark.disturbs
 def test_front_signin_of_a_class_beside_a_guesser(classmates: list[Person], target: Person, outside: Outside) -> None:
-    """Tries: to guess from the room in which a whole class signs in, so that its limits shut the class out.
+    """Tries: to guess from the room in which a whole class signs in, so that its limits lock the class out.
 
-    Stopped by: right passwords cost nothing, and wrong ones count for the account that they were for alone.
+    Stopped by: right passwords cost nothing, and wrong ones count only for their account.
     """
     done, guesses = threading.Event(), []
 
@@ -265,5 +265,5 @@ def test_front_signin_of_a_class_beside_a_guesser(classmates: list[Person], targ
     print(f"{CLASS} signed in, the slowest within {max(seconds for _, seconds in came):.1f} s")
     assert [statuses for statuses, _ in came] == [{200, 302}] * CLASS
     assert set(guesses) == {403, 429}, guesses
-    # One more a minute: a busy host needs longer than that.
+    # One more is allowed per minute, and a busy host takes longer than that.
     assert 10 <= guesses.count(403) <= 13

@@ -1,4 +1,4 @@
-"""A student goes for what others have written: homes, teams, servers' runtime directories."""
+"""A student tries to reach others' files: homes, teams, servers' runtime directories."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def test_home_of_another_is_listed(mallory: Person, alice: Person) -> None:
 
 
 def test_open_file_in_a_closed_home(mallory: Person, alice: Person) -> None:
-    """Tries: to read and to change a file that its owner made 0666, by its full name.
+    """Tries: to read and to change a file that its owner made 0666, by its full path.
 
-    Stopped by: nobody else can pass through the home that holds it (0700).
+    Stopped by: nobody else can enter its home (0700).
     """
     assert alice.shell(f"echo {SECRET} > ~/lab.txt; chmod 0666 ~/lab.txt").code == 0
     tried = mallory.shell(f"cat {alice.home}/lab.txt; echo gone > {alice.home}/lab.txt")
@@ -31,9 +31,9 @@ def test_open_file_in_a_closed_home(mallory: Person, alice: Person) -> None:
 
 
 def test_directory_of_another_team(mallory: Person, alice: Person, cast: Cast) -> None:
-    """Tries: to read what a team has written that the student is not in.
+    """Tries: to read the files of a team without being a member.
 
-    Stopped by: a team's directory is 2770 and its group's alone.
+    Stopped by: a team's directory is 2770 and belongs to its group.
     """
     quiet = cast.directory("quiet")
     assert alice.shell(f"echo {SECRET} > {quiet}/plan.txt; chmod 0666 {quiet}/plan.txt").code == 0
@@ -42,7 +42,7 @@ def test_directory_of_another_team(mallory: Person, alice: Person, cast: Cast) -
 
 
 def test_a_link_in_the_place_of_a_teams_file(mallory: Person, alice: Person, cast: Cast) -> None:
-    """Tries: to put a link in the place of a file in the team's directory, so that a teammate's next save follows it.
+    """Tries: to replace a file in the team's directory by a link, so that a teammate's next save follows it.
 
     Stopped by: the kernel follows no link there (nosymfollow), so the save fails and nothing else is changed.
     """
@@ -60,9 +60,9 @@ def test_a_link_in_the_place_of_a_teams_file(mallory: Person, alice: Person, cas
 
 
 def test_what_the_class_reads_is_changed(mallory: Person) -> None:
-    """Tries: to change or add what teachers share with the class, and the course's data.
+    """Tries: to change or add to what teachers share with the class, and to the course's data.
 
-    Stopped by: students may read there and no more.
+    Stopped by: students can only read there.
     """
     tried = mallory.shell("""
         for place in ~/shared ~/data; do
@@ -77,9 +77,9 @@ def test_what_the_class_reads_is_changed(mallory: Person) -> None:
 
 
 def test_directories_of_anothers_server(mallory: Person, alice: Person) -> None:
-    """Tries: to enter what another student's server has while it runs: sockets of kernels, temporary files.
+    """Tries: to read what another student's running server uses: sockets of kernels, temporary files.
 
-    Stopped by: runtime directories are 0700, and each server has a /tmp of its own.
+    Stopped by: runtime directories are 0700, and each server has its own /tmp.
     """
     alice.shell("echo hers > /tmp/hers; echo hers > /var/tmp/hers; chmod 0644 /tmp/hers /var/tmp/hers")
     assert alice.python("import os; print(bool(os.listdir(os.environ['JUPYTER_RUNTIME_DIR'])))") == "True"
@@ -93,7 +93,7 @@ def test_directories_of_anothers_server(mallory: Person, alice: Person) -> None:
 
 
 def test_a_hard_link_to_what_is_not_ones_own(mallory: Person) -> None:
-    """Tries: to make a hard link, in one's own home, to a file of root's that is renewed later.
+    """Tries: to make a hard link, in one's own home, to a file of root's that is replaced later.
 
     Stopped by: the kernel (fs.protected_hardlinks).
     """

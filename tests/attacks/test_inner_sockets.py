@@ -1,4 +1,4 @@
-"""A student goes for the connections behind nginx: hub, proxy, "Students' work" and other people's servers."""
+"""A student tries to use the connections behind nginx: hub, proxy, "Students' work" and other people's servers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from tests.support.attackers import Person
 from tests.support.hub import Hub
 
-#: Each socket below /run/coursehub by the name of its directory and file; the door alone is for everybody.
+#: Each socket below /run/coursehub by its directory and file; only the servers' entrance is open to everybody.
 SOCKETS = ("front/proxy.sock", "proxy-api/api.sock", "hub/hub.sock", "work/work.sock", "servers/{alice}.sock")
 
 
-#: What every account of a Debian may speak to, by name: each asks who it is, or for a word that proves it.
+#: Sockets of a Debian that every account may use, by name: each service checks who connects, or a password.
 FOR_EVERYBODY = {
     "/run/coursehub-passwd.sock",
     "/run/coursehub/door/hub.sock",
@@ -27,9 +27,9 @@ FOR_EVERYBODY = {
 
 
 def test_inner_sockets_are_entered(mallory: Person, alice: Person, hub: Hub) -> None:
-    """Tries: to speak with hub, proxy, "Students' work" and another student's server past nginx, and to list them.
+    """Tries: to connect to hub, proxy, "Students' work" and another student's server without nginx, and to list them.
 
-    Stopped by: each socket lies in a directory that only its two ends can enter.
+    Stopped by: each socket is in a directory that only its two ends can enter.
     """
     alice.serve()
     paths = [f"/run/coursehub/{name.format(alice=alice.account)}" for name in SOCKETS]
@@ -52,9 +52,9 @@ for path in {paths}:
 
 
 def test_inner_sockets_of_the_system(mallory: Person) -> None:
-    """Tries: every socket in /run, for a service of root's that answers a student past the firewall, such as sshd.
+    """Tries: every socket in /run, to find a service of root's that answers a student past the firewall, such as sshd.
 
-    Stopped by: rights of the sockets; systemd's own way to sshd is masked (formula base, sshd.sls).
+    Stopped by: the sockets' permissions; systemd's own socket for sshd is masked (formula base, sshd.sls).
     """
     said = mallory.python("""
 import os, socket, stat
@@ -79,7 +79,7 @@ print(tried > 8 or tried)
 
 
 def test_inner_sockets_are_replaced(mallory: Person, alice: Person) -> None:
-    """Tries: to put a socket or a link of one's own where the proxy looks for a victim's server, before it starts.
+    """Tries: to put a socket or a link where the proxy expects a victim's server, before it starts.
 
     Stopped by: the directories are root's or the proxy's; systemd makes each socket.
     """
@@ -105,7 +105,7 @@ print("tried")
 
 @pytest.mark.disturbs
 def test_inner_ports_are_taken_first(mallory: Person, bob: Person, hub: Hub) -> None:
-    """Tries: to bind every free port, so that the hub takes the squatter for a victim's server (S1).
+    """Tries: to bind every free port, so that the hub takes the attacker's program for a victim's server (S1).
 
     Stopped by: nothing behind nginx listens on TCP; servers have Unix sockets that systemd makes.
     """
@@ -147,9 +147,9 @@ for ports in parts:
 
 @pytest.mark.parametrize("path", ["/hub/login", "/hub/home", "/hub/admin", "/hub/static/x", "/", "/user/x/"])
 def test_inner_door_gives_more_than_the_api(mallory: Person, path: str) -> None:
-    """Tries: to sign in, or to see pages, past nginx's limits and headers, by the socket that servers ask the hub at.
+    """Tries: to sign in, or to open pages, past nginx's limits and headers, at the socket where servers ask the hub.
 
-    Stopped by: the door answers for the hub's API and nothing else.
+    Stopped by: this socket answers only for the hub's API.
     """
     said = mallory.python(f"""
 import socket

@@ -1,4 +1,4 @@
-"""What a student could do with the words that tell why a server ended, and with the help that a start gives."""
+"""Attacks on the messages that explain why a server ended, and on the repairs before a start."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tests.support.hub import Hub
 
 
 def test_words_are_put_into_anothers_journal(mallory: Person, alice: Person, hub: Hub) -> None:
-    """Tries: to write into the journal as another student's server, for her or a teacher to read.
+    """Tries: to write into the journal as another student's server, so that they or a teacher read it.
 
-    Stopped by: journald itself notes whose process it was; hub and `coursehub logs` go by that.
+    Stopped by: journald itself records whose process it was; hub and `coursehub logs` use only that.
     """
     mark = secrets.token_hex(8)
     mallory.python(
@@ -28,7 +28,7 @@ socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(line.encode(), "/run/sys
 
 
 def test_home_is_swapped_before_it_is_repaired(mallory: Person, alice: Person) -> None:
-    """Tries: to put a link to another's home in the place of the own, which root makes enterable at the next start.
+    """Tries: to replace one's home by a link to another's, which root would make accessible at the next start.
 
     Stopped by: the directory of the homes is root's.
     """
@@ -40,9 +40,9 @@ def test_home_is_swapped_before_it_is_repaired(mallory: Person, alice: Person) -
 
 
 def test_links_lead_a_start_to_anothers_files(mallory: Person, alice: Person, hub: Hub) -> None:
-    """Tries: to have the start of a server give rights to another's directory, by a link where Jupyter has its own.
+    """Tries: to let a server's start give access to another's directory, by a link in place of one of Jupyter's.
 
-    Stopped by: what mends directories inside a home runs as its owner.
+    Stopped by: the repair of directories inside a home runs as its owner.
     """
     mallory.shell(f"mv ~/.config ~/.config.kept 2>/dev/null; ln -sT {alice.home} ~/.config")
     try:

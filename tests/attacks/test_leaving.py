@@ -1,4 +1,4 @@
-"""What somebody still has after signing out, or after leaving: copies of cookies, tokens, processes, timers."""
+"""What still works after signing out, or after leaving: copies of cookies, tokens, processes, timers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runner.hub.client import HubClient, HubFailure
 from tests.support.attackers import Person, findable
 from tests.support.hub import Hub
 
-#: Seconds in which a server that runs has heard that a session ended.
+#: Seconds in which a running server learns that a session ended.
 HEARD = 25
 
 
@@ -33,7 +33,7 @@ def _opens(client: HubClient) -> list[str]:
 
 
 def _until(what: Callable[[], object], seconds: float = HEARD) -> object:
-    """The last thing seen: nothing, when all of it ended in time."""
+    """The last result; empty if everything was closed in time."""
     deadline = time.monotonic() + seconds
     while (seen := what()) and time.monotonic() < deadline:
         time.sleep(1)
@@ -55,9 +55,10 @@ def _token_works(person: Person, token: str) -> list[str]:
 
 
 def test_leaving_cookies_are_copied_before_a_sign_out(mallory: Person) -> None:
-    """Tries: to go on with copies of all cookies after their owner has signed out (D1).
+    """Tries: to continue with copies of all cookies after their owner has signed out (D1).
 
-    Stopped by: sign-out changes the cookie's id and ends the tokens (class_signin/leaving.py); servers ask every 10 s.
+    Stopped by: signing out changes the cookie's id and ends the tokens (class_signin/leaving.py); servers ask every 10
+    s.
     """
     mallory.serve()
     client, other = mallory.new_client(), mallory.new_client()
@@ -82,7 +83,7 @@ def test_leaving_cookies_are_copied_before_a_sign_out(mallory: Person) -> None:
 
 @pytest.fixture
 def leaver(hub: Hub) -> Iterator[Person]:
-    """A student who will be taken out of the class; nobody's file lists them, root does what the state would do."""
+    """A student who will be removed from the class; they are in no file, and root does what the state would do."""
     name = "attack-leaver"
     findable(hub, name, [name])
     hub.run(
@@ -107,7 +108,7 @@ def _token(person: Person) -> str:
 
 
 def _leaves(hub: Hub, person: Person, *, down: bool = False) -> None:
-    """What the state does, in its order; with ``down`` while the hub does not run."""
+    """Does what the state does, in its order; with ``down`` while the hub does not run."""
     hub.run(
         f"{'systemctl stop jupyterhub' if down else 'true'} && {LEAVE} {person.account} && "
         f"usermod --lock --expiredate 1 {person.account}"
@@ -135,9 +136,9 @@ def _processes(hub: Hub, account: str) -> str:
 @pytest.mark.parametrize("down", [False, True], ids=["hub is up", "hub is down"])
 @pytest.mark.disturbs
 def test_leaving_and_coming_back_with_old_cookies_and_tokens(hub: Hub, leaver: Person, down: bool) -> None:
-    """Tries: to keep cookies and a token over being taken out of the class, and to use them after coming back (D2).
+    """Tries: to keep cookies and a token while being removed from the class, and to use them after coming back (D2).
 
-    Stopped by: the account's new mark (coursehub-leave), before which the hub accepts nothing older.
+    Stopped by: the account's new mark (coursehub-leave); the hub accepts nothing older.
     """
     client = leaver.serve()
     client.get(f"/user/{leaver.account}/lab")
@@ -147,7 +148,7 @@ def test_leaving_and_coming_back_with_old_cookies_and_tokens(hub: Hub, leaver: P
     _leaves(hub, leaver, down=down)
     assert _processes(hub, leaver.account) == ""
     if not down:
-        # The hub asks about somebody once a second.
+        # The hub asks about a person once a second.
         assert _until(lambda: _opens(copy), 5) == []
         assert _token_works(leaver, token) == []
         with pytest.raises(HubFailure):
@@ -163,7 +164,7 @@ def test_leaving_and_coming_back_with_old_cookies_and_tokens(hub: Hub, leaver: P
 
 
 def test_leaving_processes_do_not_end_when_asked(hub: Hub, leaver: Person) -> None:
-    """Tries: to outlive being taken out, by processes that ignore SIGTERM, are stopped, or left their session (S6).
+    """Tries: to survive being removed, with processes that ignore SIGTERM, are stopped, or left their session (S6).
 
     Stopped by: coursehub-leave kills by uid and waits for none of them.
     """
@@ -192,9 +193,9 @@ def test_leaving_processes_do_not_end_when_asked(hub: Hub, leaver: Person) -> No
     ],
 )
 def test_leaving_something_that_starts_later(hub: Hub, mallory: Person, way: str) -> None:
-    """Tries: to leave a job, a lingering session or a service that starts when its owner is gone.
+    """Tries: to leave a job, a lingering session or a service that starts after its owner has left.
 
-    Stopped by: cron.allow, at.allow, a polkit rule for the class, no new privileges, no session of logind's.
+    Stopped by: cron.allow, at.allow, a polkit rule for the class, no new privileges, no logind session.
     """
     program = way.rpartition("|")[2].split(maxsplit=1)[0]
     if not hub.run(f"command -v {program} || true").strip():
@@ -208,9 +209,9 @@ def test_leaving_something_that_starts_later(hub: Hub, mallory: Person, way: str
 
 @pytest.mark.parametrize("who", ["mallory", "assistant", "professor"])
 def test_leaving_a_key_for_ssh(hub: Hub, request: pytest.FixtureRequest, who: str) -> None:
-    """Tries: to put a key into one's own ~/.ssh and come back by ssh, outside of all limits (S5).
+    """Tries: to put a key into one's own ~/.ssh and return with ssh, outside of all limits (S5).
 
-    Stopped by: sshd lets nobody of the class in, and reads no keys in homes.
+    Stopped by: sshd refuses the class's groups, and reads no keys in homes.
     """
     person: Person = request.getfixturevalue(who)
     asked = f"user={person.account},host=x,addr=192.0.2.1"

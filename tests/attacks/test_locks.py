@@ -1,4 +1,4 @@
-"""A student keeps root's own work waiting: whoever may open a file, if only to read it, may hold its lock (flock)."""
+"""A student blocks root's own work: any user who may open a file, even only to read it, may hold its lock (flock)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from tests.support.hub import Hub
 
 
 def test_locks_of_roots_jobs(mallory: Person, hub: Hub) -> None:
-    """Tries: to hold the lock of a job of root's, so that certificates end, and security updates never come.
+    """Tries: to hold the lock of one of root's jobs, so that certificates expire and security updates never come.
 
-    Stopped by: each of these files is root's alone to open.
+    Stopped by: only root can open these files.
     """
     assert hub.run("ls /var/lib/apt/daily_lock /run/coursehub-cert.lock")
     # Not every name with these letters: "hwclock" and "faillock.conf" are programs and configurations.

@@ -1,4 +1,4 @@
-"""What a student leaves in a home, and what a teacher asks for there, goes through "Students' work"."""
+"""Traps in a student's home, and requests of a teacher, through "Students' work"."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def look(person: Person, address: str, **options: Any) -> requests.Response:
 
 @pytest.mark.parametrize("name", ["shadow", "passwd", "hers", "environ"])
 def test_links_out_of_a_home(assistant: Person, trap: str, name: str) -> None:
-    """Tries: to have a teacher's look follow a link to a file of the server, of another student or of the reader.
+    """Tries: to let a teacher's view follow a link to a file of the server, of another student or of the reader.
 
-    Stopped by: the reader follows no link, and has its student's rights alone.
+    Stopped by: the reader follows no link, and has only its student's rights.
     """
     for do in ("look", "show", "render", "fetch"):
         answer = look(assistant, f"{trap}{name}?do={do}")
@@ -64,7 +64,7 @@ def test_links_out_of_a_home(assistant: Person, trap: str, name: str) -> None:
 
 
 def test_links_to_folders(assistant: Person, trap: str) -> None:
-    """Tries: to have a look go through a link to a folder: into the whole server, or round in a circle.
+    """Tries: to let a view follow a link to a folder: the whole server, or a loop.
 
     Stopped by: no part of a path may be a link.
     """
@@ -73,9 +73,9 @@ def test_links_to_folders(assistant: Person, trap: str) -> None:
 
 
 def test_an_archive_leads_out_of_its_folder(assistant: Person, trap: str) -> None:
-    """Tries: to make a folder whose archive writes elsewhere on a teacher's computer (zip slip), or holds links.
+    """Tries: to make a folder whose archive writes elsewhere on a teacher's computer (zip slip), or contains links.
 
-    Stopped by: the packer takes regular files alone and writes plain relative names.
+    Stopped by: the packer takes only regular files and writes plain relative names.
     """
     answer = look(assistant, f"{trap}packed/?do=pack")
     assert answer.status_code == 200
@@ -90,9 +90,9 @@ def test_an_archive_leads_out_of_its_folder(assistant: Person, trap: str) -> Non
 
 
 def test_a_pipe_stops_the_page(assistant: Person, trap: str) -> None:
-    """Tries: to hang the page on a FIFO that nobody writes to, and to fill its memory with a file of a terabyte.
+    """Tries: to block the page with a FIFO that nobody writes to, and to fill its memory with a file of a terabyte.
 
-    Stopped by: what is no regular file is not opened; what is shown has a limit.
+    Stopped by: only regular files are opened; what is shown has a limit.
     """
     for name in ("pipe", "huge"):
         answer = look(assistant, f"{trap}{name}?do=show")
@@ -101,9 +101,9 @@ def test_a_pipe_stops_the_page(assistant: Person, trap: str) -> None:
 
 
 def test_a_page_of_a_students_acts_as_the_teacher(assistant: Person, trap: str) -> None:
-    """Tries: to have a script in a student's file run in the teacher's browser, under the hub's origin.
+    """Tries: to let a script in a student's file run in the teacher's browser, with the hub's origin.
 
-    Stopped by: content comes with a policy that lets nothing run and takes the origin away, and is never HTML.
+    Stopped by: content has a policy that runs nothing and removes the origin, and is never HTML.
     """
     for name in ("page.html", "picture.svg"):
         answer = look(assistant, f"{trap}{name}?do=show")
@@ -132,9 +132,9 @@ def test_a_page_of_a_students_acts_as_the_teacher(assistant: Person, trap: str) 
     ],
 )
 def test_path_tricks(assistant: Person, mallory: Person, outside: Outside, path: str) -> None:
-    """Tries: to leave a student's home by what stands in the address, sent as it is and not as a browser tidies it.
+    """Tries: to leave a student's home with special path segments, sent without a browser's normalisation.
 
-    Stopped by: names below a home are opened one by one, and ".." and "/" are no names.
+    Stopped by: names below a home are opened one by one, and ".." and "/" are not names.
     """
     cookies = assistant.client.http.cookies.get_dict()
     asked = PAGE + path.format(who=mallory.account)
@@ -147,18 +147,18 @@ def test_path_tricks(assistant: Person, mallory: Person, outside: Outside, path:
 
 
 def test_a_teacher_looks_at_a_teacher(assistant: Person, professor: Person) -> None:
-    """Tries: as an assistant, to look into the professor's home, one's own and that of the account that checks the hub.
+    """Tries: as an assistant, to open the professor's home, one's own and that of the account that checks the hub.
 
-    Stopped by: only students and guests are looked at.
+    Stopped by: only homes of students and guests are shown.
     """
     for account in (professor.account, assistant.account, "coursehub-check", "root", "www-data"):
         assert look(assistant, f"{PAGE}of/{account}/").status_code == 404, account
 
 
 def test_a_script_reads_students_work(assistant: Person, mallory: Person) -> None:
-    """Tries: to read the page by a script in a teacher's browser, as fetch() and as a frame of another page would.
+    """Tries: to read the page with a script in a teacher's browser, with fetch() and as a frame of another page.
 
-    Stopped by: it answers to navigation of the top window alone (Fetch Metadata), and lets nobody frame it.
+    Stopped by: it answers only navigation of the top window (Fetch Metadata), and cannot be framed.
     """
     address = f"{PAGE}of/{mallory.account}/"
     assert look(assistant, address).status_code == 200
@@ -172,7 +172,7 @@ def test_a_script_reads_students_work(assistant: Person, mallory: Person) -> Non
 
 
 def test_another_site_opens_somebodys_work(assistant: Person, mallory: Person) -> None:
-    """Tries: to have a teacher who follows a link from elsewhere open a student's work, which is logged as their look.
+    """Tries: to let a teacher who follows a link from elsewhere open a student's work, which is logged as their own.
 
     Stopped by: a click from another site ends at the list.
     """
@@ -184,9 +184,9 @@ def test_another_site_opens_somebodys_work(assistant: Person, mallory: Person) -
 
 
 def test_the_log_of_looks_is_forged(assistant: Person, mallory: Person, hub: Hub, trap: str) -> None:
-    """Tries: to write lines of one's own into the log of looks: by names with line breaks, by its file, by the journal.
+    """Tries: to write false lines into the log of views: with line breaks in names, in its file, in the journal.
 
-    Stopped by: each line is JSON that names no file, and the file is root's in a directory that is root's.
+    Stopped by: each line is JSON without file names, and the file and its directory are root's.
     """
     log = "/var/log/coursehub/openings.log"
     assert look(assistant, f"{trap}two%0Alines?do=show").status_code in (200, 404)
@@ -199,9 +199,10 @@ def test_the_log_of_looks_is_forged(assistant: Person, mallory: Person, hub: Hub
 
 
 def test_looks_that_are_not_logged(assistant: Person, mallory: Person, hub: Hub, trap: str) -> None:
-    """Tries: as an assistant, to look without a trace: HEAD, a second Range request, other spellings of the address.
+    """Tries: as an assistant, to view without being logged: HEAD, a second Range request, other spellings of the
+    address.
 
-    Stopped by: what cannot be logged is not shown, and nothing but GET is answered.
+    Stopped by: what cannot be logged is not shown, and only GET is answered.
     """
     count = f"grep -c '\"{mallory.account}\"' /var/log/coursehub/openings.log || true"
     before = int(hub.run(count))

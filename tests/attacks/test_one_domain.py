@@ -1,4 +1,4 @@
-"""All servers answer under the hub's own name (`isolation: paths`): what a browser then needs to get into one."""
+"""All servers are below the hub's own name (`isolation: paths`): what a browser needs to open one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def cast(hub: Hub, request: pytest.FixtureRequest) -> Iterator[Cast]:
 def test_a_professor_is_shown_a_students_server(professor: Person, mallory: Person) -> None:
     """Tries: to bring a professor to one's own server, whose pages would act in the professor's name (S4).
 
-    Stopped by: nginx lets a browser into its owner's server alone, by a pass that the hub gives to nobody else.
+    Stopped by: nginx lets a browser only into its owner's server, with a pass that the hub gives to nobody else.
     """
     mallory.serve()
     for path in ("lab", "files/evil.html", "static/evil.js"):
@@ -43,7 +43,7 @@ def test_a_professor_is_shown_a_students_server(professor: Person, mallory: Pers
     assert answer.status_code == 403 and "X-JupyterHub-Version" not in answer.headers
 
 
-#: Addresses that lead to Mallory's server by one reading or another, {} is her account and {own} the visitor's.
+#: Addresses that lead to Mallory's server in one interpretation or another; {} is her account, {own} the visitor's.
 CROOKED = [
     "//x/user/{}/lab",
     "/hub/%2e%2e/user/{}/lab",
@@ -70,9 +70,9 @@ CROOKED = [
 
 @pytest.mark.parametrize("address", CROOKED)
 def test_a_crooked_address_leads_past_the_pass(hub: Hub, professor: Person, mallory: Person, address: str) -> None:
-    """Tries: to have nginx read another person's server in an address than the proxy behind it does.
+    """Tries: to let nginx and the proxy behind it read different owners in one address.
 
-    Stopped by: nginx answers no address that could be read in two ways, and compares both readings of the name.
+    Stopped by: nginx refuses ambiguous addresses, and compares both readings of the name.
     """
     mallory.serve()
     professor.client.get("/hub/home")
@@ -82,7 +82,7 @@ def test_a_crooked_address_leads_past_the_pass(hub: Hub, professor: Person, mall
     request += [f"{name}: {value}" for name, value in CLICK.items()]
     answer = Outside(hub).send("\r\n".join([*request, "", ""]).encode()).decode(errors="replace")
     status, _, head = answer.partition("\r\n")
-    # Whatever comes, no server of Mallory's said it: the hub or nginx did.
+    # The hub or nginx answered, not a server of Mallory's.
     assert status.split()[1] in ("302", "400", "403", "404"), status
     assert f"/user/{mallory.account}/oauth_callback" not in head
     assert "X-JupyterHub-Version" in head or "server: nginx" in head.lower()
@@ -91,9 +91,9 @@ def test_a_crooked_address_leads_past_the_pass(hub: Hub, professor: Person, mall
 
 @pytest.mark.parametrize("forged", ["another's", "lengthened", "of no secret", "of another's name"])
 def test_a_pass_is_forged(professor: Person, mallory: Person, forged: str) -> None:
-    """Tries: to make a pass to one's own server for a professor's browser, or to use one's own elsewhere.
+    """Tries: to make a pass to one's own server for a professor's browser, or to use one's own pass elsewhere.
 
-    Stopped by: a pass proves a name and a time by a secret that the hub and nginx alone have.
+    Stopped by: a pass signs a name and a time with a secret that only the hub and nginx have.
     """
     mallory.serve()
     professor.client.get("/hub/home")
@@ -114,16 +114,16 @@ def test_a_pass_is_forged(professor: Person, mallory: Person, forged: str) -> No
     url = f"{professor.client.base}/user/{mallory.account}/api"
     answer = requests.get(url, headers=headers, verify=professor.client.http.verify, timeout=20, allow_redirects=False)
     assert answer.status_code == 403 and "version" not in answer.text
-    # The owner's own pass gets there.
+    # The owner's own pass works.
     own = {**SCRIPT, "Cookie": f"{PASS}={given(mallory.client)}"}
     answer = requests.get(url, headers=own, verify=professor.client.http.verify, timeout=20, allow_redirects=False)
     assert answer.status_code == 200 and "version" in answer.json(), answer.text
 
 
 def test_cookies_that_sign_somebody_out(alice: Person) -> None:
-    """Tries: to sign somebody out by cookies of the hub's names, set for a longer path by a script or a sister host.
+    """Tries: to sign somebody out with cookies of the hub's names, set for a longer path by a script or a sister host.
 
-    Stopped by: of several cookies of one name the sound one counts; and there is no signing out but by a form.
+    Stopped by: of several cookies with one name the valid one counts; and only a form signs out.
     """
     client = alice.new_client()
     client.get("/hub/home")
@@ -142,9 +142,9 @@ def test_cookies_that_sign_somebody_out(alice: Person) -> None:
 
 
 def test_a_cookie_signs_somebody_in_as_another(alice: Person, mallory: Person) -> None:
-    """Tries: to put one's own session before another's, so that she works, and writes, in the attacker's name.
+    """Tries: to put one's own session before another's, so that the victim works and writes in the attacker's name.
 
-    Stopped by: the session counts that belongs to the pass, a cookie that no other host or path can set.
+    Stopped by: the session that belongs to the pass counts, a cookie that no other host or path can set.
     """
     victim, attacker = alice.new_client(), mallory.new_client()
     theirs = next(one.value for one in attacker.http.cookies if one.name == "jupyterhub-hub-login")

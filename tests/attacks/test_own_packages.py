@@ -1,4 +1,4 @@
-"""A student's own packages, which must reach nobody's process but the student's kernels and programs."""
+"""A student's own packages must reach only the student's kernels and programs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.support.attackers import Person
 from tests.support.hub import Hub
 from tests.support.visiting import CLICK
 
-#: Says who imported it.
+#: Records who imported it.
 _TRACE = """
 import os, pathlib
 with open(os.path.expanduser("~/imported"), "a") as trace:
@@ -18,7 +18,7 @@ _SHADOWED = ("ipykernel", "IPython", "tornado", "traitlets", "jupyter_server", "
 
 
 def _plant(mallory: Person) -> None:
-    """Modules of Jupyter's names in the student's own place, and what Python runs when it starts."""
+    """Put modules with Jupyter's names, and code that Python runs at its start, into the student's own packages."""
     mallory.serve()
     names = " ".join((*_SHADOWED, "sitecustomize", "usercustomize"))
     code = _TRACE.replace("'", '"')
@@ -33,9 +33,9 @@ rm -f ~/imported
 
 
 def test_own_packages_take_jupyters_place(mallory: Person, hub: Hub) -> None:
-    """Tries: to have server and kernel import a student's own modules by the names of Jupyter's.
+    """Tries: to let server and kernel import a student's own modules by the names of Jupyter's.
 
-    Stopped by: the server never has the student's place on its path, and for kernels the course's comes first.
+    Stopped by: the server never has the student's packages on its path, and for kernels the course's come first.
     """
     _plant(mallory)
     try:
@@ -49,7 +49,7 @@ def test_own_packages_take_jupyters_place(mallory: Person, hub: Hub) -> None:
 
 
 def test_own_packages_in_a_teachers_look(mallory: Person, professor: Person, hub: Hub) -> None:
-    """Tries: to have the program that shows a teacher a notebook import a student's own modules.
+    """Tries: to let the program that shows a notebook to a teacher import a student's own modules.
 
     Stopped by: it runs without the student's variables, and the course's modules come first.
     """
@@ -68,9 +68,9 @@ def test_own_packages_in_a_teachers_look(mallory: Person, professor: Person, hub
 
 
 def test_own_packages_removed_behind_a_link(mallory: Person) -> None:
-    """Tries: to have the reset delete what a link of the student's leads to.
+    """Tries: to let the reset delete the target of a student's link.
 
-    Stopped by: the reset removes a link and never what is behind it.
+    Stopped by: the reset removes a link and never its target.
     """
     mallory.serve()
     planted = f"rm -rf {_PLACE}; mkdir -p ~/kept ~/.local/share/coursehub && touch ~/kept/file && ln -s ~/kept {_PLACE}"
@@ -82,7 +82,7 @@ def test_own_packages_removed_behind_a_link(mallory: Person) -> None:
 def test_own_packages_reset_by_another(mallory: Person, alice: Person) -> None:
     """Tries: to list and to remove another student's own packages.
 
-    Stopped by: each server answers its owner alone.
+    Stopped by: each server answers only its owner.
     """
     alice.serve()
     address = f"/user/{alice.account}/class/own"

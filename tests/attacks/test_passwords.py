@@ -1,4 +1,4 @@
-"""Passwords: weak ones, others' ways to change one kept shut, and the locks of the account files."""
+"""Weak passwords, blocking others from changing theirs, and the locks of the account files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.hub import Hub
 
 
 def _passwd(person: Person, old: str, new: str, again: str | None = None) -> str:
-    """What ``passwd`` in a terminal of the person's says, and its exit code in the last line."""
+    """The output of ``passwd`` in the person's terminal, with its exit code on the last line."""
     typed = "".join(f"{line}\\n" for line in (old, new, new if again is None else again))
     return person.shell(f"printf '{typed}' | passwd; echo exit $?").text
 
@@ -34,9 +34,9 @@ def _passwd(person: Person, old: str, new: str, again: str | None = None) -> str
     ],
 )
 def test_passwords_weak_ones_are_chosen(alice: Person, weak: str) -> None:
-    """Tries: to choose a password that anybody guesses (S10).
+    """Tries: to choose a password that is easy to guess (S10).
 
-    Stopped by: pwquality's rules in change-password (formula accounts), with a word why.
+    Stopped by: pwquality's rules in change-password (formula accounts), with the reason.
     """
     said = _passwd(alice, alice.password, weak.format(account=alice.account))
     assert said.endswith("exit 1"), said
@@ -47,9 +47,9 @@ def test_passwords_weak_ones_are_chosen(alice: Person, weak: str) -> None:
 
 
 def test_passwords_first_ones_are_good_enough(hub: Hub) -> None:
-    """Tries: nothing; a first password that our own rules refuse could not be kept by anybody.
+    """Tries: nothing; nobody could keep a first password that our own rules refuse.
 
-    Stopped by: (the other way round) all that we generate pass pwquality.
+    Stopped by: (the other way round) all passwords that we generate pass pwquality.
     """
     made = "\n".join(Password.generate().clear for _ in range(300))
     script = (
@@ -63,7 +63,7 @@ def test_passwords_first_ones_are_good_enough(hub: Hub) -> None:
 def test_passwords_of_a_stranger_are_changed(mallory: Person, alice: Person) -> None:
     """Tries: to change a password without the old one, and another person's with one's own.
 
-    Stopped by: the kernel says who asks (SO_PEERCRED), PAM whether the old password is right.
+    Stopped by: the kernel reports who asks (SO_PEERCRED), PAM whether the old password is right.
     """
     said = _passwd(mallory, "not-the-right-one-7", "Uphill-7-snails")
     assert "the current password is not right" in said
@@ -101,7 +101,7 @@ print('held', len(held))
 def test_passwords_of_others_are_kept_shut_by_connections(mallory: Person, alice: Person) -> None:
     """Tries: to hold hundreds of connections, so that nobody else can change a password (S14).
 
-    Stopped by: one connection a person, which has 10 s for its three lines; the others are refused at once.
+    Stopped by: one connection per person, with 10 s for its three lines; the others are refused at once.
     """
     mallory.shell(
         f"cat > /tmp/hold.py <<'END'\n{HOLD.format(seconds=40)}\nEND\n(python3 /tmp/hold.py >/tmp/held 2>&1 &)"
@@ -122,7 +122,7 @@ def test_passwords_of_others_are_kept_shut_by_connections(mallory: Person, alice
 def test_passwords_lock_is_held_by_a_stopped_process(hub: Hub, mallory: Person) -> None:
     """Tries: to stop one's own passwd while it holds the locks of the account files, so that `apply` fails (S6).
 
-    Stopped by: no program that takes them runs as the student; change-password and chpasswd are root's.
+    Stopped by: no program that takes them runs as the student; change-password and chpasswd run as root.
     """
     said = mallory.python(
         "import subprocess, time, signal, os\n"
@@ -143,9 +143,9 @@ def test_passwords_lock_is_held_by_a_stopped_process(hub: Hub, mallory: Person) 
     "program", ["passwd", "chsh", "chfn", "gpasswd", "newgrp", "su", "mount", "chage", "crontab", "at"]
 )
 def test_passwords_by_programs_that_become_root(hub: Hub, program: str) -> None:
-    """Tries: to use a program that becomes root for whoever starts it.
+    """Tries: to use a program that becomes root for its user.
 
-    Stopped by: they have lost that right for good (dpkg-statoverride, formula accounts).
+    Stopped by: these programs have permanently lost that bit (dpkg-statoverride, formula accounts).
     """
     found = hub.run(f"stat -c '%a %U:%G' /usr/bin/{program} 2>/dev/null || echo none").strip()
     assert found in ("755 root:root", "none")

@@ -1,4 +1,4 @@
-"""A student reaches for other people's processes: what they say, what they hold, how they run."""
+"""A student attacks other people's processes: their output, their data, their execution."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tests.support.attackers import Person
 from tests.support.hub import Hub
 
-#: The system call numbers of x86-64, for which Python has no names.
+#: System call numbers of x86-64 that Python has no names for.
 _CALLS = "ptrace, process_vm_readv, pidfd_open, pidfd_getfd, kcmp = 101, 310, 434, 438, 312\n"
 _BEGIN = "import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\n" + _CALLS
 
@@ -22,9 +22,9 @@ def target(alice: Person, hub: Hub) -> int:
 
 
 def test_environment_of_anothers_server(mallory: Person, target: int) -> None:
-    """Tries: to read another student's token out of their server's environment.
+    """Tries: to read another student's token in their server's environment.
 
-    Stopped by: /proc shows it to the same account alone.
+    Stopped by: /proc shows it only to the same account.
     """
     said = mallory.python(f"print(open('/proc/{target}/environ', 'rb').read())")
     assert "PermissionError" in said or "FileNotFoundError" in said
@@ -33,7 +33,7 @@ def test_environment_of_anothers_server(mallory: Person, target: int) -> None:
 def test_memory_and_files_of_anothers_server(mallory: Person, target: int) -> None:
     """Tries: to read another process's memory, map, open files and root directory.
 
-    Stopped by: /proc lets the same account alone look there.
+    Stopped by: /proc shows these only to the same account.
     """
     code = f"""
 import os
@@ -54,9 +54,9 @@ for name in ("mem", "maps", "fd", "root", "cwd", "io", "syscall", "stack", "map_
 
 
 def test_anothers_process_is_traced(mallory: Person, target: int) -> None:
-    """Tries: to attach to another student's server, to read its memory and to take over a file it has open.
+    """Tries: to attach to another student's server, to read its memory and to take over one of its open files.
 
-    Stopped by: the kernel asks for the same account (and system calls that the unit does not have).
+    Stopped by: the kernel requires the same account (and system calls that the unit does not have).
     """
     code = f"""
 {_BEGIN}
@@ -82,7 +82,7 @@ print("refused" if answer == -1 else "DONE", os.strerror(ctypes.get_errno()))
 def test_anothers_process_is_ended_or_stopped(mallory: Person, target: int, hub: Hub) -> None:
     """Tries: to end, stop and slow down another student's server.
 
-    Stopped by: the kernel asks for the same account.
+    Stopped by: the kernel requires the same account.
     """
     code = f"""
 import os
@@ -104,9 +104,9 @@ for attempt in (
 
 
 def test_processes_of_the_hub(mallory: Person, hub: Hub) -> None:
-    """Tries: to read the secrets of hub, proxy and "Students' work" out of their environments and memory.
+    """Tries: to read the secrets of hub, proxy and "Students' work" in their environments and memory.
 
-    Stopped by: they belong to other accounts.
+    Stopped by: they run as other accounts.
     """
     units = "jupyterhub jupyterhub-proxy jupyterhub-work nginx"
     pids = [int(pid) for pid in hub.run(f"systemctl show -p MainPID --value {units}").split()]
@@ -126,7 +126,7 @@ for pid in {pids}:
 def test_switches_of_the_kernel(mallory: Person) -> None:
     """Tries: to change the kernel's settings, to crash it by SysRq, and to read its log.
 
-    Stopped by: they are root's.
+    Stopped by: only root may.
     """
     code = """
 import os

@@ -1,4 +1,4 @@
-"""A stranger sends what no browser sends: two requests in one, false names, addresses that lead away."""
+"""A stranger sends what no browser sends: two requests in one, false names, addresses that lead elsewhere."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from runner.hub.client import HubFailure
 from tests.support.attackers import Outside, Person, statuses
 from tests.support.hub import Hub
 
-#: The second request, which must not be answered as one of its own.
+#: The hidden request, which must not be answered as a request of its own.
 SMUGGLED = b"GET /hub/api/info HTTP/1.1\r\nHost: smuggled.example\r\nX-Smuggled: yes\r\n\r\n"
 
 
 def smuggling(name: str) -> tuple[bytes, bytes]:
-    """Headers and body of a request that two servers in a row may end in different places."""
+    """Headers and body of a request whose end two servers may place differently."""
     chunked = b"0\r\n\r\n" + SMUGGLED
     length = f"Content-Length: {len(chunked)}\r\n".encode()
     return {
@@ -50,12 +50,12 @@ def smuggling(name: str) -> tuple[bytes, bytes]:
 def test_one_request_hides_in_another(outside: Outside, name: str) -> None:
     """Tries: to hide a second request in the body of the first, so that proxy and hub answer it as another person's.
 
-    Stopped by: nginx refuses what is ambiguous, or ends each request where those behind it do.
+    Stopped by: nginx refuses ambiguous requests, or ends each where those behind it do.
     """
     headers, body = smuggling(name)
     first = b"POST /hub/login HTTP/1.1\r\nHost: " + outside.name.encode() + b"\r\n" + headers + b"\r\n"
     got = statuses(outside.send(first + body, seconds=3))
-    # One answer, or a second that refuses what is no request of its own.
+    # One answer, or a second one that refuses the hidden part.
     assert 101 not in got, got
     assert len(got) <= 1 or set(got[1:]) <= {400, 405, 444}, got
     assert not got or got[0] in (200, 302, 400, 403, 405, 411, 501, 503), got
@@ -65,21 +65,21 @@ def test_one_request_hides_in_another(outside: Outside, name: str) -> None:
     "host", ["evil.example", "localhost", "127.0.0.1", "", "{name}.evil.example", "{name}:8000@evil"]
 )
 def test_a_false_host(outside: Outside, host: str) -> None:
-    """Tries: to have the hub answer under another name, which then stands in its links, redirects and cookies.
+    """Tries: to let the hub answer under another name, which would then be in its links, redirects and cookies.
 
-    Stopped by: nginx answers for the course's names alone.
+    Stopped by: nginx answers only for the course's names.
     """
     named = host.format(name=outside.name).encode()
     answer = outside.send(b"GET /hub/login HTTP/1.1\r\nHost: " + named + b"\r\nConnection: close\r\n\r\n", seconds=3)
     assert b"evil" not in answer, answer[:1000]
-    # nginx takes what stands before a colon for the name, and passes nothing else on.
+    # nginx takes what is before a colon as the name, and passes nothing else on.
     answered = (200,) if named.startswith(outside.name.encode() + b":") else ()
     assert not statuses(answer) or statuses(answer)[0] in (301, 400, 404, 421, *answered), answer[:300]
     assert b"login_form" not in answer
 
 
 def test_false_names_in_other_headers(outside: Outside) -> None:
-    """Tries: to put another name into the hub's links and redirects: by X-Forwarded-Host, Forwarded, a whole address.
+    """Tries: to put another name into the hub's links and redirects: with X-Forwarded-Host, Forwarded, a full address.
 
     Stopped by: nginx sets what is passed on, and the hub makes links without a name.
     """
@@ -95,9 +95,9 @@ def test_false_names_in_other_headers(outside: Outside) -> None:
 
 
 def test_an_address_in_front_of_the_plain_one(outside: Outside) -> None:
-    """Tries: to have port 80 send people on to another name than the hub's.
+    """Tries: to let port 80 redirect people to another name than the hub's.
 
-    Stopped by: it sends on by names that nginx knows, and answers nobody else.
+    Stopped by: it redirects only to names that nginx knows.
     """
     for host in (b"evil.example", b"", b"127.0.0.1"):
         answer = outside.send(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n", port=80, seconds=3)
@@ -121,17 +121,17 @@ AWAY = (
 def test_the_sign_in_sends_people_away(hub: Hub, bob: Person, target: str) -> None:
     """Tries: to make a link to the hub's own sign-in page that ends, after a real sign-in, on another site.
 
-    Stopped by: JupyterHub goes on to its own addresses alone.
+    Stopped by: JupyterHub continues only at its own addresses.
     """
     name = hub.document["hostname"]
-    # Whoever is signed in is sent to their own server, which may have a name of its own.
+    # A signed-in person is redirected to their own server, which may have a name of its own.
     ours = (("https", name), ("https", urlsplit(bob.client.origin(f"/user/{bob.account}/")).netloc))
     client = bob.client
-    # Somebody who is signed in is sent on at once.
+    # A signed-in person is redirected at once.
     for path in ("/hub/login", "/hub/home", "/hub/"):
         answer = client.get(path, params={"next": target.format(name=name)}, allow_redirects=False)
         where = answer.headers.get("Location", "")
-        # What a browser makes of it, which forgives more than Python.
+        # The address as a browser reads it, which is more tolerant than Python.
         meant = re.sub(r"[\t\r\n]", "", where).replace("\\", "/")
         assert urlsplit(urljoin(f"https://{name}{path}", meant))[:2] in ours, (path, where)
 
@@ -152,9 +152,9 @@ def test_the_sign_in_sends_people_away(hub: Hub, bob: Person, target: str) -> No
     ],
 )
 def test_files_of_the_server_by_address(outside: Outside, path: str) -> None:
-    """Tries: to read a file of the server by an address that leads out of what is served.
+    """Tries: to read a file of the server with a path that leaves the served directory.
 
-    Stopped by: nginx serves named files, and the hub's static handler stays in its directory.
+    Stopped by: nginx serves listed files, and the hub's static handler stays in its directory.
     """
     for port in (443, 80):
         request = f"GET {path} HTTP/1.1\r\nHost: {outside.name}\r\nConnection: close\r\n\r\n"
@@ -180,9 +180,9 @@ def test_methods_that_nobody_needs(outside: Outside) -> None:
 
 
 def test_lines_of_a_log_are_forged(outside: Outside, hub: Hub) -> None:
-    """Tries: to put a line of one's own into the logs, by line breaks in an address, a name and a header.
+    """Tries: to put a false line into the logs, with line breaks in an address, a name and a header.
 
-    Stopped by: nginx logs no more of an address than two words, and escapes; the hub's lines quote what was sent.
+    Stopped by: nginx logs only two words of an address, and escapes them; the hub's lines quote what was sent.
     """
     client = outside.browser()
     client.get("/hub/forged%0AFORGED-LINE%20200", headers={"User-Agent": "x FORGED-LINE"})
@@ -196,9 +196,9 @@ def test_lines_of_a_log_are_forged(outside: Outside, hub: Hub) -> None:
 
 
 def test_another_address_is_claimed(outside: Outside, hub: Hub) -> None:
-    """Tries: to appear in the logs, and before limits, with another address: X-Forwarded-For, X-Real-IP, PROXY.
+    """Tries: to appear with another address in the logs, and for limits: X-Forwarded-For, X-Real-IP, PROXY.
 
-    Stopped by: nginx sets these headers itself, and expects no PROXY protocol.
+    Stopped by: nginx sets these headers itself, and does not accept the PROXY protocol.
     """
     claimed = dict.fromkeys(("X-Forwarded-For", "X-Real-IP", "True-Client-IP", "Forwarded"), "192.0.2.77")
     client = outside.browser()
@@ -214,9 +214,9 @@ def test_another_address_is_claimed(outside: Outside, hub: Hub) -> None:
 
 
 def test_the_hubs_interface_without_an_account(outside: Outside, alice: Person) -> None:
-    """Tries: to ask the hub's API, metrics, services and people's servers without a session.
+    """Tries: to use the hub's API, metrics, services and people's servers without a session.
 
-    Stopped by: each asks for a sign-in; what is open to all tells nothing but the version.
+    Stopped by: each requires a sign-in; what is public shows only the version.
     """
     client, name = outside.browser(), alice.account
     for path in (
@@ -229,14 +229,14 @@ def test_the_hubs_interface_without_an_account(outside: Outside, alice: Person) 
     for path in (*servers, "/services/students-work/", "/hub/admin", "/hub/token"):
         answer = client.get(path, allow_redirects=False)
         assert answer.status_code in (302, 403, 404, 424), (path, answer.status_code)
-    # Even a wrong token must not be told apart from none by what it opens.
+    # A wrong token must open no more than none.
     assert client.get("/hub/api/users", headers={"Authorization": "token 0123456789abcdef"}).status_code == 403
 
 
 def test_answers_that_another_site_may_read(mallory: Person) -> None:
     """Tries: to read the hub's answers to a victim's browser from a page of another site (CORS), or to frame its pages.
 
-    Stopped by: no answer that tells anything allows another origin, and pages refuse to be framed.
+    Stopped by: no answer with content allows another origin, and pages refuse to be framed.
     """
     client = mallory.serve()
     for path in ("/hub/home", "/hub/api/user", f"/user/{mallory.account}/api/contents", "/hub/login"):
@@ -247,7 +247,7 @@ def test_answers_that_another_site_may_read(mallory: Person) -> None:
 
 
 def test_a_sign_in_without_the_pages_own_token(outside: Outside) -> None:
-    """Tries: to sign a victim's browser in as somebody else, by a form on another site.
+    """Tries: to sign a victim's browser in as somebody else, with a form on another site.
 
     Stopped by: JupyterHub's XSRF token.
     """
@@ -260,9 +260,9 @@ def test_a_sign_in_without_the_pages_own_token(outside: Outside) -> None:
 
 
 def test_accounts_of_the_system_sign_in(outside: Outside) -> None:
-    """Tries: to sign in as root and other accounts of the system, with no password, and by odd spellings of a name.
+    """Tries: to sign in as root and other system accounts, without a password, and with odd spellings of a name.
 
-    Stopped by: PAM, the hub's list of groups, and the rule that a name is what the class list says.
+    Stopped by: PAM, the hub's list of groups, and the rule that a name must be in the class list.
     """
 
     def answer(account: str) -> int:
@@ -272,7 +272,7 @@ def test_accounts_of_the_system_sign_in(outside: Outside) -> None:
         return client.http.post(f"{client.base}/hub/login", data=body, allow_redirects=False, timeout=30).status_code
 
     accounts = ("root", "nobody", "www-data", "", "alice\x00", "../alice", "ALICE ", "alice/../root")
-    # PAM takes its time with each.
+    # PAM is slow for each of them.
     with ThreadPoolExecutor(len(accounts)) as side_by_side:
         got = dict(zip(accounts, side_by_side.map(answer, accounts), strict=True))
     assert set(got.values()) <= {400, 403, 429}, got

@@ -1,4 +1,4 @@
-"""A student tries to become more than a student: root, somebody else, or somebody who stays when the server ends."""
+"""A student tries to become more than a student: root, somebody else, or somebody who stays after the server ended."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ for program in ("chsh", "chfn", "gpasswd", "mount", "umount", "newgrp", "chage")
 
 
 def test_cron_and_at(mallory: Person, hub: Hub) -> None:
-    """Tries: to have a command run later, outside the server, by cron or at.
+    """Tries: to let a command run later, outside the server, with cron or at.
 
-    Stopped by: neither can become what it must be to write there; and what is not installed is not there.
+    Stopped by: neither gets the rights to write there; and what is not installed does not exist.
     """
     tried = mallory.shell("""
         command -v crontab > /dev/null && echo '* * * * * touch /tmp/later' | crontab - 2>&1
@@ -72,9 +72,10 @@ def test_cron_and_at(mallory: Person, hub: Hub) -> None:
 
 
 def test_lingering_and_a_service_of_ones_own(mallory: Person, hub: Hub) -> None:
-    """Tries: to start a service beside the server that outlives it: lingering, a user's systemd, a transient unit.
+    """Tries: to start a service beside the server that survives it: lingering, a user's systemd, a transient unit.
 
-    Stopped by: logind and systemd ask for rights that a student has not; nothing of theirs runs outside class.slice.
+    Stopped by: logind and systemd require rights that a student does not have; nothing of theirs runs outside
+    class.slice.
     """
     tried = mallory.shell("""
         for command in 'loginctl enable-linger' 'systemd-run --user sleep 61' 'systemd-run sleep 61' \
@@ -89,9 +90,9 @@ def test_lingering_and_a_service_of_ones_own(mallory: Person, hub: Hub) -> None:
 
 
 def test_units_of_the_hub_are_stopped(mallory: Person, hub: Hub) -> None:
-    """Tries: to stop the hub, another student's server and the whole machine by systemd.
+    """Tries: to stop the hub, another student's server and the whole machine through systemd.
 
-    Stopped by: systemd asks polkit or root, and a student is neither.
+    Stopped by: systemd requires polkit's permission or root.
     """
     before = hub.run("systemctl show -p MainPID jupyterhub jupyterhub-proxy nginx")
     tried = mallory.shell("""
@@ -106,9 +107,9 @@ def test_units_of_the_hub_are_stopped(mallory: Person, hub: Hub) -> None:
 
 
 def test_a_process_that_outlives_the_server(mallory: Person, hub: Hub) -> None:
-    """Tries: to leave a process behind that goes on when the server is stopped (two forks, a session of its own).
+    """Tries: to leave a process that continues when the server is stopped (two forks, its own session).
 
-    Stopped by: systemd ends the unit's whole control group.
+    Stopped by: systemd kills the unit's whole control group.
     """
     mallory.shell("setsid -f nohup sleep 4711 > /dev/null 2>&1; true")
     uid = mallory.shell("id -u").text
@@ -167,7 +168,7 @@ for family, kind, number in ((socket.AF_INET, socket.SOCK_RAW, 1), (socket.AF_IN
 def test_devices(mallory: Person) -> None:
     """Tries: to open disks, memory, FUSE, the network's tunnel device and others' terminals.
 
-    Stopped by: PrivateDevices: the unit has a /dev of its own without them.
+    Stopped by: PrivateDevices: the unit has its own /dev without them.
     """
     tried = mallory.shell("""
         for device in mem kmem port sda vda loop0 loop-control fuse net/tun kvm vhost-net console tty1 uinput snd; do
@@ -199,7 +200,7 @@ def test_a_key_of_ones_own_for_ssh(mallory: Person, outside: Outside, tmp_path: 
 def test_what_others_run_is_changed(mallory: Person) -> None:
     """Tries: to write where everybody's programs, packages, shells and notebooks are loaded from.
 
-    Stopped by: the course's environment and the system are root's, and read-only to the unit.
+    Stopped by: the course's environment and the system belong to root, and are read-only to the unit.
     """
     said = mallory.python("""
 import glob, os, site, sys

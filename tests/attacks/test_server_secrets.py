@@ -1,4 +1,4 @@
-"""A student looks on the server for what opens it: keys, tokens, the teacher's leftovers, others' lines in logs."""
+"""A student searches the server for credentials: keys, tokens, the teacher's leftovers, others' lines in logs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.hub import Hub
 
 
 def refused(person: Person, *paths: str) -> None:
-    """Each path exists (or may), and cannot be listed, read or written by the person."""
+    """Check that the person cannot list, read or write each of these paths."""
     said = person.python(f"""
 import glob, os
 for pattern in {list(paths)}:
@@ -30,7 +30,7 @@ for pattern in {list(paths)}:
 def test_files_of_the_hub(mallory: Person, hub: Hub) -> None:
     """Tries: to read the hub's database, cookie secret and tokens.
 
-    Stopped by: /srv/jupyterhub is root's alone.
+    Stopped by: only root can enter /srv/jupyterhub.
     """
     state = "/srv/jupyterhub"
     assert hub.run(f"ls {state}/cookie_secret {state}/jupyterhub.sqlite {state}/proxy.env")
@@ -41,7 +41,7 @@ def test_files_of_the_hub(mallory: Person, hub: Hub) -> None:
 def test_passwords_and_private_keys(mallory: Person, hub: Hub) -> None:
     """Tries: to read password hashes, the certificate's key and the server's host key.
 
-    Stopped by: they are root's alone.
+    Stopped by: only root can read them.
     """
     assert hub.run("ls /etc/ssh/ssh_host_ed25519_key /etc/shadow /etc/ssl/coursehub/*/privkey.pem")
     refused(
@@ -55,7 +55,7 @@ def test_passwords_and_private_keys(mallory: Person, hub: Hub) -> None:
 def test_leftovers_of_salt(mallory: Person, hub: Hub) -> None:
     """Tries: to read the course's secrets where Salt left the pillar and its states on the server.
 
-    Stopped by: Salt unpacks itself below /var/lib in a directory of root's alone, and nowhere else.
+    Stopped by: Salt unpacks itself in a root-only directory below /var/lib, and nowhere else.
     """
     assert hub.run(f"ls {THIN_DIR}")
     refused(mallory, THIN_DIR, f"{THIN_DIR}/minion", f"{THIN_DIR}/salt_state.tgz", "/var/lib/coursehub/accounts.json")
@@ -67,7 +67,7 @@ def test_leftovers_of_salt(mallory: Person, hub: Hub) -> None:
 
 
 def test_leftovers_of_the_first_boot(mallory: Person) -> None:
-    """Tries: to read the user-data with which the server was ordered, which had its first host key.
+    """Tries: to read the user-data with which the server was ordered, which contained its first host key.
 
     Stopped by: cloud-init's files are root's, and the key was changed at the first contact.
     """
@@ -79,7 +79,7 @@ def test_leftovers_of_the_first_boot(mallory: Person) -> None:
 def test_logs_of_others(mallory: Person) -> None:
     """Tries: to read who did what: the journal, nginx's log, sign-ins, the kernel's messages.
 
-    Stopped by: logs are root's and the groups' adm and systemd-journal, in which no student is.
+    Stopped by: logs belong to root and the groups adm and systemd-journal, which have no student.
     """
     refused(mallory, "/var/log/nginx/access.log", "/var/log/coursehub", "/var/log/auth.log", "/var/log/btmp")
     said = mallory.shell("journalctl -n 5 --no-pager -q 2>&1; journalctl -u jupyterhub -n 5 --no-pager -q 2>&1; true")
@@ -89,7 +89,7 @@ def test_logs_of_others(mallory: Person) -> None:
 def test_world_writable_places(mallory: Person) -> None:
     """Tries: to find a file or directory of the system that every account may write to.
 
-    Stopped by: there is none but the temporary directories, which are the server's own.
+    Stopped by: there is none except the temporary directories, which each server has for itself.
     """
     found = mallory.shell(
         "find / -xdev -perm -0002 ! -type l ! -path '/proc/*' ! -path \"$HOME/*\" 2> /dev/null | sort; true",
@@ -100,9 +100,9 @@ def test_world_writable_places(mallory: Person) -> None:
 
 
 def test_services_of_the_system_bus(mallory: Person, hub: Hub) -> None:
-    """Tries: to change the server by the system bus: its name, clock and power, others' sessions and messages.
+    """Tries: to change the server through the system bus: its name, clock and power, others' sessions and messages.
 
-    Stopped by: each service asks polkit or for root.
+    Stopped by: each service requires polkit's permission or root.
     """
     name = hub.run("hostname")
     said = mallory.shell("""

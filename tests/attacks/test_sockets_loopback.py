@@ -1,4 +1,4 @@
-"""What a student's own programs listen at within the machine, and who else comes."""
+"""Programs of a student that listen within the machine, and who can connect to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.attackers import Person
 from tests.support.debugging import debugging, stopped_at_breakpoint
 from tests.support.hub import Hub
 
-#: Listens at ADDRESS in the background and writes down whoever comes; prints the port.
+#: Listens at ADDRESS in the background and records who connects; prints the port.
 LISTEN = """
 import builtins, socket, threading
 def serve(listening):
@@ -55,7 +55,7 @@ ADDRESSES = [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("0.0.0.0", "127.0.0.7"
 def test_anothers_program_on_loopback(mallory: Person, alice: Person, hub: Hub, bound: str, called: str) -> None:
     """Tries: to reach a program that another student runs for themselves, such as a web server under test.
 
-    Stopped by: the firewall lets an answer through within one account alone (formula firewall, loopback.nft).
+    Stopped by: the firewall passes an answer only within one account (formula firewall, loopback.nft).
     """
     called = called or hub.document["server"]["ip"]
     family = "AF_INET6" if ":" in bound else "AF_INET"
@@ -69,9 +69,9 @@ def test_anothers_program_on_loopback(mallory: Person, alice: Person, hub: Hub, 
 
 
 def test_anothers_program_is_led_to_ones_own(mallory: Person, alice: Person) -> None:
-    """Tries: to listen where another student's program is about to call, and be told what it says.
+    """Tries: to listen where another student's program will connect, and to receive its data.
 
-    Stopped by: the same rule, the other way round.
+    Stopped by: the same rule, in the other direction.
     """
     port = int(mallory.python(LISTEN.format(address="127.0.0.1", family="AF_INET")))
     try:
@@ -82,9 +82,9 @@ def test_anothers_program_is_led_to_ones_own(mallory: Person, alice: Person) -> 
 
 
 def test_anothers_program_by_multipath_tcp(mallory: Person, alice: Person) -> None:
-    """Tries: the same by a kind of TCP whose sockets have no owner for the firewall to see.
+    """Tries: the same with multipath TCP, whose sockets have no owner for the firewall to see.
 
-    Stopped by: what has no owner is answered by nobody.
+    Stopped by: connections without an owner get no answer.
     """
     port = int(alice.python(LISTEN.format(address="127.0.0.1", family="AF_INET")))
     code = f"""
@@ -105,7 +105,7 @@ except OSError as error:
 
 
 def test_anothers_program_by_datagrams(mallory: Person, alice: Person) -> None:
-    """Tries: to get an answer from another student's program by UDP.
+    """Tries: to get an answer from another student's program over UDP.
 
     Stopped by: the same rule.
     """
@@ -145,9 +145,9 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
 
 
 def test_anothers_debugger(mallory: Person, alice: Person, hub: Hub) -> None:
-    """Tries: to attach to the debugger that another student has just used, and run code as them.
+    """Tries: to attach to the debugger that another student has just used, and to run code as them.
 
-    Stopped by: the firewall's rule within the machine; debugpy itself asks nobody who it is.
+    Stopped by: the firewall's rule within the machine; debugpy itself asks for no password.
     """
     client = alice.serve()
     with client.kernel() as kernel:
@@ -159,5 +159,5 @@ def test_anothers_debugger(mallory: Person, alice: Person, hub: Hub) -> None:
             assert ports, listening
             attach = ATTACH.format(ports=ports)
             assert mallory.python(attach).split() == ["TimeoutError"] * len(ports)
-        # The attack itself is right: at home it is answered.
+        # The attack itself works: for the owner it is answered.
         assert "ANSWERED" in kernel.run(attach)

@@ -1,5 +1,7 @@
-"""A student wants the place of a part of the hub, or of another student's server: by its port, by its socket, by its
-directory, before it starts, while it runs and while it restarts."""
+"""A student tries to take the place of a part of the hub, or of another student's server.
+
+By its port, its socket or its directory: before it starts, while it runs, and while it restarts.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ RUN = "/run/coursehub"
 SOCKETS = ("front/proxy.sock", "proxy-api/api.sock", "hub/hub.sock", "work/work.sock")
 CLOSED = ("front", "proxy-api", "hub", "work", "servers", "environments")
 
-#: Takes ports as long as it runs, and writes down whoever comes to one.
+#: Takes ports as long as it runs, and records who connects to one.
 SQUAT = """
 import os, resource, selectors, socket
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -54,7 +56,7 @@ while True:
 
 @pytest.fixture
 def squatter(mallory: Person) -> Iterator[Person]:
-    """Mallory, who holds every port that she may have."""
+    """Mallory, who holds every port that she can get."""
     code = f"""
 import pathlib, subprocess, sys, time
 place = pathlib.Path.home() / "squat"
@@ -92,7 +94,7 @@ def test_every_port_before_a_server_starts(squatter: Person, bob: Person, hub: H
 
 @pytest.mark.disturbs
 def test_ports_of_the_hub_while_it_restarts(squatter: Person, alice: Person, hub: Hub) -> None:
-    """Tries: to listen in the place of hub, proxy, its API and "Students' work" while they restart.
+    """Tries: to listen in place of hub, proxy, its API and "Students' work" while they restart.
 
     Stopped by: none of them has a port.
     """
@@ -105,18 +107,18 @@ def test_ports_of_the_hub_while_it_restarts(squatter: Person, alice: Person, hub
 
 @pytest.mark.parametrize("path", SOCKETS)
 def test_a_socket_of_the_hub_is_opened(mallory: Person, path: str) -> None:
-    """Tries: to speak to the proxy, its API, the hub and "Students' work" at their own sockets, past nginx.
+    """Tries: to connect to the proxy, its API, the hub and "Students' work" at their own sockets, without nginx.
 
-    Stopped by: the directory lets in the two ends alone.
+    Stopped by: only the two ends can enter the directory.
     """
     said = mallory.python(f"import socket; socket.socket(socket.AF_UNIX).connect('{RUN}/{path}')")
     assert said.startswith("PermissionError"), said
 
 
 def test_anothers_server_at_its_socket(mallory: Person, alice: Person) -> None:
-    """Tries: to speak to another student's server at its socket, and to one's own, past the proxy.
+    """Tries: to connect to another student's server at its socket, and to one's own, without the proxy.
 
-    Stopped by: the directory of the sockets lets in the proxy alone.
+    Stopped by: only the proxy can enter the directory of the sockets.
     """
     alice.serve()
     for account in (alice.account, mallory.account):
@@ -126,7 +128,7 @@ def test_anothers_server_at_its_socket(mallory: Person, alice: Person) -> None:
 
 @pytest.mark.parametrize("place", [*CLOSED, "door", "."])
 def test_a_socket_or_link_of_ones_own_there(mallory: Person, hub: Hub, place: str) -> None:
-    """Tries: to put a socket, a link, a file or a directory of one's own beside or over the hub's.
+    """Tries: to put a socket, a link, a file or a directory beside or over the hub's.
 
     Stopped by: the directories are root's or the proxy's, and read-only for a student's server.
     """
@@ -152,16 +154,16 @@ for one in tries:
 """
     said = mallory.python(code).split()
     assert len(said) == 7
-    # EACCES, EPERM, EROFS, EBUSY; ENOENT only where the search was allowed.
+    # EACCES, EPERM, EROFS, EBUSY; ENOENT only if the search was allowed.
     assert set(said) <= {"1", "13", "30", "16", *(["2"] if place in ("door", ".") else [])}, said
     assert hub.run(f"ls -AR {RUN} | grep -v :") == before
 
 
 @pytest.mark.disturbs
 def test_place_of_a_socket_during_a_restart(mallory: Person, hub: Hub) -> None:
-    """Tries: again and again to take the place of a socket while its owner is away.
+    """Tries: repeatedly to take the place of a socket while its owner is away.
 
-    Stopped by: nobody but the owner may write in the directories, whether a socket is there or not.
+    Stopped by: only the owner may write in the directories, whether or not a socket is there.
     """
     code = f"""
 import pathlib, subprocess, sys
@@ -183,7 +185,7 @@ subprocess.Popen([sys.executable, "-c", watch], stdout=open(pathlib.Path.home() 
 """
     assert mallory.python(code) == ""
     hub.run("systemctl restart jupyterhub-work jupyterhub-proxy jupyterhub", seconds=180)
-    # Read by root: the restart may have cost mallory's connection to the kernel.
+    # Read by root: the restart may have closed mallory's connection to the kernel.
     told = f"/home/{mallory.account}/taken.txt"
     said = hub.run(f"for second in $(seq 60); do [ -s {told} ] && break; sleep 1; done; cat {told}; rm {told}")
     tried, taken = map(int, said.split())
@@ -192,9 +194,9 @@ subprocess.Popen([sys.executable, "-c", watch], stdout=open(pathlib.Path.home() 
 
 
 def test_tokens_on_their_way_to_a_server(mallory: Person, alice: Person, hub: Hub) -> None:
-    """Tries: to read what systemd reads when another student's server starts, their token too.
+    """Tries: to read what systemd reads when another student's server starts, including their token.
 
-    Stopped by: it is root's alone, and gone as soon as the server answers.
+    Stopped by: only root can read it, and it is deleted as soon as the server answers.
     """
     alice.serve()
     assert hub.run(f"ls -A {RUN}/environments") == ""
@@ -205,7 +207,7 @@ def test_tokens_on_their_way_to_a_server(mallory: Person, alice: Person, hub: Hu
 def test_the_door_of_servers_gives_pages(mallory: Person, address: str) -> None:
     """Tries: to sign in, or to open pages, at the socket where servers ask the hub, past nginx and its limits.
 
-    Stopped by: the hub gives its API there and nothing else.
+    Stopped by: the hub serves only its API there.
     """
     code = f"""
 import http.client, socket
@@ -219,9 +221,9 @@ print(line.getresponse().status)
 
 
 def test_an_address_is_forged_at_the_door(mallory: Person, hub: Hub) -> None:
-    """Tries: to have the hub log another address for one's own requests, by the header that the proxy sets.
+    """Tries: to let the hub log another address for one's own requests, with the header that the proxy sets.
 
-    Stopped by: at the door for servers no such header is believed.
+    Stopped by: at the servers' socket this header is ignored.
     """
     code = f"""
 import http.client, os, socket
@@ -234,14 +236,14 @@ line.request("GET", "/hub/api/users", headers=asked)
 print(line.getresponse().status)
 """
     assert mallory.python(code) == "403"
-    # Only what the hub itself says: a student may write words to the journal.
+    # Only the hub's own lines: a student may write to the journal too.
     assert hub.run("journalctl -b _SYSTEMD_UNIT=jupyterhub.service | grep -c 192.0.2.77 || true").strip() == "0"
 
 
 def test_the_hub_has_no_line_left(mallory: Person, alice: Person) -> None:
     """Tries: to hold so many connections to the hub that it has none left for others.
 
-    Stopped by: an account has forty at a time.
+    Stopped by: an account may have forty at a time.
     """
     code = f"""
 import builtins, socket
@@ -272,9 +274,9 @@ print(closed)
 
 
 def test_a_route_without_a_server(mallory: Person, hub: Hub) -> None:
-    """Tries: to have the proxy send one's visitors to a socket of one's own, after one's server has ended.
+    """Tries: to let the proxy send one's visitors to one's own socket, after one's server has ended.
 
-    Stopped by: the route leads to a place in a directory of root's, and the socket there goes with the server.
+    Stopped by: the route leads to a path in a directory of root's, and the socket there is removed with the server.
     """
     mallory.serve()
     socket = f"{RUN}/servers/{mallory.account}.sock"

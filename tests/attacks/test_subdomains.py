@@ -1,4 +1,4 @@
-"""Each server has a name of its own (`isolation: subdomains`): what a student tries from under such a name."""
+"""Each server has its own name (`isolation: subdomains`): attacks from such a name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.visiting import open_server, visits
 
 @pytest.fixture(autouse=True)
 def apart(hub: Hub, request: pytest.FixtureRequest) -> None:
-    """The tests' own hub has them, as a course that says nothing; one of `--hub COURSE` may not."""
+    """The tests' own hub has such names, as by default; one of `--hub COURSE` may not."""
     if not visits(hub):
         assert request.config.getoption("--hub"), "the tests' own hub has no names for servers"
         pytest.skip("this hub has isolation: paths")
@@ -47,9 +47,9 @@ def name_of(person: Person) -> str:
     ],
 )
 def test_the_hub_under_a_students_name(outside: Outside, mallory: Person, path: str) -> None:
-    """Tries: to have a page of the hub shown under one's own name, where one's own pages read what is typed into it.
+    """Tries: to show a page of the hub under one's own name, where one's own pages could read what is typed into it.
 
-    Stopped by: under such a name nginx passes on servers and services alone, by what was sent and by what it means.
+    Stopped by: under such a name nginx passes on only servers and services, by the raw and the decoded path.
     """
     mallory.serve()
     request = f"GET {path} HTTP/1.1\r\nHost: {name_of(mallory)}\r\nConnection: close\r\n\r\n"
@@ -62,9 +62,9 @@ def test_the_hub_under_a_students_name(outside: Outside, mallory: Person, path: 
 
 
 def test_anothers_server_under_ones_own_name(mallory: Person, alice: Person) -> None:
-    """Tries: to have another student's server answer under one's own name, so that it is of one origin.
+    """Tries: to let another student's server answer under one's own name, so that both have one origin.
 
-    Stopped by: the proxy's routes begin with the name; what has none goes to the hub, which sends it away.
+    Stopped by: the proxy's routes begin with the name; others go to the hub, which redirects them.
     """
     mallory.serve()
     client = alice.serve()
@@ -76,9 +76,9 @@ def test_anothers_server_under_ones_own_name(mallory: Person, alice: Person) -> 
 
 
 def test_cookies_of_a_visitor(mallory: Person, professor: Person) -> None:
-    """Tries: to take the hub's cookies from a professor who visits one's server: it gets all that the browser sends.
+    """Tries: to get the hub's cookies from a professor who visits one's server, which gets all that the browser sends.
 
-    Stopped by: they are the hub's own; another name gets none of them.
+    Stopped by: the cookies are only for the hub's own name.
     """
     mallory.serve()
     visitor = professor.client
@@ -93,7 +93,7 @@ def test_cookies_of_a_visitor(mallory: Person, professor: Person) -> None:
 
 
 def test_a_planted_session_outlives_the_logout(professor: Person, mallory: Person) -> None:
-    """Tries: to give a professor a session by a cookie for all names, so that a logout ends another than theirs.
+    """Tries: to give a professor a session with a cookie for all names, so that a logout ends another session.
 
     Stopped by: the hub's session is a cookie that no other name can set.
     """
@@ -118,9 +118,9 @@ def test_a_planted_session_outlives_the_logout(professor: Person, mallory: Perso
 
 
 def test_names_of_people_from_the_certificate(outside: Outside) -> None:
-    """Tries: to read the class from public logs of certificates.
+    """Tries: to read the class's names in public certificate logs.
 
-    Stopped by: one certificate for all names, in which nobody's stands.
+    Stopped by: one certificate for all names, without any person's name.
     """
     with outside.line() as line:
         certificate = x509.load_der_x509_certificate(line.getpeercert(binary_form=True) or b"")
@@ -131,16 +131,16 @@ def test_names_of_people_from_the_certificate(outside: Outside) -> None:
 def test_names_of_people_from_the_web_servers_log(mallory: Person, hub: Hub) -> None:
     """Tries: to find out from nginx's logs who worked when, as somebody who gets to read them.
 
-    Stopped by: no host name is logged, and no path that carries one.
+    Stopped by: no host name is logged, and no path that contains one.
     """
     mallory.serve().get(f"/user/{mallory.account}/lab")
     assert hub.run(f"grep -rl {mallory.account} /var/log/nginx || true") == ""
 
 
 def test_names_of_another_depth_or_domain(outside: Outside) -> None:
-    """Tries: to be answered under names that nobody has: two labels deep, or of another domain.
+    """Tries: to get an answer under names that nobody has: two labels deep, or of another domain.
 
-    Stopped by: nginx knows one label below the hub's name; all else gets nothing.
+    Stopped by: nginx knows one label below the hub's name; other names get nothing.
     """
     for name in (f"a.b.{outside.name}", f"{outside.name}.evil.example", f"x{outside.name}", f".{outside.name}"):
         answer = outside.send(f"GET /user/x/ HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode(), seconds=3)
@@ -148,9 +148,9 @@ def test_names_of_another_depth_or_domain(outside: Outside) -> None:
 
 
 def test_questions_about_the_challenge(outside: Outside) -> None:
-    """Tries: to speak to the answerer of challenges, which is root's, from anywhere at any time.
+    """Tries: to connect to root's DNS server for challenges from anywhere at any time.
 
-    Stopped by: the firewall, and nothing listens; both are otherwise for the seconds of an order alone.
+    Stopped by: the firewall, and nothing listens, except during the seconds of an order.
     """
     question = DNSRecord.question(f"_acme-challenge.{outside.name}", "TXT").pack()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
@@ -165,7 +165,7 @@ def test_questions_about_the_challenge(outside: Outside) -> None:
 def test_a_challenge_is_answered_by_a_student(mallory: Person, hub: Hub) -> None:
     """Tries: to answer the certificate authority oneself, and so get a certificate for everybody's names.
 
-    Stopped by: the port belongs to root, and the firewall lets nobody in but during an order.
+    Stopped by: the port belongs to root, and the firewall is closed except during an order.
     """
     assert "PermissionError" in mallory.python("import socket; socket.create_server(('0.0.0.0', 53)); print('bound')")
     element = "inet coursehub open_for_a_while '{ udp . 53 timeout 1m }'"

@@ -1,4 +1,4 @@
-"""What a page under a student's name can do in a professor's browser (S4): the browsers' own walls between names."""
+"""What a page under a student's name can do in a professor's browser (S4): the browsers' own isolation of names."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.support.visiting import visits
 
 apart = only_where_names_are
 
-#: What comes of a request in the visitor's name: what can be read of its answer, or why nothing can.
+#: The result of a request in the visitor's name: what can be read of its answer, or why nothing can.
 READ = """
 const [address, done] = arguments;
 fetch(address, {credentials: "include"}).then(answer => answer.text().then(text => done(text)), why => done("" + why));
 """
-#: A request that no page may read the answer of, but that every page may send.
+#: A request whose answer no page may read, but that every page may send.
 CHANGE = """
 const [address, body, done] = arguments;
 fetch(address, {method: "POST", mode: "no-cors", credentials: "include", headers: {"Content-Type": "text/plain"}, body})
@@ -49,7 +49,7 @@ SOCKET = """
 const [address, done] = arguments, line = new WebSocket(address);
 line.onopen = () => done("open"); line.onerror = () => done("refused");
 """
-#: Tokens that a test's own request would have made; nobody of the hub may read them.
+#: Tokens that a test's request would have made; nobody of the hub may list them.
 COUNT_TOKENS = """python3 - <<'END'
 import sqlite3
 hub = sqlite3.connect("file:/srv/jupyterhub/jupyterhub.sqlite?mode=ro", uri=True)
@@ -94,7 +94,7 @@ def page(visiting: WebDriver, mallory: Person) -> WebDriver:
         visiting.get(f"https://{there}/user/{mallory.account}/lab")
         arrived = ("/oauth2/authorize", f"//{there}/user/{mallory.account}/lab")
         until(visiting, lambda driver: any(one in driver.current_url for one in arrived), "no visit")
-        # The first time the hub asks whether the server may know who comes.
+        # The first time the hub asks whether the server may know the visitor.
         if "/oauth2/authorize" in visiting.current_url:
             press(visiting, "input[type=submit], button[type=submit]")
     wait(visiting, ".jp-LabShell, #jp-main-dock-panel, .jp-Launcher", 120)
@@ -103,9 +103,9 @@ def page(visiting: WebDriver, mallory: Person) -> WebDriver:
 
 
 def test_a_script_reads_the_hub(page: WebDriver, hub: Hub, alice: Person) -> None:
-    """Tries: to read the professor's pages of the hub, "Students' work" and another student's server, by script.
+    """Tries: to read the professor's pages of the hub, "Students' work" and another student's server, with a script.
 
-    Stopped by: they are other origins, and give no leave.
+    Stopped by: they are other origins, and allow none.
     """
     alice.serve()
     client = alice.client
@@ -119,16 +119,16 @@ def test_a_script_reads_the_hub(page: WebDriver, hub: Hub, alice: Person) -> Non
 
 
 def test_a_script_reads_the_hub_as_its_own(page: WebDriver) -> None:
-    """Tries: to read the hub's pages under Mallory's own name, where they would be of one origin.
+    """Tries: to read the hub's pages under Mallory's own name, where they would have the same origin.
 
-    Stopped by: there are none; the answer leads to the hub's name, which is another origin.
+    Stopped by: there are none; the answer redirects to the hub's name, which is another origin.
     """
     for path in ("/hub/token", "/hub/home", "/hub/api/user", "/user/../hub/token", "/user/..%2fhub/token"):
         assert page.execute_async_script(READ, path).startswith("TypeError"), path
 
 
 def test_a_script_changes_something_at_the_hub(page: WebDriver, hub: Hub, professor: Person, bob: Person) -> None:
-    """Tries: to make an API token, to sign the professor out and to start a student's server, blindly.
+    """Tries: to make an API token, to sign the professor out and to start a student's server, without reading answers.
 
     Stopped by: Fetch Metadata: the hub lets no other origin change anything; and its own pages' token (XSRF).
     """
@@ -150,7 +150,7 @@ def test_a_script_changes_something_at_the_hub(page: WebDriver, hub: Hub, profes
 def test_a_script_uses_the_visitors_own_server(page: WebDriver, professor: Person) -> None:
     """Tries: to write into the professor's own server and to open a terminal there, from Mallory's page.
 
-    Stopped by: Fetch Metadata and Origin, which nginx looks at: both are of the same site, but not of one origin.
+    Stopped by: Fetch Metadata and Origin, which nginx checks: both are of the same site, but not of one origin.
     """
     client = professor.serve()
     own = f"/user/{professor.account}"
@@ -181,17 +181,17 @@ def test_a_script_uses_the_visitors_own_server(page: WebDriver, professor: Perso
 
 
 def test_a_frame_shows_the_hub(page: WebDriver, hub: Hub) -> None:
-    """Tries: to show the hub within Mallory's page and to read or click what is in it.
+    """Tries: to show the hub within Mallory's page and to read or click its content.
 
-    Stopped by: the hub lets itself be framed by nobody else (Content-Security-Policy), and it is another origin.
+    Stopped by: the hub can be framed only by itself (Content-Security-Policy), and it is another origin.
     """
     assert page.execute_async_script(FRAME, f"{hub.document['url']}hub/home") == "another origin"
 
 
 def test_a_window_shows_a_script_the_hub(page: WebDriver, hub: Hub) -> None:
-    """Tries: to open the hub in a window of its own, and to read and steer it from Mallory's page.
+    """Tries: to open the hub in another window, and to read and control it from Mallory's page.
 
-    Stopped by: the hub's pages part themselves from who opens them (COOP), and they are another origin.
+    Stopped by: the hub's pages are isolated from their opener (COOP), and they are another origin.
     """
     here = page.current_window_handle
     try:
@@ -204,7 +204,7 @@ def test_a_window_shows_a_script_the_hub(page: WebDriver, hub: Hub) -> None:
 
 
 def test_a_script_sets_the_hubs_cookies(page: WebDriver, hub: Hub, professor: Person) -> None:
-    """Tries: to sign the professor out, or into another's session, by cookies for all names.
+    """Tries: to sign the professor out, or into another's session, with cookies for all names.
 
     Stopped by: the hub's own begin with __Host-, which browsers let no other name set.
     """

@@ -1,4 +1,4 @@
-"""A student's program asks hub and servers for more than its owner may have; each server holds a token of its owner."""
+"""A student's program requests more from hub and servers than its owner may; each server has a token of its owner."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def own(mallory: Person) -> str:
 def test_own_token_lists_the_class(mallory: Person, own: str) -> None:
     """Tries: to list all people of the hub with the token of one's own server.
 
-    Stopped by: JupyterHub's scopes: a server's token may read its owner alone.
+    Stopped by: JupyterHub's scopes: a server's token may read only its owner.
     """
     assert mallory.with_token("GET", "/hub/api/users", own).status_code == 403
 
 
 def test_own_token_reads_another_person(mallory: Person, alice: Person, own: str) -> None:
-    """Tries: to read what the hub knows of another student, their server and tokens too.
+    """Tries: to read what the hub knows of another student, including their server and tokens.
 
     Stopped by: JupyterHub's scopes.
     """
@@ -45,9 +45,9 @@ def test_own_token_makes_a_token_for_another(mallory: Person, alice: Person, pro
 
 @pytest.mark.parametrize("scope", ["admin:users", "admin:servers", "access:servers", "list:users", "proxy", "shares"])
 def test_a_token_with_more_scopes(mallory: Person, scope: str) -> None:
-    """Tries: to make a token for oneself that may do what only the hub's staff may.
+    """Tries: to make a token for oneself with rights that only the hub's staff have.
 
-    Stopped by: a token has no scope that its owner has not.
+    Stopped by: a token has no scope that its owner does not have.
     """
     client = mallory.serve()
     client.get("/hub/token")
@@ -62,9 +62,9 @@ def test_a_token_with_more_scopes(mallory: Person, scope: str) -> None:
 
 
 def test_a_role_by_the_users_own_request(mallory: Person, own: str) -> None:
-    """Tries: to give oneself the instructors' role: as an admin, by a group, by a new account.
+    """Tries: to give oneself the instructors' role: as an admin, with a group, with a new account.
 
-    Stopped by: JupyterHub's scopes; groups come from the system's accounts alone.
+    Stopped by: JupyterHub's scopes; groups come only from the system's accounts.
     """
     for method, path, body in (
         ("PATCH", f"/hub/api/users/{mallory.account}", {"admin": True}),
@@ -80,7 +80,7 @@ def test_a_role_by_the_users_own_request(mallory: Person, own: str) -> None:
 def test_another_persons_server_is_started_and_stopped(mallory: Person, alice: Person, hub: Hub, own: str) -> None:
     """Tries: to stop another student's server, and to start one in their name.
 
-    Stopped by: JupyterHub's scopes; the server runs on.
+    Stopped by: JupyterHub's scopes; the server keeps running.
     """
     alice.serve()
     before = hub.run(f"systemctl show -p MainPID {alice.unit}")
@@ -93,7 +93,7 @@ def test_another_persons_server_is_started_and_stopped(mallory: Person, alice: P
 def test_another_persons_server_with_own_token(mallory: Person, alice: Person, own: str) -> None:
     """Tries: to run code in another student's server with one's own token and one's own session.
 
-    Stopped by: each server asks the hub who it is that comes.
+    Stopped by: each server asks the hub who the visitor is.
     """
     alice.serve()
     path = f"/user/{alice.account}/api/contents"
@@ -124,16 +124,16 @@ def test_anothers_cookie_made_from_ones_own(mallory: Person, alice: Person) -> N
 
 
 def test_the_proxys_routes(mallory: Person, own: str) -> None:
-    """Tries: to read and change where the proxy sends people, through the hub's API.
+    """Tries: to read and change the proxy's routes, through the hub's API.
 
-    Stopped by: the scope "proxy", which one service alone has.
+    Stopped by: the scope "proxy", which only one service has.
     """
     for method in ("GET", "POST", "PATCH"):
         assert mallory.with_token(method, "/hub/api/proxy", own, json={}).status_code == 403
 
 
 def test_the_hub_is_shut_down(mallory: Person, own: str) -> None:
-    """Tries: to shut the hub down by its API.
+    """Tries: to shut the hub down with its API.
 
     Stopped by: the scope "shutdown", which nobody has.
     """
@@ -142,7 +142,7 @@ def test_the_hub_is_shut_down(mallory: Person, own: str) -> None:
 
 
 def test_a_server_is_shared_with_the_class(mallory: Person, own: str) -> None:
-    """Tries: to share one's own server with others, who then run code there under one's name (or hand in one's lab).
+    """Tries: to share one's own server with others, who could then work under one's name.
 
     Stopped by: no sharing scopes.
     """
@@ -154,9 +154,9 @@ def test_a_server_is_shared_with_the_class(mallory: Person, own: str) -> None:
 
 
 def test_a_student_opens_pages_for_teachers(mallory: Person) -> None:
-    """Tries: to open the admin page and "Students' work" as a student, looking like a click.
+    """Tries: to open the admin page and "Students' work" as a student, with a click's headers.
 
-    Stopped by: roles (JupyterHub), and the service's own look at the Unix groups.
+    Stopped by: roles (JupyterHub), and the service's own check of the Unix groups.
     """
     for path in ("/hub/admin", "/services/students-work/", f"/services/students-work/of/{mallory.account}/"):
         assert mallory.client.get(path, headers=CLICK).status_code == 403, path

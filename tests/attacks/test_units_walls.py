@@ -1,4 +1,4 @@
-"""Out of the unit of one's own server: to others' memory and words, to the kernel, to the system's files."""
+"""Attacks from the unit of one's own server: on others' memory and messages, the kernel, the system's files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tests.support.hub import Hub
 
 
 def test_command_lines_of_others(mallory: Person, alice: Person) -> None:
-    """Tries: to read others' command lines, in which a token may stand.
+    """Tries: to read others' command lines, which may contain a token.
 
-    Stopped by: a server's /proc shows its own account's processes alone (ProtectProc).
+    Stopped by: a server's /proc shows only its own account's processes (ProtectProc).
     """
     alice.python("import subprocess; subprocess.Popen(['sleep', '60'], env={'git-token': 'x'})")
     seen = mallory.shell("ps -eo user:32= | sort -u").text.split()
@@ -23,7 +23,7 @@ def test_command_lines_of_others(mallory: Person, alice: Person) -> None:
 def test_files_for_everybody_are_shared(mallory: Person, alice: Person, place: str) -> None:
     """Tries: to find what another student's programs put where everybody may write, and to leave something there.
 
-    Stopped by: each server has these places alone, or cannot write there.
+    Stopped by: each server has its own such directories, or cannot write there.
     """
     alice.shell(f"echo secret > {place}/of-alice; chmod 666 {place}/of-alice; true")
     listed = mallory.shell(f"ls -A {place}; cat {place}/of-alice").text
@@ -35,7 +35,7 @@ def test_files_for_everybody_are_shared(mallory: Person, alice: Person, place: s
 def test_shared_memory_outlives_its_server(bob: Person) -> None:
     """Tries: to keep data in memory after one's server has stopped.
 
-    Stopped by: the file systems of a server go with it.
+    Stopped by: a server's file systems in memory are removed with it.
     """
     for place in ("/dev/shm", "/tmp", "/var/tmp"):
         bob.python(f"open('{place}/kept', 'w').write('x')")
@@ -46,7 +46,7 @@ def test_shared_memory_outlives_its_server(bob: Person) -> None:
 
 @pytest.mark.parametrize("place", ["/dev/shm", "/tmp", "/var/tmp", "/run/jupyter-server"])
 def test_memory_of_all_is_filled_by_files(mallory: Person, hub: Hub, place: str) -> None:
-    """Tries: to fill the file systems that live in memory, so that nothing starts any more for anybody.
+    """Tries: to fill the file systems that are in memory, so that nothing can start any more.
 
     Stopped by: each server has its own, with a limit.
     """
@@ -62,7 +62,7 @@ def test_memory_of_all_is_filled_by_files(mallory: Person, hub: Hub, place: str)
 def test_memory_of_system_v(mallory: Person, alice: Person) -> None:
     """Tries: to find and open another student's System V shared memory, whatever its rights.
 
-    Stopped by: each server has these alone (PrivateIPC).
+    Stopped by: each server has its own IPC namespace (PrivateIPC).
     """
     make = "import ctypes; print(ctypes.CDLL(None).shmget(4242, 4096, 0o1666))"
     assert int(alice.python(make)) >= 0
@@ -72,7 +72,7 @@ def test_memory_of_system_v(mallory: Person, alice: Person) -> None:
 
 @pytest.mark.parametrize("kind", ["user", "mnt", "net", "pid", "ipc", "uts", "cgroup"])
 def test_namespaces_of_ones_own(mallory: Person, kind: str) -> None:
-    """Tries: to be root in a namespace of one's own, from where most holes of the kernel are reached.
+    """Tries: to be root in a new namespace, from which most vulnerabilities of the kernel are reached.
 
     Stopped by: RestrictNamespaces.
     """
@@ -90,9 +90,9 @@ print(libc.syscall(56, {flags} | 0x10000000 | 17, 0, 0, 0, 0), ctypes.get_errno(
 
 
 def test_clone3_past_the_filter(mallory: Person) -> None:
-    """Tries: to make a user namespace by the newer call whose flags no filter can see.
+    """Tries: to make a user namespace with the newer call whose flags no filter can see.
 
-    Stopped by: systemd refuses clone3 as not there where namespaces are restricted.
+    Stopped by: systemd makes clone3 fail as not implemented if namespaces are restricted.
     """
     code = """
 import ctypes, os
@@ -114,7 +114,7 @@ print(found, ctypes.get_errno())
      ("chroot", "161, b'/tmp'"), ("open_by_handle_at", "304, -100, buffer, 0"), ("quotactl", "179, 0, 0, 0, 0")],
 )  # fmt: skip
 def test_calls_that_no_class_needs(mallory: Person, name: str, call: str) -> None:
-    """Tries: to reach parts of the kernel by which others became root.
+    """Tries: to reach parts of the kernel through which others became root.
 
     Stopped by: SystemCallFilter.
     """
@@ -128,7 +128,7 @@ print(libc.syscall({call}), ctypes.get_errno())
 
 @pytest.mark.parametrize("family", [17, 38, 40, 44, 29, 21, 9, 5])
 def test_families_of_sockets_that_no_class_needs(mallory: Person, family: int) -> None:
-    """Tries: to have the kernel load old or odd network protocols (packets, crypto, vsock, XDP, CAN, RDS, X.25...).
+    """Tries: to let the kernel load old or rare network protocols (packets, crypto, vsock, XDP, CAN, RDS, X.25...).
 
     Stopped by: RestrictAddressFamilies.
     """
@@ -158,7 +158,7 @@ def test_rights_that_a_server_has_left(mallory: Person) -> None:
 def test_files_of_the_system_are_written(mallory: Person, path: str) -> None:
     """Tries: to write outside of home and team.
 
-    Stopped by: rights of files; and the whole system is read-only for a server, should one of them be wrong.
+    Stopped by: file permissions; and the whole system is read-only for a server, in case one of them is wrong.
     """
     said = mallory.python(f"open('{path}', 'w')")
     assert said.startswith(("OSError: [Errno 30]", "PermissionError")), said
@@ -174,7 +174,7 @@ def test_files_of_the_system_are_written(mallory: Person, path: str) -> None:
     ],
 )
 def test_walls_of_a_unit_are_what_we_say(hub: Hub, alice: Person, unit: str, most: float) -> None:
-    """Tries: nothing; looks whether systemd's own measure of a unit's walls is still as good as we say.
+    """Tries: nothing; checks that systemd's own measure of a unit's restrictions is as good as documented.
 
     Stopped by: the properties of the units (0 is closed, 10 open).
     """

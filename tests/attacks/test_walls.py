@@ -1,4 +1,4 @@
-"""Each wall is taken away for a moment, and the attack that it stops succeeds: the suite sees when one is gone."""
+"""Each protection is removed for a moment, and the attack that it stops succeeds: the suite notices a missing one."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ LIBRARY = "/opt/jupyterhub/lib"
 
 @dataclass(frozen=True)
 class Wall:
-    """A wall, shell scripts of root's that take it away and put it back, and the attack that it stops.
+    """A protection, root's shell scripts that remove and restore it, and the attack that it stops.
 
-    Words in braces are filled in: names of people (their accounts), ``quiet`` (a team's directory). ``again``: whose
-    servers start anew, as a running one keeps its walls. ``given``: what a parametrized attack is given. ``shows``
-    stands in what the attack's test ends with when the attack succeeded, and not when it broke for another reason.
+    Words in braces are replaced: names of people (by their accounts), ``quiet`` (by a team's directory). ``again``:
+    whose servers are restarted, because a running one keeps its restrictions. ``given``: the parameter of a
+    parametrized attack. ``shows`` is in the failure of the attack's test if the attack succeeded, and not if it broke
+    for another reason.
     """
 
     name: str
@@ -50,13 +51,15 @@ class Wall:
 
 
 def edited(path: str, change: str, then: str) -> dict[str, str]:
-    """A wall that stands in a file: a sed expression that must change something, and what makes the change count."""
+    """A protection in a file: a sed expression that must change something, and what activates it."""
     away = f"cp -a {path} {path}.kept; sed -i {quote(change)} {path}; ! cmp -s {path} {path}.kept; {then}"
     return {"away": away, "back": f"[ ! -e {path}.kept ] || mv {path}.kept {path}; {then}"}
 
 
 def property_of_servers(*lines: str, also: str = "true") -> dict[str, str]:
-    """A wall that is a property of people's units; ``also`` is one beside it, whose ``{bit}`` is setuid on or off."""
+    """A protection that is a property of people's units; ``also`` is another one, in which ``{bit}`` is setuid on or
+    off.
+    """
     text = "\\n".join(["[Service]", *lines])
     away = f"mkdir -p $(dirname {DROP_IN}); printf '{text}\\n' > {DROP_IN}; systemctl daemon-reload"
     away, back = (
@@ -177,9 +180,9 @@ WALLS = [
 
 @pytest.mark.parametrize("wall", WALLS, ids=lambda wall: wall.name.replace(" ", "-"))
 def test_attack_while_its_wall_is_away(wall: Wall, hub: Hub, cast: Cast, request: pytest.FixtureRequest) -> None:
-    """Tries: an attack of this suite, by the very test that it is, while the wall that stops it is away.
+    """Tries: an attack of this suite, with its own test, while the protection that stops it is removed.
 
-    Stopped by: nothing, so that test must fail; it passes again when the wall is back.
+    Stopped by: nothing, so that test must fail; it passes again when the protection is restored.
     """
     names = {part: person.account for part, person in cast.people.items()}
     words = {**names, **{team: str(path) for team, path in cast.teams.items()}}

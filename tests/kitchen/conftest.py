@@ -1,4 +1,4 @@
-"""What a suite asks is asked by ``test_suites.py`` through the wrapper, which says where the machine is."""
+"""``test_suites.py`` runs the suites through the wrapper, which knows the machine's address."""
 
 import os
 

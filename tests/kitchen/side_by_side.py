@@ -1,4 +1,4 @@
-"""The wrapper at work on many instances side by side, while pytest waits for one after another."""
+"""Runs the wrapper on several instances side by side, while pytest waits for one after another."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from tests.kitchen.wrapper import config
 from tests.kitchen.wrapper.__main__ import ROOT
 
 INSTANCES = config.load(ROOT / "tests" / "kitchen" / "kitchen.yml", ROOT)
-#: Instances at work at once, beside the other processes of the machine suites.
+#: Simultaneous instances, besides the other processes of the machine suites.
 AT_ONCE = 2
-#: Seconds for one instance from nothing to nothing, on a machine that has other work too.
+#: Seconds for one instance from create to destroy, on a busy machine.
 SECONDS = 1200
 
 
 def aggregates(instance: config.Instance) -> bool:
-    """Whether its highstate joins package installations: on one platform, and never the hub's (test_suites.py)."""
+    """Whether its highstate aggregates package installations: on one platform, never for the hub (test_suites.py)."""
     return instance.platform == "debian-12" and instance.suite != "hub"
 
 
 def case_id(instance: config.Instance) -> str:
-    """What pytest calls it."""
+    """The test's id in pytest."""
     return instance.name if aggregates(instance) else f"{instance.name}-without-aggregate"
 
 
 @dataclass
 class Run:
-    """The wrapper at work, on one instance in each of several threads."""
+    """Runs of the wrapper, one instance in each of several threads."""
 
     state: Path
     keep: bool
@@ -45,12 +45,12 @@ class Run:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def test(self, instance: config.Instance) -> tuple[int, str]:
-        """Destroy, create, converge, verify: the exit code and everything that was said."""
+        """Destroy, create, converge, verify: the exit code and the output."""
         aggregate = "--aggregate" if aggregates(instance) else "--no-aggregate"
         return self._wrapper(aggregate, "test", instance.name, "--destroy", "never")
 
     def destroy(self, instance: str) -> None:
-        """Make room for the next; no verdict, as the end of the run removes whatever is left."""
+        """Make room for the next one; the result is ignored, because the end of the run removes whatever is left."""
         self._wrapper("destroy", instance)
 
     def _wrapper(self, *arguments: str) -> tuple[int, str]:
@@ -69,7 +69,7 @@ class Run:
         return process.returncode, said
 
     def stop(self) -> None:
-        """End what is still at work."""
+        """Stop what is still running."""
         self.stopped.set()
         for process in self.processes:
             if process.poll() is None:
@@ -80,7 +80,7 @@ class Run:
 def runs(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[dict[str, Future[tuple[int, str]]]]:
-    """All selected instances by name, at work side by side, the longest first."""
+    """All selected instances by name, side by side, the longest first."""
     chosen = [
         item.callspec.params["instance"]
         for item in request.session.items
@@ -94,7 +94,7 @@ def runs(
     run = Run(state, keep)
     project = Project(state)
     local.ensure_running(project.state, print)
-    # Deleting a machine is the disk's work and takes long beside others, so that nobody waits for it.
+    # Deleting a machine keeps the disk busy for a long time, so nobody waits for it.
     pool, reaper = ThreadPoolExecutor(AT_ONCE), ThreadPoolExecutor(1)
 
     def work(instance: config.Instance) -> tuple[int, str]:
@@ -112,7 +112,7 @@ def runs(
             pool.shutdown(wait=True, cancel_futures=True)
             reaper.shutdown(wait=True, cancel_futures=True)
         finally:
-            # Also when another Ctrl-C ends the waiting: nobody would find these machines in a test's directory.
+            # Also if a second Ctrl-C ends the wait: nobody would find these machines in a test's directory.
             if keep and local.status(project.state).machines:
                 print(f"\nkept: {sys.executable} -m tests.kitchen.wrapper --state {state} list")
                 for config_file in sorted((project.state / "instances").glob("*.ssh")):

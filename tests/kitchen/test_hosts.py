@@ -1,4 +1,4 @@
-"""The wrapper on a machine that it did not make: any host that SSH reaches."""
+"""The wrapper on a machine that it did not make: any host with SSH."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runner import local
 from runner.project import Project
 from tests.kitchen.wrapper.__main__ import ROOT
 
-# The suites are at work meanwhile.
+# The suites run meanwhile.
 pytestmark = [
     pytest.mark.kitchen,
     pytest.mark.timeout(900),
@@ -34,7 +34,7 @@ def wrapper(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @dataclass(frozen=True)
 class Theirs:
-    """Somebody's server: its address, the key that opens it, a known_hosts that has its host key, and who made it."""
+    """An existing server: its address, its key, a known_hosts with its host key, and who made it."""
 
     address: str
     key: Path
@@ -42,7 +42,7 @@ class Theirs:
     state: Path
 
     def options(self, state: Path, known_hosts: Path | None = None) -> list[str]:
-        """What makes it the machine of a wrapper that keeps its notes in ``state``."""
+        """Options to use it as the machine of a wrapper that stores its state in ``state``."""
         words = ["--state", state, "--host", f"root@{self.address}", "--key", self.key]
         return [str(word) for word in (*words, "--known-hosts", known_hosts or self.known_hosts)]
 
@@ -79,7 +79,7 @@ def test_a_host_is_tested_and_left_there(machine: Theirs, tmp_path: Path) -> Non
 
 
 def test_state_that_always_changes_is_reported(machine: Theirs, tmp_path: Path) -> None:
-    """What changes something each time: the second highstate is what shows it."""
+    """A state that always changes something shows in the second highstate."""
     (tmp_path / "kitchen.yml").write_text(RESTLESS)
     options = [*machine.options(tmp_path / "ours"), "--file", str(tmp_path / "kitchen.yml")]
     for suite, said in (("restless", "the second highstate changed restless"), ("failing", "state failing (")):

@@ -1,7 +1,7 @@
-"""Every suite on every platform, by the wrapper, as a person would call it.
+"""Every suite on every platform, with the wrapper, as a person would run it.
 
-Order is not left to luck: one platform has ``state_aggregate`` (all packages in one transaction) on and the other off.
-The hub has it off on both: with it, as a class's server has it, tests/machine bring it up on both.
+One platform has ``state_aggregate`` (all packages in one transaction), the other does not, so that both orders are
+tested. The hub never has it here; tests/machine run it with aggregation, as on a class's server, on both platforms.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.kitchen, pytest.mark.timeout(1800)]
 
 @pytest.mark.parametrize("instance", INSTANCES, ids=case_id)
 def test_suite(instance: Instance, runs: dict[str, Future[tuple[int, str]]]) -> None:
-    """Converges, the second time changes nothing, and its own tests pass."""
+    """Converges, changes nothing the second time, and its own tests pass."""
     code, said = runs[instance.name].result()
     print(said)
     assert code == 0, said.splitlines()[-1:]

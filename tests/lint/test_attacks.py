@@ -24,8 +24,8 @@ def attacks() -> Iterator[tuple[str, str]]:
 def test_each_attack_says_what_it_tries_and_what_stops_it() -> None:
     silent = [
         name
-        for name, told in attacks()
-        if not (told.startswith("Tries: ") and any(line.startswith("Stopped by: ") for line in told.splitlines()))
+        for name, text in attacks()
+        if not (text.startswith("Tries: ") and any(line.startswith("Stopped by: ") for line in text.splitlines()))
     ]
     assert not silent, silent
 

@@ -1,4 +1,4 @@
-"""The machine under test, as Test Kitchen's shell verifier tells of it: by KITCHEN_* in the environment."""
+"""The machine under test, as Test Kitchen's shell verifier describes it: in KITCHEN_* variables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Shell = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def address() -> str:
-    """The machine's address, as the outside reaches it."""
+    """The machine's public address."""
     return os.environ["KITCHEN_HOSTNAME"]
 
 
@@ -27,7 +27,7 @@ def user() -> str:
 
 @pytest.fixture(scope="session")
 def ssh_config(address: str, user: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """How to get in: the wrapper's own file; with the gem, one made of what its driver knows."""
+    """SSH configuration: the wrapper's own file; with the gem, one made from its driver's values."""
     given = os.environ.get("KITCHEN_SSH_CONFIG")
     if given:
         return Path(given)
@@ -37,7 +37,7 @@ def ssh_config(address: str, user: str, tmp_path_factory: pytest.TempPathFactory
         f"  HostName {address}",
         f"  User {user}",
         f"  Port {os.environ.get('KITCHEN_PORT', '22')}",
-        # Test Kitchen's drivers know no host key beforehand; what is met first is held for all that follows.
+        # Test Kitchen's drivers do not know the host key; the first one is pinned for the rest.
         "  StrictHostKeyChecking accept-new",
         f"  UserKnownHostsFile {directory}/known_hosts",
         "  BatchMode yes",
@@ -51,7 +51,7 @@ def ssh_config(address: str, user: str, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="session")
 def host(ssh_config: Path, user: str) -> Host:
-    """The machine, as root, by testinfra."""
+    """The machine, as root, through testinfra."""
     return testinfra.get_host(
         f"ssh://{os.environ['KITCHEN_INSTANCE']}", ssh_config=str(ssh_config), sudo=user != "root", timeout=60
     )
@@ -59,7 +59,7 @@ def host(ssh_config: Path, user: str) -> Host:
 
 @pytest.fixture(scope="session")
 def fresh_ssh(ssh_config: Path) -> Shell:
-    """A connection of its own, with further ssh options: for what sshd says to whom."""
+    """A separate connection with further ssh options, to test sshd's answers."""
 
     def connect(*options: str, login: str = "root") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -73,6 +73,6 @@ def fresh_ssh(ssh_config: Path) -> Shell:
 
 @pytest.fixture(scope="session")
 def ca_bundle() -> Path | None:
-    """What signs the test CA's certificates; None is what this computer trusts."""
+    """The authority of the test CA's certificates; None is the system's own."""
     given = os.environ.get("KITCHEN_CA_BUNDLE")
     return Path(given) if given else None

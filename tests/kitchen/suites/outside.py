@@ -1,4 +1,4 @@
-"""What the outside sees of a machine: ports and HTTP answers, by address and with verification on."""
+"""A machine seen from outside: ports and HTTP answers, by address and with verification."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SECONDS = 10
 
 
 def answers(address: str, port: int) -> bool:
-    """Whether a TCP port takes a connection."""
+    """Whether a TCP port accepts a connection."""
     with contextlib.suppress(OSError), socket.create_connection((address, port), 2):
         return True
     return False
 
 
 def until_answers(address: str, port: int, seconds: float = SECONDS) -> bool:
-    """The same for a service that was started just now."""
+    """The same, with a wait for a service that was just started."""
     deadline = time.monotonic() + seconds
     while not answers(address, port):
         if time.monotonic() > deadline:
@@ -32,7 +32,7 @@ def until_answers(address: str, port: int, seconds: float = SECONDS) -> bool:
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer; header names in small letters."""
+    """One HTTP answer; header names in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -40,7 +40,7 @@ class Answer:
 
 
 def trusting(authority: str | Path) -> ssl.SSLContext:
-    """A context that trusts this authority (PEM text, or a file of it) and no other."""
+    """A context that trusts only this authority (PEM text or file)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if isinstance(authority, Path):
         context.load_verify_locations(cafile=str(authority))
@@ -59,9 +59,9 @@ def ask(
     announce: int | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> Answer:
-    """One request for ``name`` at ``address``: by HTTPS with ``tls``, else by HTTP.
+    """One request for ``name`` at ``address``: over HTTPS with ``tls``, otherwise HTTP.
 
-    ``announce`` says how many bytes would come, and sends none of them.
+    ``announce`` is the announced size of a body that is not sent.
     """
     raw = socket.create_connection((address, 443 if tls else 80), SECONDS)
     connection = http.client.HTTPConnection(name, timeout=SECONDS)

@@ -6,7 +6,7 @@ import pytest
 from testinfra.host import Host
 
 PASSWORD = "change-me"
-#: Whether PAM takes what comes by standard input for kstudent's password; the one that change-password asks.
+#: Whether PAM accepts the password on standard input for kstudent; the service of change-password.
 ASK = (
     "import pam, sys; sys.exit(not pam.pam().authenticate('kstudent', sys.stdin.readline().rstrip(), "
     "service='coursehub-passwd'))"
@@ -39,7 +39,7 @@ def test_groups_are_those_of_pillar(host: Host, account: str, wanted: str, unwan
 
 
 def password_is(host: Host, password: str) -> bool:
-    """Asked of PAM, which is who asks when a student signs in."""
+    """Asks PAM, as the hub does when a student signs in."""
     return host.run("printf '%%s\\n' %s | /usr/bin/python3 -I -c %s", password, ASK).rc == 0
 
 
@@ -49,7 +49,7 @@ def test_the_password_is_the_one_of_pillar(host: Host) -> None:
 
 
 def test_who_left_gets_in_no_more(host: Host) -> None:
-    """An account that is not there, or one that PAM refuses: expired and with no password."""
+    """The account does not exist, or PAM refuses it: expired and without a password."""
     shadow = host.run("getent shadow kleft")
     if shadow.rc == 0:
         fields = shadow.stdout.split(":")
@@ -63,7 +63,7 @@ def test_students_are_in_no_group_with_power(host: Host) -> None:
 
 
 def test_a_session_that_may_not_gain_rights_changes_its_password(host: Host) -> None:
-    """As a terminal of the hub is: the real passwd fails there, ours asks for the old password and changes it."""
+    """As in a hub's terminal: the real passwd fails there, ours asks for the old password and changes it."""
     confined = "printf '%%s\\n' %s %s %s | setpriv --no-new-privs --reuid %s --regid %s --init-groups %s"
     uid, gid = (host.check_output("id %s kstudent", option) for option in ("-u", "-g"))
 

@@ -1,4 +1,4 @@
-"""What every server has: its name, its clock, who gets in, whom it trusts."""
+"""What every server has: its name, its clock, SSH access, trusted authorities."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_sshd_still_lets_the_runner_in(fresh_ssh: Shell, user: str) -> None:
     [
         ["Ciphers=aes128-cbc"],
         ["KexAlgorithms=diffie-hellman-group14-sha1"],
-        # A cipher without authentication of its own, so that the MAC counts.
+        # A cipher without built-in authentication, so that the MAC matters.
         ["Ciphers=aes128-ctr", "MACs=hmac-sha1"],
     ],
 )
@@ -44,7 +44,7 @@ def test_sshd_refuses_old_algorithms(fresh_ssh: Shell, offer: list[str]) -> None
 
 
 def test_members_of_a_denied_group_get_no_shell(host: Host, fresh_ssh: Shell) -> None:
-    """With a key that would open the door otherwise."""
+    """Even with an accepted key."""
     key = Path(os.environ.get("KITCHEN_SSH_KEY", Path.home() / ".ssh/id_ed25519"))
     public = key.with_name(f"{key.name}.pub").read_text().strip()
     host.check_output(
@@ -63,7 +63,7 @@ def test_an_admin_has_sudo_without_a_password_that_nobody_has(host: Host) -> Non
 
 
 def test_it_trusts_the_authorities_of_its_pillar(host: Host) -> None:
-    """By the bundle that everything on the server reads, not by the files that went into it."""
+    """Through the bundle that every program on the server reads, not the files that it was made from."""
     installed = host.check_output("ls /usr/local/share/ca-certificates/coursehub").split()
     if "KITCHEN_CA_BUNDLE" in os.environ:
         assert "kitchen-local-acme.crt" in installed
@@ -73,7 +73,7 @@ def test_it_trusts_the_authorities_of_its_pillar(host: Host) -> None:
 
 
 def test_a_dpkg_that_was_cut_off_is_repaired(host: Host) -> None:
-    """A package that was unpacked and not configured, as a killed dpkg leaves it."""
+    """An unpacked but unconfigured package, as a killed dpkg leaves it."""
     host.check_output("cd /var/tmp && apt-get -qq download hello && dpkg --unpack hello_*.deb")
     try:
         assert "hello" in host.check_output("dpkg --audit")

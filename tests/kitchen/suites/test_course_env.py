@@ -1,4 +1,4 @@
-"""The course's environment as a student uses it: it imports, it computes, it cannot be changed."""
+"""The course's environment for a student: it imports and computes, and cannot be changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_it_has_what_a_students_server_is(host: Host) -> None:
 
 
 def test_a_kernel_computes(host: Host) -> None:
-    """A real kernel by its own protocol, as the notebook speaks it."""
+    """A real kernel with its own protocol, as a notebook uses it."""
     script = (
         "from jupyter_client.manager import start_new_kernel\n"
         "manager, client = start_new_kernel(kernel_name='python3', startup_timeout=60)\n"
@@ -47,7 +47,7 @@ print(os.waitpid(child, 0)[1], os.environ.get("TMPDIR", "")[-4:])
 
 
 def test_what_a_fork_prints_from_another_folder_is_shown(host: Host) -> None:
-    """Also where TMPDIR is too long for a socket's path."""
+    """Also if TMPDIR is too long for a socket's path."""
     script = (
         "from jupyter_client.manager import start_new_kernel\n"
         "manager, client = start_new_kernel(kernel_name='python3', startup_timeout=60)\n"
@@ -66,7 +66,7 @@ def test_what_a_fork_prints_from_another_folder_is_shown(host: Host) -> None:
 
 
 def test_students_cannot_change_it(host: Host) -> None:
-    # uv leaves its own empty lock file open to all; it is held while an environment is built, and never again.
+    # uv leaves its empty lock file writable for all; it is only used while an environment is built.
     assert host.check_output("find /opt/course -perm -o+w ! -type l ! -name .lock") == ""
     assert host.run("runuser -u nobody -- touch /opt/course/env/lib/kitchen").rc != 0
 

@@ -1,4 +1,4 @@
-"""The firewall, asked by those whom it lets in and those whom it does not."""
+"""The firewall, tested by clients that it accepts and clients that it refuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OPEN, CLOSED = 8080, 8081
 
 @pytest.fixture(scope="module")
 def servers(host: Host) -> Iterator[None]:
-    """Something that answers on both ports, so that a silence is the firewall's."""
+    """Servers on both ports, so that silence comes from the firewall."""
     for port in (OPEN, CLOSED):
         host.check_output(f"systemd-run --quiet --collect --unit kitchen-{port} python3 -m http.server -d /srv {port}")
         host.check_output(
@@ -37,7 +37,7 @@ def test_ssh_stays_open(address: str) -> None:
 
 
 def test_students_cannot_reach_the_metadata_service(host: Host) -> None:
-    """It hands the server's user-data to any process that asks."""
+    """It gives the server's user-data to any process."""
     asked = "curl -sS -m 5 -o /dev/null http://169.254.169.254/"
     if host.run(asked).rc:
         pytest.skip("no metadata service here, not even for root")

@@ -1,4 +1,4 @@
-"""The whole hub, looked at as ``coursehub check`` does, and what its people can and cannot do."""
+"""The whole hub, checked like ``coursehub check``, and what its people can and cannot do."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_wrong_password_is_refused(ca_bundle: Path | None) -> None:
 
 
 def test_the_courses_upload_limit_reaches_nginx(address: str, ca_bundle: Path | None, host: Host) -> None:
-    """A student's own uploads are judged by it; nobody else's come so far, and other pages take less."""
+    """It applies to a student's own uploads; other pages accept less."""
     with HubClient(NAME, "kstudent", ca_bundle) as student:
         student.sign_in(PASSWORD)
         student.start_server()

@@ -1,4 +1,4 @@
-"""The hub and its proxy, asked at their own doors."""
+"""The hub and its proxy, at their own sockets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 from testinfra.host import Host
 
-#: curl at the proxy's own door, at its API's.
+#: curl at the proxy's own socket, and at its API's.
 FRONT = "--unix-socket /run/coursehub/front/proxy.sock http://hub"
 PROXY_API = "--unix-socket /run/coursehub/proxy-api/api.sock http://proxy"
 ASK = "curl -sS -m 20 -o /dev/null -w '%{http_code}' "
@@ -29,7 +29,7 @@ def test_students_work_is_for_who_has_signed_in(host: Host) -> None:
 
 
 def test_the_proxys_token_is_a_secret_of_its_own(host: Host) -> None:
-    """Not a path, not a constant; and it opens the proxy's door."""
+    """It is no path and no constant; and the proxy's API accepts it."""
     env = host.check_output("cat /srv/jupyterhub/proxy.env")
     token = env.removeprefix("CONFIGPROXY_AUTH_TOKEN=")
     assert len(token) == 64
@@ -71,7 +71,7 @@ def test_the_door_for_servers_gives_the_api_alone(host: Host) -> None:
         assert host.check_output(f"{door}--path-as-is http://hub/{address}") == "404", address
 
 
-# nginx speaks HTTPS and this does not, and curl neither keeps nor sends a Secure cookie by plain HTTP.
+# curl neither stores nor sends a Secure cookie over plain HTTP, which is used here instead of nginx's HTTPS.
 SIGN_IN = f"""
 cookies=$(curl -fsS -m 20 -D - -o /dev/null {FRONT}/hub/login | sed -n 's/^set-cookie: *\\([^;]*\\).*/\\1/Ip')
 test -n "$cookies" || exit
@@ -81,7 +81,7 @@ curl -sS -m 60 -o /dev/null -w '%%{{http_code}}' -H "Cookie: $(echo "$cookies" |
 
 
 def test_only_members_of_the_class_get_in(host: Host) -> None:
-    """All three have the password; one is in a group that may sign in."""
+    """All three have the password; only one is in a group that may sign in."""
     host.check_output("getent group students >/dev/null || groupadd students")
     host.check_output("id -u kin >/dev/null 2>&1 || useradd -m -G students kin")
     host.check_output("id -u kout >/dev/null 2>&1 || useradd -m kout")
@@ -104,7 +104,7 @@ def test_a_restart_of_the_hub_leaves_the_proxy_running(host: Host) -> None:
 
 
 def test_page_asks_to_wait_while_the_hub_is_down(host: Host) -> None:
-    """By a page that looks again by itself; a status that no robot takes for the true page."""
+    """With a page that reloads itself, and a status that no robot takes for the real page."""
     host.check_output("systemctl stop jupyterhub")
     try:
         answer = host.check_output(f"curl -sS -m 20 -i {FRONT}/hub/login")

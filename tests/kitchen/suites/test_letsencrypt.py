@@ -61,7 +61,7 @@ def test_a_run_by_hand_leaves_the_authority_alone(host: Host, certificate: x509.
 
 
 def test_certbot_renews_it(host: Host, certificate: x509.Certificate) -> None:
-    """The same renewal as the timer's, before its time; the link then shows the new one."""
+    """The timer's renewal, run early; the link then points to the new certificate."""
     host.check_output(
         "REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt "
         "certbot renew --quiet --force-renewal --no-random-sleep-on-renew"
@@ -78,7 +78,7 @@ def test_timers_look_after_it(host: Host) -> None:
 
 
 def test_nginx_serves_it(address: str, ca_bundle: Path | None, certificate: x509.Certificate) -> None:
-    """In place of the one that it had until then, and for this name alone."""
+    """In place of the earlier one, and only for this name."""
     tls = outside.trusting(ca_bundle) if ca_bundle else ssl.create_default_context()
     with (
         socket.create_connection((address, 443), outside.SECONDS) as raw,

@@ -1,4 +1,4 @@
-"""A data set as the group that it is for sees it: readable, once, and not to be changed."""
+"""A data set for its group: readable, stored once, and unchangeable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""nginx, asked from outside: whom it answers, with what, and how much it takes."""
+"""nginx from outside: whom it answers, with what, and how much it accepts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.kitchen.suites import outside
 
 NAME = "kitchen.example.test"
 CERTIFICATE = f"/etc/ssl/coursehub/{NAME}/fullchain.pem"
-#: Takes whatever is sent and says how much it was and what it was told of the connection.
+#: Accepts anything and prints the size and the headers that it got.
 UPSTREAM = """
 import http.server, os, socketserver
 class Socket(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -41,7 +41,7 @@ def upstream(host: Host) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def tls(host: Host) -> ssl.SSLContext:
-    """Trusts the certificate that nginx holds until there is a real one, and nothing else."""
+    """Trusts only the temporary certificate that nginx uses until there is a real one."""
     return outside.trusting(host.check_output("cat %s", CERTIFICATE))
 
 
@@ -59,9 +59,9 @@ def test_the_second_name_is_sent_to_the_first(address: str, tls: ssl.SSLContext)
 def test_the_upload_limit_bites_and_lets_the_rest_through(address: str, tls: ssl.SSLContext) -> None:
     passed = outside.ask(address, NAME, "/user/ada/x", method="POST", body=b"x" * 1_900_000, tls=tls)
     assert (passed.status, passed.body) == (200, f"1900000 https {NAME}")
-    # nginx judges by what is announced, before a byte of it was sent.
+    # nginx judges the announced size before any byte was sent.
     assert outside.ask(address, NAME, "/user/ada/x", method="POST", announce=2_200_000, tls=tls).status == 413
-    # Uploads go to people's servers; nothing else takes much.
+    # Uploads go to people's servers; other pages accept little.
     assert outside.ask(address, NAME, "/hub/x", method="POST", announce=1_200_000, tls=tls).status == 413
     assert outside.ask(address, NAME, "/hub/login", method="POST", announce=70_000, tls=tls).status == 413
 

@@ -1,4 +1,4 @@
-"""uv installs from the Python index, behind whatever proxy the network has."""
+"""uv installs from the Python index, through the network's proxy."""
 
 from __future__ import annotations
 

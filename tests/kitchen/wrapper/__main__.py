@@ -1,4 +1,4 @@
-"""``python -m tests.kitchen.wrapper VERB [INSTANCE]``: the verbs of ``kitchen``, on the same file."""
+"""``python -m tests.kitchen.wrapper VERB [INSTANCE]``: the verbs of ``kitchen``, with the same file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class Order:
-    """What the command line said for all verbs."""
+    """Options that all verbs share."""
 
     kitchen: Kitchen
     instances: tuple[Instance, ...]
@@ -35,7 +35,7 @@ class Order:
     stay: bool
 
     def chosen(self, wanted: str | None) -> list[Instance]:
-        """The instances that a verb is for; with ``--host`` it must be one."""
+        """The instances of a verb; with ``--host`` exactly one."""
         found = config.choose(self.instances, wanted)
         if self.host and len(found) != 1:
             raise CoursehubError("--host is one machine, so say which instance; 'list' shows them", exit_code=USAGE)
@@ -57,13 +57,13 @@ class Order:
 
 
 def say(text: str) -> None:
-    """A line of progress, to standard error as everything that is not a result."""
+    """Print a line of progress on standard error; standard output is for results."""
     click.echo(text, err=True)
 
 
 @contextlib.contextmanager
 def step(verb: str, instance: Instance) -> Iterator[None]:
-    """Say what begins, and how long it took."""
+    """Print a step and how long it took."""
     say(f"-----> {verb} <{instance.name}>...")
     began = time.monotonic()
     yield
@@ -201,7 +201,7 @@ def _close(order: Order) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; what ends it becomes one line and an exit code."""
+    """Run one verb; turn any error into one line and an exit code."""
     try:
         answer: Any = cli.main(arguments, standalone_mode=False, prog_name="kitchen")
     except CoursehubError as error:

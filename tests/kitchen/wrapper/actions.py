@@ -32,7 +32,7 @@ tar -C {root} -xf -
 cat {root}/thin/code-checksum 2>/dev/null || true
 """
 
-# Unpacked beside and renamed: a thin that is there is a whole one.
+# Unpacked beside and then renamed, so an existing thin is always complete.
 _UNPACK = """
 set -eu
 umask 077
@@ -45,14 +45,14 @@ mv {root}/thin.new {root}/thin
 
 @dataclass(frozen=True)
 class Kitchen:
-    """Where the file's paths begin, the machines, and how to converge (``aggregate`` None: as the file says)."""
+    """The root of the file's paths, the machines, and how to converge (``aggregate`` None: as in the file)."""
 
     root: Path
     machines: Machines
     aggregate: bool | None = None
 
     def create(self, instance: Instance) -> Machine:
-        """A machine for the instance, unless it has one."""
+        """Make the instance's machine if it has none."""
         return self.machines.create(instance)
 
     def converge(self, instance: Instance) -> tuple[results.Report, results.Report]:
@@ -113,9 +113,9 @@ class Kitchen:
         return report
 
     def verify(self, instance: Instance) -> None:
-        """Run the suite's own tests on this computer. Raises CoursehubError when they fail."""
+        """Run the suite's own tests on this computer. Raises CoursehubError if they fail."""
         machine = self._created(instance)
-        # `python` in the file is the one that runs this, whatever is installed beside it.
+        # `python` in the file is the present interpreter, whatever else is installed.
         search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         environment = {**os.environ, **machine.environment(instance), "PATH": search}
         try:
@@ -132,7 +132,7 @@ class Kitchen:
         self.machines.note(instance, machine, VERIFIED)
 
     def destroy(self, instance: Instance) -> bool:
-        """Delete the instance's machine; whether there was one."""
+        """Delete the instance's machine; return whether there was one."""
         return self.machines.destroy(instance)
 
 
@@ -143,7 +143,7 @@ def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def salt_call(instance: Instance) -> str:
-    """The highstate's shell command (``salt_command`` in kitchen-salt), with a report that can be read."""
+    """The highstate's shell command (``salt_command`` in kitchen-salt), with a machine-readable report."""
     provisioner = instance.provisioner
     root = provisioner.root_path
     call = provisioner.salt_call_command if provisioner.salt_install is False else f"python3 {root}/thin/salt-call"

@@ -1,7 +1,7 @@
-"""``kitchen.yml`` as typed, frozen objects: what Test Kitchen 4 and kitchen-salt 0.7 read, and what of it we honour.
+"""``kitchen.yml`` as typed, frozen objects: the part of Test Kitchen 4 and kitchen-salt 0.7 that we support.
 
-Sections are merged as Test Kitchen merges them (``Kitchen::DataMunger``): global, then platform, then suite; mappings
-into each other, anything else replaced. A key that this wrapper does not honour is refused, not passed over.
+Sections are merged like in Test Kitchen (``Kitchen::DataMunger``): global, then platform, then suite; mappings are
+merged, other values replaced. A key that this wrapper does not support is refused, not ignored.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SECTIONS = ("driver", "transport", "provisioner", "verifier")
 
 
 class Driver(Facts):
-    """kitchen-digitalocean's keys, in the cloud's own slugs."""
+    """kitchen-digitalocean's keys, with the cloud's own slugs."""
 
     name: Literal["digitalocean"] = "digitalocean"
     image: str | None = None
@@ -48,14 +48,14 @@ class Transport(Facts):
 
 
 class Dependency(Facts):
-    """States from elsewhere in the repository: ``path/name`` as ``name``; ``path/_states`` and the like go along."""
+    """States from elsewhere in the repository: ``path/name`` as ``name``, with ``path/_states`` and the like."""
 
     name: str
     path: str
 
 
 class Provisioner(Facts):
-    """kitchen-salt's ``salt_solo``. The keys of the second group say how the gem installs Salt: nothing to us."""
+    """kitchen-salt's ``salt_solo``. The second group of keys is about how the gem installs Salt and is ignored here."""
 
     name: Literal["salt_solo"] = "salt_solo"
     root_path: str = Field(default="/tmp/kitchen", pattern=r"^/[A-Za-z0-9._/-]+$")
@@ -85,7 +85,7 @@ class Provisioner(Facts):
 
 
 class Verifier(Facts):
-    """Test Kitchen's ``shell`` verifier, on this computer and not on the machine."""
+    """Test Kitchen's ``shell`` verifier, which runs on this computer and not on the machine."""
 
     name: Literal["shell"] = "shell"
     remote_exec: Literal[False] = False
@@ -93,7 +93,7 @@ class Verifier(Facts):
 
 
 class Platform(Facts):
-    """An operating system, with what it needs otherwise than the rest."""
+    """An operating system, with its differences from the others."""
 
     name: str = Field(min_length=1)
     driver: Driver = Driver()
@@ -103,14 +103,14 @@ class Platform(Facts):
 
 
 class Suite(Platform):
-    """What to converge and to ask. ``includes`` and ``excludes`` are names of platforms, or ``/patterns/`` of them."""
+    """What to converge and to test. ``includes`` and ``excludes`` are names of platforms, or ``/patterns/`` of them."""
 
     includes: list[str] = Field(default_factory=list)
     excludes: list[str] = Field(default_factory=list)
 
 
 class KitchenFile(Facts):
-    """The file as a whole. Each section is checked where it stands; values come from the merged ones."""
+    """The whole file. Each section is validated where it is written; values come from the merged sections."""
 
     driver: Driver = Driver()
     transport: Transport = Transport()
@@ -134,18 +134,18 @@ class Instance:
     zone: str = ZONE
 
     def below(self, label: str) -> Instance:
-        """The same with its names one label deeper, so that kitchens at work side by side share none."""
+        """The same with names one label deeper, so that simultaneous kitchens share none."""
         zone = f"{label}.{ZONE}"
         return replace(self, zone=zone, provisioner=_renamed(self.provisioner, zone))
 
     @property
     def image(self) -> str:
-        """The image's slug; kitchen-digitalocean takes the platform's name where none is given."""
+        """The image's slug; by default kitchen-digitalocean uses the platform's name."""
         return self.driver.image or self.platform
 
     @property
     def hostnames(self) -> tuple[str, ...]:
-        """The names that the machine's pillar wants certificates for, so that DNS must point at it."""
+        """The names in the machine's pillar that need certificates, so DNS must point at it."""
         names: list[str] = []
         wanted = self._pillar_files()
         for file in wanted:
@@ -156,14 +156,14 @@ class Instance:
         return tuple(dict.fromkeys(names))
 
     def sees(self, file: str) -> bool:
-        """Whether the suite's top file shows the machine this pillar file."""
+        """Whether the suite's top file assigns this pillar file to the machine."""
         return file in self._pillar_files()
 
     def _pillar_files(self) -> list[str]:
         tops = self.provisioner.pillars.get("top.sls", {})
         names = [sls for top in tops.values() for listed in top.values() for sls in listed if isinstance(sls, str)]
         files = [f"{name.replace('.', '/')}.sls" for name in names]
-        # Not in any top: a pillar file of the project imports it by the minion's id.
+        # Not in any top file: a pillar file of the project imports it by the minion's id.
         return [*files, f"courses/{self.provisioner.salt_minion_id}.sls"]
 
 
@@ -181,7 +181,7 @@ def _renamed(provisioner: Provisioner, zone: str) -> Provisioner:
 
 
 def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """``new`` over ``old`` as Ruby's ``rmerge``: mappings into each other, anything else replaced."""
+    """``new`` over ``old`` like Ruby's ``rmerge``: mappings are merged, other values replaced."""
     merged = dict(old)
     for key, value in new.items():
         before = merged.get(key)
@@ -197,8 +197,8 @@ def instance_name(suite: str, platform: str) -> str:
 def load(path: Path, root: Path) -> tuple[Instance, ...]:
     """All instances of a file, in Test Kitchen's order.
 
-    Raises CoursehubError (2) with ``file:line`` for what is not YAML, a key that we do not honour (with the nearest
-    that we do), a value of the wrong type, a name that stands twice, and a platform that does not exist.
+    Raises CoursehubError (2) with ``file:line`` for invalid YAML, an unsupported key (with the nearest supported one),
+    a value of the wrong type, a repeated name, and an unknown platform.
     """
     shown = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
     if not path.is_file():
@@ -217,7 +217,7 @@ def load(path: Path, root: Path) -> tuple[Instance, ...]:
 
 
 def _plugins_by_name(data: Any) -> Any:
-    """``driver: vagrant`` is short for ``driver: {name: vagrant}``, and a section without a value is an empty one."""
+    """``driver: vagrant`` is short for ``driver: {name: vagrant}``, and a section without a value is empty."""
     document = copy.deepcopy(data)
     if not isinstance(document, dict):
         return document
@@ -236,7 +236,7 @@ def _validate(model: type[Section], data: Any, source: Source, where: tuple[str 
         errors = failure.errors()
         for error in errors:
             error["loc"] = (*where, *error["loc"])
-        # A misspelt key may also be a missing one: the misspelling is what to tell.
+        # A misspelt key may also count as missing; only the misspelling is reported.
         first = min(errors, key=lambda error: (error["type"] != "extra_forbidden", source.line(error["loc"])))
         raise CoursehubError(
             f"{source.shown}:{source.line(first['loc'])}: {_explain(first, model, source.data, len(where))}",
@@ -255,7 +255,7 @@ def _explain(error: ErrorDetails, model: type[BaseModel], data: Any, depth: int)
 
 
 def _shown(location: Sequence[str | int], data: Any) -> str:
-    """A place in the file for people: items of a list by their name."""
+    """A place in the file for messages: items of a list are shown by name."""
     parts = []
     for part in location:
         try:
@@ -343,9 +343,9 @@ def _instance(
 
 
 def choose(instances: Sequence[Instance], wanted: str | None) -> list[Instance]:
-    """The instances that Test Kitchen's INSTANCE argument means: all, the one of this name, or those of a pattern.
+    """The instances of Test Kitchen's INSTANCE argument: all, the one with this name, or those of a pattern.
 
-    Raises CoursehubError (2) when there is none.
+    Raises CoursehubError (2) if there is none.
     """
     if wanted in (None, "", "all"):
         return list(instances)
@@ -363,6 +363,6 @@ def choose(instances: Sequence[Instance], wanted: str | None) -> list[Instance]:
 
 
 def overlaid(provisioner: Provisioner, pillars: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The provisioner's pillar files with ``pillars`` merged into those that the file has."""
+    """The provisioner's pillar files with ``pillars`` merged into them."""
     for name, content in provisioner.pillars.items():
         yield name, merge(content, pillars.get(name, {}))

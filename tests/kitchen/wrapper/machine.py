@@ -1,4 +1,4 @@
-"""A machine of the kitchen: made by the local cloud or somebody's own, and reached by one ``ssh_config``."""
+"""A kitchen machine: made by the local cloud or an existing host, reached with one ``ssh_config``."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.kitchen.wrapper.config import Instance
 
 Report = Callable[[str], None]
 
-#: Test Kitchen's words for how far an instance has come.
+#: Test Kitchen's names for an instance's progress.
 CREATED, CONVERGED, VERIFIED = "Create", "Converge", "Verify"
 
-#: Each is several requests of some seconds (runner.cloud), so together some minutes.
+#: Each try is several requests of some seconds (runner.cloud), so together they take some minutes.
 DELETE_TRIES = 3
-#: A Unix socket's path has 107 bytes, of which ssh wants 18 for the name it makes it under.
+#: A Unix socket's path has at most 107 bytes; ssh adds 18 while it creates it.
 _SOCKET_PATH = 107 - 18
 _TRUST = """
 set -eu
@@ -40,7 +40,7 @@ update-ca-certificates >/dev/null
 
 @dataclass(frozen=True)
 class Machine:
-    """An instance's machine. The fields are Test Kitchen's state file, which its verifier hands on as KITCHEN_*."""
+    """An instance's machine. The fields are Test Kitchen's state file, which its verifier passes on as KITCHEN_*."""
 
     hostname: str
     username: str
@@ -53,7 +53,7 @@ class Machine:
     """Whether it is somebody's own host, which we neither made nor delete."""
 
     def environment(self, instance: Instance) -> dict[str, str]:
-        """What the shell verifier sets (``Kitchen::Verifier::Shell#merge_state_to_env``)."""
+        """The variables that the shell verifier sets (``Kitchen::Verifier::Shell#merge_state_to_env``)."""
         named = {
             "KITCHEN_INSTANCE": instance.name,
             "KITCHEN_PLATFORM": instance.platform,
@@ -64,7 +64,7 @@ class Machine:
 
 
 class Machines:
-    """All machines that one state directory knows."""
+    """All machines in one state directory."""
 
     def __init__(self, state: Path, report: Report) -> None:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -78,33 +78,31 @@ class Machines:
         return self.project.state / "instances" / f"{name}.ssh"
 
     def find(self, instance: Instance) -> Machine | None:
-        """The instance's machine, or None where none was created."""
+        """The instance's machine, or None if it was not created."""
         try:
             return Machine(**json.loads(self._record(instance.name).read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
 
     def is_own(self, instance: Instance) -> bool:
-        """Whether the instance was put on somebody's own host, whose names in DNS are as the file has them."""
+        """Whether the instance uses an existing host, whose names in DNS are those of the file."""
         machine = self.find(instance)
         return machine is not None and machine.own
 
     def note(self, instance: Instance, machine: Machine, action: str) -> Machine:
-        """Keep how far the instance has come."""
+        """Store the instance's progress."""
         noted = replace(machine, last_action=action)
         write_private(self._record(instance.name), json.dumps(asdict(noted)))
         return noted
-
-    # -- ssh ---------------------------------------------------------------------------------------------
 
     def argv(self, instance: Instance, *command: str) -> list[str]:
         """The ssh command line to an instance that was created."""
         return ["ssh", "-F", str(self._ssh_config(instance.name)), instance.name, *command]
 
     def run(self, instance: Instance, script: str, *, data: bytes = b"", seconds: int = 120) -> str:
-        """Run a shell script as root with ``data`` on its standard input; what it printed.
+        """Run a shell script as root with ``data`` on its standard input; return its output.
 
-        Raises CoursehubError with the script's last words when it fails.
+        Raises CoursehubError with the script's last output if it fails.
         """
         done = self.ask(instance, script, data=data, seconds=seconds)
         if done.returncode:
@@ -115,7 +113,7 @@ class Machines:
     def ask(
         self, instance: Instance, script: str, *, data: bytes = b"", seconds: int = 120
     ) -> subprocess.CompletedProcess[bytes]:
-        """The same without judging. Raises CoursehubError when there is no answer in time."""
+        """The same without checking the exit code. Raises CoursehubError if there is no answer in time."""
         root = "" if instance.transport.username == "root" else "sudo -E "
         command = f"{root}sh -c {shlex.quote(script)}"
         try:
@@ -158,10 +156,8 @@ class Machines:
                 check=False,
             )
 
-    # -- somebody's own host -----------------------------------------------------------------------------
-
     def adopt(self, instance: Instance, address: str, key: Path, known_hosts: Path) -> Machine:
-        """Use a host that is there already. Its host key must be in ``known_hosts``: no trust on first use."""
+        """Use an existing host. Its host key must be in ``known_hosts``: no trust on first use."""
         options = {
             "IdentityFile": str(key),
             "UserKnownHostsFile": str(known_hosts),
@@ -174,13 +170,11 @@ class Machines:
         machine = Machine(address, transport.username, transport.port, str(key), str(config), "", CREATED, True)
         return self.note(instance, machine, CREATED)
 
-    # -- the local cloud ---------------------------------------------------------------------------------
-
     def create(self, instance: Instance) -> Machine:
-        """A new machine of the local cloud, met by the host key that it was given; the one that is there stays.
+        """A new machine of the local cloud, verified by its known host key; an existing one is kept.
 
-        The certificate authorities of this computer's network come before anything else, where the suite's own
-        pillar does not bring them, and DNS points the names of its pillar at it.
+        The certificate authorities of this computer's network are installed first, unless the suite's own pillar does
+        so, and DNS points the names of its pillar at the machine.
         """
         found = self.find(instance)
         if found is not None:
@@ -188,7 +182,7 @@ class Machines:
         here, cloud = self._cloud()
         local.prepare_image(instance.image, self.report)
         access = Access(self.project, instance.name)
-        # A create that was interrupted is gone on with: its keys are here.
+        # Continue an interrupted create: its keys are here.
         server = droplets.single(cloud, access, self.report) or droplets.order(
             cloud,
             access,
@@ -230,7 +224,7 @@ class Machines:
         self.run(instance, _TRUST, data=packed.getvalue())
 
     def pillars(self, machine: Machine) -> dict[str, Any]:
-        """What the local cloud's network adds to the pillar files of these names; nothing for somebody's own host."""
+        """What the local cloud's network adds to these pillar files; nothing for an existing host."""
         if machine.own:
             return {}
         here, _ = self._cloud()
@@ -240,7 +234,7 @@ class Machines:
         }
 
     def destroy(self, instance: Instance) -> bool:
-        """Delete the machine and what is kept of it; whether there was one. Somebody's own host is only forgotten."""
+        """Delete the machine and its state; return whether there was one. An existing host is only forgotten."""
         machine = self.find(instance)
         access = Access(self.project, instance.name)
         ours = machine is None or not machine.own
@@ -261,7 +255,7 @@ class Machines:
         return there
 
     def _delete(self, cloud: Cloud, server: Server) -> None:
-        """Delete a droplet; on a busy disk its files take longer to go than one answer may take to come."""
+        """Delete a droplet; on a busy disk, deleting its files takes longer than one request may."""
         for attempt in range(1, DELETE_TRIES + 1):
             try:
                 cloud.destroy(server, self.report)
@@ -272,6 +266,6 @@ class Machines:
                 self.report("the machine's files are still being deleted")
 
     def close(self) -> None:
-        """Stop the local cloud when it has no machine any more."""
+        """Stop the local cloud if it has no machine any more."""
         if not local.status(self.project.state).machines:
             local.stop(self.project.state, self.report)

@@ -1,4 +1,4 @@
-"""What a machine gets for a masterless highstate: the tree that kitchen-salt's ``create_sandbox`` makes, and a Salt."""
+"""What a machine gets for a masterless highstate: the tree of kitchen-salt's ``create_sandbox``, and Salt."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ import yaml
 from runner.errors import USAGE, CoursehubError
 from tests.kitchen.wrapper.config import Instance, Provisioner, overlaid
 
-#: Directories beside a formula that carry its Python (``prepare_formula`` in kitchen-salt).
+#: Directories beside a formula with its Python (``prepare_formula`` in kitchen-salt).
 EXTENSIONS = ("_modules", "_states", "_grains", "_renderers", "_returners", "_runners", "_utils")
 
-#: What this repository's Salt is told on a class's server, too. A Salt that the gem installs is not: it is slower, and
-#: nothing else differs.
+#: Settings of Salt on a class's server. The gem's Salt does not have them and is only slower.
 SETTINGS = Path(__file__).resolve().parents[3] / "salt" / "config" / "master"
 SWITCHED_OFF = ("disable_states", "disable_modules")
 
@@ -27,8 +26,8 @@ SWITCHED_OFF = ("disable_states", "disable_modules")
 def build(instance: Instance, root: Path, target: Path, pillars: Mapping[str, Any], aggregate: bool | None) -> None:
     """Write an instance's states, pillar and minion configuration below ``target``, laid out as on the machine.
 
-    ``pillars`` are merged into the pillar files of the same name; ``aggregate`` overrides ``state_aggregate``.
-    Raises CoursehubError (2) for a path of the file that is not there.
+    ``pillars`` are merged into the pillar files of the same name; ``aggregate`` overrides ``state_aggregate``. Raises
+    CoursehubError (2) for a path in the file that does not exist.
     """
     provisioner = instance.provisioner
     states = target / provisioner.salt_file_root.lstrip("/")
@@ -104,16 +103,16 @@ def _write_yaml(path: Path, content: Any) -> None:
 
 
 class _Plain(yaml.SafeDumper):
-    """No anchors: a value that the file gives twice is two values in pillar."""
+    """No anchors: a value that occurs twice in the file is two values in pillar."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
 
 
 def thin(cache: Path) -> Path:
-    """The directory of a Salt that runs from where it is unpacked: salt-ssh's own thin, made once per ``cache``.
+    """A directory with a Salt that runs where it is unpacked: salt-ssh's own thin, made once per ``cache``.
 
-    It has ``thin.tgz`` and the ``code-checksum`` of what is in it.
+    It contains ``thin.tgz`` and its ``code-checksum``.
     """
     import salt.utils.thin
 
@@ -130,5 +129,5 @@ def thin(cache: Path) -> Path:
 
 
 def temporary() -> tempfile.TemporaryDirectory[str]:
-    """A directory for a sandbox: pillar is in it, so it is ours alone."""
+    """A temporary directory for a sandbox; only we can read it, because it contains pillar."""
     return tempfile.TemporaryDirectory(prefix="kitchen-")
