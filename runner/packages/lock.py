@@ -32,6 +32,9 @@ TIMEOUT_SECONDS = 300
 #: The header of every lock has the date of its resolution.
 _RESOLVED = re.compile(r"^# resolved: (\d{4}-\d{2}-\d{2})$", re.MULTILINE)
 _DIGEST = re.compile(r"^# inputs: sha256:([0-9a-f]{64})$", re.MULTILINE)
+# What uv says when the index does not know a package, and when it lets nobody ask.
+_UNKNOWN = re.compile(r"Because (?P<name>[\w.-]+) was not found in the package registry")
+_REFUSED = re.compile(r"returned an? (?P<code>40[137] [A-Z][a-z]+)|\((?P<status>40[137]) ")
 _DRAWING = " \t│├╰─▶×╭·"
 
 
@@ -202,6 +205,17 @@ def resolve(argv: list[str], requirements: str, where: str, root: Path) -> None:
         return
     lines = [line.strip(_DRAWING) for line in done.stderr.splitlines()]
     said = " ".join(line for line in lines if line and not line.startswith(("hint:", "help:")))
+    if refused := _REFUSED.search(done.stderr):
+        raise CoursehubError(
+            f"the packages could not be resolved: the Python index, or a filter on the way, refuses this computer "
+            f"({refused['code'] or refused['status']}); ask those who run your network"
+        )
+    if unknown := _UNKNOWN.search(said):
+        raise CoursehubError(
+            f"{where}: the Python index has no package {unknown['name']}; correct the name (pypi.org finds it), or "
+            "take it out",
+            exit_code=USAGE,
+        )
     if "No solution found" in said:
         reason = said[said.find("Because") :] if "Because" in said else said
         raise CoursehubError(f"{where}: {reason[:500]}", exit_code=USAGE)

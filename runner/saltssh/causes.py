@@ -15,11 +15,67 @@ class Cause:
 
 
 _LATER = "wait some minutes"
+#: For a refusal or a wrong certificate, which do not pass by themselves.
+_NETWORK = "ask those who run your network (or the mirror) to let the server through"
 #: The first match counts: a full disk also breaks downloads, and a dead name server looks like a dead mirror.
+#: "COURSE" in a remedy becomes the course's id.
 _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
     (
-        re.compile(r"No space left on device|os error 28\b|enough free space in|not enough free disk", re.IGNORECASE),
-        Cause("the server's disk is full", "make room there, or take a bigger size"),
+        re.compile(
+            r"No space left on device|os error 28\b|enough free space in|not enough free disk|Disk quota exceeded",
+            re.IGNORECASE,
+        ),
+        Cause(
+            "the server's disk is full",
+            "make room there ('coursehub check COURSE' names the biggest homes), or take a bigger size",
+        ),
+    ),
+    (
+        re.compile(r"dpkg was interrupted"),
+        Cause(
+            "an installation of Debian packages was cut off on the server",
+            "run 'coursehub ssh COURSE dpkg --configure -a'",
+        ),
+    ),
+    (
+        re.compile(
+            r"Release file \S+ \S+ is not valid yet|certificate (?:is )?not (?:yet valid|valid yet)|NotValidYet",
+            re.IGNORECASE,
+        ),
+        Cause(
+            "the server's clock is wrong: to the server, what it downloads comes from the future",
+            "look at 'coursehub ssh COURSE date', and set the clock with 'coursehub ssh COURSE date --set ...'",
+        ),
+    ),
+    (
+        re.compile(r"Release file \S+ \S+ is expired", re.IGNORECASE),
+        Cause(
+            "the Debian mirror's list has expired, or the server's clock is wrong",
+            "look at 'coursehub ssh COURSE date'; if that is right, the mirror is out of date: choose another",
+        ),
+    ),
+    (
+        re.compile(
+            r"certificate (?:has )?expired|certificate error, no details available|CERT_HAS_EXPIRED", re.IGNORECASE
+        ),
+        Cause(
+            "the certificate of what the server downloads from has expired, or the server's clock is wrong",
+            "look at 'coursehub ssh COURSE date'; if that is right, tell those who run the mirror or index",
+        ),
+    ),
+    (
+        re.compile(
+            r"unable to get local issuer certificate|self[- ]signed certificate|UnknownIssuer|"
+            r"CaUsedAsEndEntity|certificate signer not trusted|certificate verify failed|SELF_SIGNED_CERT|"
+            r"UNABLE_TO_(?:GET_ISSUER|VERIFY)",
+            re.IGNORECASE,
+        ),
+        Cause(
+            "something between the server and the internet, such as a campus filter, replaces certificates, and the "
+            "server does not trust it",
+            "ask those who run your network for the certificate of its authority, and put it under base: extra_ca: in "
+            "pillar/site.sls",
+        ),
     ),
     (
         re.compile(r"Could not resolve host(?:name)?:? ['\"]?(?P<host>[A-Za-z0-9.-]*[A-Za-z0-9])", re.IGNORECASE),
@@ -35,6 +91,17 @@ _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
             re.IGNORECASE,
         ),
         Cause("the server finds no addresses, its name server (DNS) does not answer", _LATER),
+    ),
+    (
+        re.compile(r"Failed to fetch \S*/(?P<file>\S+?)(?:_\S*)?\s+(?P<code>40[1367])\b"),
+        Cause("the Debian mirror, or a filter on the way, refuses to give {file} ({code})", _NETWORK),
+    ),
+    (
+        re.compile(r"E: Failed to fetch \S*/dists/(?P<file>\S+)\s+404\b"),
+        Cause(
+            "the Debian mirror has no {file} (404): the release is mistyped, or this mirror does not carry it",
+            "correct its address in /etc/apt on the server, or take it out ('coursehub ssh COURSE')",
+        ),
     ),
     (
         re.compile(r"E: Failed to fetch \S*/(?P<file>\S+?)(?:_\S*)?\s+404\b"),
@@ -63,17 +130,50 @@ _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
         ),
     ),
     (
-        re.compile(r"Could not get lock \S+ It is held by process (?P<pid>\d+ \(\S+\))"),
-        Cause("another program installs packages on the server and does not end (process {pid})", _LATER),
+        # apt itself waited five minutes before it said so.
+        re.compile(r"Could not get lock \S+ It is held by process (?P<pid>\d+) \((?P<name>\S+)\)"),
+        Cause(
+            "another program installs packages on the server and does not end ({name}, process {pid})",
+            "look at it with 'coursehub ssh COURSE ps -fp {pid}', let it end or end it",
+        ),
+    ),
+    (
+        re.compile(r"Unable to acquire the dpkg frontend lock|dpkg is locked by another process", re.IGNORECASE),
+        Cause(
+            "another program installs packages on the server and does not end",
+            "look which with 'coursehub ssh COURSE fuser -v /var/lib/dpkg/lock-frontend', let it end or end it",
+        ),
     ),
     (
         re.compile(
-            r"Failed to (?:fetch|download)|error sending request|connection broken|not enough bytes were received|"
-            r"No matching distribution found|Request failed after \d+ retr|"
-            r"npm (?:error|ERR!) (?:code|errno) E?(?:CONN|TIMEDOUT|NOTFOUND|404|5\d\d)",
+            r"(?:returned an? |status client error \(|returned error: |\bcode E)(?P<code>40[137])\b", re.IGNORECASE
+        ),
+        Cause("the index that packages come from, or a filter on the way, refuses the server ({code})", _NETWORK),
+    ),
+    (
+        re.compile(
+            r"error sending request|connection broken|not enough bytes were received|Request failed after \d+ retr|"
+            r"npm (?:error|ERR!) (?:code|errno) E?(?:CONN|TIMEDOUT|NOTFOUND|5\d\d)",
             re.IGNORECASE,
         ),
-        Cause("the index that Python's packages come from does not answer or lacks one", _LATER),
+        Cause("the index that Python's packages come from does not answer", _LATER),
+    ),
+    (
+        re.compile(
+            r"Because (?P<one>\S+) was not found in the package registry|"
+            r"No matching distribution found for (?P<two>\S+)|there is no version of (?P<three>\S+?),? |"
+            r"Failed to (?:fetch|download)[^\n]*?`(?P<four>[^`]+)`[\s\S]*?404|"
+            r"npm (?:error|ERR!) code E404[\s\S]*?404\s+'(?P<five>[^']+)'",
+            re.IGNORECASE,
+        ),
+        Cause(
+            "the index that packages come from lacks {file}",
+            "run 'coursehub lock COURSE', which takes what the index has",
+        ),
+    ),
+    (
+        re.compile(r"Failed to (?:fetch|download)", re.IGNORECASE),
+        Cause("the index that Python's packages come from does not answer", _LATER),
     ),
 )
 
@@ -83,5 +183,7 @@ def cause(said: str) -> Cause | None:
     for pattern, known in _KNOWN:
         if found := pattern.search(said):
             named = {key: value or "" for key, value in found.groupdict().items()}
-            return Cause(known.what.format(**named), known.remedy)
+            if "one" in named:
+                named["file"] = "".join(named.values())
+            return Cause(known.what.format(**named), known.remedy.format(**named))
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -58,12 +59,26 @@ def _host(session: Session, said: str) -> str | None:
         return None
     for key, number, field, host in _hosts(session):
         if (match["host"] or "").rstrip(".").lower() == host or (match["unnamed"] and host in said):
-            return (
-                f"{session.at('material', key, number, field)}: material.{key}.{number + 1}.{field}: the server finds "
-                f"no address for {host}; correct it if it is mistyped. If it is right, its name server is down: try "
-                "again later"
-            )
+            where = f"{session.at('material', key, number, field)}: material.{key}.{number + 1}.{field}"
+            return f"{where}: {_no_address(host)}"
     return None
+
+
+def _no_address(host: str) -> str:
+    """Say why the server finds no address for a host; this computer is asked whether there is one."""
+    try:
+        socket.getaddrinfo(host, 443)
+    except socket.gaierror as error:
+        if error.errno in (socket.EAI_NONAME, socket.EAI_NODATA):
+            return f"there is no host {host}; correct it"
+        return (
+            f"the server finds no address for {host}; correct it if it is mistyped. If it is right, its name server is "
+            "down: try again later"
+        )
+    return (
+        f"the server finds no address for {host}, and this computer does: the server's name server (DNS) does not "
+        "answer; wait some minutes"
+    )
 
 
 def _hosts(session: Session) -> list[tuple[str, int, str, str]]:

@@ -64,7 +64,7 @@ class StatesFailed(CoursehubError):
             self.report = report
             return
         if known := first.cause:
-            what, remedy = f"{known.what} (at {first.name}{more})", known.remedy
+            what, remedy = f"{known.what} (at {first.name}{more})", known.remedy.replace("COURSE", course_id)
         else:
             what, remedy = f"state {first.name} ({first.sls}){more} failed: {first.reason[:300]}", "correct it"
         super().__init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,6 +37,20 @@ course:
 """ % ("0" * 64)
 
 
+@pytest.fixture(autouse=True)
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """No name server is asked; a host that is not in here has no address, or the lookup fails with this error."""
+    answers: dict[str, int] = {}
+
+    def getaddrinfo(host: str, _port: int) -> list[object]:
+        if error := answers.get(host, socket.EAI_NONAME):
+            raise socket.gaierror(error, "as the system says it")
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return answers
+
+
 @pytest.fixture
 def session(tmp_path: Path) -> Any:
     project = Project(tmp_path)
@@ -57,12 +72,12 @@ def report(said: str) -> Report:
         (
             "labs: fatal: unable to access 'https://githb.com/x/y/': Could not resolve host: githb.com",
             12,
-            "material.repositories.1.url: the server finds no address for githb.com; correct it if it is mistyped",
+            "material.repositories.1.url: there is no host githb.com; correct it; what works",
         ),
         (
             "rain: https://data.exmple.edu/rain.csv cannot be had ([Errno -2] Name or service not known)",
             14,
-            "material.data.1.source: the server finds no address for data.exmple.edu",
+            "material.data.1.source: there is no host data.exmple.edu; correct it",
         ),
     ],
 )
@@ -72,6 +87,22 @@ def test_misspelled_name_is_reported_with_its_line(session: Any, said: str, line
     assert message.startswith(f"pillar/courses/phys.sls:{line}: {says}")
     assert message.endswith("then run 'coursehub apply phys'")
     assert "minutes" not in message
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (0, "finds no address for githb.com, and this computer does: the server's name server (DNS) does not answer"),
+        (
+            socket.EAI_AGAIN,
+            "finds no address for githb.com; correct it if it is mistyped. If it is right, its name server",
+        ),
+    ],
+)
+def test_a_host_that_may_be_right_is_no_mistake(session: Any, asked: dict[str, int], error: int, says: str) -> None:
+    asked["githb.com"] = error
+    told = blame(session, report("fatal: unable to access 'https://githb.com/x/y/': Could not resolve host: githb.com"))
+    assert says in str(told)
 
 
 @pytest.mark.parametrize(
