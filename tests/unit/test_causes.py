@@ -76,12 +76,9 @@ SAID = {
     "curl: (60) SSL certificate problem: unable to get local issuer certificate": INTERCEPTED,
     "W: Failed to fetch https://mirror/debian/dists/trixie/InRelease  SSL connection failed: error:0A000086:SSL "
     "routines::certificate verify failed / Success [IP: 127.0.0.1 7003]": INTERCEPTED,
-    "<urlopen error [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer": "
-    "INTERCEPTED,
+    "<urlopen error [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local": INTERCEPTED,
     "E: Failed to fetch http://mirror/debian/dists/trixie/main/binary-amd64/Packages  403  Forbidden [IP: "
-    "127.0.0.1 7001]\n": (
-        "the Debian mirror, or a filter on the way, refuses to give Packages (403)"
-    ),
+    "127.0.0.1 7001]\n": ("the Debian mirror, or a filter on the way, refuses to give Packages (403)"),
     "E: Failed to fetch http://mirror/debian/dists/trixei/main/binary-amd64/Packages  404  Not Found [IP: "
     "127.0.0.1 7002]": (
         "the Debian mirror has no trixei/main/binary-amd64/Packages (404): the release is mistyped, or this "
