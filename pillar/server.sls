@@ -58,6 +58,8 @@ server:
     hub_state: &hub_state /srv/jupyterhub
     # What the class shares.
     shared: &shared /srv/class
+    # Repositories of the teacher's own computer, each as one file that the runner sends (runner/session/folders.py).
+    sent: /var/lib/coursehub-sent
     # A directory for each certificate, by its first name.
     certificates: &certificates /etc/ssl/coursehub
     # Where the certificate authority's questions are answered on port 80.

@@ -4,8 +4,9 @@
 {%- set entries = {} %}
 {%- for name, given in material.repositories | dictsort %}
 {%-   set entry = {'url': given.url, 'branch': given.branch, 'host_key': given.get('host_key', '')} %}
-{#-   A new key is a reason to fetch at once. Only its hash is stored here, which cannot be used to sign in. #}
-{%-   do entry.update({'key': given.deploy_key | sha256 if given.get('deploy_key') else ''}) %}
+{#-   A new key, or a new version of a bundle, is a reason to fetch at once. Only the key's hash is stored here, which
+      cannot be used to sign in. #}
+{%-   do entry.update({'key': given.deploy_key | sha256 if given.get('deploy_key') else given.get('version', '')}) %}
 {%-   do entries.update({name: entry}) %}
 {%- endfor %}
 {%- if entries %}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -38,9 +39,10 @@ GitAddress = Annotated[
     str,
     *text_like(
         rf"^(https://{_HOST}(:[0-9]{{1,5}})?/{_PATH}"
-        rf"|ssh://([a-z_][a-z0-9_.-]*@)?{_HOST}(:[0-9]{{1,5}})?/{_PATH}|[a-z_][a-z0-9_.-]*@{_HOST}:{_PATH})$",
+        rf"|ssh://([a-z_][a-z0-9_.-]*@)?{_HOST}(:[0-9]{{1,5}})?/{_PATH}|[a-z_][a-z0-9_.-]*@{_HOST}:{_PATH}"
+        r"|(file://)?/[^\x00-\x1f\x7f]{1,400})$",
         "a git address: https://github.com/physics/labs for a public repository, git@github.com:physics/labs.git for a "
-        "private one (no name, password or token in it)",
+        "private one (no name, password or token in it), or with cloud: local a folder such as /home/me/labs",
     ),
     AfterValidator(_no_page),
 ]
@@ -95,7 +97,8 @@ class Repository(Facts):
     """The folder that it becomes in each student's home."""
     url: Annotated[GitAddress, Field(examples=["git@git.example.edu:physics/labs.git"])]
     """Where git finds it. An https:// address must be public; git@ and ssh:// ones need a deploy key, which
-    ``./coursehub material COURSE`` makes and says where to paste."""
+    ``./coursehub material COURSE`` makes and says where to paste. With ``cloud: local`` it may be a repository on this
+    computer, such as ``/home/me/labs``: each ``apply`` takes what is committed there."""
     branch: Annotated[Branch, Field(examples=["spring"])] = "main"
     """The branch that students get. Other branches never reach the server, so solutions may wait in one."""
     open: Annotated[Within | None, Field(examples=["week-1/lab1.ipynb"])] = None
@@ -110,7 +113,7 @@ class Repository(Facts):
     @model_validator(mode="after")
     def _host_is_known(self) -> Repository:
         if not self.private:
-            if self.host_key:
+            if self.host_key is not None:
                 raise ValueError("host_key is for addresses of git@ or ssh://; take it out")
         elif self.host_key is None and self.host not in GIT_HOSTS:
             port = f"-p {self.port} " if self.port else ""
@@ -123,7 +126,13 @@ class Repository(Facts):
     @property
     def private(self) -> bool:
         """Whether it is fetched over SSH, with a deploy key."""
-        return not self.url.startswith("https://")
+        return self.folder is None and not self.url.startswith("https://")
+
+    @property
+    def folder(self) -> Path | None:
+        """The directory, if the repository is on this computer."""
+        path = self.url.removeprefix("file://")
+        return Path(path) if path.startswith("/") else None
 
     @property
     def host(self) -> str:

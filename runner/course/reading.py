@@ -60,6 +60,7 @@ def load(project: Project, course_id: str) -> Course:
     _cpu_fits(course, read)
     _logo_is_there(project, course, read)
     _data_is_there(project, course, read)
+    _folders_are_for_a_trial(course, read)
     return course
 
 
@@ -121,6 +122,18 @@ def _logo_is_there(project: Project, course: Course, read: Source) -> None:
             f"{where}: page.logo: {project.shown(path)} has {size / 1e6:.1f} MB; make it smaller than 1 MB",
             exit_code=USAGE,
         )
+
+
+def _folders_are_for_a_trial(course: Course, read: Source) -> None:
+    """Refuse a repository on this computer for a server elsewhere, which fetches by itself all the time."""
+    for number, one in enumerate(course.material.repositories):
+        if one.folder and course.cloud != "local":
+            where = read.at("course", "material", "repositories", number, "url")
+            raise CoursehubError(
+                f"{where}: material.repositories.{number + 1}.url ({one.url!r}): a folder of this computer is for a "
+                "trial with cloud: local; push it to a git host and give its address, such as https://github.com/physics/labs",
+                exit_code=USAGE,
+            )
 
 
 def _data_is_there(project: Project, course: Course, read: Source) -> None:

@@ -18,12 +18,17 @@ from runner.project import Project
 
 
 def runtime(
-    *, ip: str, acme_directory: str | None, extra_ca: Mapping[str, str], passwords: Mapping[str, Password]
+    *,
+    ip: str,
+    acme_directory: str | None,
+    extra_ca: Mapping[str, str],
+    passwords: Mapping[str, Password],
+    versions: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The generated pillar.
 
     If ``acme_directory`` is None, the school's own setting (pillar/site.sls) applies. ``extra_ca`` are PEM texts by
-    name.
+    name, ``versions`` the commits of repositories on this computer, by the repository's name.
     """
     letsencrypt: dict[str, Any] = {"addresses": [ip]}
     if acme_directory:
@@ -31,6 +36,9 @@ def runtime(
     return {
         "letsencrypt": letsencrypt,
         "base": {"extra_ca": dict(extra_ca)},
+        **(
+            {"material": {"repositories": {name: {"version": it} for name, it in versions.items()}}} if versions else {}
+        ),
         "accounts": {
             "people": {account: {"password_hash": password.hash} for account, password in sorted(passwords.items())}
         },

@@ -21,7 +21,7 @@ from runner.saltssh import pillar
 from runner.servers import birthplace
 from runner.servers.access import Access
 from runner.session.failures import made_elsewhere, no_server, not_running
-from runner.setup import signin
+from runner.setup import folders, signin
 
 #: The account with which the runner tests the hub as a student would; it belongs to nobody.
 CHECK_ACCOUNT = ACCOUNTS["check"]
@@ -103,7 +103,10 @@ class Session:
         return zone
 
     def write_pillar(self, ip: str) -> None:
-        """Write the facts about this computer and the cloud that the server's pillar needs."""
+        """Write the facts about this computer and the cloud that the server's pillar needs.
+
+        Raises CoursehubError (2) for a repository on this computer that is none or lacks its branch.
+        """
         accounts = [person.account for person in self.people.everyone()]
         if self.course.subdomains:
             labels = [*map(server_label, [*accounts, CHECK_ACCOUNT]), *map(service_label, SERVICES)]
@@ -117,6 +120,7 @@ class Session:
                 acme_directory=authority.directory if authority else None,
                 extra_ca={**pillar.host_ca_certificates(), **authority.extra_ca} if authority else {},
                 passwords=Passwords(self.project, self.course_id).ensure([*accounts, CHECK_ACCOUNT]),
+                versions=folders.versions(self.course, self.at),
             ),
         )
 

@@ -28,7 +28,7 @@ def blame(session: Session, report: Report) -> str | None:
     """The cause of failed states in the course file, as ``file:line: what; what to do``, or None."""
     for state in report.failed:
         said = _said(state)
-        found = _package(session, said) or _host(session, said)
+        found = _package(session, said) or _host(session, said) or _repository(session, said)
         if found:
             return found
     return None
@@ -64,6 +64,17 @@ def _host(session: Session, said: str) -> str | None:
     return None
 
 
+def _repository(session: Session, said: str) -> str | None:
+    """What the server's fetcher says is wrong with a repository, at the line of its address."""
+    lines = dict(line.split(": ", 1) for line in said.splitlines() if re.match(r"[a-z][a-z0-9-]*: ", line))
+    for number, one in enumerate(session.course.material.repositories):
+        if (line := lines.get(one.name)) and one.url in line:
+            return (
+                f"{session.at('material', 'repositories', number, 'url')}: material.repositories.{number + 1}: {line}"
+            )
+    return None
+
+
 def _no_address(host: str) -> str:
     """Say why the server finds no address for a host; this computer is asked whether there is one."""
     try:
@@ -83,7 +94,11 @@ def _no_address(host: str) -> str:
 
 def _hosts(session: Session) -> list[tuple[str, int, str, str]]:
     material = session.course.material
-    found = [("repositories", number, "url", one.host.lower()) for number, one in enumerate(material.repositories)]
+    found = [
+        ("repositories", number, "url", one.host.lower())
+        for number, one in enumerate(material.repositories)
+        if not one.folder
+    ]
     for number, one in enumerate(material.data):
         if one.remote:
             found.append(("data", number, "source", (urlsplit(one.source).hostname or "").lower()))

@@ -22,6 +22,7 @@ from runner.session.failures import NoServer, all_of
 from runner.session.needs import ensure_lock, need_material, need_signin
 from runner.session.notes import notes as notes_of
 from runner.session.order import what_up_makes
+from runner.setup import folders
 from runner.verbs import changes
 from runner.verbs.blame import blame
 
@@ -33,6 +34,8 @@ def converge(session: Session, server: Server, steps: Steps, *, test: bool = Fal
     """Run the highstate with progress. Raises CoursehubError that names the failed states."""
     title = f"{'plan' if test else 'highstate'} of {session.course_id}"
     with steps.step("highstate", title) as progress:
+        if not test:
+            folders.send(session.course, session.access, str(server.ip))
         report = saltssh.highstate(
             session.project,
             session.course_id,

@@ -89,6 +89,15 @@ def test_misspelled_name_is_reported_with_its_line(session: Any, said: str, line
     assert "minutes" not in message
 
 
+def test_repository_that_wants_a_password_is_told(session: Any) -> None:
+    said = (
+        "labs: https://githb.com/x/y is no repository that this server may read; correct it, or use the git@ one (with"
+    )
+    failed = report(f"{said} a deploy key); students cannot have it yet")
+    message = str(StatesFailed("phys", failed, blame(session, failed)))
+    assert message.startswith(f"pillar/courses/phys.sls:12: material.repositories.1: {said.removeprefix('labs: ')} a")
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [

@@ -243,10 +243,10 @@ def test_what_the_server_cannot_keep_fails_alone(
     given = {"first": {"url": url}, "labs": {"url": url}}
     original = server.fetcher.environment
 
-    def full(mirror: Path, config: dict[str, Any]) -> Any:
+    def full(mirror: Path, config: dict[str, Any], protocol: str) -> Any:
         if "first" in mirror.name:
             raise OSError(28, "No space left on device", "known_hosts")
-        return original(mirror, config)
+        return original(mirror, config, protocol)
 
     with monkeypatch.context() as patch:
         if how == "file":
@@ -366,7 +366,7 @@ def test_no_host_is_trusted_that_is_not_known(server: Server) -> None:
         three={"url": "git@git.example.edu:x/y.git", "host_key": "ssh-rsa DDDD"},
     )
     config = json.loads((server.root / "material.json").read_text())
-    environment = server.fetcher.environment(server.mirrors / ".one.new", config)
+    environment = server.fetcher.environment(server.mirrors / ".one.new", config, "https:ssh")
     assert (server.root / "known_hosts").read_text().splitlines() == [
         "github.com ssh-ed25519 CCCC", "[git.example.edu]:2222 ssh-ed25519 BBBB", "git.example.edu ssh-rsa DDDD",
     ]  # fmt: skip

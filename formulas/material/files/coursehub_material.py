@@ -172,7 +172,7 @@ def fetch(mirror: Path, entry: Facts, config: Facts) -> str:
         *("-c", "core.fsync=all", "-c", "gc.autoDetach=false"),
         *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head"),
         *("--", entry["url"], f"+{branch}:{branch}"),
-        env=environment(mirror, config),
+        env=environment(mirror, config, "file" if entry["url"].startswith("/") else "https:ssh"),
         check=False,
     )
     if done.returncode:
@@ -205,8 +205,11 @@ def git(
         return subprocess.CompletedProcess(argv, 1, "", f"timed out after {FETCH_SECONDS} s")
 
 
-def environment(mirror: Path, config: Facts) -> dict[str, str]:
-    """Return an environment in which git asks no questions and trusts only known hosts."""
+def environment(mirror: Path, config: Facts, protocol: str) -> dict[str, str]:
+    """Return an environment in which git asks no questions and trusts only known hosts.
+
+    ``protocol`` is "file" for a bundle on this server, otherwise the protocols of git hosts.
+    """
     known_hosts = STATE / "known_hosts"
     known_hosts.write_text("".join(known_lines(config)))
     name = mirror.name.removeprefix(".").removesuffix(".new") if mirror.name.startswith(".") else mirror.name
@@ -225,7 +228,7 @@ def environment(mirror: Path, config: Facts) -> dict[str, str]:
         "GIT_ASKPASS": "true",
         "GIT_SSH_COMMAND": " ".join(ssh),
         "GIT_SSH_VARIANT": "ssh",
-        "GIT_ALLOW_PROTOCOL": "https:ssh",
+        "GIT_ALLOW_PROTOCOL": protocol,
         "GIT_HTTP_LOW_SPEED_LIMIT": "1",
         "GIT_HTTP_LOW_SPEED_TIME": str(STALLED_SECONDS),
         **{key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")},

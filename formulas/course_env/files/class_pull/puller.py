@@ -73,6 +73,10 @@ class ClassPuller:
 
     def _pull(self) -> Iterator[str]:
         notes.begin(self.home)
+        mirror = self.git.source.removeprefix("file://")
+        if mirror.startswith("/") and not Path(mirror).exists():
+            # The server's own copy, which it could not fetch: `apply` and `check` say why.
+            raise PullFailed(f"{self.home.name} is not there yet. Your teacher was told; try again later.")
         try:
             if self._anew and os.path.lexists(self.home):
                 yield f"{self.home} is now {self.files.put_aside()}\n"
