@@ -15,15 +15,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from coursehub_steps import BuildError
+from coursehub_trial import preflight
 from coursehub_uv import (
     STAMP,
-    BuildError,
     build,
     compile_in_background,
     compiling_or_compiled,
     digest_of,
     link_target,
-    preflight,
     remove_old,
     stamp,
     switch,
@@ -89,7 +89,7 @@ def installed(
     untried = sorted(set(imports) - tried(target))
     serving = link_target(link)
     if complete and serving == target and untried:
-        return _try_more(ret, target, imports, untried)
+        return _try_more(ret, target, imports, untried, interpreter)
     if complete and serving == target:
         if not bytecode or compiling_or_compiled(target):
             ret["comment"] = f"{link} serves {digest}"
@@ -98,7 +98,7 @@ def installed(
             ret.update(result=None, comment=f"{link} serves {digest}; its bytecode would be compiled")
             ret["changes"] = {"bytecode": "would be compiled"}
             return ret
-        compile_in_background(target, own_cache, compress)
+        compile_in_background(target, own_cache, interpreter, compress)
         ret["comment"] = f"{link} serves {digest}; an earlier run was cut short, compiling its bytecode again"
         ret["changes"] = {"bytecode": "compiling"}
         return ret
@@ -118,7 +118,7 @@ def installed(
                 cache=own_cache,
                 ca_bundle=ca_bundle,
             )
-        preflight(target, imports)
+        preflight(target, imports, interpreter)
         stamp(target, imports)
         switch(Path(link), target)
     except BuildError as problem:
@@ -128,7 +128,7 @@ def installed(
         ret["comment"] = f"{problem}; {kept}; apply again when that is mended"
         return ret
     if bytecode:
-        compile_in_background(target, own_cache, compress)
+        compile_in_background(target, own_cache, interpreter, compress)
     else:
         shutil.rmtree(own_cache, ignore_errors=True)
     removed = remove_old(Path(name), target, serving, keep)
@@ -138,14 +138,16 @@ def installed(
     return ret
 
 
-def _try_more(ret: dict[str, Any], target: Path, imports: Sequence[str], untried: list[str]) -> dict[str, Any]:
+def _try_more(
+    ret: dict[str, Any], target: Path, imports: Sequence[str], untried: list[str], interpreter: Path
+) -> dict[str, Any]:
     """Try imports that joined the list after the environment was made; it goes on serving in any case."""
     ret["changes"] = {"imports": f"{'to try' if __opts__['test'] else 'tried'}: {', '.join(untried)}"}
     if __opts__["test"]:
         ret.update(result=None, comment=f"{target.name} would be tried")
         return ret
     try:
-        preflight(target, imports)
+        preflight(target, imports, interpreter)
     except BuildError as problem:
         ret.update(result=False, changes={}, comment=f"{problem}; what serves stays as it is; apply again then")
         return ret

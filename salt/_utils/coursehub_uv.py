@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from coursehub_files import write_whole
-
-log = logging.getLogger(__name__)
+from coursehub_steps import BuildError, run
+from coursehub_trial import ISOLATED
 
 # Says that all is there, and which imports were tried.
 STAMP = ".complete"
 COMPILED = ".compiled"
-# A wheel of 100 MB over a slow college line still fits.
-TIMEOUT_SECONDS = 1800
-# The last line names the module, whatever its import does: most errors do not.
-TRY = """
-import importlib, sys
-for name in sys.argv[1:]:
-    print("import", name, flush=True)
-    try:
-        importlib.import_module(name)
-    except BaseException as problem:
-        sys.exit(f"import {name}: {type(problem).__name__}: {' '.join(str(problem).split())}")
-"""
-
-
-class BuildError(Exception):
-    """The new environment could not be made; the message is for the teacher."""
 
 
 def stamp(target: Path, imports: Iterable[str]) -> None:
@@ -68,39 +50,6 @@ def link_target(link: str) -> Path | None:
         return Path(link).readlink()
     except OSError:
         return None
-
-
-def _run(argv: Sequence[str | Path], what: str, **kwargs: Any) -> None:
-    """Run one build step and raise BuildError with the last thing it said."""
-    try:
-        done = subprocess.run(
-            [str(part) for part in argv],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            timeout=TIMEOUT_SECONDS,
-            text=True,
-            errors="replace",
-            check=False,
-            **kwargs,
-        )
-    except subprocess.TimeoutExpired:
-        raise BuildError(f"{what}: gave up after {TIMEOUT_SECONDS // 60} minutes") from None
-    except OSError as problem:
-        raise BuildError(f"{what}: {problem.strerror}: {problem.filename}") from None
-    if done.returncode:
-        log.warning("%s failed:\n%s", what, done.stdout)
-        killed = f" (ended by signal {-done.returncode})" if done.returncode < 0 else ""
-        raise BuildError(f"{what}: {_last_words(done.stdout, done.returncode)}{killed}")
-
-
-def _last_words(output: str, returncode: int) -> str:
-    """Return the line of a tool's output that says most, without the drawing characters of uv."""
-    lines = [line.strip(" \t│├╰─▶×╭·") for line in output.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("hint:", "help:"))]
-    wanted = [line for line in lines if line.lower().startswith(("error", "caused by", "failed"))]
-    said = "; ".join(dict.fromkeys(wanted[:1] + lines[-1:]))
-    return said[:400] or f"exit code {returncode}"
 
 
 def _environment(cache: Path, ca_bundle: str) -> dict[str, str]:
@@ -148,9 +97,9 @@ def build(
     env = _environment(cache, ca_bundle)
     umask = os.umask(0o022)
     try:
-        _run([uv, "venv", "--quiet", "--python", interpreter, target], "uv venv", env=env)
+        run([uv, "venv", "--quiet", "--python", interpreter, target], "uv venv", env=env)
         python = target / "bin" / "python"
-        _run(
+        run(
             [
                 *(uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "--no-deps"),
                 *("--only-binary", ":all:", "--requirement", files[requirements]),
@@ -170,34 +119,16 @@ def build(
             (target / "bin" / "node").unlink(missing_ok=True)
             (target / "bin" / "node").symlink_to(node)
             cli = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-            _run(
+            run(
                 [node, cli, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"],
                 "npm ci",
                 env=env,
                 cwd=target,
             )
         # Without this a power cut just after could leave empty files behind a stamp that says "complete".
-        _run(["sync", "--file-system", target], "sync", env=env)
+        run(["sync", "--file-system", target], "sync", env=env)
     finally:
         os.umask(umask)
-
-
-def preflight(target: Path, imports: Sequence[str]) -> None:
-    """Import what the class will import; this also compiles the bytecode that the first sign-in needs."""
-    if not imports:
-        return
-    umask = os.umask(0o022)
-    scratch = target / ".preflight"
-    scratch.mkdir(exist_ok=True)
-    try:
-        _run(
-            [target / "bin" / "python", "-W", "ignore", "-c", TRY, *imports],
-            "trying its imports",
-            env={"PATH": f"{target}/bin:/usr/bin:/bin", "HOME": str(scratch), "LANG": "C.UTF-8", "MPLBACKEND": "Agg"},
-        )
-    finally:
-        os.umask(umask)
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def switch(link: Path, target: Path) -> None:
@@ -220,17 +151,18 @@ def compiling_or_compiled(target: Path) -> bool:
     return _quietly(["systemctl", "is-active", _unit(target)])
 
 
-def compile_in_background(target: Path, cache: Path, compress: Sequence[str] = ()) -> None:
+def compile_in_background(target: Path, cache: Path, interpreter: Path, compress: Sequence[str] = ()) -> None:
     """Compile the rest of the bytecode (seldom-used modules) at idle priority, and compress scripts below ``compress``.
 
     What the preflight imported is compiled already. All of it takes 20 to 30 CPU seconds for a course, which nobody
     needs to wait for; but students cannot write it themselves, and would pay for it at each import. The packages' own
     tests, a third of it all, nobody imports. The cache goes then too: its files live on in the environment, and would
-    outlive it.
+    outlive it. Root does it, so by ``interpreter``, the system's Python, which runs nothing of the environment.
     """
     if (target / COMPILED).exists():
         return
-    compiler = f"{target}/bin/python -m compileall -q -j 1 -x 'site-packages/.*/tests?/' {target}/lib"
+    isolated = " ".join(ISOLATED)
+    compiler = f"{interpreter} {isolated} -m compileall -q -j 1 -x 'site-packages/.*/tests?/' {target}/lib"
     zipper = "".join(
         f"find {target}/{place} -name '*.js' -size +1k -exec gzip -9 --keep --no-name --force {{}} +; "
         for place in compress

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import coursehub_steps
+import coursehub_trial
 import coursehub_uv
 import pytest
 
@@ -31,7 +33,9 @@ def state(tmp_path, monkeypatch):
     }
     module.served = served
     # Salt writes its log records at the end of the process, when pytest has closed the streams.
-    monkeypatch.setattr(coursehub_uv.log, "disabled", True)
+    monkeypatch.setattr(coursehub_steps.log, "disabled", True)
+    # An account without rights cannot enter pytest's directories.
+    monkeypatch.setattr(coursehub_trial, "walls", lambda: ())
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     make_wheel(wheels, "arrays", "1.0")
@@ -258,7 +262,7 @@ def test_scripts_are_compressed_in_the_end(state, tmp_path, monkeypatch):
     script = "let a = 1;" * 500
     (env / "share/lab/main.0123.js").write_text(script)
     monkeypatch.setattr(coursehub_uv, "_unit", lambda _: "-")
-    coursehub_uv.compile_in_background(env, tmp_path / "cache/none", ["share/lab", "share/none"])
+    coursehub_uv.compile_in_background(env, tmp_path / "cache/none", Path(sys.executable), ["share/lab", "share/none"])
     deadline = time.monotonic() + 60
     while not (env / coursehub_uv.COMPILED).exists():
         assert time.monotonic() < deadline, "not compressed within a minute"
@@ -274,3 +278,36 @@ def test_bytecode_that_nobody_wants_is_not_compiled(state, tmp_path):
     assert not list(env.rglob("arrays.*.pyc"))
     assert not list((tmp_path / "cache").iterdir())
     assert apply(state, tmp_path, imports=[], bytecode=False)["changes"] == {}
+
+
+def test_what_the_imports_touch_is_compiled_at_once(state, tmp_path):
+    """By root's own compiler: the account that tries the imports cannot write there."""
+    write_lock(state, "1.0")
+    assert apply(state, tmp_path, imports=["arrays"], bytecode=False)["result"]
+    source = next((tmp_path / "env").resolve().glob("lib/python*/site-packages/arrays.py"))
+    compiled = Path(importlib.util.cache_from_source(str(source)))
+    header = compiled.read_bytes()[:16]
+    assert header[:4] == importlib.util.MAGIC_NUMBER
+    assert int.from_bytes(header[8:12], "little") == int(source.stat().st_mtime)
+    assert compiled.stat().st_mode & 0o777 == 0o644
+
+
+def test_compiler_writes_beside_sources_of_the_environment_alone(tmp_path):
+    """What asks it is a package's code."""
+    inside, outside = tmp_path / "env" / "lib", tmp_path / "elsewhere"
+    for folder in (inside, outside):
+        folder.mkdir(parents=True)
+        (folder / "module.py").write_text("x = 1\n")
+    (inside / "broken.py").write_text("x = (\n")
+    (inside / "link.py").symlink_to(outside / "module.py")
+    (inside / "text.txt").write_text("x = 1\n")
+    asked = ["module.py", "../../elsewhere/module.py", "link.py", "broken.py", "text.txt", "nosuch.py", "\0", ""]
+    done = subprocess.run(
+        [sys.executable, *coursehub_trial.ISOLATED, "-c", coursehub_trial.COMPILE, str(inside)],
+        input="".join(f"{inside}/{name}\n" for name in asked).encode(),
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b"." * len(asked)
+    assert [path.name.split(".")[0] for path in tmp_path.rglob("*.pyc")] == ["module"]
+    assert not list(outside.rglob("*.pyc"))
