@@ -143,6 +143,35 @@ def test_front_signin_says_who_exists(target: Person, outside: Outside) -> None:
     assert said[0] == said[1] == said[2]
 
 
+@pytest.fixture
+def address(target: Person, hub: Hub) -> Iterator[str]:
+    """An email address of the target's, which the class list has while the test runs."""
+    listed, address = "/srv/jupyterhub/identities.json", f"{target.account}@example.edu"
+    hub.run(f"cp -p {listed} {listed}.attack")
+    # In place, as the file's owner and mode are the hub's.
+    hub.run(
+        "python3 -c 'import json, sys; known = json.load(open(sys.argv[1])); known[sys.argv[2]] = sys.argv[3]; "
+        f'json.dump(known, open(sys.argv[1], "w"))\' {listed} {address} {target.account}'
+    )
+    yield address
+    hub.run(f"mv {listed}.attack {listed}")
+
+
+def test_front_signin_says_whose_an_address_is(target: Person, address: str, outside: Outside) -> None:
+    """Tries: to find out whose an email address is, by whether wrong passwords for it count for an account.
+
+    Stopped by: what is typed is counted, so an address and its account share nothing before the right password.
+    """
+    said = []
+    for typed in (address, f"nobody-{secrets.token_hex(3)}@example.edu"):
+        with outside.browser() as guesser:
+            codes = [post(guesser, typed, f"wrong-{number}").status_code for number in range(11)]
+            said.append((codes, post(guesser, target.account, "wrong").status_code))
+    assert said[0] == said[1] == ([403] * 10 + [429], 403)
+    with outside.browser() as owner:
+        assert post(owner, target.account, target.password).status_code == 302
+
+
 def test_front_signin_by_the_api(target: Person, outside: Outside) -> None:
     """Tries: to guess where the hub's API exchanges a name and a password for a token.
 

@@ -116,10 +116,10 @@ class ClassAuthenticator(Authenticator):
         began = time.monotonic()
         form = data if isinstance(data, dict) else {}
         # Phones write the first letter as a capital; Unix accounts have none.
-        name, password = str(form.get("username", "")).strip().lower(), str(form.get("password", ""))
+        typed, password = str(form.get("username", "")).strip().lower(), str(form.get("password", ""))
         # Whoever types their email address means the account of whose it is.
-        name = self.identities().get(name, name) if "@" in name else name
-        if name and password and await self._is_right(handler, name, password):
+        name = self.identities().get(typed, typed) if "@" in typed else typed
+        if name and password and await self._is_right(handler, typed, name, password):
             model = await self.open_account(name)
             if model:
                 self._devices.remember(handler, name, secrets.token_hex(8))
@@ -128,11 +128,14 @@ class ClassAuthenticator(Authenticator):
         await asyncio.sleep(began + WRONG_ANSWER - time.monotonic())
         return None
 
-    async def _is_right(self, handler: Any, name: str, password: str) -> bool:
-        """Whether the password is this account's. A name that cannot sign in is counted like any other."""
+    async def _is_right(self, handler: Any, typed: str, name: str, password: str) -> bool:
+        """Whether the password is the account's. A name that cannot sign in is counted like any other.
+
+        An email address has a count of its own: shared with its account's, it would tell a stranger whose it is.
+        """
         device = self._devices.known(handler, name)
         try:
-            with self._tries.taken(name, handler.request.remote_ip, device) as this:
+            with self._tries.taken(typed, handler.request.remote_ip, device) as this:
                 this.right = await self._pam_agrees(this.rank, name, password)
         except TooManyError as problem:
             raise self.guessed(problem.seconds) from None
