@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 import websocket
@@ -110,6 +110,69 @@ def test_a_link_leads_from_the_hub_to_another_site(alice: Person, address: str) 
         assert not to.startswith(("//", "/\\")), (path, to)
         assert urlsplit(to).netloc in ("", *(urlsplit(place).netloc for place in own)), (path, to)
         assert "evil" not in to.partition("?")[0].removeprefix("/hub/user/").partition("/")[0], (path, to)
+
+
+#: Where a link through the sign-in page may ask to go, {} is Mallory's account and {host} the hub's name.
+ONWARD = [
+    "https://{}.{host}/",
+    "https://{}.{host}/user/{}/files/evil.html",
+    "//{}.{host}/user/{}/lab",
+    "///{}.{host}/user/{}/lab",
+    "/\\{}.{host}/user/{}/lab",
+    "/%5c{}.{host}/",
+    "/%2f{}.{host}/user/{}/lab",
+    "%2f%2f{}.{host}/user/{}/lab",
+    "https:{}.{host}/user/{}/lab",
+    "/user/{}/lab",
+    "/hub/user/{}/files/evil.html",
+    "/hub/spawn/{}",
+    "/hub/spawn-pending/{}",
+    "/hub/../user/{}/lab",
+    "/%75ser/{}/lab",
+    "/user%2f{}/lab",
+    "/hub/login?next=/user/{}/lab",
+    "https://evil.example/",
+    "https://{host}@evil.example/",
+    "https://{host}.evil.example/",
+    "//evil.example/%2e%2e",
+    "javascript:alert(1)",
+]
+
+
+@pytest.mark.parametrize("signed_in", [False, True], ids=["signs in", "is signed in"])
+def test_a_link_leads_from_sign_in_to_another(professor: Person, mallory: Person, signed_in: bool) -> None:
+    """Tries: to have a link to the sign-in page end at one's own server, with a false sign-in page of one's own on it.
+
+    Stopped by: from sign-in people go to their own places alone (class_walls/leading.py, and JupyterHub's own look).
+    """
+    mallory.serve()
+    client = professor.new_client()
+    host = urlsplit(client.base).netloc
+    own = {host, urlsplit(client.origin(f"/user/{professor.account}/")).netloc}
+    form = {"username": professor.account, "password": professor.password}
+    by_form = {**CLICK, "Origin": client.base}
+    try:
+        for asked in ONWARD:
+            to = asked.replace("{host}", host).replace("{}", mallory.account)
+            if signed_in:
+                answer = client.get("/hub/login", params={"next": to}, headers=CLICK, allow_redirects=False)
+            else:
+                form["_xsrf"] = client._xsrf("/hub/")
+                answer = client._request(
+                    "POST", "/hub/login", params={"next": to}, data=form, headers=by_form, allow_redirects=False
+                )
+            for _ in range(6):
+                if "Location" not in answer.headers:
+                    break
+                # As browsers read it.
+                url = urljoin(answer.url, answer.headers["Location"].replace("\\", "/"))
+                assert urlsplit(url).netloc in own, (asked, url)
+                if urlsplit(url).netloc != host:
+                    break
+                answer = client.get(url.removeprefix(client.base), headers=CLICK, allow_redirects=False)
+            assert answer.status_code in (200, 302, 303, 400, 403, 404), (asked, answer.status_code)
+    finally:
+        client.http.close()
 
 
 def test_a_students_script_becomes_a_worker(alice: Person) -> None:

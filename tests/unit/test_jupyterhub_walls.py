@@ -32,7 +32,9 @@ def module(name: str) -> ModuleType:
     return made
 
 
-metadata, passes, cookies, policy = (module(name) for name in ("fetch_metadata", "passes", "cookies", "policy"))
+metadata, passes, cookies, policy, leading = (
+    module(name) for name in ("fetch_metadata", "passes", "cookies", "policy", "leading")
+)
 
 
 def asked(kind: str, site: str, mode: str, dest: str, method: str = "GET", origin: str = "") -> Any:
@@ -208,3 +210,50 @@ def test_the_proxy_closes_what_it_asked_by_a_socket(hub_python: str) -> None:
     """Otherwise node's last, empty write fails and the browser gets 503; at a TCP port the answering side may close."""
     done = subprocess.run([hub_python, "-c", ANSWER_AT_ONCE, str(FILES)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["open", "closed"]
+
+
+OTHERS = [
+    "/user/mallory/lab",
+    "/user/mallory",
+    "/hub/user/mallory/x?next=/user/ada/",
+    "/hub/spawn/mallory",
+    "/hub/spawn-pending/mallory?next=x",
+    "/user/ada/../mallory/",
+    "/user/ada/%2e%2e/mallory/",
+    "/user%2fmallory/x",
+    "/user%252fmallory/x",
+    "/%75ser/mallory/",
+    "/user/ada%2f..%2f..%2fuser/mallory",
+    "/hub//user/mallory/",
+    "/hub/./user/mallory/",
+    "/user/mallory%00/",
+    "/user\\mallory/",
+    "/user/%5cmallory",
+    "/user/Ada/lab",
+    "/user/%25252525ada/",
+]
+OWN_PLACES = [
+    "/",
+    "/hub/home",
+    "/hub/admin",
+    "/user/ada",
+    "/user/ada/lab/tree/100%25 done.ipynb?reset",
+    "/user/ada/lab/tree/Übung 1.ipynb",
+    "https://ada.hub.example.edu/user/ada/",
+    "/hub/user-redirect/git-pull?repo=https%3A%2F%2Fgit.example%2Fx&urlpath=lab%2Ftree%2Fuser%2Fmallory",
+    "/hub/spawn",
+    "/hub/spawn/ada?next=/user/ada/lab",
+    "/services/students-work/of/mallory/user/mallory/",
+    "/hub/api/oauth2/authorize?client_id=jupyterhub-user-mallory&redirect_uri=%2Fuser%2Fmallory%2Foauth_callback",
+]
+
+
+@pytest.mark.parametrize("address", OTHERS)
+def test_an_address_leads_to_somebody_elses_server(address: str) -> None:
+    for base_url in ("/", "/engr114/"):
+        assert leading.leads_to_others(base_url.rstrip("/") + address, base_url, "ada"), base_url
+
+
+@pytest.mark.parametrize("address", OWN_PLACES)
+def test_an_address_leads_to_nobody_elses_server(address: str) -> None:
+    assert not leading.leads_to_others(address, "/", "ada")

@@ -22,6 +22,7 @@ from traitlets import Unicode
 
 from class_signin.accounts import ClassAuthenticator, QuietHandler, Refused
 from class_signin.oauth import TIMEOUTS
+from class_signin.onward import Onward
 
 # Seconds: clocks may differ by this much; keys are kept, and asked for again for a new one, no more often than that.
 LEEWAY = 30
@@ -73,7 +74,7 @@ class LoginHandler(QuietHandler, LTI13LoginInitHandler):
         self._set_cookie(key, value, expires_days=1, httponly=True, encrypted=True, samesite="None", secure=True)
 
 
-class LaunchHandler(QuietHandler, LTI13CallbackHandler):
+class LaunchHandler(Onward, QuietHandler, LTI13CallbackHandler):
     """Takes the signed launch."""
 
     async def post(self) -> None:

@@ -14,6 +14,7 @@ from tornado.web import HTTPError
 from traitlets import Unicode, default
 
 from class_signin.accounts import ClassAuthenticator, QuietHandler, Refused
+from class_signin.onward import Onward
 
 # Seconds that a provider's answer to discovery is believed, and that the hub waits for any answer.
 DISCOVERY_AGE = 3600
@@ -29,7 +30,7 @@ class LoginHandler(QuietHandler, OAuthLoginHandler):
         super().get()
 
 
-class CallbackHandler(QuietHandler, OAuthCallbackHandler):
+class CallbackHandler(Onward, QuietHandler, OAuthCallbackHandler):
     """Takes the student back from the provider."""
 
     def check_arguments(self) -> None:

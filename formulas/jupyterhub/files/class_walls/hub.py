@@ -25,6 +25,7 @@ from tornado.web import HTTPError, authenticated
 from class_walls.cookies import sound, values
 from class_walls.fetch_metadata import Asked, Kind, refusal
 from class_walls.framed import in_a_frame, show
+from class_walls.leading import leads_to_others
 from class_walls.passes import COOKIE, VALID, Passes, owner_of
 from class_walls.policy import API_POLICY, Nonces, headers, page_policy
 
@@ -170,6 +171,17 @@ def wall_actions() -> None:
         # JupyterHub asks once a visitor; a page that opened the server again would not be asked about.
         others = client.spawner is not None and client.spawner.user is not user.orm_user
         return others or bool(before(handler, user, client, scopes))
+
+    @wrap(BaseHandler, "get_next_url")
+    def get_next_url(before: Any, handler: Any, user: Any = None, default: Any = None) -> str:
+        # Without it, where people go who ask for nothing. The hub's own pages open others' servers by a click.
+        person = user or handler.current_user
+        asked = handler._validate_next_url(handler.get_argument("next", ""))
+        if asked and person and leads_to_others(asked, handler.base_url, person.name):
+            for given in (handler.request.arguments, handler.request.query_arguments, handler.request.body_arguments):
+                given.pop("next", None)
+        address: str = before(handler, user, default)
+        return address
 
     @wrap(SpawnHandler, "get")
     def spawn(before: Any, handler: Any, user_name: str | None = None, server_name: str = "") -> Any:
