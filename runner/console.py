@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.status import Status
 
+from runner.plain import plain
+
 Progress = Callable[[str], None]
 
 #: Seconds between two lines of the same step when the output is not a terminal (CI, a log file).
@@ -35,7 +37,7 @@ class Steps:
 
     def say(self, line: str) -> None:
         """Print one line."""
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(plain(line), markup=False, soft_wrap=True)
 
     def hear(self) -> Progress:
         """Return a function that prints each line it gets, but does not repeat the line before."""
@@ -133,9 +135,9 @@ class _Lines(_View):
 
 def _plain(text: str) -> str:
     """Escape rich's markup and cut the text to one line."""
-    return text.replace("[", r"\[")[:100]
+    return plain(text).replace("[", r"\[")[:100]
 
 
 def fail(message: str) -> None:
     """Print the final error line of a verb."""
-    print(f"coursehub: {message}", file=sys.stderr)
+    print(f"coursehub: {plain(message)}", file=sys.stderr)

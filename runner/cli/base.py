@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from runner.errors import CoursehubError
+from runner.plain import plain
 from runner.project import Project
 
 Document = dict[str, Any]
@@ -60,7 +61,7 @@ def emit(document: Document, as_json: bool, lines: Iterable[str]) -> None:
         said().printed = True
         return
     for line in lines:
-        click.echo(line)
+        click.echo(plain(line))
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import click
 from runner.cli.base import Document, as_json_option, cli, course_argument, emit, project
 from runner.course.roles import ROLES, Role
 from runner.errors import USAGE, CoursehubError
+from runner.plain import plain
 
 _yes = click.option("--yes", is_flag=True, help="Do not ask before writing.")
 _role = click.Choice(ROLES)
@@ -186,7 +187,7 @@ def _agree(as_json: bool, *, yes: bool, dry_run: bool = False) -> Callable[[Docu
     def agree(document: Document) -> bool:
         if not as_json:
             for line in _change_lines(document):
-                click.echo(line)
+                click.echo(plain(line))
         if dry_run:
             return False
         doubts = document["doubts"]
