@@ -108,6 +108,8 @@ class Student:
     def __init__(self, place: Place, person: Person) -> None:
         self.place, self.person = place, person
         self.record = Record(person.account)
+        # What the hub's page said last to who waits.
+        self.told = ""
         self.base = f"{place.server_of(person.account)}/user/{person.account}/"
 
     async def day(self, done: asyncio.Event) -> Record:
@@ -148,6 +150,8 @@ class Student:
         except (Trouble, aiohttp.ClientError, OSError, ValueError, KeyError) as problem:
             self.record.failed_at = name
             self.record.why = _words(problem)
+            if isinstance(problem, TimeoutError) and name == "server" and self.told:
+                self.record.why += f"; the page says: {self.told}"
             raise Trouble(self.record.why) from problem
         self.record.seconds[name] = time.monotonic() - began
 
@@ -186,6 +190,7 @@ class Student:
                     raise Trouble(f"the server did not start: {event.get('message', 'no reason given')}")
                 if event.get("ready"):
                     return
+                self.told = event.get("message", "")
         raise Trouble("the server did not become ready")
 
     # -- the server --------------------------------------------------------------------------------------

@@ -25,6 +25,10 @@ ENDS = {
 ROUNDS = int(os.environ.get("COURSEHUB_ROUNDS", "10"))
 #: Seconds. A hanging start took 180.
 AT_ONCE = 60
+#: Another student, who comes when the class's memory is used up, and seconds until the page says so.
+LATE, SOON = "cdubois", 30
+#: Of the class: room for one server and its kernel (formula jupyterhub, start_memory).
+ONE_SERVER = "250M"
 DROP_IN = f"/run/systemd/system/{UNIT}.service.d"
 
 
@@ -66,3 +70,27 @@ def test_failed_start_is_reported_and_the_next_one_works(hub: Hub, client: HubCl
     finally:
         hub.run(f"rm -r {DROP_IN}; systemctl daemon-reload")
     until("the next start", lambda: started(client), AT_ONCE)
+
+
+def test_start_without_memory_waits_and_is_told_its_place(hub: Hub, client: HubClient) -> None:
+    """Nobody at work is killed for it, and it goes on by itself when somebody leaves (fault 36)."""
+    hub.run("systemctl stop 'jupyter-*.service'")
+    client.stop_server()
+    hub.run(f"systemctl set-property --runtime class.slice MemoryMax={ONE_SERVER}")
+    try:
+        until("the first start", lambda: started(client), AT_ONCE)
+        with hub.sandbox.client(hub.document, LATE) as late:
+            late.get("/hub/spawn")
+            said = f"/hub/api/users/{LATE}/server/progress"
+            with late.get(said, stream=True, timeout=SOON, headers={"Referer": f"{late.base}/hub/"}) as news:
+                told = next(line for line in news.iter_lines(decode_unicode=True) if "memory" in (line or ""))
+            assert (
+                "All of the server's memory is in use. Your server starts when somebody leaves; you are next." in told
+            )
+            with client.kernel() as kernel:
+                assert kernel.run("print(6 * 7)") == "42"
+            client.stop_server()
+            until("the late start", lambda: started(late), AT_ONCE)
+            late.stop_server()
+    finally:
+        hub.run("rm -rf /run/systemd/system.control/class.slice.d; systemctl daemon-reload")

@@ -211,16 +211,17 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize(
-    ("happens", "says"),
+    ("happens", "says", "room"),
     [
-        ("raise units.Ended('jupyter-ada')", "The disk is full. Tell your teacher"),
-        ("await asyncio.sleep(9)", "It did not answer within 1 s. The disk is full. Tell your teacher"),
-        ("raise units.UnitError('jupyter-ada: Unit exists')", "jupyter-ada: Unit exists. Start it again"),
-        ("raise KeyError('ada')", "Your account is not on the server. Tell your teacher"),
-        ("raise homes.NoHome('Your home directory is not there')", "Your home directory is not there. Tell"),
+        ("raise units.Ended('jupyter-ada')", "The disk is full. Tell your teacher", True),
+        ("await asyncio.sleep(9)", "It did not answer within 1 s. The disk is full. Tell your teacher", True),
+        ("raise units.UnitError('jupyter-ada: Unit exists')", "jupyter-ada: Unit exists. Start it again", True),
+        ("raise KeyError('ada')", "Your account is not on the server. Tell your teacher", True),
+        ("raise homes.NoHome('Your home directory is not there')", "Your home directory is not there. Tell", True),
+        ("pass", "All of the server's memory is used by others", False),
     ],
 )
-def test_failed_start_is_reported_with_its_reason(hub_python: str, happens: str, says: str) -> None:
+def test_failed_start_is_reported_with_its_reason(hub_python: str, happens: str, says: str, room: bool) -> None:
     """The student reads the reason; the hub's log gets nothing that a server said."""
     said = inside(
         hub_python,
@@ -229,6 +230,7 @@ import asyncio
 from types import SimpleNamespace
 from jupyterhub.utils import format_exception
 from class_inside import homes, last_words, spawner, units
+from class_inside.turns import Turns
 
 async def why(unit, since, hidden):
     return last_words.explain([{{"_PID": "7", "MESSAGE": "No space left on device: 'my diary'"}}])
@@ -236,8 +238,8 @@ spawner.reason = why
 spawner.SOONER = 1
 
 async def started(): {happens}
-fake = SimpleNamespace(unit_name="jupyter-ada", api_token="t0p", start_timeout=2, user=SimpleNamespace(name="ada"),
-                       _started=started)
+fake = SimpleNamespace(unit_name="jupyter-ada", api_token="t0p", user=SimpleNamespace(name="ada"), _started=started,
+                       _patience=1, queue_timeout=1, turns=Turns(1, lambda _more: {room}))
 try:
     asyncio.run(spawner.ClassSpawner.start(fake))
 except spawner.NotStarted as ended:

@@ -7,6 +7,7 @@ import os
 import pwd
 import shlex
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from jupyterhub.httpclient import fetch
 from jupyterhub.spawner import SpawnException
 from jupyterhub.utils import url_path_join
 from systemdspawner import SystemdSpawner
-from traitlets import Unicode, default
+from traitlets import Integer, Unicode, default
 
 from class_inside import units
 from class_inside.homes import NoHome, mended
 from class_inside.last_words import NO_ACCOUNT, TELL, TRY_AGAIN, Reason, reason
 from class_inside.places import Places, url_of
 from class_inside.properties import RUNTIME, confined
+from class_inside.turns import ClassMemory, NoRoom, Turns
 
 # Seconds between looks at a server that does not answer yet. It seldom comes to that: a request waits in the socket.
 AGAIN = 0.2
@@ -34,6 +36,7 @@ NO_PORT = 8888
 
 # Seconds by which a server's start is given up here before JupyterHub does it, which knows no reason.
 SOONER = 5
+NO_ROOM = "Try again in some minutes"
 
 
 class NotStarted(SpawnException):
@@ -55,7 +58,13 @@ class ClassSpawner(SystemdSpawner):
 
     socket_group = Unicode("coursehub-proxy", config=True, help="The group whose members, the proxy, reach servers.")
 
+    starts_at_once = Integer(2, config=True, help="Servers that start at a time; others wait, and see their place.")
+    start_memory = Integer(0, config=True, help="Bytes that a server and its first kernel need; 0: no start waits.")
+    queue_timeout = Integer(600, config=True, help="Seconds that somebody waits for their turn.")
+
     places = Places()
+    # One for all servers, made with the first.
+    _turns: "Turns | None" = None
     # When systemd last said that it runs (monotonic seconds).
     _ran = float("-inf")
     _starts = False
@@ -67,12 +76,15 @@ class ClassSpawner(SystemdSpawner):
         self._began = time.time()
         self._starts = True
         try:
-            return await asyncio.wait_for(self._started(), max(self.start_timeout - SOONER, SOONER))
+            async with self.turns.turn(self.user.name, self.queue_timeout):
+                return await asyncio.wait_for(self._started(), self._patience)
+        except NoRoom as problem:
+            raise NotStarted(self.user.name, Reason(str(problem), NO_ROOM)) from problem
         except (units.Ended, TimeoutError) as problem:
             await units.stop(self.unit_name)
             why = await reason(self.unit_name, self._began, hidden=[self.api_token])
             if isinstance(problem, TimeoutError):
-                why = Reason(f"It did not answer within {self.start_timeout - SOONER} s. {why.why}", why.todo)
+                why = Reason(f"It did not answer within {self._patience} s. {why.why}", why.todo)
             raise NotStarted(self.user.name, why) from problem
         except units.UnitError as problem:
             raise NotStarted(self.user.name, Reason(str(problem), TRY_AGAIN)) from problem
@@ -82,6 +94,30 @@ class ClassSpawner(SystemdSpawner):
             raise NotStarted(self.user.name, NO_ACCOUNT) from problem
         finally:
             self._starts = False
+
+    @property
+    def turns(self) -> Turns:
+        """The queue that all servers share."""
+        if ClassSpawner._turns is None:
+            memory = ClassMemory(self.start_memory, self.places.servers, self.slice or "system.slice")
+            ClassSpawner._turns = Turns(self.starts_at_once, memory.room)
+        return ClassSpawner._turns
+
+    @property
+    def _patience(self) -> int:
+        """Seconds for a start whose turn it is. JupyterHub's own time-out counts the queue too."""
+        return max(int(self.start_timeout) - int(self.queue_timeout) - SOONER, SOONER)
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Tell who waits for a server what is happening, for JupyterHub's page."""
+        said = ""
+        while self.pending == "spawn":
+            told = self.turns.told(self.user.name)
+            text = told or "Your server starts."
+            if text != said:
+                yield {"progress": 10 if told else 60, "message": text}
+            said = text
+            await asyncio.sleep(1)
 
     async def _started(self) -> str:
         person = pwd.getpwnam(self._expand_user_vars(self.username_template))
