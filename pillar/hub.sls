@@ -2,6 +2,7 @@
 # whatever takes a loop or a decision is in pillar/hub/. docs/formulas.md says how to add to it.
 {%- from 'hub/course.jinja' import course, defaults, names, people, secrets, server, subdomains with context %}
 {%- from 'hub/people.jinja' import accounts, full_names with context %}
+{%- from 'hub/backup.jinja' import targets with context %}
 {%- from 'hub/material.jinja' import data, pulled, repositories with context %}
 {%- from 'hub/signin.jinja' import client_secret, identities, settings with context %}
 {%- set certificate = server.paths.certificates ~ '/' ~ course.domain %}
@@ -63,6 +64,14 @@ course_env:
   pull:
     help: {{ (course.page.help or '') | json }}
     repositories: {{ pulled | json }}
+
+backup:
+  targets: {{ targets | json }}
+  password: {{ secrets.get('backup-password', '') | json }}
+  hours: {{ ([course.backup.hours.first, course.backup.hours.last] if course.backup.hours else none) | json }}
+  keep: {{ course.backup.keep | json }}
+  upload_limit: {{ course.backup.upload_limit }}
+  alert: {{ course.alert | json }}
 
 material:
   group: {{ server.groups.everybody }}

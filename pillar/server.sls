@@ -67,9 +67,9 @@ server:
     # The secret by which nginx knows the owner of a server; see docs/decisions/browser-walls.md.
     owner_secret: &owner_secret /etc/nginx/owner-pass.secret
     # By this file the accounts formula tells the hub who left.
-    left: /var/lib/coursehub/left.json
+    left: &left /var/lib/coursehub/left.json
     # Who opened whose work. It is made with the first opening.
-    openings: /var/log/coursehub/openings.log
+    openings: &openings /var/log/coursehub/openings.log
 
   urls:
     # The front proxy, as nginx writes it.
@@ -103,6 +103,13 @@ accounts:
   class_group: *everybody
   team_prefix: *team_prefix
   directories: {root: *shared, writers: *teachers}
+backup:
+  shared: *shared
+  hub_state: *hub_state
+  # Who had which number and which password is saved too: a new server may give other numbers.
+  sources: [/home, *shared, *hub_state, *certificates, /etc/letsencrypt, *owner_secret, *left, *openings,
+            /etc/passwd, /etc/group, /etc/shadow]
+  databases: [/srv/jupyterhub/jupyterhub.sqlite]
 base:
   sshd: {port: *ssh}
 course_env: {root: *course, uv: *uv, python: *python}

@@ -54,15 +54,17 @@ def check_lines(looked: Iterable[Document]) -> list[str]:
 
 
 def status_lines(document: Document) -> list[str]:
-    """The table of courses, and below it the monthly cost of all servers."""
+    """The table of courses; below it the monthly cost of all servers, the age of backups, and what is missing."""
     rows = document.get("courses", ())
     if not rows:
         return NO_COURSES
-    costs = [f"{row['course']} costs {row['cost']['line']}" for row in rows if row.get("cost")]
+    below = [f"{row['course']} costs {row['cost']['line']}" for row in rows if row.get("cost")]
     month = sum(row["cost"]["month"] for row in rows if row.get("cost"))
-    if len(costs) > 1:
-        costs.append(f"together {month:.0f} dollars a month")
-    return [_columns("COURSE", "SERVER", "CLOUD", "SIZE", "ADDRESS", "HUB"), *map(_status_line, rows), *costs]
+    if len(below) > 1:
+        below.append(f"together {month:.0f} dollars a month")
+    below += [f"{row['course']}: backup: {row['backup']}" for row in rows if row.get("backup")]
+    below += [f"note: {note}" for row in rows for note in row.get("notes", ())]
+    return [_columns("COURSE", "SERVER", "CLOUD", "SIZE", "ADDRESS", "HUB"), *map(_status_line, rows), *below]
 
 
 def _columns(course: str, *rest: str) -> str:

@@ -65,6 +65,10 @@ class Cloud:
     def lead_below(self, course_id: str, hostnames: Iterable[str]) -> None:
         """Nothing to do: a wildcard record works for everybody."""
 
+    def backup_place(self, course_id: str) -> tuple[str, str] | None:
+        """None: backups are the course file's matter."""
+        return None
+
     # -- what can be ordered -----------------------------------------------------------------------------
 
     def sizes(self) -> dict[str, Size]:

@@ -85,6 +85,10 @@ class Provider(Protocol):
     def lead_below(self, course_id: str, hostnames: Iterable[str]) -> None:
         """Make names below a course's wildcard record work on this computer if its DNS does not know them."""
 
+    def backup_place(self, course_id: str) -> tuple[str, str] | None:
+        """Where a course's backups go when it names no target: the repository, as restic takes it with what lets the
+        server in, and its password. None where the cloud has no such place."""
+
     @property
     def health(self) -> Health:
         """Queries about the account."""

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from runner.course.backup import Target
 from runner.course.material import DataSet, Repository
 from runner.course.model import WITH_MANUAL_DNS, Course
 
@@ -15,7 +16,12 @@ _HEAD = """\
 # in one of its lists; `manual_dns` counts before `course` where the file says `dns: manual`.
 # Made by `./coursehub schema --write` from runner/course/; not to be edited.
 """
-_MODELS: dict[str, type[BaseModel]] = {"course": Course, "repository": Repository, "data_set": DataSet}
+_MODELS: dict[str, type[BaseModel]] = {
+    "course": Course,
+    "repository": Repository,
+    "data_set": DataSet,
+    "backup_target": Target,
+}
 
 
 def text() -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from runner.course.backup import Alert, Backup
 from runner.course.facts import (
     Amount,
     Day,
@@ -214,6 +215,16 @@ class Course(Facts):
         Field(examples=[{"message": "Lab 3 is due on Friday at 17:00.", "help": "help@example.edu"}]),
     ] = Page()
     """What the sign-in page says besides the course's title. A change of it restarts nothing."""
+    backup: Annotated[
+        Backup,
+        Reaches("nobody of the class"),
+        Field(examples=[{"targets": [{"name": "volume", "kind": "directory", "path": "/mnt/backups"}]}]),
+    ] = Backup()
+    """Backups of homes, teams, the hub's database and the server's secrets. ``restore`` brings a file or all back."""
+    alert: Annotated[
+        Alert, Reaches("nobody of the class"), Field(examples=[{"webhook": "https://chat.example.edu/hooks/abc"}])
+    ] = Alert()
+    """Who is told when something is wrong that nobody sees at once, such as a backup that fails or is late."""
     signin: Annotated[
         Signin,
         Reaches("everybody, at the next sign-in; the hub restarts, and running servers go on"),

@@ -13,6 +13,8 @@ from runner.hub.checks import Check
 FULL, LEAST = 95, 500 << 20
 #: Units that everybody needs.
 ALWAYS = ("jupyterhub", "jupyterhub-proxy", "jupyterhub-work", "nginx", "ssh")
+#: Units that failed and of which another look says more.
+OWN_WORDS = ("coursehub-material", "coursehub-backup", "coursehub-restic")
 #: If the starts of this many people fail within the last minutes, and nobody's succeed, the hub is at fault.
 NOBODY, MINUTES = 2, 15
 
@@ -30,6 +32,9 @@ journalctl -u jupyterhub --since=-{MINUTES}min -o cat --no-pager | sed -n \
 if [ -e /etc/coursehub-material/config.json ]; then
   echo "material $(systemctl is-failed coursehub-material.service)" \
     "$(journalctl -u coursehub-material _TRANSPORT=stdout -o cat --no-pager -n 1 2>/dev/null)"
+fi
+if [ -e /usr/local/sbin/coursehub-backup ]; then
+  echo "backup $(timeout 20 /usr/local/sbin/coursehub-backup status --line 2>/dev/null || echo bad it does not run)"
 fi
 true
 """
@@ -52,7 +57,8 @@ def look(run: Run) -> list[Check]:
     """
     said = [line.split() for line in run(_LOOK).splitlines() if line.strip()]
     checks = [_disk(said, run), _units(said), _starts(said)]
-    return [*checks, *(_material(words[1:]) for words in said if words[0] == "material")]
+    checks += [_material(words[1:]) for words in said if words[0] == "material"]
+    return checks + [_backup(words[1:]) for words in said if words[0] == "backup"]
 
 
 def _disk(said: list[list[str]], run: Run) -> Check:
@@ -69,7 +75,7 @@ def _disk(said: list[list[str]], run: Run) -> Check:
 
 def _units(said: list[list[str]]) -> Check:
     bad = sorted({words[1].removesuffix(".service") for words in said if words[0] in ("dead", "failed")})
-    bad = [unit for unit in bad if unit != "coursehub-material"]
+    bad = [unit for unit in bad if unit not in OWN_WORDS]
     if bad:
         them = "it" if len(bad) == 1 else "them"
         return Check(
@@ -96,6 +102,10 @@ def _material(words: list[str]) -> Check:
     if state == "failed":
         return Check("material", False, line or "the repositories were not fetched; 'coursehub apply' tries again")
     return Check("material", True, "each repository was read")
+
+
+def _backup(words: list[str]) -> Check:
+    return Check("backup", words[:1] == ["ok"], " ".join(words[1:]))
 
 
 def look_at_provider(run: Run, course_id: str, at: str) -> Check:

@@ -4,6 +4,7 @@ This module exports what the rest of the runner uses. A cloud belongs to a state
 it creates on the host are derived from that directory, so several clouds do not conflict.
 """
 
+from runner.local.backup_place import ensure as backup_place
 from runner.local.below import set_names
 from runner.local.host import Report, install_packages, why_unavailable
 from runner.local.images import SUITES, need_room
@@ -17,6 +18,7 @@ __all__ = [
     "LocalCloudStatus",
     "Machine",
     "Report",
+    "backup_place",
     "ensure_running",
     "find",
     "holder_of",

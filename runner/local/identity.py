@@ -16,6 +16,8 @@ ZONE = "coursehub.test"
 DNS_PORT = 53
 ACME_PORT = 14000
 METADATA_PORT = 8169
+#: Where the machines keep their backups.
+BACKUP_PORT = 8170
 #: On this port pebble gives the root's private key to every client.
 KEYS_PORT = 15000
 

@@ -26,11 +26,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runner.errors import CoursehubError
 from runner.files import write_whole
-from runner.local import api, below, dns, metadata, network
+from runner.local import api, backups, below, dns, metadata, network
 from runner.local.cloud import Cloud
 from runner.local.faults import Faults
 from runner.local.host import ProcessId, set_hosts_lines
-from runner.local.identity import DNS_PORT, METADATA_PORT, ZONE, Identity
+from runner.local.identity import BACKUP_PORT, DNS_PORT, METADATA_PORT, ZONE, Identity
 from runner.local.machine import NspawnBackend
 from runner.local.pebble import Pebble
 from runner.local.removing import remove_forgotten
@@ -125,6 +125,8 @@ async def _serve(identity: Identity) -> None:
     main_server = uvicorn.Server(_config(app, http=_Protocol))
     metadata_server = uvicorn.Server(_config(metadata.make_app(cloud)))
     metadata_listener = _bind(subnet.gateway, METADATA_PORT)
+    backup_server = uvicorn.Server(_config(backups.make_app(identity.state)))
+    backup_listener = _bind(subnet.gateway, BACKUP_PORT)
     port = listener.getsockname()[1]
     process = ProcessId.of(os.getpid())
     assert process is not None  # noqa: S101  # we are alive
@@ -145,7 +147,11 @@ async def _serve(identity: Identity) -> None:
 
     threading.Thread(target=keep_hosts, name="hosts", daemon=True).start()
     log(f"serving on port {port}, machines on {subnet.network}")
-    await asyncio.gather(main_server.serve(sockets=[listener]), metadata_server.serve(sockets=[metadata_listener]))
+    await asyncio.gather(
+        main_server.serve(sockets=[listener]),
+        metadata_server.serve(sockets=[metadata_listener]),
+        backup_server.serve(sockets=[backup_listener]),
+    )
     cloud.close()
     pebble.close()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from runner.errors import CoursehubError
 from runner.local import network
 from runner.local.host import ProcessId, names_of_other_clouds, state_of
-from runner.local.identity import ACME_PORT, ZONE, Identity
+from runner.local.identity import ACME_PORT, BACKUP_PORT, ZONE, Identity
 from runner.local.store import Store
 
 LOG = "server.log"
@@ -35,6 +35,8 @@ class LocalCloud:
     """The DNS zone that the account has from the start."""
     resolver: str
     """The address of the cloud's name server (port 53)."""
+    backups: str
+    """Address and port of the place for backups (runner/local/backups.py), as machines reach it."""
     log: Path
     """Why an action errored or a machine did not boot: the API's answers have no place for a reason."""
 
@@ -78,6 +80,7 @@ def cloud_of(identity: Identity, facts: dict[str, object]) -> LocalCloud:
         ca_bundle=Path(str(facts["ca_bundle"])),
         zone=ZONE,
         resolver=str(facts["gateway"]),
+        backups=f"{facts['gateway']}:{BACKUP_PORT}",
         log=identity.directory / LOG,
     )
 

@@ -20,6 +20,7 @@ class DigitalOcean:
 
     name = "DigitalOcean"
     costs = True
+    keeps_backups = False
     zone: str | None = None
 
     def connect(self, state: Path, report: Report) -> Provider:

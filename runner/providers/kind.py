@@ -37,6 +37,8 @@ class Kind(Protocol):
     """What the user calls it."""
     costs: bool
     """Whether its servers cost money; then other computers can reach and change them too."""
+    keeps_backups: bool
+    """Whether it has a place for backups of a course that names none."""
     zone: str | None
     """The one zone that its addresses must be in; None when that is the account's matter."""
 

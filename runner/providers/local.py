@@ -56,12 +56,18 @@ class LocalAccount(Cloud):
         """Make names below a wildcard work in browsers on this computer; /etc/hosts has no wildcards."""
         local.set_names(self._state, course_id, hostnames)
 
+    def backup_place(self, course_id: str) -> tuple[str, str]:
+        """This computer, which keeps them when the local cloud is gone."""
+        place = local.backup_place(self._state, course_id)
+        return place.repository(self._here.backups), place.password
+
 
 class Local:
     """The local cloud of the working copy."""
 
     name = NAME
     costs = False
+    keeps_backups = True
     zone: str | None = ZONE
 
     def connect(self, state: Path, report: Report) -> Provider:

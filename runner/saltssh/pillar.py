@@ -24,11 +24,13 @@ def runtime(
     extra_ca: Mapping[str, str],
     passwords: Mapping[str, Password],
     versions: Mapping[str, str] | None = None,
+    backup: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The generated pillar.
 
     If ``acme_directory`` is None, the school's own setting (pillar/site.sls) applies. ``extra_ca`` are PEM texts by
-    name, ``versions`` the commits of repositories on this computer, by the repository's name.
+    name, ``versions`` the commits of repositories on this computer, by the repository's name. ``backup`` is the target
+    of a course that names none.
     """
     letsencrypt: dict[str, Any] = {"addresses": [ip]}
     if acme_directory:
@@ -39,6 +41,7 @@ def runtime(
         **(
             {"material": {"repositories": {name: {"version": it} for name, it in versions.items()}}} if versions else {}
         ),
+        **({"backup": dict(backup)} if backup else {}),
         "accounts": {
             "people": {account: {"password_hash": password.hash} for account, password in sorted(passwords.items())}
         },

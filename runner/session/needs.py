@@ -6,7 +6,7 @@ from runner import course as courses
 from runner.packages import lock
 from runner.secrets import Secrets
 from runner.session.session import Session
-from runner.setup import material, signin
+from runner.setup import backup, material, signin
 
 
 def ensure_lock(session: Session) -> None:
@@ -25,3 +25,11 @@ def need_material(session: Session) -> None:
     """Refuse a private repository without a valid deploy key before anything is made."""
     secrets = Secrets(session.project, session.course_id)
     material.need(session.course, session.course_id, secrets, session.at("material", "repositories"))
+
+
+def need_backup(session: Session) -> list[str]:
+    """Make the password and the keys that backups need; refuse a target whose secret is not there.
+
+    Lines about keys that were made now and wait to be pasted.
+    """
+    return backup.need(session.project, session.course_id, session.course, session.at("backup", "targets"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from runner.cloud import Server
 from runner.people.passwords import Passwords
+from runner.providers import kind_of
 from runner.session.session import Session
-from runner.setup import signin
+from runner.setup import backup, signin
 
 
 def notes(session: Session, server: Server) -> list[str]:
@@ -15,6 +16,9 @@ def notes(session: Session, server: Server) -> list[str]:
     and for an interrupted change of the SSH key.
     """
     found = signin.notes(session.course, session.people, session.at("signin", "kind"))
+    found += backup.notes(
+        session.course, session.course_id, session.at("domain"), kept=kind_of(session.course).keeps_backups
+    )
     found += _late_passwords(session)
     if session.access.changes_key():
         found.append(

@@ -21,7 +21,7 @@ from runner.saltssh import pillar
 from runner.servers import birthplace
 from runner.servers.access import Access
 from runner.session.failures import made_elsewhere, no_server, not_running
-from runner.setup import folders, signin
+from runner.setup import backup, folders, signin
 
 #: The account with which the runner tests the hub as a student would; it belongs to nobody.
 CHECK_ACCOUNT = ACCOUNTS["check"]
@@ -121,8 +121,17 @@ class Session:
                 extra_ca={**pillar.host_ca_certificates(), **authority.extra_ca} if authority else {},
                 passwords=Passwords(self.project, self.course_id).ensure([*accounts, CHECK_ACCOUNT]),
                 versions=folders.versions(self.course, self.at),
+                backup=self._backup(),
             ),
         )
+
+    def _backup(self) -> dict[str, object] | None:
+        """Where the cloud keeps backups of a course that names no target."""
+        place = None if self.course.backup.targets else self.cloud.backup_place(self.course_id)
+        if place is None:
+            return None
+        repository, password = place
+        return {"password": password, "targets": {backup.HERE: {"kind": "restic", "repository": repository}}}
 
     def target(self, server: Server) -> Target:
         """What the check from outside looks at."""

@@ -19,7 +19,7 @@ from runner.servers import birthplace
 from runner.servers.claim import claim, claim_in_cloud
 from runner.session import Session, connect, names, nothing_here, reach, visit
 from runner.session.failures import NoServer, all_of
-from runner.session.needs import ensure_lock, need_material, need_signin
+from runner.session.needs import ensure_lock, need_backup, need_material, need_signin
 from runner.session.notes import notes as notes_of
 from runner.session.order import what_up_makes
 from runner.setup import folders
@@ -185,6 +185,7 @@ def _apply_one(
         need_signin(session)
         need_material(session)
         if not test:
+            notes += need_backup(session)
             notes += names.ensure_records(session, server)
             session.cloud.around.ensure_firewall(course_id, server.id, names_too=session.course.subdomains)
         session.write_pillar(str(server.ip))

@@ -20,6 +20,7 @@ from runner.servers.access import Access
 from runner.servers.claim import holder
 from runner.session import Session, visit
 from runner.session.failures import all_of, not_right
+from runner.setup import backup
 
 #: Number of courses that are checked at the same time.
 AT_ONCE = 10
@@ -109,8 +110,13 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
             f"{f'ends in {days} days' if days >= 0 else 'has ended'} and ought to have been renewed; "
             f"'coursehub logs {course_id}' says why it was not, 'coursehub apply {course_id}' tries again"
         )
-    if error is None and state == "active" and ip:
-        error = _sick(project, course_id, ip)
+    backed_up = None
+    if state == "active" and ip:
+        sick, backed_up = _inside_briefly(project, course_id, ip)
+        error = error or sick
+    notes = backup.notes(
+        course, course_id, courses.source(project, course_id).at("course", "domain"), kept=kind.keeps_backups
+    )
     return {
         "course": course_id,
         "cloud": course.cloud,
@@ -119,21 +125,28 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
         "url": f"https://{course.domain}/",
         "size": size,
         "certificate_days": days,
+        **({"backup": backed_up} if backed_up else {}),
+        **({"notes": notes} if notes else {}),
         **({"cost": cost} if cost else {}),
         **({"error": error} if error else {}),
     }
 
 
-def _sick(project: Project, course_id: str, ip: str) -> str | None:
-    """What is wrong on a running server, in one line; None if nothing is, or if another computer has its keys."""
+def _inside_briefly(project: Project, course_id: str, ip: str) -> tuple[str | None, str | None]:
+    """What is wrong on a server that runs, in a line, and how old its backup is.
+
+    Nothing of both when another computer has its keys.
+    """
     access = Access(project, course_id)
     if not access.known_hosts.exists() or access.has_first_host_key():
-        return None
+        return None, None
     try:
-        bad = [one for one in inside.look(lambda script: access.run(ip, script)) if not one.ok]
+        looked = inside.look(lambda script: access.run(ip, script))
     except CoursehubError as failure:
-        return str(failure)
-    return f"{course_id}: {bad[0].name} is not right: {bad[0].detail}" if bad else None
+        return str(failure), None
+    bad = [one for one in looked if not one.ok]
+    error = f"{course_id}: {bad[0].name} is not right: {bad[0].detail}" if bad else None
+    return error, next((one.detail for one in looked if one.name == "backup"), None)
 
 
 def _silent(_line: str) -> None:

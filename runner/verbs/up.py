@@ -22,7 +22,7 @@ from runner.servers.access import Access
 from runner.servers.claim import claim, claim_in_cloud
 from runner.session import Session, connect, names, nothing_here
 from runner.session.failures import made_elsewhere, not_right
-from runner.session.needs import ensure_lock, need_material, need_signin
+from runner.session.needs import ensure_lock, need_backup, need_material, need_signin
 from runner.session.notes import notes as notes_of
 from runner.session.order import check_order, what_up_makes
 from runner.setup import signin
@@ -80,7 +80,7 @@ def _up(session: Session, server: Server | None, steps: Steps, document: dict[st
     project, course_id = session.project, session.course_id
     with steps.step("server", f"server of {course_id}") as progress:
         session.cloud.prepare(session.course.image, progress)
-        notes: list[str] = []
+        notes = need_backup(session)
         server = make_server(session, progress, notes, server)
         document |= {
             "server": {key: value for key, value in asdict(server).items() if key != "state"},

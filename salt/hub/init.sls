@@ -14,6 +14,7 @@ include:
   - letsencrypt
   - jupyterhub
   - material
+  - backup
   # What the course alone asks for of Debian may be big: after all that a hub cannot do without.
   - course_env
 

@@ -189,7 +189,9 @@ def test_apply_and_check_without_a_server(coursehub: Any, api: Api) -> None:
 
 def test_status_of_nothing(coursehub: Any, api: Api) -> None:
     del api
-    assert coursehub("status", "--json").document == {
+    ended = coursehub("status", "--json").document
+    assert "phys has no backup" in ended["courses"][0]["notes"][0]
+    assert ended == {
         "courses": [
             {
                 "course": "phys",
@@ -199,6 +201,7 @@ def test_status_of_nothing(coursehub: Any, api: Api) -> None:
                 "url": "https://phys.coursehub.test/",
                 "size": "s-4vcpu-8gb",
                 "certificate_days": None,
+                "notes": ended["courses"][0]["notes"],
             }
         ]
     }

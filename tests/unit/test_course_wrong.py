@@ -19,6 +19,7 @@ from runner.course.source import Source
 from runner.course.writing import compose, flow
 from runner.errors import CoursehubError
 from runner.project import Project
+from tests.support.wrong_backups import WRONG_BACKUPS
 
 pytestmark = pytest.mark.unit
 
@@ -51,6 +52,7 @@ IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
 
 #: Key: wrong values, each with its message. "[]" is an entry of a list, ROLE each list of people.
 WRONG: dict[str, list[tuple[Any, str]]] = {
+    **WRONG_BACKUPS,
     "network": [("closed", f"network ('closed'): {BELOW}")],
     "network.only": [
         ("index.example.org", f"network.only ('index.example.org'): {LIST}"),

@@ -147,7 +147,7 @@ def test_name_of_another_local_cloud_is_refused_with_its_line(
     monkeypatch.setattr(host, "HOSTS", tmp_path / "hosts")
     for module in (host, network):
         monkeypatch.setattr(module, "DATA_ROOT", tmp_path / "data")
-    here = local.LocalCloud("", "", "", tmp_path, tmp_path, "", "", tmp_path)
+    here = local.LocalCloud("", "", "", tmp_path, tmp_path, "", "", "", tmp_path)
     session = Session(project, "phys", courses.load(project, "phys"), LocalAccount(here, project.state))
     host.HOSTS.write_text("")
     names.need_names(session)

@@ -1,0 +1,108 @@
+"""The command ``coursehub-backup``: what timers and the teacher's computer call."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from typing import Any
+
+from coursehub_backup import config as configuration
+from coursehub_backup import everything, installing, restoring, saving, state, watching
+from coursehub_backup.restic import Restic, ResticError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; 1, with one line on standard error, when it failed."""
+    arguments = _arguments(argv)
+    os.umask(0o077)
+    try:
+        config = configuration.load()
+        return _run(config, arguments)
+    except (ResticError, restoring.RestoreError, OSError, sqlite3.Error, subprocess.SubprocessError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="coursehub-backup")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("install")
+    verbs.add_parser("run")
+    verbs.add_parser("watch")
+    verbs.add_parser("status").add_argument("--line", action="store_true")
+    check = verbs.add_parser("check")
+    check.add_argument("--target")
+    for name in ("list", "restore"):
+        one = verbs.add_parser(name)
+        one.add_argument("--target")
+        one.add_argument("--user", required=True)
+        one.add_argument("--path", required=True)
+        if name == "restore":
+            one.add_argument("--at")
+            one.add_argument("--in-place", action="store_true")
+    everything_ = verbs.add_parser("restore-all")
+    everything_.add_argument("--target")
+    everything_.add_argument("--at")
+    return parser.parse_args(argv)
+
+
+def _run(config: configuration.Config, arguments: argparse.Namespace) -> int:
+    match arguments.verb:
+        case "install":
+            installing.ensure(config)
+        case "run":
+            return 0 if saving.run(config) else 1
+        case "watch":
+            return 1 if watching.watch(config) else 0
+        case "status":
+            found = state.document(config, time.time())
+            print(state.line(found) if arguments.line else json.dumps(found))
+        case _:
+            installing.ensure(config)
+            print(json.dumps(_bring(config, Restic(_chosen(config, arguments.target)), arguments)))
+    return 0
+
+
+def _bring(config: configuration.Config, restic: Restic, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a teacher asks of one target."""
+    match arguments.verb:
+        case "check":
+            restic.run("check", "--read-data")
+            return {"target": restic.target.name, "ok": True}
+        case "list":
+            whole = restoring.inside_home(config, arguments.user, arguments.path)
+            found = restoring.listing(restic, whole)
+            return {"versions": [{"at": one.at.isoformat(), "size": one.size} for one in found]}
+        case "restore":
+            return restoring.restore(
+                *(config, restic),
+                account=arguments.user,
+                path=arguments.path,
+                when=arguments.at,
+                in_place=arguments.in_place,
+            )
+        case _:
+            return everything.restore_all(config, restic, when=arguments.at)
+
+
+def _chosen(config: configuration.Config, name: str | None) -> configuration.Target:
+    """The target that is asked for, or the one with the newest good backup. Raises RestoreError."""
+    if name is not None:
+        for target in config.targets:
+            if target.name == name:
+                return target
+        known = ", ".join(target.name for target in config.targets) or "none"
+        raise restoring.RestoreError(f"there is no target {name}; there are: {known}")
+    if not config.targets:
+        raise restoring.RestoreError("the course has no backup target")
+    record = state.read().get("targets", {})
+    return max(config.targets, key=lambda target: record.get(target.name, {}).get("ok") or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

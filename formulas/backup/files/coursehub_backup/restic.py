@@ -1,0 +1,122 @@
+"""restic, run the same way each time; what its exit codes mean."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from coursehub_backup.config import CACHE, PLACE, STATE, Target
+
+#: The hostname in the repository: a new server goes on with the old one's snapshots.
+HOST = "coursehub"
+#: restic's exit codes since 0.17.
+INCOMPLETE, NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 3, 10, 11, 12
+#: How often a lock is waited for; one that nobody refreshes any more counts as dead after half an hour.
+LOCK_TRIES, LOCK_WAIT = 20, "2m"
+
+
+class ResticError(Exception):
+    """restic failed; the text is one line for a teacher, ``code`` restic's exit code."""
+
+    def __init__(self, line: str, code: int) -> None:
+        super().__init__(line)
+        self.code = code
+
+
+class Restic:
+    """restic on one target."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        program: str = "/usr/bin/restic",
+        place: Path = PLACE,
+        state: Path = STATE,
+        cache: Path = CACHE,
+        lock_wait: str = LOCK_WAIT,
+        lock_tries: int = LOCK_TRIES,
+    ) -> None:
+        self.target = target
+        self._program = program
+        self._password = place / "password"
+        self._home = state
+        self._cache = cache
+        self._lock_wait = lock_wait
+        self._lock_tries = lock_tries
+
+    def run(self, *arguments: str, accept: tuple[int, ...] = ()) -> subprocess.CompletedProcess[bytes]:
+        """Run one command; exit codes in ``accept`` are fine besides 0.
+
+        A lock that its holder left behind is taken away and the command tried again.
+        Raises ResticError.
+        """
+        for _ in range(self._lock_tries):
+            done = self._once(*arguments)
+            if code_of(done) != LOCKED:
+                break
+            # Removes what a dead process of this host left, and what nobody refreshed for half an hour. A live
+            # holder's lock stays.
+            self._once("unlock")
+        if done.returncode and done.returncode not in accept:
+            raise ResticError(self._why(done), code_of(done))
+        return done
+
+    def argv(self, *arguments: str) -> list[str]:
+        """The command line of a command; no secret is in it."""
+        options = [part for option in self.target.options for part in ("-o", option)]
+        common = ["--cache-dir", str(self._cache), "--retry-lock", self._lock_wait, *options]
+        return [self._program, *common, *arguments]
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a command: the repository, where the password is, and the target's credentials."""
+        kept = {key: os.environ[key] for key in ("PATH", "SSL_CERT_FILE") if key in os.environ}
+        return {
+            "PATH": "/usr/bin:/bin",
+            **kept,
+            "HOME": str(self._home),
+            "LC_ALL": "C.UTF-8",
+            "RESTIC_REPOSITORY": self.target.repository,
+            "RESTIC_PASSWORD_FILE": str(self._password),
+            # A class is at work beside it.
+            "GOMAXPROCS": "1",
+            "GOGC": "20",
+            **(self.target.environment or {}),
+        }
+
+    def _once(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            self.argv(*arguments),
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+
+    def _why(self, done: subprocess.CompletedProcess[bytes]) -> str:
+        known = {
+            NO_REPOSITORY: "there is no repository",
+            LOCKED: "another host has the repository locked",
+            WRONG_PASSWORD: "the repository there was made with another password",
+        }
+        code = code_of(done)
+        if code in known:
+            return f"{self.target.name}: {known[code]}"
+        lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+        fatal = [line for line in lines if line.startswith("Fatal: ")]
+        last = (fatal or lines or [f"exit {done.returncode}"])[-1]
+        return f"{self.target.name}: {last.removeprefix('Fatal: ')[:300]}"
+
+
+def code_of(done: subprocess.CompletedProcess[bytes]) -> int:
+    """The exit code; what a restic older than 0.17 says by words alone is given the newer one's number."""
+    if done.returncode != 1:
+        return done.returncode
+    if b"repository is already locked" in done.stderr or b"unable to create lock" in done.stderr:
+        return LOCKED
+    if b"wrong password or no key found" in done.stderr:
+        return WRONG_PASSWORD
+    if b"Is there a repository at the following location?" in done.stderr:
+        return NO_REPOSITORY
+    return 1

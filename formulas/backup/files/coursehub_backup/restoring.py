@@ -1,0 +1,237 @@
+"""Bringing one person's files back: into a directory of root's, then into the home as that person.
+
+Root never writes into a home: its owner could put a symbolic link in a directory's place while root works.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import pwd
+import re
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coursehub_backup.config import STATE, Config
+from coursehub_backup.restic import HOST, Restic
+
+#: Characters that restic's patterns give a meaning to.
+_SPECIAL = re.compile(r"([\\*?\[\]])")
+
+
+class RestoreError(Exception):
+    """A restore that cannot be; the text is one line for a teacher."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A snapshot that has the path."""
+
+    snapshot: str
+    at: datetime.datetime
+    size: int | None = None
+    mtime: str = ""
+
+
+def snapshots(restic: Restic) -> list[Version]:
+    """All snapshots, the newest first."""
+    found = json.loads(restic.run("snapshots", "--json", "--host", HOST).stdout) or []
+    made = [Version(one["id"], _time(one["time"])) for one in found]
+    return sorted(made, key=lambda one: one.at, reverse=True)
+
+
+def _time(text: str) -> datetime.datetime:
+    # restic writes nanoseconds; Python 3.11 takes six digits.
+    return datetime.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).astimezone()
+
+
+def at(versions: list[Version], when: str | None) -> Version:
+    """The newest snapshot that is not younger than ``when``: ``2026-11-30``, ``2026-11-30 14:00``, ``yesterday``.
+
+    A day alone means its end. Raises RestoreError.
+    """
+    if not versions:
+        raise RestoreError("there is no backup yet")
+    if when is None:
+        return versions[0]
+    moment = moment_of(when, datetime.datetime.now().astimezone())
+    for version in versions:
+        if version.at <= moment:
+            return version
+    raise RestoreError(f"the oldest backup is of {versions[-1].at:%Y-%m-%d %H:%M}; choose a later time")
+
+
+def moment_of(when: str, now: datetime.datetime) -> datetime.datetime:
+    """What a teacher means by ``when``, in the server's time. Raises RestoreError."""
+    words = {"now": now, "yesterday": now.replace(hour=23, minute=59, second=59) - datetime.timedelta(days=1)}
+    if when in words:
+        return words[when]
+    try:
+        moment = datetime.datetime.fromisoformat(when)
+    except ValueError:
+        raise RestoreError(f"{when!r} is no time; write 2026-11-30, '2026-11-30 14:00' or yesterday") from None
+    if re.fullmatch(r"\d{4}-?\d\d-?\d\d", when):
+        moment = moment.replace(hour=23, minute=59, second=59)
+    return moment.replace(tzinfo=now.tzinfo) if moment.tzinfo is None else moment
+
+
+def listing(restic: Restic, path: Path) -> list[Version]:
+    """The versions of a file or directory that differ, the newest first; each with the time of its first backup."""
+    done = restic.run("find", "--json", "--host", HOST, "--", literal(str(path)))
+    times = {one.snapshot: one.at for one in snapshots(restic)}
+    found: dict[tuple[int | None, str], Version] = {}
+    for hit in json.loads(done.stdout or b"[]"):
+        for match in hit.get("matches", ()):
+            if hit["snapshot"] not in times:
+                continue
+            version = Version(hit["snapshot"], times[hit["snapshot"]], match.get("size"), match["mtime"])
+            key = (version.size, version.mtime)
+            if key not in found or version.at < found[key].at:
+                found[key] = version
+    return sorted(found.values(), key=lambda one: one.at, reverse=True)
+
+
+def literal(name: str) -> str:
+    """A restic pattern that stands for this name alone."""
+    return _SPECIAL.sub(r"\\\1", name)
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory that root alone can enter, gone afterwards."""
+    root = STATE / "scratch"
+    root.mkdir(mode=0o700, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=root))
+    try:
+        yield made
+    finally:
+        # What a snapshot of somebody's home holds may be deeper than Python's recursion goes.
+        subprocess.run(["rm", "-rf", "--one-file-system", "--", str(made)], check=False)
+
+
+def fetch(restic: Restic, snapshot: str, path: Path, into: Path) -> Path:
+    """Bring ``path`` of a snapshot into ``into``, under its own name. Raises RestoreError when it is not in there."""
+    pattern = "/" + literal(path.name)
+    restic.run("restore", "--sparse", "--target", str(into), "--include", pattern, f"{snapshot}:{path.parent}")
+    got = into / path.name
+    if not os.path.lexists(got):
+        raise RestoreError(f"{path} is not in that backup; --list shows the versions that there are")
+    return got
+
+
+def uid_then(restic: Restic, snapshot: str, account: str) -> int:
+    """The number that the account had when the snapshot was made: another server may give it another one."""
+    text = restic.run("dump", snapshot, "/etc/passwd").stdout.decode(errors="replace")
+    for line in text.splitlines():
+        fields = line.split(":")
+        if fields[0] == account and len(fields) > 3:
+            return int(fields[2])
+    raise RestoreError(f"{account} had no account when that backup was made")
+
+
+def weed(root: Path, uid: int) -> int:
+    """Remove what is not the person's own, and what is neither file, directory, link nor pipe; how many that were.
+
+    A student who swaps a directory for a link while a backup reads it gets somebody else's files into their own part of
+    the backup. The files' owner is what the backup read with them.
+    """
+    removed = 0
+    waiting = [root]
+    while waiting:
+        path = waiting.pop()
+        found = path.lstat()
+        if found.st_uid != uid or not _ordinary(found.st_mode):
+            subprocess.run(["rm", "-rf", "--", str(path)], check=True)
+            removed += 1
+        elif stat.S_ISDIR(found.st_mode):
+            waiting += path.iterdir()
+    return removed
+
+
+def _ordinary(mode: int) -> bool:
+    return any(kind(mode) for kind in (stat.S_ISREG, stat.S_ISDIR, stat.S_ISLNK, stat.S_ISFIFO))
+
+
+def beside(name: str, taken_at: datetime.datetime) -> str:
+    """The name of a restored file beside the present one: ``lab (2026-11-30 14.00.00).ipynb``."""
+    path = Path(name)
+    return f"{path.stem} ({taken_at:%Y-%m-%d %H.%M.%S}){path.suffix}"
+
+
+def hand_over(source: Path, account: str, into: Path, *, replace: bool) -> None:
+    """Copy ``source`` into the directory ``into`` with the rights of ``account`` alone.
+
+    Raises RestoreError, with the last words of tar, when the home does not take it.
+    """
+    person = pwd.getpwnam(account)
+    pack = ["tar", "--create", "--sparse", "--format=posix", "--xattrs", "--xattrs-include=user.*"]
+    unpack = [
+        "tar",
+        "--extract",
+        "--preserve-permissions",
+        "--xattrs",
+        "--xattrs-include=user.*",
+        "--delay-directory-restore",
+    ]
+    unpack += ["--unlink-first"] if replace else ["--keep-old-files"]
+    as_person = ["setpriv", f"--reuid={person.pw_uid}", f"--regid={person.pw_gid}", "--init-groups"]
+    as_person += ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--reset-env"]
+    # Its parents are made, and the directory entered, as the person too.
+    script = 'mkdir -p -- "$1" && cd -- "$1" && shift && exec "$@"'
+    argv = [*as_person, "/bin/sh", "-c", script, "sh", str(into), *unpack]
+    with subprocess.Popen(
+        [*pack, "--directory", str(source.parent), "--", source.name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as packing:
+        done = subprocess.run(argv, stdin=packing.stdout, capture_output=True, check=False, cwd="/")
+        if packing.stdout:
+            packing.stdout.close()
+        packed = packing.wait()
+    if done.returncode or packed:
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or [f"tar ended with {packed}"])[-1]
+        raise RestoreError(f"{account}'s home did not take it: {last[:200]}")
+
+
+def inside_home(config: Config, account: str, path: str) -> Path:
+    """The whole path of what a teacher calls ``path`` in a home. Raises RestoreError for one that leads out of it."""
+    try:
+        pwd.getpwnam(account)
+    except KeyError:
+        raise RestoreError(f"{account} is no account of this server") from None
+    home = config.homes / account
+    whole = Path(os.path.normpath(home / path.removeprefix("~/")))
+    if not whole.is_relative_to(home):
+        raise RestoreError(f"{path} is not in the home of {account}; write a path below it, such as labs/lab1.ipynb")
+    return whole
+
+
+def restore(
+    config: Config, restic: Restic, *, account: str, path: str, when: str | None, in_place: bool
+) -> dict[str, Any]:
+    """Bring one path of one person back, beside what is there now or in its place; the path ``.`` is the whole home."""
+    whole = inside_home(config, account, path)
+    version = at(snapshots(restic), when)
+    with scratch() as place:
+        got = fetch(restic, version.snapshot, whole, place)
+        left_out = weed(got, uid_then(restic, version.snapshot, account))
+        if not os.path.lexists(got):
+            raise RestoreError(f"{path} belonged to somebody else than {account}, so it was not restored")
+        to = _destination(config.homes / account, whole, version, in_place=in_place)
+        if to.name != got.name:
+            got = got.rename(place / to.name)
+        hand_over(got, account, to.parent, replace=in_place)
+    return {"account": account, "to": str(to), "at": version.at.isoformat(), "left_out": left_out}
+
+
+def _destination(home: Path, whole: Path, version: Version, *, in_place: bool) -> Path:
+    if in_place:
+        return whole
+    if whole == home:
+        return home / f"restored {version.at:%Y-%m-%d %H.%M.%S}"
+    return whole.with_name(beside(whole.name, version.at))

@@ -1,0 +1,163 @@
+"""One backup: copies of the databases, then each target in turn."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from coursehub_backup import state
+from coursehub_backup.config import STATE, Config, Target
+from coursehub_backup.restic import HOST, INCOMPLETE, NO_REPOSITORY, Restic, ResticError
+
+#: Seconds between two runs of what costs more than a backup does.
+PRUNE_EVERY, CHECK_EVERY = 20 * 3600, 6.5 * 86400
+#: One check reads this part of the data; after as many checks all of it was read.
+PARTS = 8
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One backup at a time; who comes second waits."""
+    with (STATE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def copy_database(source: Path, copy: Path, *, seconds: float = 60) -> None:
+    """Copy a SQLite database that is in use, as it was at one moment. Raises sqlite3.Error."""
+    copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = copy.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with (
+        contextlib.closing(sqlite3.connect(source, timeout=seconds)) as there,
+        contextlib.closing(sqlite3.connect(new)) as here,
+    ):
+        new.chmod(0o600)
+        there.backup(here)
+        if here.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("the database is damaged")
+    new.replace(copy)
+
+
+def run(config: Config, *, program: str = "/usr/bin/restic") -> bool:
+    """Back up to every target; whether all went well. What happened is in the record."""
+    (STATE / "since").touch(exist_ok=True)
+    with alone():
+        damaged = _copies(config)
+        good = not damaged
+        for target in config.targets:
+            good &= save(config, Restic(target, program=program), damaged)
+    return good
+
+
+def _copies(config: Config) -> str | None:
+    for database in config.databases:
+        source = Path(database)
+        if not source.exists():
+            continue
+        try:
+            copy_database(source, config.staged(database))
+        except sqlite3.Error as error:
+            return f"no copy of {source.name} could be made ({error})"
+    return None
+
+
+def save(config: Config, restic: Restic, damaged: str | None) -> bool:
+    """Back up to one target and note how that went; ``damaged`` says what is wrong although a snapshot can be made."""
+    target, began = restic.target, time.time()
+    state.note(target.name, tried=began)
+    try:
+        known = _repository(restic)
+        summary = _snapshot(config, restic)
+    except (ResticError, OSError, subprocess.SubprocessError) as error:
+        print(f"backup to {target.name} failed: {error}", flush=True)
+        state.note(target.name, error=str(error))
+        return False
+    state.note(target.name, id=known, ok=began, error=damaged, seconds=round(time.time() - began, 1), **summary)
+    print(
+        f"backup to {target.name}: {summary['files']} files, {summary['added']} bytes new, {time.time() - began:.1f} s",
+        flush=True,
+    )
+    return damaged is None and _tend(config, restic)
+
+
+def _repository(restic: Restic) -> str:
+    """The repository's id; one that was never there is made, another one than the last time is refused."""
+    before = state.read().get("targets", {}).get(restic.target.name, {}).get("id")
+    try:
+        found = _id(restic)
+    except ResticError as error:
+        if error.code != NO_REPOSITORY or before:
+            # An empty place where the repository was is a disk that is not mounted, or worse.
+            raise
+        restic.run("init")
+        found = _id(restic)
+    if before and before != found:
+        raise ResticError(f"{restic.target.name}: another repository lies there than at the last backup", 1)
+    return found
+
+
+def _id(restic: Restic) -> str:
+    return str(json.loads(restic.run("cat", "config").stdout)["id"])
+
+
+def _snapshot(config: Config, restic: Restic) -> dict[str, Any]:
+    there = [source for source in config.sources if Path(source).exists()]
+    limit = ("--limit-upload", str(config.upload_kib)) if config.upload_kib else ()
+    excludes = [part for pattern in config.exclude for part in ("--exclude", pattern)]
+    done = restic.run(
+        *limit,
+        *("backup", "--json", "--host", HOST, "--exclude-caches", *excludes, "--", *there, str(config.staging)),
+        accept=(INCOMPLETE,),
+    )
+    summary = _last(done.stdout, "summary")
+    unread = sum(1 for line in done.stderr.splitlines() if b'"error"' in line)
+    return {
+        "snapshot": summary.get("snapshot_id"),
+        "files": summary.get("total_files_processed", 0),
+        "bytes": summary.get("total_bytes_processed", 0),
+        "added": summary.get("data_added_packed", summary.get("data_added", 0)),
+        "unread": unread,
+    }
+
+
+def _last(output: bytes, kind: str) -> dict[str, Any]:
+    for line in reversed(output.splitlines()):
+        with contextlib.suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict) and found.get("message_type") == kind:
+                return found
+    return {}
+
+
+def _tend(config: Config, restic: Restic) -> bool:
+    """Thin out, and read a part back, when it is time for that."""
+    target, now = restic.target, time.time()
+    known = state.read().get("targets", {}).get(target.name, {})
+    try:
+        # A time in the future is one before the clock was put right.
+        if not target.append_only and not 0 <= now - known.get("pruned", 0) < PRUNE_EVERY:
+            _thin_out(config, target, restic)
+        if not 0 <= now - known.get("checked", 0) < CHECK_EVERY:
+            part = known.get("part", 0) % PARTS + 1
+            restic.run("check", f"--read-data-subset={part}/{PARTS}")
+            state.note(target.name, checked=now, part=part, damage=None)
+    except ResticError as error:
+        print(f"care of {target.name} failed: {error}", flush=True)
+        state.note(target.name, damage=str(error))
+        return False
+    return True
+
+
+def _thin_out(config: Config, target: Target, restic: Restic) -> None:
+    keep = [part for unit, count in config.keep.items() if count for part in (f"--keep-{unit}", str(count))]
+    if keep:
+        restic.run("forget", "--host", HOST, "--group-by", "host", "--keep-last", "1", *keep, "--prune")
+    state.note(target.name, pruned=time.time())

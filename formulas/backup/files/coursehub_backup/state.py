@@ -1,0 +1,106 @@
+"""What happened at each target, and whether that is well. Times are seconds since 1970."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from coursehub_backup.config import STATE, Config
+
+#: A backup is late when the last good one is older: with the nightly one alone, and within the hours of a class.
+NIGHTLY, HOURLY = 26 * 3600, 2.5 * 3600
+
+Record = dict[str, Any]
+
+
+def read(path: Path | None = None) -> Record:
+    """The record; what is not there or not whole counts as nothing known."""
+    try:
+        found = json.loads((path or STATE / "state.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write(record: Record, path: Path | None = None) -> None:
+    """Replace the record as a whole."""
+    path = path or STATE / "state.json"
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "w") as file:
+        json.dump(record, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(name).replace(path)
+
+
+def note(target: str, path: Path | None = None, **facts: Any) -> None:
+    """Add facts to the record of one target."""
+    record = read(path)
+    record.setdefault("targets", {}).setdefault(target, {}).update(facts)
+    write(record, path)
+
+
+def ago(seconds: float) -> str:
+    """A length of time in words."""
+    if seconds < 5400:
+        return f"{max(0, round(seconds / 60))} minutes"
+    return f"{round(seconds / 3600)} hours" if seconds < 36 * 3600 else f"{round(seconds / 86400)} days"
+
+
+def longest(config: Config, now: float) -> float:
+    """How old the last good backup may be at this moment."""
+    if config.hours is None:
+        return NIGHTLY
+    hour = time.localtime(now).tm_hour
+    first, last = config.hours
+    # The first two hours may still look back on the night.
+    return HOURLY if first + 2 < hour <= last else NIGHTLY
+
+
+def problem(config: Config, record: Record, now: float, since: float) -> str | None:
+    """What is wrong, in one line; None when each target has a fresh backup.
+
+    ``since`` is when the server got its targets: before the first run nothing is late.
+    """
+    return next(_problems(config, record, now, since), None)
+
+
+def _problems(config: Config, record: Record, now: float, since: float) -> Iterator[str]:
+    for target in config.targets:
+        known = record.get("targets", {}).get(target.name, {})
+        good = known.get("ok")
+        last = f"the last good one is {ago(now - good)} old" if good else "there is none yet"
+        if known.get("error"):
+            yield f"backup to {target.name} failed: {known['error']}; {last}"
+        elif now - (good or since) > longest(config, now):
+            yield f"backup to {target.name} is late: {last}"
+        elif known.get("damage"):
+            yield f"backup at {target.name} is damaged: {known['damage']}"
+        elif good and good > now + 3600:
+            yield f"backup to {target.name}: its last one is from the future, so the server's clock is wrong"
+
+
+def document(config: Config, now: float) -> Record:
+    """All that a look at the server wants to know."""
+    record = read()
+    since = (STATE / "since").stat().st_mtime if (STATE / "since").exists() else now
+    return {
+        "now": now,
+        "problem": problem(config, record, now, since),
+        "targets": {target.name: record.get("targets", {}).get(target.name, {}) for target in config.targets},
+    }
+
+
+def line(found: Record) -> str:
+    """``ok`` or ``bad`` and what a teacher reads of a document."""
+    if found["problem"]:
+        return f"bad {found['problem']}"
+    times = [one["ok"] for one in found["targets"].values() if one.get("ok")]
+    if not times:
+        return "ok the first one is not due yet"
+    return f"ok the last one is {ago(found['now'] - min(times))} old, at {', '.join(found['targets'])}"

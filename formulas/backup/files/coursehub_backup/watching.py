@@ -1,0 +1,66 @@
+"""Tells somebody when backups fail or are late: the course's own command, or an address that takes a JSON document."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from coursehub_backup import state
+from coursehub_backup.config import Config
+
+#: The same trouble is told again after this many seconds.
+AGAIN = 24 * 3600
+#: A command of the course file is nobody's business with rights.
+NOBODY: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": [], "env": {"PATH": "/usr/bin:/bin"}}
+
+
+def watch(config: Config, send: Callable[[Config, dict[str, Any]], None] | None = None) -> str | None:
+    """Look, and tell once a day what is wrong; a trouble that ended is told too. Returns the trouble."""
+    now = time.time()
+    problem: str | None = state.document(config, now)["problem"]
+    record = state.read()
+    told = record.get("told", {})
+    kind = problem.partition(":")[0] if problem else None
+    if kind and (told.get("kind") != kind or not 0 <= now - told.get("at", 0) < AGAIN):
+        record["told"] = {"kind": kind, "at": now}
+        _tell(config, {"kind": "backup", "ok": False, "line": problem}, send or deliver)
+        state.write(record)
+    elif not kind and told:
+        record.pop("told")
+        _tell(config, {"kind": "backup", "ok": True, "line": "backups are well again"}, send or deliver)
+        state.write(record)
+    return problem
+
+
+def _tell(config: Config, message: dict[str, Any], send: Callable[[Config, dict[str, Any]], None]) -> None:
+    try:
+        send(config, message)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        # Not its text: an address can have a secret in it.
+        print(f"the alert could not be delivered ({type(error).__name__})", flush=True)
+
+
+def deliver(config: Config, message: dict[str, Any]) -> None:
+    """Call the webhook and the command. Raises OSError and what subprocess raises."""
+    if config.alert_webhook:
+        request = urllib.request.Request(  # noqa: S310  # the course file takes https:// alone
+            config.alert_webhook,
+            data=json.dumps({**message, "text": message["line"]}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30):  # noqa: S310
+            pass
+    if config.alert_command:
+        subprocess.run(
+            ["/bin/sh", "-c", config.alert_command],
+            input=json.dumps(message),
+            text=True,
+            check=True,
+            timeout=60,
+            cwd="/",
+            **NOBODY,
+        )

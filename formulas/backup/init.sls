@@ -1,0 +1,136 @@
+{%- from 'backup/map.jinja' import backup with context %}
+{%- set place = '/etc/coursehub-backup' %}
+{%- set targets, directories = {}, [] %}
+{%- for name, one in backup.targets | dictsort %}
+{%-   set options, environment = [], {} %}
+{%-   if one.kind == 'directory' %}
+{%-     set repository = one.path %}
+{%-     do directories.append(one.path) %}
+{%-   elif one.kind == 'sftp' %}
+{%-     set repository = 'sftp:' ~ one.user ~ '@' ~ one.host ~ ':' ~ one.path %}
+{%-     set ssh = '-i ' ~ place ~ '/keys/' ~ name ~ ' -p ' ~ one.get('port', 22) ~ ' -o UserKnownHostsFile=' ~ place ~ '/known_hosts' %}
+{%-     set ssh = ssh ~ ' -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes -o HostKeyAlias=' ~ name %}
+{%-     do options.append('sftp.args=' ~ ssh ~ ' -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=20') %}
+{%-   elif one.kind == 's3' %}
+{%-     set repository = 's3:' ~ one.endpoint.rstrip('/') ~ '/' ~ one.bucket %}
+{%-     do environment.update({'AWS_ACCESS_KEY_ID': one.access_key, 'AWS_SECRET_ACCESS_KEY': one.secret}) %}
+{%-   elif one.kind == 'rest' %}
+{%-     set repository = 'rest:' ~ one.endpoint.rstrip('/') ~ '/' %}
+{%-     do environment.update({'RESTIC_REST_USERNAME': one.get('access_key') or '', 'RESTIC_REST_PASSWORD': one.get('secret', '')}) %}
+{%-   else %}
+{%-     set repository = one.repository %}
+{%-     do environment.update(one.get('environment', {})) %}
+{%-   endif %}
+{%-   set target = {'repository': repository, 'options': options, 'environment': environment} %}
+{%-   do target.update({'append_only': one.get('append_only', False)}) %}
+{%-   do targets.update({name: target}) %}
+{%- endfor %}
+{%- if targets %}
+
+backup-command:
+  python_package.installed:
+    - name: /usr/local/lib/coursehub/coursehub_backup
+    - source: salt://backup/files/coursehub_backup
+
+{{ place }}/config.json:
+  file.serialize:
+    - dataset:
+        targets: {{ targets | json }}
+        sources: {{ backup.sources | json }}
+        exclude: {{ (backup.exclude + backup.databases) | json }}
+        databases: {{ backup.databases | json }}
+        keep: {{ backup.keep | json }}
+        hours: {{ backup.hours | json }}
+        upload_kib: {{ backup.upload_limit }}
+        homes: {{ backup.homes }}
+        shared: {{ backup.shared }}
+        restic_from: {{ backup.restic_from | json }}
+        alert: {{ backup.alert | json }}
+        hub_units: {{ backup.hub_units | json }}
+        hub_state: {{ backup.hub_state }}
+    - serializer: json
+    - makedirs: True
+    - dir_mode: '0700'
+    - mode: '0600'
+    # Credentials of targets are in it.
+    - show_changes: False
+
+{{ place }}/password:
+  file.managed:
+    - contents_pillar: backup:password
+    - contents_newline: False
+    - mode: '0400'
+    - show_changes: False
+    - require:
+      - file: {{ place }}/config.json
+
+{{ place }}/known_hosts:
+  file.managed:
+    - contents:
+{%-   for name, one in backup.targets | dictsort if one.kind == 'sftp' %}
+      - {{ (name ~ ' ' ~ one.host_key) | json }}
+{%-   else %}
+      - ''
+{%-   endfor %}
+    - mode: '0600'
+    - require:
+      - file: {{ place }}/config.json
+{%-   for name, one in backup.targets | dictsort if one.kind == 'sftp' %}
+
+{{ place }}/keys/{{ name }}:
+  file.managed:
+    - contents_pillar: backup:targets:{{ name }}:key
+    - makedirs: True
+    - dir_mode: '0700'
+    - mode: '0400'
+    - show_changes: False
+    - require:
+      - file: {{ place }}/config.json
+{%-   endfor %}
+
+backup-units:
+  file.managed:
+    - names:
+      - /usr/local/sbin/coursehub-backup:
+        - source: salt://backup/files/coursehub-backup
+        - mode: '0755'
+{%-   for unit in ('coursehub-backup.service', 'coursehub-backup.timer', 'coursehub-backup-watch.service', 'coursehub-backup-watch.timer', 'coursehub-restic.service') %}
+      - /etc/systemd/system/{{ unit }}:
+        - source: salt://backup/files/{{ unit }}
+        - mode: '0644'
+{%-   endfor %}
+    - template: jinja
+    - context:
+        hub_state: {{ backup.hub_state }}
+        directories: {{ directories | json }}
+        hours: {{ backup.hours | json }}
+        nightly: {{ backup.nightly | json }}
+        first_after: {{ backup.first_after }}
+
+# restic itself comes with the first run, minutes after the class can work: nobody waits for it.
+backup-timers:
+  service.running:
+    - names:
+      - coursehub-backup.timer
+      - coursehub-backup-watch.timer
+    - enable: True
+    - require:
+      - python_package: backup-command
+      - file: {{ place }}/password
+    - watch:
+      - file: backup-units
+{%- else %}
+
+# What a server had that has no targets any more. Its cache and record go too; the backups lie elsewhere.
+backup-timers:
+  cmd.run:
+    - name: >-
+        systemctl disable --quiet --now coursehub-backup.timer coursehub-backup-watch.timer;
+        systemctl reset-failed --quiet 'coursehub-backup*' 'coursehub-restic*';
+        rm -rf {{ place }} /var/lib/coursehub-backup /var/cache/coursehub-backup /usr/local/sbin/coursehub-backup
+        /usr/local/lib/coursehub/coursehub_backup /etc/systemd/system/coursehub-backup.service
+        /etc/systemd/system/coursehub-backup.timer /etc/systemd/system/coursehub-backup-watch.service
+        /etc/systemd/system/coursehub-backup-watch.timer /etc/systemd/system/coursehub-restic.service
+        && systemctl daemon-reload
+    - onlyif: test -e /etc/systemd/system/coursehub-backup.timer
+{%- endif %}

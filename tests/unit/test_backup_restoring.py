@@ -1,0 +1,214 @@
+"""Restoring with restic itself: what comes back is equal, and what belongs to others does not."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import pwd
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from coursehub_backup import config as configuration
+from coursehub_backup import restoring, saving, state
+from coursehub_backup.config import Config, Target
+from coursehub_backup.restic import Restic
+from coursehub_backup.restoring import RestoreError
+
+from tests.support.backups import config_of, manifest
+
+NOBODY = pwd.getpwnam("nobody")
+pytestmark = pytest.mark.unit
+
+
+def test_moment_is_what_a_teacher_means() -> None:
+    now = datetime.datetime(2026, 11, 30, 14, 30, tzinfo=datetime.UTC)
+    assert restoring.moment_of("2026-11-29", now).isoformat() == "2026-11-29T23:59:59+00:00"
+    assert restoring.moment_of("2026-11-29 09:00", now).isoformat() == "2026-11-29T09:00:00+00:00"
+    assert restoring.moment_of("yesterday", now).isoformat() == "2026-11-29T23:59:59+00:00"
+    with pytest.raises(RestoreError, match="is no time"):
+        restoring.moment_of("last week", now)
+
+
+def test_version_is_the_newest_that_is_not_younger() -> None:
+    times = [datetime.datetime(2026, 11, day, 12, tzinfo=datetime.UTC) for day in (30, 29, 28)]
+    versions = [restoring.Version(str(one.day), one) for one in times]
+    assert restoring.at(versions, None).snapshot == "30"
+    assert restoring.at(versions, "2026-11-29 13:00+00:00").snapshot == "29"
+    with pytest.raises(RestoreError, match="oldest backup is of"):
+        restoring.at(versions, "2026-01-01")
+    with pytest.raises(RestoreError, match="no backup yet"):
+        restoring.at([], None)
+
+
+@pytest.mark.parametrize("path", ["../other", "/etc/shadow", "a/../../other", ".."])
+def test_path_that_leads_out_of_the_home_is_refused(path: str, tmp_path: Path) -> None:
+    with pytest.raises(RestoreError, match="not in the home"):
+        restoring.inside_home(config_of(tmp_path), "nobody", path)
+
+
+def test_pattern_stands_for_one_name_alone() -> None:
+    assert restoring.literal("we*ird [1]?\\.txt") == r"we\*ird \[1\]\?\\.txt"
+
+
+def test_database_in_use_is_copied_as_of_one_moment(tmp_path: Path) -> None:
+    source, copy = tmp_path / "hub.sqlite", tmp_path / "copies" / "hub.sqlite"
+    with sqlite3.connect(source) as writer:
+        writer.execute("create table t (x)")
+        writer.executemany("insert into t values (?)", [(n,) for n in range(1000)])
+    writer.execute("insert into t values (-1)")  # a transaction that is open
+    saving.copy_database(source, copy)
+    assert sqlite3.connect(copy).execute("select count(*) from t").fetchone() == (1000,)
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_database_that_is_damaged_is_found_and_keeps_the_old_copy(tmp_path: Path) -> None:
+    source, copy = tmp_path / "hub.sqlite", tmp_path / "copies" / "hub.sqlite"
+    with sqlite3.connect(source) as made:
+        made.execute("create table t (x)")
+        made.executemany("insert into t values (?)", [("x" * 500,) for _ in range(1000)])
+    made.close()
+    saving.copy_database(source, copy)
+    before = copy.read_bytes()
+    with source.open("r+b") as damaged:
+        damaged.seek(20_000)
+        damaged.write(b"\xff" * 8192)
+    with pytest.raises(sqlite3.Error):
+        saving.copy_database(source, copy)
+    assert copy.read_bytes() == before
+
+
+needs_restic = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("restic"), reason="needs root and restic")
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """A directory that others can go through, as pytest's own is not."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.fixture
+def here(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Config, Restic]:
+    """A home of nobody's, a repository beside it, and the program's own places below the test's directory."""
+    for directory in ("home", "state", "etc"):
+        (root / directory).mkdir()
+    for module in (state, saving, restoring, configuration):
+        monkeypatch.setattr(module, "STATE", root / "state")
+    (root / "etc/password").write_text("secret")
+    home = root / "home/nobody"
+    home.mkdir(mode=0o700)
+    target = Target("volume", str(root / "repository"))
+    config = config_of(root, target, sources=(str(root / "home"), "/etc/passwd"))
+    program = str(shutil.which("restic"))
+    restic = Restic(target, program=program, place=root / "etc", state=root / "state", cache=root / "cache")
+    (root / "state/databases").mkdir()
+    _fill(home)
+    subprocess.run(["chown", "-hR", f"{NOBODY.pw_uid}:{NOBODY.pw_gid}", str(home)], check=True)
+    return config, restic
+
+
+def _fill(home: Path) -> None:
+    labs = home / "labs"
+    (labs / "empty").mkdir(parents=True)
+    (labs / "lab.ipynb").write_text("{}")
+    (labs / "link").symlink_to("lab.ipynb")
+    (labs / "broken").symlink_to("/nowhere")
+    os.link(labs / "lab.ipynb", labs / "hard")
+    (labs / "we*ird [1]?.txt").write_text("x")
+    Path(os.fsdecode(bytes(labs) + b"/\xff\xfe")).write_text("bytes")
+    (labs / "secret").write_text("s")
+    (labs / "secret").chmod(0o400)
+    os.mkfifo(labs / "pipe")
+    with (labs / "sparse").open("wb") as sparse:
+        sparse.truncate(64 << 20)
+        sparse.seek(32 << 20)
+        sparse.write(b"middle")
+    socket.socket(socket.AF_UNIX).bind(str(labs / "s"))
+    os.utime(labs / "lab.ipynb", ns=(1, 1_700_000_000_123_456_789))
+    (labs / "empty").chmod(0o2750)
+
+
+@needs_restic
+def test_home_comes_back_equal(here: tuple[Config, Restic]) -> None:
+    """Modes, owners, times, links, hard links, pipes, empty folders, sparse files and names of any bytes."""
+    config, restic = here
+    assert saving.save(config, restic, None)
+    home = config.homes / "nobody"
+    before = manifest(home)
+    shutil.rmtree(home / "labs")
+    done = restoring.restore(config, restic, account="nobody", path="labs", when=None, in_place=True)
+    assert done["left_out"] == 0
+    assert manifest(home) == before
+    assert (home / "labs/sparse").stat().st_blocks * 512 < 1 << 20
+
+
+@needs_restic
+def test_restored_file_lies_beside_the_present_one(here: tuple[Config, Restic]) -> None:
+    config, restic = here
+    assert saving.save(config, restic, None)
+    lab = config.homes / "nobody/labs/lab.ipynb"
+    lab.write_text("new")
+    done = restoring.restore(config, restic, account="nobody", path="labs/lab.ipynb", when=None, in_place=False)
+    assert (lab.read_text(), Path(done["to"]).read_text()) == ("new", "{}")
+    for version in restoring.listing(restic, lab):
+        assert version.size == 2
+
+
+@needs_restic
+def test_others_files_in_a_home_are_left_out(here: tuple[Config, Restic]) -> None:
+    """A directory that was swapped for a link while the backup read it has somebody else's files."""
+    config, restic = here
+    stolen = config.homes / "nobody/labs/stolen"
+    stolen.mkdir()
+    (stolen / "shadow").write_text("root's")
+    assert saving.save(config, restic, None)
+    done = restoring.restore(config, restic, account="nobody", path="labs", when=None, in_place=False)
+    assert done["left_out"] == 1
+    assert not (Path(done["to"]) / "stolen").exists()
+    with pytest.raises(RestoreError, match="somebody else"):
+        restoring.restore(config, restic, account="nobody", path="labs/stolen/shadow", when=None, in_place=False)
+
+
+@needs_restic
+def test_restore_through_a_link_writes_with_the_persons_rights(here: tuple[Config, Restic], root: Path) -> None:
+    """The student put a link to a directory of root's in the place of a folder."""
+    config, restic = here
+    assert saving.save(config, restic, None)
+    labs = config.homes / "nobody/labs"
+    victim = root / "victim"
+    victim.mkdir(mode=0o755)
+    shutil.rmtree(labs)
+    labs.symlink_to(victim)
+    with pytest.raises(RestoreError, match="did not take it"):
+        restoring.restore(config, restic, account="nobody", path="labs/lab.ipynb", when=None, in_place=True)
+    assert list(victim.iterdir()) == []
+
+
+@needs_restic
+def test_repository_that_vanished_is_not_made_anew(here: tuple[Config, Restic], root: Path) -> None:
+    config, restic = here
+    assert saving.save(config, restic, None)
+    shutil.rmtree(root / "repository")
+    assert not saving.save(config, restic, None)
+    assert not (root / "repository").exists()
+    assert "there is no repository" in state.read()["targets"]["volume"]["error"]
+
+
+@needs_restic
+def test_wrong_password_and_foreign_repository_are_named(here: tuple[Config, Restic], root: Path) -> None:
+    config, restic = here
+    assert saving.save(config, restic, None)
+    (root / "etc/password").write_text("other")
+    assert not saving.save(config, restic, None)
+    assert "another password" in state.read()["targets"]["volume"]["error"]
+    shutil.rmtree(root / "repository")
+    restic.run("init")
+    assert not saving.save(config, restic, None)
+    assert "another repository" in state.read()["targets"]["volume"]["error"]

@@ -1,0 +1,95 @@
+"""When a backup is late or wrong, what is told about it, and to whom how often."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from coursehub_backup import state, watching
+from coursehub_backup.config import Config, Target
+
+from tests.support.backups import config_of
+
+pytestmark = pytest.mark.unit
+
+NOW = time.mktime((2026, 11, 30, 14, 0, 0, 0, 0, -1))
+NIGHT = time.mktime((2026, 11, 30, 4, 0, 0, 0, 0, -1))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return config_of(tmp_path, Target("volume", "/nowhere"), hours=(7, 23))
+
+
+def record(**facts: Any) -> dict[str, Any]:
+    return {"targets": {"volume": facts}}
+
+
+@pytest.mark.parametrize(
+    ("now", "age", "late"),
+    [(NOW, 2, False), (NOW, 3, True), (NIGHT, 3, False), (NIGHT, 25, False), (NIGHT, 27, True)],
+)
+def test_backup_is_late_by_the_hour_of_the_day(config: Config, now: float, age: float, late: bool) -> None:
+    found = state.problem(config, record(ok=now - age * 3600), now, since=0)
+    assert bool(found) is late
+    assert found is None or "late" in found
+
+
+def test_first_backup_is_not_late_before_its_time(config: Config) -> None:
+    assert state.problem(config, {}, NOW, since=NOW - 60) is None
+    assert "there is none yet" in str(state.problem(config, {}, NOW, since=NOW - 4 * 3600))
+
+
+def test_failure_is_a_problem_at_once_with_the_last_good_one(config: Config) -> None:
+    found = state.problem(config, record(ok=NOW - 1800, error="volume: no room"), NOW, since=0)
+    assert found == "backup to volume failed: volume: no room; the last good one is 30 minutes old"
+
+
+def test_damage_and_a_clock_from_the_future_are_problems(config: Config) -> None:
+    assert "damaged" in str(state.problem(config, record(ok=NOW - 60, damage="pack 1"), NOW, since=0))
+    assert "clock" in str(state.problem(config, record(ok=NOW + 7200), NOW, since=0))
+
+
+def test_record_that_is_damaged_counts_as_nothing_known(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    for text in ("", "{", "[]"):
+        path.write_text(text)
+        assert state.read(path) == {}
+    state.note("volume", path, ok=1.0)
+    assert state.read(path) == {"targets": {"volume": {"ok": 1.0}}}
+
+
+def test_alert_is_told_once_a_day_and_once_at_the_end(
+    config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(state, "STATE", tmp_path)
+    told: list[dict[str, Any]] = []
+    state.note("volume", ok=time.time(), error="volume: gone")
+    for _ in range(3):
+        assert watching.watch(config, lambda _, message: told.append(message))
+    assert [one["ok"] for one in told] == [False]
+    assert "volume: gone" in told[0]["line"]
+    again = state.read()
+    again["told"]["at"] -= 25 * 3600
+    state.write(again)
+    watching.watch(config, lambda _, message: told.append(message))
+    assert len(told) == 2
+    state.note("volume", error=None)
+    for _ in range(2):
+        assert watching.watch(config, lambda _, message: told.append(message)) is None
+    assert [one["ok"] for one in told] == [False, False, True]
+
+
+def test_alert_that_cannot_be_delivered_names_no_address(
+    config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(state, "STATE", tmp_path)
+    state.note("volume", error="volume: gone")
+
+    def fails(_config: Config, _message: dict[str, Any]) -> None:
+        raise OSError("https://chat.example.edu/hooks/secret")
+
+    assert watching.watch(config, fails)
+    assert "secret" not in capsys.readouterr().out
