@@ -11,11 +11,13 @@ from runner.hub.checks import Check
 
 #: A file system is full from this use in per cent, or below this free space in bytes.
 FULL, LEAST = 95, 500 << 20
+#: Megabytes from which a home may be what fills the disk.
+BIG = 500
 #: Units that everybody needs.
 ALWAYS = ("jupyterhub", "jupyterhub-proxy", "jupyterhub-work", "nginx", "ssh")
 #: Units that failed and of which another look says more.
 OWN_WORDS = ("coursehub-material", "coursehub-backup", "coursehub-restic")
-#: If the starts of this many people fail within the last minutes, and nobody's succeed, the hub is at fault.
+#: If the last starts, of this many people, all failed within these minutes, the hub is at fault.
 NOBODY, MINUTES = 2, 15
 
 _LOOK = rf"""
@@ -32,11 +34,22 @@ journalctl -u jupyterhub --since=-{MINUTES}min -o cat --no-pager | sed -n \
 if [ -e /etc/coursehub-material/config.json ]; then
   echo "material $(systemctl is-failed coursehub-material.service)" \
     "$(journalctl -u coursehub-material _TRANSPORT=stdout -o cat --no-pager -n 1 2>/dev/null)"
+  python3 -c '
+import json
+for name, status in json.load(open("/var/lib/coursehub-material/status.json")).items():
+    if "problem" in status:
+        print("unread", name + ":", status["problem"]["line"])' 2>/dev/null
 fi
 if [ -e /usr/local/sbin/coursehub-backup ]; then
   echo "backup $(timeout 20 /usr/local/sbin/coursehub-backup status --line 2>/dev/null || echo bad it does not run)"
 fi
 true
+"""
+#: Asks the git hosts now: the timer may have looked a minute ago, and what it saw may be mended or broken since.
+_ASK = """
+if [ -e /etc/coursehub-material/config.json ]; then
+  timeout 45 systemctl start coursehub-material.service 2>/dev/null
+fi
 """
 
 #: The largest homes; measured only if the disk is full.
@@ -50,14 +63,15 @@ _PROVIDER = (
 Run = Callable[[str], str]
 
 
-def look(run: Run) -> list[Check]:
-    """Check the server; ``run`` runs a shell script as root there.
+def look(run: Run, *, ask: bool = False) -> list[Check]:
+    """Check the server; ``run`` runs a shell script as root there. With ``ask`` the git hosts are asked now.
 
     Raises CoursehubError if SSH does not work.
     """
-    said = [line.split() for line in run(_LOOK).splitlines() if line.strip()]
+    said = [line.split() for line in run(_ASK + _LOOK if ask else _LOOK).splitlines() if line.strip()]
     checks = [_disk(said, run), _units(said), _starts(said)]
-    checks += [_material(words[1:]) for words in said if words[0] == "material"]
+    unread = [" ".join(words[1:]) for words in said if words[0] == "unread"]
+    checks += [_material(words[1:], unread) for words in said if words[0] == "material"]
     return checks + [_backup(words[1:]) for words in said if words[0] == "backup"]
 
 
@@ -68,8 +82,13 @@ def _disk(said: list[list[str]], run: Run) -> Check:
             continue
         what = "has no room for more files" if way == "i" else f"is {used} % full, {int(left) // 1024} MB are left"
         homes = [line.split() for line in run(_BIGGEST).splitlines()]
-        most = ", ".join(f"{home.removeprefix('/home/')} {size} MB" for home, size in homes)
-        return Check("disk", False, f"{path} {what}; most is in the homes of {most or 'nobody'}: have them delete some")
+        big = [(home.removeprefix("/home/"), size) for home, size in homes if int(size) >= BIG]
+        if not big:
+            todo = f"homes are small; 'coursehub ssh COURSE du -xm -d2 {path} | sort -n | tail' shows what fills it"
+        else:
+            most = ", ".join(f"{account} {size} MB" for account, size in big)
+            todo = f"most is in the homes of {most}: have them delete some"
+        return Check("disk", False, f"{path} {what}; {todo}")
     return Check("disk", True, f"under {FULL} % used")
 
 
@@ -79,28 +98,41 @@ def _units(said: list[list[str]]) -> Check:
     if bad:
         them = "it" if len(bad) == 1 else "them"
         return Check(
-            "units", False, f"{', '.join(bad)} failed on the server; 'coursehub apply' starts {them}, or says why not"
+            "units",
+            False,
+            f"{', '.join(bad)} failed on the server; 'coursehub apply COURSE' starts {them}, or says why not",
         )
     return Check("units", True, "all run")
 
 
 def _starts(said: list[list[str]]) -> Check:
-    lost = {words[1] for words in said if words[0] == "lost"}
-    if len(lost) >= NOBODY and not any(words[0] == "started" for words in said):
+    lost: set[str] = set()
+    for words in said:
+        if words[0] == "lost":
+            lost.add(words[1])
+        elif words[0] == "started":
+            # Whatever was wrong before, the hub starts servers again.
+            lost.clear()
+    if len(lost) >= NOBODY:
         one = min(lost)
         return Check(
             "starts",
             False,
-            f"no server started in the last {MINUTES} minutes, and {len(lost)} people tried; 'coursehub logs COURSE "
-            f"{one}' says why",
+            f"the last starts all failed, of {len(lost)} people in {MINUTES} minutes; 'coursehub logs COURSE {one}' "
+            "says why",
         )
     return Check("starts", True, "nobody's start failed" if not lost else f"failed for {', '.join(sorted(lost))}")
 
 
-def _material(words: list[str]) -> Check:
+def _material(words: list[str], unread: list[str]) -> Check:
     state, line = words[0], " ".join(words[1:])
+    if unread:
+        more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
+        return Check("material", False, unread[0] + more)
     if state == "failed":
-        return Check("material", False, line or "the repositories were not fetched; 'coursehub apply' tries again")
+        return Check(
+            "material", False, line or "the repositories were not fetched; 'coursehub apply COURSE' tries again"
+        )
     return Check("material", True, "each repository was read")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from runner import course as courses
@@ -55,17 +55,22 @@ def _inside(session: Session, ip: str, progress: Callable[[str], None]) -> list[
     """Checks that need the server itself."""
 
     def run(script: str) -> str:
-        return session.access.run(ip, script)
+        return session.access.run(ip, script, seconds=120)
 
     progress("inside")
     try:
-        found = inside.look(run)
+        found = [_of(session.course_id, one) for one in inside.look(run, ask=True)]
     except CoursehubError as failure:
         return [checks.Check("inside", False, str(failure))]
     if session.course.signin.needs_secret:
         progress("provider secret")
         found.append(inside.look_at_provider(run, session.course_id, session.at("signin", "kind")))
     return [*found, _nginx(session, ip)]
+
+
+def _of(course_id: str, one: checks.Check) -> checks.Check:
+    """The check with the course's name in the commands that it suggests."""
+    return replace(one, detail=one.detail.replace("COURSE", course_id))
 
 
 def _nginx(session: Session, ip: str) -> checks.Check:
@@ -141,7 +146,7 @@ def _inside_briefly(project: Project, course_id: str, ip: str) -> tuple[str | No
     if not access.known_hosts.exists() or access.has_first_host_key():
         return None, None
     try:
-        looked = inside.look(lambda script: access.run(ip, script))
+        looked = [_of(course_id, one) for one in inside.look(lambda script: access.run(ip, script))]
     except CoursehubError as failure:
         return str(failure), None
     bad = [one for one in looked if not one.ok]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import grp
 import hashlib
 import json
@@ -64,7 +65,9 @@ def mirrored(name: str, repositories: Mapping[str, Facts]) -> Facts:
         trouble = status.get("problem")
         if not trouble:
             continue
-        there = f"students go on with {new[:7]} of {status['fetched']}" if new else "students cannot have it yet"
+        there = (
+            f"students go on with {new[:7]} of {_moment(status['fetched'])}" if new else "students cannot have it yet"
+        )
         line = f"{one}: {trouble['line']}; {there}"
         if trouble["kind"] in MENDED_BY_HAND or not new:
             problems.append(line)
@@ -75,6 +78,11 @@ def mirrored(name: str, repositories: Mapping[str, Facts]) -> Facts:
     lines = problems + [f"WARNING {line}" for line in ret.get("warnings", [])]
     ret["comment"] = "\n".join(lines) or ", ".join(f"{one} at {now[one]['commit'][:7]}" for one in repositories)
     return ret
+
+
+def _moment(when: str) -> str:
+    """Return a time in the server's own time zone, which is the course's."""
+    return f"{datetime.datetime.fromisoformat(when).astimezone():%d %B %H:%M %Z}"
 
 
 def _start() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -143,6 +145,17 @@ LIMITED = (
 )
 
 
+@pytest.fixture
+def pacific() -> Iterator[None]:
+    """The server's clock shows the course's time, eight hours behind UTC."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "America/Los_Angeles")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("pacific")
 def test_refusal_with_a_date_is_stored_and_reported(cert: SimpleNamespace) -> None:
     """Five certificates per week for the same names: neither the timer nor a person asks before the CA's date."""
     tries = cert.tries.Tries()
@@ -151,9 +164,9 @@ def test_refusal_with_a_date_is_stored_and_reported(cert: SimpleNamespace) -> No
     until = datetime.datetime(2026, 11, 24, 8, 30, tzinfo=datetime.UTC).timestamp()
     assert tries.limited_until == tries.not_before == until
     for timer in (True, False):
-        assert tries.may_try(until - 60, timer) == "it takes no order before 24 November 08:30 UTC"
+        assert tries.may_try(until - 60, timer) == "it takes no order before 24 November 00:30 PST"
         assert tries.may_try(until + 60, timer) == ""
-    assert "the CA takes the next order at 24 November 08:30 UTC" in tries.next_try(now)
+    assert "the CA takes the next order at 24 November 00:30 PST" in tries.next_try(now)
     assert cert.tries.retry_after("too many certificates") == 0.0
     tries.failed(until + 60, "connection refused")
     assert "the timer tries again in" in tries.next_try(until + 60)

@@ -43,16 +43,35 @@ def test_server_that_is_well() -> None:
         ("disk k /srv 97 900000\n", "disk", "/srv is 97 % full, 878 MB are left; most is in the homes of ada 4000 MB"),
         ("disk k /home 50 400000\n", "disk", "/home is 50 % full, 390 MB are left"),
         ("disk i / 99 3\n", "disk", "/ has no room for more files"),
-        ("dead nginx\n", "units", "nginx failed on the server; 'coursehub apply' starts it"),
-        ("dead ssh\nfailed nginx.service\n", "units", "nginx, ssh failed on the server; 'coursehub apply' starts them"),
-        ("lost ada\nlost bob\nlost ada\n", "starts", "no server started in the last 15 minutes, and 2 people tried"),
+        ("dead nginx\n", "units", "nginx failed on the server; 'coursehub apply COURSE' starts it"),
+        (
+            "dead ssh\nfailed nginx.service\n",
+            "units",
+            "nginx, ssh failed on the server; 'coursehub apply COURSE' starts them",
+        ),
+        ("lost ada\nlost bob\nlost ada\n", "starts", "the last starts all failed, of 2 people in 15 minutes"),
+        ("started carl\nlost ada\nlost bob\n", "starts", "the last starts all failed, of 2 people in 15 minutes"),
         ("material failed lab1: Permission denied\n", "material", "lab1: Permission denied"),
+        (
+            "material inactive\nunread labs: https://x/y is no repository that this server may read; correct it\n",
+            "material",
+            "labs: https://x/y is no repository that this server may read; correct it",
+        ),
+        ("material inactive\nunread one: a\nunread two: b\n", "material", "one: a (and 1 more)"),
     ],
 )
 def test_server_that_is_not_well(said: str, name: str, says: str) -> None:
     found = bad(WELL + said)
     assert list(found) == [name]
     assert says in found[name]
+
+
+def test_full_disk_with_small_homes_blames_nobody() -> None:
+    (disk,) = (one for one in inside.look(server("disk k / 100 0\n", "/home/ada 1\n/home/bob 1\n")) if not one.ok)
+    assert disk.detail == (
+        "/ is 100 % full, 0 MB are left; homes are small; 'coursehub ssh COURSE du -xm -d2 / | sort -n | tail' shows "
+        "what fills it"
+    )
 
 
 @pytest.mark.parametrize("said", ["lost ada\nlost ada\n", "lost ada\nlost bob\nstarted carl\n", "material inactive\n"])

@@ -61,7 +61,8 @@ def retry_after(message: str) -> float:
 
 
 def _moment(at: float) -> str:
-    return f"{datetime.datetime.fromtimestamp(at, datetime.UTC):%d %B %H:%M} UTC"
+    # In the server's own time zone, which is the course's.
+    return f"{datetime.datetime.fromtimestamp(at).astimezone():%d %B %H:%M %Z}"
 
 
 def _span(seconds: float) -> str:
