@@ -22,7 +22,7 @@ import yaml
 
 from runner.console import fail
 from runner.errors import CoursehubError
-from runner.files import write_private
+from runner.files import write_private, write_whole
 from runner.project import Project
 
 #: Environment variable for another directory of the private key.
@@ -86,6 +86,12 @@ class Vault:
 
         The key is made at the first call, and its public half put into the repository.
         """
+        with self.agent():
+            fingerprint = self._own_key(report)
+            self._publish(fingerprint)
+        return fingerprint
+
+    def _own_key(self, report: Report = lambda _: None) -> str:
         ensure_gnupg(report)
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.home.chmod(0o700)
@@ -103,7 +109,6 @@ class Vault:
                 have = self.private_keys()
                 if made.returncode or not have:
                     raise CoursehubError(f"no key could be made in {self.home}: {_last(made.stderr)}; mend that")
-            self._publish(have[0])
         return have[0]
 
     def _publish(self, fingerprint: str) -> None:
@@ -111,8 +116,7 @@ class Vault:
         if path.exists():
             return
         exported = self._gpg("--armor", "--export-options", "export-minimal", "--export", fingerprint)
-        self.public_keys.mkdir(parents=True, exist_ok=True)
-        path.write_text(exported.stdout, encoding="ascii")
+        write_whole(path, exported.stdout)
 
     def encrypt(self, text: str) -> str:
         """``text`` as one armoured message for all recipients.
@@ -135,6 +139,15 @@ class Vault:
             raise CoursehubError(
                 f"encrypting failed: {_last(done.stderr)}; look at {self.project.shown(self.public_keys)}"
             )
+        return done.stdout
+
+    def seal(self, text: str) -> str:
+        """``text`` as one armoured message for this computer's key alone: for what never goes into git."""
+        with self.agent():
+            mine = self._own_key()
+            done = self._gpg("--armor", "--trust-model", "always", "--recipient", mine, "--encrypt", given=text)
+        if done.returncode:
+            raise CoursehubError(f"encrypting failed: {_last(done.stderr)}; look at {self.home}")
         return done.stdout
 
     def accept(self) -> list[Path]:

@@ -17,7 +17,7 @@ from runner.project import Project
 from runner.saltssh.results import Report
 from runner.servers import birthplace
 from runner.servers.claim import claim, claim_in_cloud
-from runner.session import Session, connect, names, nothing_here, reach, visit
+from runner.session import Session, carrying, connect, names, nothing_here, reach, visit
 from runner.session.failures import NoServer, all_of
 from runner.session.needs import ensure_lock, need_backup, need_material, need_signin
 from runner.session.notes import notes as notes_of
@@ -193,4 +193,5 @@ def _apply_one(
         report = converge(session, server, steps, test=test)
         if not test:
             changes.keep(project, course_id, session.course)
+            carrying.fetch_if_possible(session, server, steps.say)
         return report

@@ -20,7 +20,7 @@ from runner.saltssh.scratch import sweep
 from runner.servers import birthplace, droplets
 from runner.servers.access import Access
 from runner.servers.claim import claim, claim_in_cloud
-from runner.session import Session, connect, names, nothing_here
+from runner.session import Session, carrying, connect, names, nothing_here
 from runner.session.failures import made_elsewhere, not_right
 from runner.session.needs import ensure_lock, need_backup, need_material, need_signin
 from runner.session.notes import notes as notes_of
@@ -82,6 +82,7 @@ def _up(session: Session, server: Server | None, steps: Steps, document: dict[st
         session.cloud.prepare(session.course.image, progress)
         notes = need_backup(session)
         server = make_server(session, progress, notes, server)
+        carrying.send(session, server, progress)
         document |= {
             "server": {key: value for key, value in asdict(server).items() if key != "state"},
             "notes": [*notes, *notes_of(session, server)],
@@ -95,6 +96,7 @@ def _up(session: Session, server: Server | None, steps: Steps, document: dict[st
         document["highstate"] = _highstate(failure.report, steps)
         raise
     changes.keep(project, course_id, session.course)
+    carrying.fetch_if_possible(session, server, steps.say)
     document["highstate"] = _highstate(report, steps)
     with steps.step("checks", f"look at {course_id} from outside") as progress:
         looked = checks.look(session.target(server), progress)
@@ -260,6 +262,8 @@ def _delete_all(session: Session, progress: Progress) -> list[int]:
     if addresses:
         progress("removing the DNS records")
         names.remove_records(session, sorted(addresses))
+    if len(servers) == 1:
+        carrying.fetch_the_last(session, servers[0], progress)
     for server in servers:
         progress(f"deleting droplet {server.id}")
         session.cloud.destroy(server, progress)

@@ -16,6 +16,8 @@ from coursehub_cert import doors, places
 from coursehub_cert.certificate import AUTHENTICATORS, put_half_made_aside
 from coursehub_cert.config import DNS, Config
 
+#: Where the answerer of challenges listens for IPv6, as it must be told some address.
+LOOPBACK = "::1"
 _NOISE = re.compile(
     r"^(Saving debug log|Account registered|Requesting a|Renewing an|An unexpected error|Hint:|Ask for help|See the"
     r" logfile|Certbot failed|Some challenges|Running pre-hook|Running post-hook|Waiting \d+ seconds)"
@@ -64,7 +66,7 @@ def _authenticator(config: Config) -> list[str]:
     return [
         "--authenticator", AUTHENTICATORS[DNS], "--preferred-challenges", "dns",
         # Only one address: systemd-resolved may use the port on others.
-        "--dns-standalone-address", doors.listening_address(config), "--dns-standalone-ipv6-address", "::1",
+        "--dns-standalone-address", doors.listening_address(config), "--dns-standalone-ipv6-address", LOOPBACK,
         "--pre-hook", f"{places.COMMAND} open", "--post-hook", f"{places.COMMAND} close",
     ]  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The command line of coursehub-cert.
 
 `run` orders the certificate if it is needed; `plan` says what `run` would do. Both print one JSON document (Outcome).
+`give` prints what the next server needs to continue with this certificate, unless its fingerprint is `--known`.
 Certbot calls `open` and `close` around an order by DNS, and `deployed` after a renewal by its own timer. Exit codes:
 0: nothing more can be done now; 1: a certificate was needed and was not issued, or a hook failed; 2: the configuration
 is wrong.
@@ -19,7 +20,7 @@ import json
 import os
 import sys
 
-from coursehub_cert import doors, places, serving
+from coursehub_cert import carrying, doors, places, serving
 from coursehub_cert.config import Config
 from coursehub_cert.running import Outcome, run
 
@@ -30,7 +31,8 @@ LOCK = "/run/coursehub-cert.lock"
 def main(argv: list[str] | None = None) -> int:
     """Run the verb of the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Keep one certificate for the names of this server.")
-    parser.add_argument("verb", choices=["run", "plan", "deployed", "open", "close"])
+    parser.add_argument("verb", choices=["run", "plan", "deployed", "open", "close", "give"])
+    parser.add_argument("--known", default="", help="fingerprint of a certificate that need not be given")
     parser.add_argument("--timer", action="store_true", help="keep the waiting time between tries; do not wait for DNS")
     arguments = parser.parse_args(argv)
     try:
@@ -38,6 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    if arguments.verb == "give":
+        print(carrying.give(config, arguments.known), end="")
+        return 0
     if arguments.verb in ("deployed", "open", "close"):
         # Our own `run`, which holds the lock, may have called certbot.
         trouble = _hook(config, arguments.verb)

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from coursehub_cert import authority, certificate, delegation, names, places, serving, tries
+from coursehub_cert import authority, carrying, certificate, delegation, names, places, serving, tries
 from coursehub_cert.config import DNS, Config
 from coursehub_cert.deciding import RENEW_DAYS, reason_to_ask
 from coursehub_cert.names import Dns
@@ -116,6 +116,7 @@ def run(config: Config, *, timer: bool, plan: bool) -> Outcome:
             | {"changed": False, "wanted": False}
         )
     own = names.own_addresses(config)
+    useless = "" if plan else carrying.take(config)
     found = certificate.read_certificate(config)
     # If a certificate already covers some names, a highstate does not wait for the others.
     wait = 0 if timer or plan or found else config.dns_wait
@@ -123,6 +124,9 @@ def run(config: Config, *, timer: bool, plan: bool) -> Outcome:
     now = datetime.datetime.now(datetime.UTC)
     reason, wanted = reason_to_ask(config, found, dns, now)
     warnings: list[str] = []
+    if useless:
+        # No warning: the order that follows is all that it costs.
+        print(f"the last server's certificate is of no use here: {useless}", file=sys.stderr)
     if not dns.here and found and found.days_left(now) < RENEW_DAYS:
         why = dns.elsewhere[config.names[0]]
         warnings.append(f"it expires in {found.days_left(now):.0f} days and cannot be renewed: {why}")
