@@ -5,6 +5,7 @@ The embedded local cloud speaks the same API, so there is one code path; only en
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -164,8 +165,8 @@ class Cloud:
         """The course whose droplet has the address ``ip``; None if it is not one of our droplets."""
         droplets = self._calls.entries("looking whose an address is", "droplets", "droplets", tag_name=TAG)
         for droplet in droplets:
-            networks = (droplet.get("networks") or {}).get("v4") or []
-            if any(one["ip_address"] == ip for one in networks):
+            networks = droplet.get("networks") or {}
+            if ip in (_public(networks.get("v4")), _public(networks.get("v6"))):
                 tags = (tag.removeprefix(f"{TAG}:") for tag in droplet["tags"] if tag.startswith(f"{TAG}:"))
                 return next(tags, None)
         return None
@@ -228,6 +229,7 @@ class Cloud:
             user_data=user_data,
             tags=[TAG, tag_of(order.course_id), maker_tag(maker())],
             monitoring=True,
+            ipv6=True,
         )
 
         def create() -> int:
@@ -372,18 +374,24 @@ class Cloud:
 def _one(data: Any) -> Server:
     """The droplet in an answer. Raises KeyError, TypeError or ValueError if there is none."""
     droplet = data["droplet"]
-    networks = (droplet.get("networks") or {}).get("v4") or []
+    networks = droplet.get("networks") or {}
     made_by = next((tag.removeprefix(MADE_BY) for tag in droplet["tags"] if tag.startswith(MADE_BY)), "")
     return Server(
         id=int(droplet["id"]),
         name=droplet["name"],
-        ip=next((net["ip_address"] for net in networks if net["type"] == "public"), None),
+        ip=_public(networks.get("v4")),
+        ip6=_public(networks.get("v6")),
         size=droplet["size_slug"],
         image=(droplet.get("image") or {}).get("slug") or "",
         region=(droplet.get("region") or {}).get("slug") or "",
         state=droplet["status"],
         made_by=made_by,
     )
+
+
+def _public(networks: list[dict[str, Any]] | None) -> str | None:
+    found = next((net["ip_address"] for net in networks or () if net["type"] == "public"), None)
+    return str(ipaddress.ip_address(found)) if found else None
 
 
 def _carriers(data: Any) -> int:

@@ -30,6 +30,12 @@ class Server:
     region: str
     state: str
     made_by: str = ""
+    ip6: str | None = None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its public addresses, IPv4 first."""
+        return tuple(address for address in (self.ip, self.ip6) if address)
 
 
 @dataclass(frozen=True)
@@ -83,20 +89,20 @@ class Zone:
 class DnsRecord:
     """One record: ``hostname`` in full (a leading ``*.`` means every name below), ``data`` an address or a name."""
 
-    kind: Literal["A", "NS"]
+    kind: Literal["A", "AAAA", "NS"]
     hostname: str
     data: str
 
 
 def record_of(hostname: str, ip: str) -> DnsRecord:
-    """The record that a course's name gets for a server at ``ip``.
+    """The record that a course's name gets for a server at ``ip``, of either family.
 
     Challenges are delegated to the server itself (the rest of the name points to it): it answers them while it orders a
     certificate, and the cloud's token stays off the server.
     """
     if hostname.startswith(CHALLENGE):
         return DnsRecord("NS", hostname, hostname.removeprefix(CHALLENGE))
-    return DnsRecord("A", hostname, ip)
+    return DnsRecord("AAAA" if ":" in ip else "A", hostname, ip)
 
 
 def zone_among(zones: Iterable[Zone], hostname: str) -> Zone | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from runner.cloud.calls import Calls, Refused
@@ -30,7 +31,7 @@ class Records:
     def ensure_record(self, zone: Zone, record: DnsRecord) -> bool:
         """Make ``record`` the only one of its type and name; return True if something changed."""
         found = self._of(zone, record)
-        right = [one for one in found if one["data"] == record.data]
+        right = [one for one in found if _says(one, record)]
         for one in found:
             if one not in right[:1]:
                 self._remove("removing an old DNS record", zone, one)
@@ -44,7 +45,7 @@ class Records:
             self._calls.post(f"pointing {record.hostname} at {record.data}", f"domains/{zone.name}/records", body)
         except Refused:
             # If an attempt made it but its answer was lost, the next attempt is refused as a duplicate.
-            if not any(one["data"] == record.data for one in self._of(zone, record)):
+            if not any(_says(one, record) for one in self._of(zone, record)):
                 raise
         return True
 
@@ -79,7 +80,7 @@ class Records:
     def remove_record(self, zone: Zone, record: DnsRecord) -> None:
         """Remove the records with the same data as ``record``; others with its name are not ours."""
         for one in self._of(zone, record):
-            if one["data"] == record.data:
+            if _says(one, record):
                 self._remove("removing the DNS record", zone, one)
 
     def _of(self, zone: Zone, record: DnsRecord) -> list[dict[str, Any]]:
@@ -92,6 +93,17 @@ class Records:
 
     def _remove(self, what: str, zone: Zone, record: dict[str, Any]) -> None:
         self._calls.delete(what, f"domains/{zone.name}/records/{record['id']}")
+
+
+def _says(found: dict[str, Any], record: DnsRecord) -> bool:
+    """Whether a record says what is meant: an IPv6 address can be written in several ways."""
+    data = str(found["data"])
+    if record.kind != "AAAA":
+        return data == record.data
+    try:
+        return ipaddress.ip_address(data) == ipaddress.ip_address(record.data)
+    except ValueError:
+        return False
 
 
 def _issuer(record: dict[str, Any]) -> str:

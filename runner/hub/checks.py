@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import ipaddress
 import socket
 import ssl
 import time
@@ -51,6 +53,8 @@ class Target:
     """One of the names that servers have of their own; empty where they have none."""
     is_set: Callable[[str], bool] = lambda _hostname: False
     """Whether whoever serves a name says the server's address for it already; others may remember the old one yet."""
+    ip6: str | None = None
+    """The server's IPv6 address; None for a server that has none."""
     makes_records: str = ""
     """The command that makes a missing DNS record; empty where the teacher makes them by hand."""
 
@@ -70,6 +74,7 @@ def look(target: Target, progress: Callable[[str], None]) -> list[Check]:
     checks: list[Check] = []
     for name, function in (
         ("dns", lambda target: _names(target, progress)),
+        ("ipv6", _ipv6),
         ("certificate", _certificate),
         ("redirect", _redirect),
         ("closed", _closed),
@@ -118,6 +123,40 @@ def _addresses(target: Target, hostname: str, progress: Callable[[str], None]) -
             return addresses
         progress(f"waiting until DNS forgets the old address of {hostname}")
         time.sleep(SPREAD_PAUSE)
+
+
+def _ipv6(target: Target) -> str:
+    """The other half of the internet: phones often have no IPv4 of their own."""
+    for hostname in target.all_names:
+        found = _addresses6(hostname)
+        if found - {target.ip6}:
+            todo = f"'{target.makes_records}' corrects it" if target.makes_records else "correct or remove it"
+            raise HubFailure(
+                f"the AAAA record of {hostname} says {', '.join(sorted(found))} instead of {target.ip6 or 'nothing'}: "
+                f"{todo}"
+            )
+    if not target.ip6:
+        return "the server has none, so everybody comes by IPv4"
+    context = ssl.create_default_context(cafile=str(target.ca_bundle) if target.ca_bundle else None)
+    try:
+        with (
+            socket.create_connection((target.ip6, 443), 10) as raw,
+            context.wrap_socket(raw, server_hostname=target.hostnames[0]),
+        ):
+            return f"{target.hostnames[0]} answers at {target.ip6}"
+    except OSError as error:
+        if error.errno in (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EHOSTUNREACH):
+            return f"not looked at: this computer has no way to {target.ip6}"
+        raise HubFailure(f"{target.ip6} does not serve {target.hostnames[0]}: {error}") from error
+
+
+def _addresses6(hostname: str) -> set[str]:
+    try:
+        found = socket.getaddrinfo(hostname, 443, socket.AF_INET6, socket.SOCK_STREAM)
+    except socket.gaierror:
+        return set()
+    addresses = (ipaddress.ip_address(str(info[4][0])) for info in found)
+    return {str(one) for one in addresses if not getattr(one, "ipv4_mapped", None)}
 
 
 def days_left(hostname: str, ip: str, ca_bundle: Path | None) -> int | None:

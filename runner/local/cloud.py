@@ -14,6 +14,7 @@ from runner.local.cgroups import Limits
 from runner.local.machine import MachineBackend, MachineSpec
 from runner.local.manners import Manners
 from runner.local.store import Action, Droplet, Store, now
+from runner.local.walls import Wall, walls_of
 
 BOOT_SECONDS = 120.0
 WATCH_SECONDS = 0.25
@@ -57,6 +58,8 @@ class Cloud:
         self._failures: dict[int, tuple[int, float]] = {}
         # Droplets that are down and whose remaining processes were killed.
         self._swept: set[int] = set()
+        # What the machines' walls let in now; None until they were looked at.
+        self._walls: tuple[Wall, ...] | None = None
 
     @contextmanager
     def changing(self) -> Iterator[Store]:
@@ -66,6 +69,14 @@ class Cloud:
             yield self.store
             if self.store.account.model_dump_json() != before:
                 self.store.save()
+                self._enforce()
+
+    def _enforce(self) -> None:
+        """Bring the walls in front of the machines to what the account's firewalls say."""
+        walls = walls_of(self.store.account)
+        if walls != self._walls:
+            self.backend.enforce(walls)
+            self._walls = walls
 
     @contextmanager
     def reading(self) -> Iterator[Store]:
@@ -76,6 +87,7 @@ class Cloud:
     def resume(self) -> None:
         """Continue what an earlier server left unfinished, then watch."""
         with self.reading() as store:
+            self._enforce()
             pending = [action for action in store.account.actions if action.status == "in-progress"]
         for action in pending:
             self.perform(action)
@@ -101,6 +113,7 @@ class Cloud:
             disk=droplet.disk,
             user_data=droplet.user_data,
             public_keys=tuple(droplet.public_keys),
+            ipv6=droplet.ipv6,
         )
 
     def new_action(

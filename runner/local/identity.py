@@ -101,3 +101,18 @@ class Subnet:
     def address(self, slot: int) -> str:
         """The address of a slot; machines have 10 to 250."""
         return str(self.network.network_address + slot)
+
+    @property
+    def network6(self) -> ipaddress.IPv6Network:
+        """The same network as IPv6 has it: unique local addresses, which lead nowhere beyond this host."""
+        _, second, third, _ = self.network.network_address.packed
+        return ipaddress.IPv6Network(f"fd63:6f75:7273:{second:02x}{third:02x}::/64")
+
+    @property
+    def gateway6(self) -> str:
+        """The host's IPv6 address."""
+        return str(self.network6.network_address + 1)
+
+    def address6(self, slot: int) -> str:
+        """The IPv6 address of a slot."""
+        return str(self.network6.network_address + slot)

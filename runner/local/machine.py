@@ -21,6 +21,7 @@ from runner.local.cgroups import Limits
 from runner.local.host import ProcessId, run
 from runner.local.identity import Identity, Subnet
 from runner.local.images import base_image
+from runner.local.walls import Wall, rules
 
 SHUTDOWN_SECONDS = 30.0
 NSPAWN_RUN = Path("/run/systemd/nspawn")
@@ -49,6 +50,7 @@ class MachineSpec:
     """Gigabytes."""
     user_data: str
     public_keys: tuple[str, ...]
+    ipv6: bool = False
 
 
 class MachineBackend(Protocol):
@@ -71,6 +73,12 @@ class MachineBackend(Protocol):
 
     def address(self, slot: int) -> str:
         """The address of a slot."""
+
+    def address6(self, slot: int) -> tuple[str, str] | None:
+        """The IPv6 address of a slot and its gateway; None on a host without IPv6."""
+
+    def enforce(self, walls: tuple[Wall, ...]) -> None:
+        """Let in to each of these machines what its wall lets in, from outside of the cloud."""
 
 
 class NspawnBackend:
@@ -97,6 +105,14 @@ class NspawnBackend:
         """The machine's address on the cloud's bridge."""
         return self._subnet.address(slot)
 
+    def address6(self, slot: int) -> tuple[str, str] | None:
+        """The machine's IPv6 address on the cloud's bridge, and the bridge's own."""
+        return (self._subnet.address6(slot), self._subnet.gateway6) if network.has_ipv6() else None
+
+    def enforce(self, walls: tuple[Wall, ...]) -> None:
+        """Load the walls into this host's nftables, all at once."""
+        run(["nft", "-f", "-"], stdin=rules(self._identity, self._subnet, walls))
+
     def start(self, spec: MachineSpec) -> None:
         """Boot. Raises CoursehubError if the host lacks something (disk, mmdebstrap)."""
         with self._lock:
@@ -104,7 +120,7 @@ class NspawnBackend:
                 return
             self._sweep(spec)
             self._mount(spec)
-            network.connect(self._identity, self._subnet, spec.droplet_id, spec.slot)
+            network.connect(self._identity, self._subnet, spec.droplet_id, spec.slot, ipv6=spec.ipv6)
             self._boot(spec)
 
     def stop(self, spec: MachineSpec, *, graceful: bool) -> None:

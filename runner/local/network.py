@@ -38,6 +38,8 @@ def ensure(identity: Identity) -> Subnet:
         run(["ip", "link", "add", bridge, "mtu", str(_mtu()), "type", "bridge"])
     _no_ipv6_address(bridge)
     run(["ip", "addr", "replace", f"{subnet.gateway}/{subnet.network.prefixlen}", "dev", bridge])
+    if has_ipv6():
+        run(["ip", "addr", "replace", f"{subnet.gateway6}/64", "dev", bridge, "nodad"])
     run(["ip", "link", "set", bridge, "up"])
     run(["nft", "-f", "-"], stdin=_nft_rules(identity, subnet))
     return subnet
@@ -51,11 +53,24 @@ def remove(identity: Identity) -> None:
     for link in _json(["ip", "link", "show"]):
         if link["ifname"].startswith(f"chv{identity.key}.") or link["ifname"] == identity.bridge:
             run(["ip", "link", "del", link["ifname"]], check=False)
-    run(["nft", "delete", "table", "ip", identity.nft_table], check=False)
+    for family in ("ip", "inet"):
+        run(["nft", "delete", "table", family, identity.nft_table], check=False)
 
 
-def connect(identity: Identity, subnet: Subnet, droplet_id: int, slot: int) -> None:
-    """Give a machine its namespace with the interface eth0, an address and a route out."""
+def has_ipv6() -> bool:
+    """Whether this host's kernel has IPv6 and it is not switched off."""
+    try:
+        return Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").read_text().strip() == "0"
+    except OSError:
+        return False
+
+
+def connect(identity: Identity, subnet: Subnet, droplet_id: int, slot: int, *, ipv6: bool = False) -> None:
+    """Give a machine its namespace with the interface eth0, its address and the way out.
+
+    With ``ipv6`` it gets an address of that family too, with which it reaches this host and its neighbours alone: what
+    has no route fails at once, and programs take IPv4 instead.
+    """
     namespace, veth = identity.netns(droplet_id), identity.veth(slot)
     if any(entry["name"] == namespace for entry in _json(["ip", "netns", "list"])) and _link_exists(veth):
         return
@@ -68,6 +83,8 @@ def connect(identity: Identity, subnet: Subnet, droplet_id: int, slot: int) -> N
     inside = ["ip", "-n", namespace]
     run([*inside, "link", "set", "lo", "up"])
     run([*inside, "addr", "add", f"{subnet.address(slot)}/{subnet.network.prefixlen}", "dev", "eth0"])
+    if ipv6 and has_ipv6():
+        run([*inside, "addr", "add", f"{subnet.address6(slot)}/64", "dev", "eth0", "nodad"])
     run([*inside, "link", "set", "eth0", "up"])
     run([*inside, "route", "add", "default", "via", subnet.gateway])
 

@@ -43,6 +43,7 @@ class Droplet(BaseModel):
     user_data: str
     created_at: str
     monitoring: bool = False
+    ipv6: bool = False
     status: Literal["new", "active", "off"] = "new"
     on: bool = True
 

@@ -6,7 +6,7 @@ gets the same pillar as the runner. It contains passwords only as hashes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from runner.project import Project
 
 def runtime(
     *,
-    ip: str,
+    addresses: Iterable[str],
     acme_directory: str | None,
     extra_ca: Mapping[str, str],
     passwords: Mapping[str, Password],
@@ -28,11 +28,12 @@ def runtime(
 ) -> dict[str, Any]:
     """The generated pillar.
 
+    ``addresses`` are the server's public ones.
     If ``acme_directory`` is None, the school's own setting (pillar/site.sls) applies. ``extra_ca`` are PEM texts by
     name, ``versions`` the commits of repositories on this computer, by the repository's name. ``backup`` is the target
     of a course that names none.
     """
-    letsencrypt: dict[str, Any] = {"addresses": [ip]}
+    letsencrypt: dict[str, Any] = {"addresses": list(addresses)}
     if acme_directory:
         letsencrypt["directory"] = acme_directory
     return {

@@ -86,13 +86,13 @@ class Vault:
 
         The key is made at the first call, and its public half put into the repository.
         """
+        ensure_gnupg(report)
         with self.agent():
             fingerprint = self._own_key(report)
             self._publish(fingerprint)
         return fingerprint
 
     def _own_key(self, report: Report = lambda _: None) -> str:
-        ensure_gnupg(report)
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.home.chmod(0o700)
         with self.agent(), (self.home / ".coursehub.making").open("a") as making:
@@ -117,6 +117,31 @@ class Vault:
             return
         exported = self._gpg("--armor", "--export-options", "export-minimal", "--export", fingerprint)
         write_whole(path, exported.stdout)
+
+    def export_private(self) -> str:
+        """This computer's private keys, armoured: for a file that is encrypted as a whole."""
+        with self.agent():
+            done = self._gpg("--armor", "--export-secret-keys", *self.private_keys())
+        if done.returncode or "PRIVATE KEY" not in done.stdout:
+            raise CoursehubError(f"the key in {self.home} could not be read: {_last(done.stderr)}; look there")
+        return done.stdout
+
+    def import_private(self, armoured: str, accepted: Iterable[str]) -> None:
+        """Take in private keys of another computer, beside those that are here, and whom that one encrypted for."""
+        ensure_gnupg(fail)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.home.chmod(0o700)
+        with self.agent():
+            done = self._gpg("--import", given=armoured)
+            if not self.private_keys():
+                raise CoursehubError(f"the key could not be put into {self.home}: {_last(done.stderr)}; look there")
+        known = sorted({*self.accepted(), *accepted})
+        (self.home / _ACCEPTED).write_text("".join(f"{one}\n" for one in known), encoding="ascii")
+
+    def accepted(self) -> list[str]:
+        """Fingerprints that a teacher at this computer agreed to; empty before its first use."""
+        path = self.home / _ACCEPTED
+        return path.read_text(encoding="ascii").split() if path.exists() else []
 
     def encrypt(self, text: str) -> str:
         """``text`` as one armoured message for all recipients.
@@ -143,6 +168,7 @@ class Vault:
 
     def seal(self, text: str) -> str:
         """``text`` as one armoured message for this computer's key alone: for what never goes into git."""
+        ensure_gnupg(fail)
         with self.agent():
             mine = self._own_key()
             done = self._gpg("--armor", "--trust-model", "always", "--recipient", mine, "--encrypt", given=text)

@@ -67,8 +67,9 @@ def ensure_records(session: Session, server: Server) -> list[str]:
         need_names(session)
         notes = need_free(session, zone, server.ip)
         session.access.remember_names(session.course.dns_names)
-        for hostname in session.course.dns_names:
-            session.cloud.ensure_record(zone, record_of(hostname, server.ip))
+        records = [record_of(name, ip) for ip in server.addresses for name in session.course.dns_names]
+        for record in dict.fromkeys(records):
+            session.cloud.ensure_record(zone, record)
         session.cloud.ensure_caa(zone, session.course.domain)
         return notes
     return []

@@ -111,12 +111,12 @@ class Session:
         if self.course.subdomains:
             labels = [*map(server_label, [*accounts, CHECK_ACCOUNT]), *map(service_label, SERVICES)]
             self.cloud.lead_below(self.course_id, [f"{label}.{self.course.domain}" for label in labels])
-        authority = self.cloud.authority
+        authority, known = self.cloud.authority, self.access.server()
         pillar.write_runtime(
             self.project,
             self.course_id,
             pillar.runtime(
-                ip=ip,
+                addresses=known.addresses if known and known.ip == ip else (ip,),
                 acme_directory=authority.directory if authority else None,
                 extra_ca={**pillar.host_ca_certificates(), **authority.extra_ca} if authority else {},
                 passwords=Passwords(self.project, self.course_id).ensure([*accounts, CHECK_ACCOUNT]),
@@ -145,6 +145,7 @@ class Session:
         return Target(
             *(self.course.hostnames, server.ip, self.ca_bundle, CHECK_ACCOUNT, password.clear, uri, below),
             is_set=lambda hostname: self.is_set(hostname, str(server.ip)),
+            ip6=server.ip6,
             makes_records=f"coursehub apply {self.course_id}" if self.course.dns == "cloud" else "",
         )
 

@@ -258,7 +258,8 @@ def _delete_all(session: Session, progress: Progress) -> list[int]:
             raise made_elsewhere(session.access, server)
     remembered = access.server()
     # A droplet that was deleted in the control panel is no longer listed, but its records still exist.
-    addresses = {server.ip for server in (*servers, *([remembered] if remembered else [])) if server.ip}
+    known = (*servers, *([remembered] if remembered else []))
+    addresses = {address for server in known for address in server.addresses}
     if addresses:
         progress("removing the DNS records")
         names.remove_records(session, sorted(addresses))

@@ -57,11 +57,11 @@ def test_up_prints_the_whole_document(each: Hub) -> None:
     document = each.document
     assert document["course"] == each.course
     assert document["cloud"] == "local"
-    assert set(document["server"]) == {"id", "name", "ip", "size", "image", "region", "made_by"}
+    assert set(document["server"]) == {"id", "name", "ip", "ip6", "size", "image", "region", "made_by"}
     assert document["highstate"]["failed"] == 0
     assert document["highstate"]["total"] >= document["highstate"]["changed"] > 0
     assert [check["name"] for check in document["checks"] if not check["ok"]] == []
-    assert {"dns", "certificate", "redirect", "closed", "login page", "sign-in", "server", "kernel"} == {
+    assert {"dns", "ipv6", "certificate", "redirect", "closed", "login page", "sign-in", "server", "kernel"} == {
         check["name"] for check in document["checks"]
     }
     assert set(document["seconds"]) == {"server", "highstate", "checks", "total"}

@@ -106,5 +106,8 @@ def runtime(course: dict[str, Any]) -> dict[str, Any]:
     accounts = [person["account"] for group in people.values() for person in group]
     hidden = {account: Password(clear=account, hash=SECRET) for account in accounts}
     return runner_runtime(
-        ip="192.0.2.10", acme_directory="https://ca.example.org/dir", extra_ca={"college": PEM}, passwords=hidden
+        addresses=["192.0.2.10"],
+        acme_directory="https://ca.example.org/dir",
+        extra_ca={"college": PEM},
+        passwords=hidden,
     )

@@ -20,6 +20,7 @@ import yaml
 from runner.local import host, images, network
 from runner.local.identity import Identity, Subnet
 from runner.local.machine import MachineSpec
+from runner.local.walls import Wall
 from tests.support.local_api import MemoryMachines
 
 
@@ -113,6 +114,13 @@ class Computers(MemoryMachines):
     def address(self, slot: int) -> str:
         assert self.subnet
         return self.subnet.address(slot)
+
+    def address6(self, slot: int) -> tuple[str, str] | None:
+        assert self.subnet
+        return (self.subnet.address6(slot), self.subnet.gateway6) if network.has_ipv6() else None
+
+    def enforce(self, walls: tuple[Wall, ...]) -> None:
+        self.walls = walls
 
     def namespace(self, droplet_id: int) -> str:
         assert self.identity

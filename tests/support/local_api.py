@@ -19,6 +19,7 @@ from runner.local.faults import Faults
 from runner.local.machine import MachineSpec
 from runner.local.server import _Protocol, cut
 from runner.local.store import Store
+from runner.local.walls import Wall
 from tests.support.contract import Contract, check_contract
 
 TOKEN = "a-token-for-tests"
@@ -35,6 +36,7 @@ class MemoryMachines:
     hold: threading.Event = field(default_factory=threading.Event)
     refused: int = 0
     broken: Exception | None = None
+    walls: tuple[Wall, ...] = ()
 
     def start(self, spec: MachineSpec) -> None:
         if self.broken:
@@ -60,6 +62,12 @@ class MemoryMachines:
 
     def address(self, slot: int) -> str:
         return f"10.101.1.{slot}"
+
+    def address6(self, slot: int) -> tuple[str, str]:
+        return f"fd63:6f75:7273:6501::{slot:x}", "fd63:6f75:7273:6501::1"
+
+    def enforce(self, walls: tuple[Wall, ...]) -> None:
+        self.walls = walls
 
 
 @dataclass

@@ -50,7 +50,7 @@ def test_the_generated_pillar_has_hashes_and_no_clear_password(project: Project)
     pillar.write_runtime(
         project,
         "phys",
-        pillar.runtime(ip="192.0.2.7", acme_directory=None, extra_ca={"school": "PEM"}, passwords=passwords),
+        pillar.runtime(addresses=["192.0.2.7"], acme_directory=None, extra_ca={"school": "PEM"}, passwords=passwords),
     )
     text = pillar.runtime_file(project, "phys").read_text(encoding="utf-8")
     assert passwords["a"].clear not in text

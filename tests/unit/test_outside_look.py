@@ -117,7 +117,7 @@ def test_a_hub_in_good_order_passes_and_nothing_is_left_running(outside: Outside
     looked = checks.look(outside.target(), told.append)
     assert [(check.name, check.ok) for check in looked] == [
         (name, True)
-        for name in ("dns", "certificate", "redirect", "closed", "login page", "sign-in", "server", "kernel")
+        for name in ("dns", "ipv6", "certificate", "redirect", "closed", "login page", "sign-in", "server", "kernel")
     ]
     assert told == [check.name for check in looked]
     found = {check.name: check.detail for check in looked}
@@ -127,6 +127,33 @@ def test_a_hub_in_good_order_passes_and_nothing_is_left_running(outside: Outside
     assert not outside.hub.running
     assert outside.hub.stopped == 1
     assert outside.hub.kernels == set()
+
+
+@pytest.mark.parametrize(
+    ("ip6", "record", "says"),
+    [
+        (None, None, "the server has none"),
+        (None, "2001:db8::9", "the AAAA record of hub.test says 2001:db8::9 instead of nothing"),
+        ("2001:db8::7", "2001:db8::9", "says 2001:db8::9 instead of 2001:db8::7"),
+        ("::1", "::1", "hub.test answers at ::1"),
+    ],
+)
+def test_both_families_are_looked_at(
+    outside: Outside, authority: Authority, monkeypatch: pytest.MonkeyPatch, ip6: str | None, record: str, says: str
+) -> None:
+    resolve = socket.getaddrinfo
+
+    def also(host: str, port: int, family: int = 0, *rest: int) -> object:
+        if host in HOSTS and family == socket.AF_INET6:
+            return [(family, 1, 6, "", (record, port, 0, 0))] if record else []
+        return resolve(host, outside.names.ports.get(port, port) if host == "::1" else port, family, *rest)
+
+    with serve(Hub(), "::1", authority.server_context(*HOSTS)) as hub:
+        outside.names.ports[443] = hub.https_port
+        monkeypatch.setattr(socket, "getaddrinfo", also)
+        looked = checks._run("ipv6", checks._ipv6, replace(outside.target(), ip6=ip6))
+    assert says in looked.detail
+    assert looked.ok == ("says 2001" not in says and "of hub.test" not in says)
 
 
 def test_a_hub_that_is_not_there_fails_each_look_with_a_line(names: Names, authority: Authority) -> None:

@@ -43,7 +43,11 @@ def droplet_document(call: Call, droplet: Droplet) -> Document:
         "status": droplet.status,
         "kernel": None,
         "created_at": droplet.created_at,
-        "features": [*(["monitoring"] if droplet.monitoring else []), "droplet_agent", "private_networking"],
+        "features": [
+            *(["monitoring"] if droplet.monitoring else []),
+            *(["ipv6"] if droplet.ipv6 else []),
+            *("droplet_agent", "private_networking"),
+        ],
         "backup_ids": [],
         "next_backup_window": None,
         "snapshot_ids": [],
@@ -51,11 +55,16 @@ def droplet_document(call: Call, droplet: Droplet) -> Document:
         "volume_ids": [],
         "size": size.document(),
         "size_slug": droplet.size,
-        "networks": {"v4": [address], "v6": []} if call.cloud.manners.has_address(droplet) else {},
+        "networks": {"v4": [address], "v6": _v6(call, droplet)} if call.cloud.manners.has_address(droplet) else {},
         "region": region_document(droplet.region),
         "tags": call.cloud.manners.tags(droplet),
         "vpc_uuid": network_id(droplet.region),
     }
+
+
+def _v6(call: Call, droplet: Droplet) -> list[Document]:
+    found = call.cloud.backend.address6(droplet.slot) if droplet.ipv6 else None
+    return [{"ip_address": found[0], "netmask": 64, "gateway": found[1], "type": "public"}] if found else []
 
 
 def find_droplet(store: Store, droplet_id: int) -> Droplet:
@@ -142,6 +151,7 @@ def _order(store: Store, body: Document) -> Document:
         "public_keys": public_keys,
         "user_data": user_data,
         "monitoring": body.get("monitoring", False),
+        "ipv6": body.get("ipv6", False),
     }
 
 

@@ -15,7 +15,7 @@ PORTS = re.compile(r"^(all|\d{1,5}(-\d{1,5})?)$")
 
 
 def firewall_document(firewall: Firewall) -> Document:
-    """A firewall as the API shows it. The local cloud stores its rules but does not enforce them."""
+    """A firewall as the API shows it. What it lets in is enforced by ``runner.local.walls``; what goes out is not."""
     return {**firewall.model_dump(), "status": "succeeded", "pending_changes": []}
 
 

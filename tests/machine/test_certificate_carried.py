@@ -1,0 +1,81 @@
+"""A course's second server goes on with the certificate of its first: nothing is ordered, and certbot renews it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runner import local
+from tests.support.hub import Hub
+from tests.support.machine import Machine
+from tests.support.sandbox import Sandbox
+
+pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200)]
+SERIAL = "openssl x509 -noout -serial -in /etc/letsencrypt/live/{name}/cert.pem"
+
+
+@pytest.fixture(scope="module")
+def rebuilt(hub: Hub, sandbox: Sandbox) -> tuple[str, str, int]:
+    """A course that was up, down and up again: its name, the first server's serial, orders of the second ``up``.
+
+    ``hub`` keeps the local cloud, and with it the authority, running in between.
+    """
+    del hub
+    course = "carried"
+    name = f"{course}-{os.getpid()}.coursehub.test"
+    sandbox.copy_course("demo", course, **{sandbox.domain("demo"): name, "s-4vcpu-8gb": "s-2vcpu-4gb"})
+    sandbox.lighten(course)
+    sandbox.json("up", course)
+    serial = sandbox.on_server(course, SERIAL.format(name=name))
+    sandbox.json("down", course, "--yes")
+    before = issued(sandbox)
+    sandbox.json("up", course)
+    return name, serial, issued(sandbox) - before
+
+
+def issued(sandbox: Sandbox) -> int:
+    """Certificates that pebble has issued since it began."""
+    log = sandbox.project.state / "cloud/pebble/pebble.log"
+    return log.read_text(encoding="utf-8", errors="replace").count("Issued certificate")
+
+
+def test_a_second_server_orders_no_certificate(sandbox: Sandbox, rebuilt: tuple[str, str, int]) -> None:
+    name, serial, orders = rebuilt
+    assert orders == 0
+    assert sandbox.on_server("carried", SERIAL.format(name=name)) == serial
+    # The verb has looked at it from outside; here the whole is looked at again, sign-in and all.
+    assert sandbox.json("check", "carried")["ok"]
+
+
+def test_certbot_renews_what_was_carried(sandbox: Sandbox, rebuilt: tuple[str, str, int]) -> None:
+    """By its own unit, with the old account: the address that it answers at is the new server's."""
+    name, serial, _ = rebuilt
+    machine = Machine.of(sandbox, "carried")
+    machine.run(f"sed -i '1i renew_before_expiry = 5000 days' /etc/letsencrypt/renewal/{name}.conf")
+    machine.run("systemctl start certbot.service", 300)
+    assert machine.run(SERIAL.format(name=name)) != serial
+    assert machine.ip in machine.run(f"cat /etc/letsencrypt/renewal/{name}.conf")
+    assert len(machine.run("ls -d /etc/letsencrypt/accounts/*/*/*").split()) == 1
+    assert sandbox.json("apply", "carried")["courses"]["carried"]["failed"] == 0
+
+
+def test_kept_certificates_are_encrypted(sandbox: Sandbox, rebuilt: tuple[str, str, int]) -> None:
+    del rebuilt
+    kept = sandbox.project.state / "certificates"
+    assert kept.stat().st_mode & 0o777 == 0o700
+    assert sorted(path.name for path in kept.iterdir()) == ["carried.asc", "carried.json", "demo.asc", "demo.json"]
+    for path in kept.iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600
+    key = sandbox.on_server("carried", "cat /etc/letsencrypt/live/*/privkey.pem").splitlines()[1]
+    clear = [path for path in sandbox.root.rglob("*") if path.is_file() and holds(path, key)]
+    assert clear == []
+    assert local.find(sandbox.project.state) is not None
+
+
+def holds(path: Path, text: str) -> bool:
+    """Whether a file of the working copy has a text in it."""
+    if ".venv" in path.parts or path.stat().st_size > 50 * 1024**2:
+        return False
+    return text.encode() in path.read_bytes()
