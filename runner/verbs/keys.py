@@ -1,0 +1,224 @@
+"""``keys backup`` and ``keys restore``: what a teacher's computer alone has, as one encrypted file.
+
+Without it nobody can change or delete the servers, or read what git keeps encrypted. The file is a tar archive that
+GnuPG encrypted with a passphrase, so it opens without coursehub as well.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import socket
+import tarfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from runner.errors import USAGE, CoursehubError
+from runner.files import PRIVATE, write_whole
+from runner.project import Project
+from runner.secrets import sealed
+from runner.secrets.vault import Vault
+from runner.servers.access import write_roster
+
+#: In .coursehub: what is made anew by itself, or is true for one computer alone. All else is kept.
+LEFT_OUT = frozenset(
+    {"audit", "claims", "cloud", "cloud.lock", "error.log", "roster", "roster.lock", "salt", "salt.d", "scratch"}
+)
+#: In pillar/: the courses, for whoever never pushed their repository.
+OF_THE_PILLAR = ("courses", "secrets", "site.sls", "files/locks", "files/logos")
+#: Bytes of one file. What is larger is no key.
+MAX_BYTES = 4 * 1024**2
+_KEY, _ACCEPTED, _ABOUT = "vault/key.asc", "vault/accepted", "about.json"
+#: Letters that nobody takes for another.
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+def make_passphrase() -> str:
+    """One that nobody guesses (118 bits), in groups that can be typed from paper."""
+    groups = ("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(6))
+    return "-".join(groups)
+
+
+def backup(project: Project, target: Path, passphrase: str, *, made: bool) -> dict[str, Any]:
+    """Write all that must not be lost to ``target``, and a sheet to print beside it.
+
+    ``made`` says that the passphrase was made for this file, so that the sheet has to show it. Raises CoursehubError.
+    """
+    sealed.need_strong(passphrase)
+    sheet = target.with_name(f"{target.name}.sheet.txt")
+    if target.exists():
+        raise CoursehubError(f"{target} is there already; give another name", exit_code=USAGE)
+    vault = Vault(project)
+    files = dict(_files(project))
+    fingerprints = vault.private_keys()
+    if fingerprints:
+        files[_KEY] = vault.export_private().encode()
+        files[_ACCEPTED] = "".join(f"{one}\n" for one in vault.accepted()).encode()
+    about = {
+        "made": int(time.time()),
+        "computer": socket.gethostname(),
+        "keys": fingerprints,
+        "courses": _courses(files),
+    }
+    files[_ABOUT] = json.dumps(about).encode()
+    content = sealed.seal(_packed(files), passphrase)
+    # Read back before anybody relies on it.
+    if _unpacked(sealed.unseal(content, passphrase, str(target))) != files:
+        raise CoursehubError(f"{target} could not be read back; run this again")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _write(target, content)
+    write_whole(sheet, "\n".join(_sheet(target, about, passphrase if made else None)) + "\n", PRIVATE)
+    return {"file": str(target), "sheet": str(sheet), "files": len(files) - 1, **about}
+
+
+def restore(project: Project, source: Path, passphrase: str, *, replace: bool) -> dict[str, Any]:
+    """Bring back what ``backup`` wrote. What is here already and differs is never touched without ``replace``.
+
+    With it the old files are kept in ``.coursehub/replaced-TIME``. Raises CoursehubError (2) that names what differs.
+    """
+    try:
+        content = source.read_bytes()
+    except FileNotFoundError:
+        raise CoursehubError(f"{source} is not there", exit_code=USAGE) from None
+    files = _unpacked(sealed.unseal(content, passphrase, str(source)))
+    about = json.loads(files.pop(_ABOUT, b"{}"))
+    key, accepted = files.pop(_KEY, None), files.pop(_ACCEPTED, b"")
+    places = {_place(project, name): content for name, content in files.items()}
+    differ = [path for path, wanted in places.items() if path.exists() and path.read_bytes() != wanted]
+    if differ and not replace:
+        shown = ", ".join(project.shown(path) for path in differ[:5]) + (" and more" if len(differ) > 5 else "")
+        newest = max(path.stat().st_mtime for path in differ)
+        age = "newer" if newest > about.get("made", 0) else "older"
+        raise CoursehubError(
+            f"{len(differ)} files here are others than in the backup and {age} ({shown}); nothing was changed. If the "
+            "backup's are the right ones, run this again with --replace",
+            exit_code=USAGE,
+        )
+    aside = project.state / f"replaced-{time.strftime('%Y%m%d-%H%M%S')}"
+    for path in differ:
+        old = aside / project.shown(path)
+        old.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.rename(old)
+    new = [path for path in places if not path.exists()]
+    for path in new:
+        _make_room(project, path)
+        _write(path, places[path], PRIVATE if path.is_relative_to(project.state) else 0o644)
+    if key:
+        Vault(project).import_private(key.decode(), accepted.decode().split())
+    write_roster(project)
+    return {
+        "files": len(places),
+        "written": len(new),
+        "replaced": project.shown(aside) if differ else None,
+        "courses": about.get("courses", []),
+        "keys": about.get("keys", []),
+    }
+
+
+def _files(project: Project) -> Iterator[tuple[str, bytes]]:
+    """All that is kept, by its name in the archive."""
+    roots = [(f"state/{path.name}", path) for path in sorted(project.state.iterdir()) if path.name not in LEFT_OUT]
+    pillar = project.root / "pillar"
+    roots += [(f"pillar/{name}", pillar / name) for name in OF_THE_PILLAR if (pillar / name).exists()]
+    for name, root in roots:
+        if name.startswith("state/replaced-"):
+            continue
+        for path in [root] if root.is_file() else sorted(root.rglob("*")):
+            # No links, and no sockets of ssh.
+            if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_BYTES:
+                continue
+            yield str(PurePosixPath(name) / path.relative_to(root)) if path != root else name, path.read_bytes()
+
+
+def _courses(files: Iterable[str]) -> list[str]:
+    return sorted({PurePosixPath(name).parts[2] for name in files if name.startswith("state/servers/")})
+
+
+def _packed(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:xz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), PRIVATE
+            archive.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _unpacked(content: bytes) -> dict[str, bytes]:
+    found = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:xz") as archive:
+            for entry in archive:
+                file = archive.extractfile(entry) if entry.isreg() else None
+                if file is not None:
+                    found[entry.name] = file.read()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise CoursehubError("it is no backup of keys; take the file that 'coursehub keys backup' wrote") from error
+    return found
+
+
+def _place(project: Project, name: str) -> Path:
+    """Where a file of the archive belongs. Raises CoursehubError for one that leads out of the working copy."""
+    parts = PurePosixPath(name).parts
+    if len(parts) < 2 or parts[0] not in ("state", "pillar") or any(part in ("..", "/") for part in parts):
+        raise CoursehubError(f"the backup has a file {name!r}, which no backup of keys has; take another copy")
+    return (project.state if parts[0] == "state" else project.root / "pillar").joinpath(*parts[1:])
+
+
+def _make_room(project: Project, path: Path) -> None:
+    mode = 0o700 if path.is_relative_to(project.state) else 0o755
+    path.parent.mkdir(mode=mode, parents=True, exist_ok=True)
+
+
+def _write(path: Path, content: bytes, mode: int = PRIVATE) -> None:
+    unfinished = path.with_name(f".{path.name}.new")
+    unfinished.touch(mode=PRIVATE)
+    unfinished.write_bytes(content)
+    unfinished.chmod(mode)
+    unfinished.replace(path)
+
+
+def _sheet(target: Path, about: dict[str, Any], passphrase: str | None) -> list[str]:
+    """The page to print: what the file is, and how to come back from nothing."""
+    made = time.strftime("%d %B %Y, %H:%M", time.localtime(about["made"]))
+    secret = passphrase or "the one that you typed. It is written down nowhere: ______________________________"
+    return [
+        "COURSEHUB: KEYS OF A TEACHER'S COMPUTER",
+        "",
+        f"File:        {target.name}",
+        f"Made:        {made}, on {about['computer']}",
+        f"Courses:     {', '.join(about['courses']) or 'none with a server'}",
+        *(f"Key:         {one}" for one in about["keys"]),
+        f"Passphrase:  {secret}",
+        "",
+        "The file opens the servers of these courses and what git keeps encrypted: class lists and secrets. Keep it in",
+        "two places that do not burn together, neither of them this computer. Print this sheet, then delete it.",
+        "",
+        "On a new computer (Debian 12 or newer, or WSL with it):",
+        "  1. git clone YOUR-REPOSITORY coursehub; cd coursehub",
+        f"  2. ./coursehub keys restore PATH/TO/{target.name}",
+        "  3. ./coursehub status, then ./coursehub apply YOUR-COURSE",
+        "",
+        f"Without coursehub: gpg --decrypt {target.name} | tar -xJ",
+        "After a new course, a new server or a new secret, make a new file.",
+    ]
+
+
+def backup_lines(document: dict[str, Any]) -> list[str]:
+    """What was written, for a person."""
+    return [
+        f"{document['files']} files are in {document['file']}, encrypted; copy it to two other places",
+        f"print {document['sheet']}, then delete it",
+    ]
+
+
+def restore_lines(document: dict[str, Any]) -> list[str]:
+    """What is back, for a person."""
+    lines = [f"{document['written']} of {document['files']} files were written; the others were here already"]
+    if document["replaced"]:
+        lines.append(f"what they replaced is in {document['replaced']}")
+    courses = " ".join(document["courses"])
+    return [*lines, f"now look: ./coursehub status {courses}".rstrip()]
