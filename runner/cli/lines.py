@@ -78,3 +78,16 @@ def _status_line(one: Document) -> str:
     return _columns(
         one["course"], _STATES.get(state, state), *(str(one[key] or "-") for key in ("cloud", "size", "ip", "url"))
     )
+
+
+def down_lines(document: Document) -> list[str]:
+    """What ``down`` deleted, and what it did not make and still costs money."""
+    left = document["left"]
+    done = "nothing was there"
+    if document["removed"]:
+        done = "server, DNS records and keys deleted" + ("" if left else "; nothing is left that costs money")
+    return [f"{document['course']}: {done}"] + [
+        f"  left: {one['kind']} {one['name']}, about {one['month']:.0f} dollars a month; coursehub did not make it, "
+        "so it stays. Delete it in the control panel if nobody needs it"
+        for one in left
+    ]

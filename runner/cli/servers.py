@@ -19,7 +19,7 @@ from runner.cli.base import (
     project,
     shown,
 )
-from runner.cli.lines import change_lines, check_lines, status_lines
+from runner.cli.lines import change_lines, check_lines, down_lines, status_lines
 from runner.console import Steps
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
@@ -193,12 +193,7 @@ def down(course: str, yes: bool, as_json: bool) -> None:
     if not yes and not session.nothing_here(here, course, birthplace.load(here, course)):
         _confirm(course)
     document = verb.down(here, course, Steps())
-    done = (
-        "server, DNS records and keys deleted; nothing is left that costs money"
-        if document["removed"]
-        else "nothing was there"
-    )
-    emit(document, as_json, [f"{course}: {done}"])
+    emit(document, as_json, down_lines(document))
 
 
 def _confirm(course: str) -> None:

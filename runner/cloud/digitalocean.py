@@ -16,6 +16,7 @@ from runner.cloud.calls import Calls, Droplet, NotFound, Refused, SSHKey, Unansw
 from runner.cloud.claims import Claims
 from runner.cloud.health import Health
 from runner.cloud.model import MADE_BY, TAG, Authority, DnsRecord, Order, Server, Size, Zone, maker, maker_tag, tag_of
+from runner.cloud.others import Others
 from runner.cloud.records import Records
 from runner.errors import CoursehubError
 
@@ -45,6 +46,7 @@ class Cloud:
         self.health = Health(self._calls)
         self.around = Around(self._calls)
         self.claims = Claims(self._calls)
+        self.others = Others(self._calls)
 
     # -- what is special about a provider ----------------------------------------------------------------
 

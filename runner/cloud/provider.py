@@ -12,6 +12,7 @@ from typing import Protocol
 from runner.cloud.claims import Claim
 from runner.cloud.health import Account
 from runner.cloud.model import Authority, DnsRecord, Order, Server, Size, Zone
+from runner.cloud.others import Other
 
 
 class Health(Protocol):
@@ -47,6 +48,16 @@ class Around(Protocol):
 
     def remove_project(self) -> None:
         """Remove that place when it is empty."""
+
+
+class Others(Protocol):
+    """What costs money beside servers, and that we never make."""
+
+    unseen: list[str]
+    """Kinds that could not be looked at, as the token may not."""
+
+    def of(self, server_ids: Iterable[int], tags: Iterable[str]) -> list[Other]:
+        """What belongs to these servers or carries one of the tags."""
 
 
 class Claims(Protocol):
@@ -96,6 +107,10 @@ class Provider(Protocol):
     @property
     def around(self) -> Around:
         """Firewalls and projects."""
+
+    @property
+    def others(self) -> Others:
+        """What else costs money."""
 
     @property
     def claims(self) -> Claims:

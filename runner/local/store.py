@@ -118,6 +118,7 @@ class Account(BaseModel):
     tags: list[str] = Field(default_factory=list)
     firewalls: list[Firewall] = Field(default_factory=list)
     projects: list[Project] = Field(default_factory=list)
+    others: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
 
 
 class Store:

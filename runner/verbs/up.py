@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from runner.cloud import Order, Refused, Server
+from runner.cloud import Order, Refused, Server, tag_of
+from runner.cloud.model import TAG
 from runner.console import Progress, Steps
 from runner.errors import USAGE, CoursehubError
 from runner.hub import checks
@@ -234,23 +235,27 @@ def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
     """Delete the course's server, its DNS records and its keys. It is not an error if something is gone already."""
     with claim(project, course_id, "down"), steps.step("down", f"taking {course_id} down") as progress:
         course = birthplace.load(project, course_id)
-        removed = (
-            [] if nothing_here(project, course_id, course) else _delete(connect(project, course_id, progress), progress)
-        )
+        removed: list[int] = []
+        left: list[dict[str, Any]] = []
+        if not nothing_here(project, course_id, course):
+            removed, left = _delete(connect(project, course_id, progress), progress)
         Access(project, course_id).forget_server()
         runtime_file(project, course_id).unlink(missing_ok=True)
         sweep(project)
         kind_of(course).tidy(project.state, progress)
-    return {"course": course_id, "removed": removed}
+    return {"course": course_id, "removed": removed, "left": left}
 
 
-def _delete(session: Session, progress: Progress) -> list[int]:
-    """Delete the course's droplets and everything made for them at the provider; return the droplets' ids."""
+def _delete(session: Session, progress: Progress) -> tuple[list[int], list[dict[str, Any]]]:
+    """Delete the course's droplets and all that was made for them at the provider.
+
+    The droplets' ids, and what others made beside them that still costs money.
+    """
     with claim_in_cloud(session.cloud, session.project, session.course_id, "down"):
         return _delete_all(session, progress)
 
 
-def _delete_all(session: Session, progress: Progress) -> list[int]:
+def _delete_all(session: Session, progress: Progress) -> tuple[list[int], list[dict[str, Any]]]:
     access = session.access
     servers = droplets.found(session.cloud, access, progress)
     for server in servers:
@@ -265,6 +270,9 @@ def _delete_all(session: Session, progress: Progress) -> list[int]:
         names.remove_records(session, sorted(addresses))
     if len(servers) == 1:
         carrying.fetch_the_last(session, servers[0], progress)
+    progress("looking for what else costs money")
+    # Asked while it is still attached to the server.
+    others = session.cloud.others.of((server.id for server in servers), (TAG, tag_of(session.course_id)))
     for server in servers:
         progress(f"deleting droplet {server.id}")
         session.cloud.destroy(server, progress)
@@ -274,7 +282,7 @@ def _delete_all(session: Session, progress: Progress) -> list[int]:
     session.cloud.remove_keys(access.alias)
     session.cloud.remove_tags(session.course_id, (server.made_by for server in servers if server.made_by))
     _need_nothing_left(session, remembered)
-    return [server.id for server in servers]
+    return [server.id for server in servers], [asdict(other) for other in others]
 
 
 def _need_nothing_left(session: Session, remembered: Server | None) -> None:

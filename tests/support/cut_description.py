@@ -41,10 +41,13 @@ OPERATIONS = {
     "/v2/projects/{project_id}": "get delete",
     "/v2/projects/{project_id}/resources": "get post",
     "/v2/regions": "get",
+    "/v2/reserved_ips": "get",
     "/v2/sizes": "get",
+    "/v2/snapshots": "get",
     "/v2/tags": "get post",
     "/v2/tags/{tag_id}": "get delete",
     "/v2/tags/{tag_id}/resources": "post delete",
+    "/v2/volumes": "get",
 }
 #: Keys without constraints. A property with such a name is kept.
 PROSE = {"description", "example", "examples", "summary", "operationId", "title", "links", "security"}

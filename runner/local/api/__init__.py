@@ -15,13 +15,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from runner.local.api import account, domains, droplets, firewalls, projects, tags
+from runner.local.api import account, domains, droplets, firewalls, others, projects, tags
 from runner.local.api.call import Call, Handler, not_found
 from runner.local.api.guard import Cut, Guard, error_response
 from runner.local.cloud import ApiError, Cloud
 from runner.local.faults import Faults
 
-ROUTES = (*account.ROUTES, *droplets.ROUTES, *domains.ROUTES, *tags.ROUTES, *firewalls.ROUTES, *projects.ROUTES)
+ROUTES = (
+    *account.ROUTES,
+    *droplets.ROUTES,
+    *domains.ROUTES,
+    *tags.ROUTES,
+    *firewalls.ROUTES,
+    *projects.ROUTES,
+    *others.ROUTES,
+)
 
 
 def make_app(cloud: Cloud, *, token: str, gateway: str, netmask: str, faults: Faults, cut: Cut) -> Guard:
