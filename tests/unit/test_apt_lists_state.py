@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +130,18 @@ def test_without_a_foreign_source_the_error_stays(apt: Apt) -> None:
     apt.answers = [DOWN]
     assert apt.state.fresh("lists")["result"] is False
     assert len(apt.calls) == 1
+
+
+def test_real_apt_fails_at_once_in_words_that_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apt 2.6 (Debian 12) does not wait for the lists' lock, which a provider's agents hold at a first boot."""
+    if not shutil.which("apt-get"):
+        pytest.skip("needs apt-get")
+    lists = tmp_path / "lists"
+    (lists / "partial").mkdir(parents=True)
+    none = [f"Dir::Etc::{what}=/dev/null" for what in ("SourceList", "SourceParts")]
+    options = [part for one in (f"Dir::State::Lists={lists}", f"Dir::Cache={tmp_path}", *none) for part in ("-o", one)]
+    with (lists / "lock").open("w") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        done = subprocess.run(["apt-get", *options, "update"], capture_output=True, text=True, check=False)
+    assert done.returncode == 100
+    assert Apt(tmp_path, monkeypatch).state._HELD.search(done.stderr)
