@@ -1,7 +1,7 @@
 {%- from 'jupyterhub/map.jinja' import jupyterhub with context %}
 {%- set root = jupyterhub.root %}
 {%- set state = jupyterhub.state %}
-{#- The configuration names nobody and has no secret, and what the pages say is read at each request. -#}
+{#- The configuration contains no names and no secret. The texts of the pages are read at each request. -#}
 {%- set settings = {} %}
 {%- for key, value in jupyterhub.items() if key not in ('identities', 'names', 'page', 'work') %}
 {%-   do settings.update({key: value}) %}
@@ -18,8 +18,7 @@ include:
     - group: root
     - mode: '0700'
 
-# Made here, once, and never again: a new one signs everybody out or cuts the hub from its proxy. To rotate one, remove
-# the file and apply.
+# Made once: a new one signs everybody out or disconnects the hub from its proxy. To rotate one, remove the file and apply.
 {%- for file, prefix in [('proxy.env', 'CONFIGPROXY_AUTH_TOKEN='), ('sync.env', 'ROUTE_SYNC_TOKEN='), ('work.env', 'STUDENTS_WORK_TOKEN='),
                           ('cookie_secret', '')] %}
 
@@ -47,7 +46,7 @@ jupyterhub-helpers:
     - mode: '0644'
     - makedirs: True
 
-# What does not compile never replaces what runs. Whether it all loads is tried once, with the configuration.
+# Files that do not compile never replace working ones. Whether everything loads is checked once, with the configuration.
 {%- for id, package in [('signin', 'class_signin'), ('walls', 'class_walls'), ('inside', 'class_inside')] %}
 
 jupyterhub-{{ id }}:
@@ -78,7 +77,7 @@ jupyterhub-openings:
     - check_cmd: python3 -m py_compile
     - tmp_ext: .py
 
-# Read at each sign-in: who comes or goes restarts nothing.
+# Read at each sign-in, so adding or removing a person restarts nothing.
 {{ state }}/identities.json:
   file.serialize:
     - dataset: {{ jupyterhub.identities | json }}
@@ -98,14 +97,14 @@ jupyterhub-openings:
       - file: {{ state }}
 {%- else %}
 
-# Of a kind of sign-in that was left; only once the configuration asks for it no more.
+# Left over from an earlier kind of sign-in. It is removed only after the configuration stops using it.
 {{ state }}/oauth_client_secret:
   file.absent:
     - require:
       - file: /etc/jupyterhub/jupyterhub_config.py
 {%- endif %}
 
-# check_cmd: a configuration with which the hub would not start never replaces one with which it runs.
+# check_cmd: a configuration with which the hub would not start never replaces a working one.
 /etc/jupyterhub/jupyterhub_config.py:
   file.managed:
     - source: salt://jupyterhub/files/jupyterhub_config.py

@@ -4,7 +4,7 @@
 include:
   - uv
 
-# First: environments are made in the background, beside files whose states would make it at the same moment.
+# First: the environments below are made in parallel, and other states would create this directory at the same moment.
 {{ root }}:
   file.directory:
     - user: root
@@ -33,7 +33,7 @@ include:
       - file: {{ root }}
 {%- endfor %}
 
-# Served by the proxy while hub or server is away; the hub's own page for that would be away with it.
+# The proxy serves this page while the hub or a server is down; the hub's own page would be down too.
 {{ root }}/error/error.html:
   file.managed:
     - source: salt://jupyterhub/files/away.html

@@ -5,7 +5,7 @@
   file.directory:
     - mode: '0700'
 
-# Read at each request: a new message of the day restarts nothing.
+# Read at each request, so a new message of the day restarts nothing.
 /etc/jupyterhub/page.json:
   file.serialize:
     - dataset: {{ jupyterhub.page | json }}
@@ -22,7 +22,7 @@
     - check_cmd: python3 -m py_compile
     - tmp_ext: .py
 
-# The hub reads a template again when it changed.
+# The hub reads a template again after a change.
 jupyterhub-templates:
   file.managed:
     - names:

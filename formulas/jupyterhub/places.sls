@@ -1,6 +1,6 @@
 {%- from 'jupyterhub/map.jinja' import jupyterhub with context %}
 
-# Has no rights but to what is its own and its group's: the sockets of hub, servers and work.
+# This account reaches only its own files and those of its group: the sockets of hub, servers and "Students' work".
 jupyterhub-proxy-account:
   user.present:
     - name: coursehub-proxy
@@ -18,7 +18,7 @@ jupyterhub-proxy-account:
     - context:
         front_group: {{ jupyterhub.front_group }}
 
-# The directories in which the parts listen. Looked at each time: without them nothing starts.
+# The directories of the sockets. Checked each time: without them nothing starts.
 jupyterhub-places:
   cmd.run:
     - name: systemd-tmpfiles --create /etc/tmpfiles.d/coursehub.conf && touch /run/coursehub/made

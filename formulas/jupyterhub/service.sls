@@ -31,7 +31,7 @@ jupyterhub-units:
     - mode: '0644'
     - context: {{ jupyterhub.class_limits | json }}
 
-# Restarted only for its own sake: each restart cuts every student's websocket for a moment.
+# Restarted only for its own changes: each restart interrupts every student's websocket for a moment.
 jupyterhub-proxy:
   service.running:
     - enable: True
@@ -49,7 +49,7 @@ jupyterhub:
       - file: /etc/systemd/system/class.slice
     - watch: {{ watch('jupyterhub') }}
 
-# Restarts that a killed run missed are made up for: judged by when each last started.
+# Makes up for restarts that a killed run missed: compares each unit's last start with its files.
 {%- for unit in restarts %}
 
 {{ unit }}-current:

@@ -15,7 +15,7 @@ include:
   - jupyterhub.config
   - jupyterhub.places
 
-# It names groups and no people: who comes or goes restarts nothing.
+# It contains groups and no people, so adding or removing a person restarts nothing.
 /etc/jupyterhub/work.json:
   file.serialize:
     - dataset: {{ work | json }}
@@ -24,7 +24,7 @@ include:
     - require:
       - file: /etc/jupyterhub
 
-# Read at each request, by the teachers' page alone. No student can enter the directory.
+# Only the teachers' page reads it, at each request. No student can enter the directory.
 {{ work.names }}:
   file.serialize:
     - dataset: {{ jupyterhub.names | json }}
@@ -53,7 +53,7 @@ jupyterhub-work-files:
     - mode: '0644'
     - context: {{ {'root': root, 'state': jupyterhub.state} | json }}
 
-# Before the hub, which would wait for it; and apart from it: neither's restart is the other's.
+# Starts before the hub, which would wait for it. A restart of one does not restart the other.
 jupyterhub-work:
   service.running:
     - enable: True

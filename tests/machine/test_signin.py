@@ -35,7 +35,7 @@ OAUTH = ("oidc", "google", "github", "microsoft")
 
 #: People whom a provider does not really identify, with the message on the page.
 DOUBTFUL: dict[str, list[tuple[dict[str, Any], str]]] = {
-    "oidc": [({"email_verified": False}, "not verified"), ({"email": None}, "did not tell your email")],
+    "oidc": [({"email_verified": False}, "not verified"), ({"email": None}, "did not send your email")],
     "google": [({"email_verified": False}, "not verified"), ({"hd": None}, "private account")],
     "github": [({"login": f"amara.bello@{COLLEGE}"}, "does not know that name")],
     "microsoft": [

@@ -69,7 +69,7 @@ def test_a_launch_of_a_stranger_is_refused(lti: Trial) -> None:
         assert "Not on the class list" in refused(submit(client, lti.platform.click(client, "stranger")))
     with lti.client() as client:
         # An LMS that sends no email addresses.
-        assert "did not tell your email" in refused(submit(client, lti.platform.click(client, "nobody")))
+        assert "did not send your email" in refused(submit(client, lti.platform.click(client, "nobody")))
 
 
 #: Changes to a launch before the platform signs it.

@@ -37,7 +37,7 @@ def test_names_that_are_no_utf8_open_too(site: Site) -> None:
 
 
 LINK = "a link to another place; it is not followed"
-TAKEN = "taken the right to read it away"
+TAKEN = "removed the right to read it"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Say whether the hub would start with a configuration file, before that file replaces one with which it runs.
+"""Check that the hub would start with a configuration file, before that file replaces a working one.
 
-Loads it as JupyterHub does, refuses traits that no class has, and makes the configured objects, so that wrong types
-show too. Exit code 1 and one line for each mistake.
+It loads the file as JupyterHub does, refuses traits that no class has, and makes the configured objects, so that it
+also finds wrong types. It prints one line for each mistake, and exits with 1 if there is one.
 """
 
 import difflib
@@ -19,7 +19,7 @@ from traitlets.config.configurable import Configurable
 
 
 def known_classes(hub: app.JupyterHub) -> dict[str, type]:
-    """Return the configurable classes by name, those that the configuration brings included."""
+    """Return the configurable classes by name, including those that the configuration adds."""
     chosen = {hub.authenticator_class, hub.spawner_class, hub.proxy_class}
     found = {}
     built_in = {app.JupyterHub, auth.Authenticator, spawner.Spawner, proxy.ConfigurableHTTPProxy}
@@ -43,7 +43,7 @@ def misspelt(config: Config, classes: dict[str, Any]) -> Iterator[str]:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return a hint at the one of ``names`` that was probably meant."""
+    """Return a hint with the one of ``names`` that was probably meant."""
     close = difflib.get_close_matches(name, list(names), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -59,7 +59,7 @@ def unknown_scopes(hub: app.JupyterHub) -> Iterator[str]:
 
 def main(path: str) -> int:
     """Check the file at ``path``; return the process's exit code."""
-    # What the classes say about the configuration may quote it, secrets too.
+    # Log lines of the classes may quote the configuration, also its secrets.
     logging.disable(logging.CRITICAL)
     os.environ.setdefault("CONFIGPROXY_AUTH_TOKEN", "only to make the object")
     try:
@@ -78,7 +78,7 @@ def main(path: str) -> int:
 
 
 def check_spawner(cls: Any, config: Config) -> None:
-    """Apply the spawner's settings without making one: making one needs a user and a database."""
+    """Check the spawner's settings without making a spawner, which would need a user and a database."""
     for section in (base.__name__ for base in cls.__mro__):
         for trait, value in config.get(section, {}).items():
             found = cls.class_traits().get(trait)

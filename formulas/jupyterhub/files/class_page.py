@@ -1,4 +1,4 @@
-"""What the class's pages say: title, message of the day, help, logo. Read at each request: no change restarts it."""
+"""Texts on the hub's pages: title, message of the day, help, logo. They are read at each request: no restart."""
 
 import json
 import logging
@@ -10,9 +10,9 @@ log = logging.getLogger(__name__)
 
 
 def page_from(path: str) -> Callable[[Any], dict[str, str]]:
-    """Return what JupyterHub calls for each page that it renders (``JupyterHub.template_vars``).
+    """Return a function that JupyterHub calls for each page that it renders (``JupyterHub.template_vars``).
 
-    A file that is missing or broken costs the words, never the page: students must be able to sign in.
+    If the file is missing or broken, the texts are empty, but the page works: students must be able to sign in.
     """
 
     def page(_user: Any) -> dict[str, str]:
@@ -28,7 +28,7 @@ def page_from(path: str) -> Callable[[Any], dict[str, str]]:
 
 
 def link_of(text: str) -> str:
-    """Return where a help contact leads to, or nothing for plain words."""
+    """Return the link of a help contact; empty for plain text."""
     if text.startswith("https://") and not set(text) & set(" \"'<>"):
         return text
     if text.count("@") == 1 and not set(text) & set(" \"'<>?&:/"):

@@ -1,7 +1,7 @@
-"""A name below the hub's for each server and service, so that a browser keeps them apart as different origins.
+"""A host name below the hub's for each server and service, so that a browser separates them as different origins.
 
-Pages below a name may still set cookies for the names above it ("cookie tossing"). Cookies that count are therefore
-``__Host-`` ones, which no other name can set or see.
+Pages under such a name may still set cookies for the names above it ("cookie tossing"). Important cookies are therefore
+``__Host-`` cookies, which no other name can set or see.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from typing import Any
 
 from jupyterhub.handlers import base
 
-#: The hub's session: a logout ends whatever was opened in it. Its own, so that no page can put another in its place.
+#: The hub's session: a logout ends everything that was opened in it. ``__Host-``, so that no page can replace it.
 HUB_SESSION = "__Host-jupyterhub-session-id"
-#: Where servers and services look for a session. It only keeps their tokens against forged requests the same while
-#: a laptop changes networks; nothing of the hub can be told from it.
+#: Servers and services read the session from this cookie. It only keeps their XSRF tokens the same while a laptop
+#: changes networks. It reveals nothing about the hub's session.
 SERVERS_SESSION = "jupyterhub-session-id"
 
 
 def configure(config: Any, host: str) -> None:
-    """Set the hub up for names below ``host``, such as https://hub.example.edu."""
+    """Configure the hub for names below ``host``, such as https://hub.example.edu."""
     config.JupyterHub.subdomain_host = host
     config.JupyterHub.cookie_host_prefix_enabled = True
     keep_the_session(base)
 
 
 def keep_the_session(handlers: Any) -> None:
-    """Make JupyterHub's handlers keep the session in a cookie of the hub's own.
+    """Make JupyterHub's handlers keep the session in a cookie that only the hub can set.
 
-    JupyterHub sets it for all names below the hub's, and reads it back from whoever set it last.
+    JupyterHub itself sets it for all names below the hub's, and accepts it from any of them.
     """
     handlers.SESSION_COOKIE_NAME = HUB_SESSION
-    # The class that all pages of the hub have their cookies from.
+    # All pages of the hub set their cookies through this class.
     handler = handlers.BaseHandler
     set_cookie, clear_cookie = handler._set_cookie, handler.clear_cookie
 
@@ -53,5 +53,5 @@ def keep_the_session(handlers: Any) -> None:
 
 
 def for_servers(session: str) -> str:
-    """What servers see of a session."""
+    """Return the value that servers see of a session."""
     return hashlib.sha256(f"for servers: {session}".encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""JupyterHub of one class. Made by Salt; it lists no people, so that nobody's coming or going restarts the hub."""
+"""JupyterHub of one class. Made by Salt. It lists no people, so adding or removing a person restarts nothing."""
 
 import json
 import os
@@ -21,17 +21,17 @@ from tornado.httpserver import HTTPServer  # noqa: E402
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 state = SETTINGS["state"]
 
-# No TCP port behind nginx: whoever has a shell here could take it first (docs/decisions/unix-sockets.md).
+# No TCP port behind nginx: any user with a shell could take it first (docs/decisions/unix-sockets.md).
 places = Places()
 c.JupyterHub.bind_url = url_of(places.front, SETTINGS["base_url"])
 c.JupyterHub.hub_bind_url = c.JupyterHub.hub_connect_url = url_of(places.hub)
 c.JupyterHub.hub_socket_mode = 0o660
-# The hub reads a body as a whole. What is sent to a server that does not run ends here, and may be as big as an upload.
+# The hub reads a body completely. Requests to a server that does not run come here, and may be as big as an upload.
 HTTPServer.configure(None, max_body_size=SETTINGS["max_body"])
 c.JupyterHub.db_url = f"sqlite:///{state}/jupyterhub.sqlite"
 c.JupyterHub.upgrade_db = True
 c.JupyterHub.cookie_secret_file = f"{state}/cookie_secret"
-# The proxy is a unit of its own and servers are units of their own: a restart of the hub touches neither.
+# The proxy and the servers are separate units, and a restart of the hub touches neither.
 c.JupyterHub.cleanup_proxy = False
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.concurrent_spawn_limit = SETTINGS["spawner"]["concurrent_spawn_limit"]
@@ -39,7 +39,7 @@ c.JupyterHub.shutdown_on_logout = False
 c.JupyterHub.template_paths = [f"{SETTINGS['root']}/templates"]
 stops = Stops(SETTINGS["culler"]["timeout"])
 c.JupyterHub.template_vars = {"page": page_from("/etc/jupyterhub/page.json"), "why_stopped": stops.for_pages()}
-# Here and not in a student's server: what is logged there, the student could prevent.
+# Logged here and not in a student's server, where the student could prevent it.
 c.JupyterHub.tornado_settings = {"log_function": stops.listening(HubLog())}
 visits = bool(SETTINGS["subdomain_host"])
 build(c, visits=visits, secret_file=SETTINGS["owner_secret"])
@@ -59,8 +59,8 @@ c.ClassAuthenticator.identities_file = f"{state}/identities.json"
 c.ClassAuthenticator.local_accounts = set(signin["local_accounts"])
 c.ClassAuthenticator.manage_groups = True
 c.ClassAuthenticator.left_file = SETTINGS["left_file"]
-# Whoever left a role loses it at once, in a session and by a token: without "strict" a token of somebody whose account
-# is locked would keep the role for as long as it is valid.
+# A person who leaves a role loses it at once, in sessions and for tokens. Without "strict", a token of a locked account
+# would keep the role as long as the token is valid.
 c.ClassAuthenticator.auth_refresh_age = 1
 c.ClassAuthenticator.auth_refresh_strict = True
 c.ClassAuthenticator.refresh_pre_spawn = True
@@ -86,22 +86,22 @@ c.SystemdSpawner.default_shell = "/bin/bash"
 c.SystemdSpawner.unit_name_template = "jupyter-{USERNAME}"
 c.SystemdSpawner.slice = "class.slice"
 c.SystemdSpawner.unit_extra_properties = {
-    # At the limit the kernel that grew dies; the server lives and tells its student.
+    # At the limit the kernel that grew is killed; the server survives and tells the student.
     "OOMPolicy": "continue",
-    # Swap would let a hog thrash the machine instead of ending.
+    # With swap, a program that needs too much memory would slow down the machine instead of ending.
     "MemorySwapMax": "0",
     "TasksMax": str(spawner["tasks_max"]),
     "TimeoutStopSec": "20",
-    # By journald's own default one student fills the journal in minutes, and what others did is gone from it. Where the
-    # disk has room it multiplies the burst by up to six.
+    # With journald's default, one student can fill the journal in minutes, and other units' lines are lost. If the disk
+    # has room, journald multiplies the burst by up to six.
     "LogRateLimitIntervalSec": "30s",
     "LogRateLimitBurst": "300",
     **{name: str(value) for name, value in spawner["unit_properties"].items()},
 }
-# The hub's own environment is no business of the students' servers.
+# Students' servers do not get the hub's environment.
 c.SystemdSpawner.env_keep = ["LANG", "LC_ALL"]
 
-# The proxy's unit asks for its routes when it has restarted.
+# route-sync: the proxy's unit asks the hub for its routes after a restart.
 services = [
     {"name": "route-sync", "api_token": os.environ.get("ROUTE_SYNC_TOKEN", "")},
     {
@@ -110,7 +110,7 @@ services = [
         "api_token": os.environ.get("STUDENTS_WORK_TOKEN", ""),
         "oauth_no_confirm": True,
         "info": {"title": "Students' work"},
-        # The hub starts without it too, and does not wait long.
+        # The hub can start without it, and does not wait long.
         "timeout": 2,
     },
 ]

@@ -1,4 +1,4 @@
-"""HTTP over a Unix socket with the standard library alone, for the small programs of the units."""
+"""HTTP over a Unix socket with only the standard library, for the small programs of the units."""
 
 import http.client
 import socket
@@ -13,14 +13,14 @@ class UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        """Connect. Raises OSError when nobody listens there."""
+        """Connect. Raises OSError if nobody listens there."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
 
 
 def ask(path: Path, method: str, address: str, headers: dict[str, str] | None = None, timeout: float = 5) -> int:
-    """Return the status of one request. Raises OSError and http.client.HTTPException when there is no answer."""
+    """Return the status of one request. Raises OSError and http.client.HTTPException if there is no answer."""
     connection = UnixConnection(path, timeout)
     try:
         connection.request(method, address, headers=headers or {})

@@ -1,7 +1,7 @@
-"""Who closes a connection at a Unix socket: the proxy, not who answers it.
+"""Let the proxy close connections on Unix sockets, not the server that answers.
 
-The proxy wants each connection closed after the answer, and node writes an empty string after a request's body. At a
-socket that the other side has closed already that fails, and the proxy tells a browser 503 of what was answered.
+The proxy asks to close each connection after the answer, and node writes an empty string after a request's body. If the
+other side has already closed the socket, this write fails, and the proxy sends 503 instead of the answer.
 """
 
 import functools
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def let_the_proxy_close(connections: Any) -> None:
-    """Have tornado's ``connections`` (the class HTTP1Connection) stay open at Unix sockets until the client closes."""
+    """Make tornado's ``connections`` (the class HTTP1Connection) stay open on Unix sockets until the client closes."""
     before = connections._can_keep_alive
 
     @functools.wraps(before)

@@ -1,4 +1,4 @@
-"""The idle culler, asking the hub over its socket: jupyterhub-idle-culler itself knows only addresses."""
+"""The idle culler over the hub's Unix socket: jupyterhub-idle-culler itself only uses TCP."""
 
 import socket
 import sys
@@ -11,18 +11,18 @@ from class_inside.places import Places
 
 
 class HubResolver(Resolver):
-    """Finds the hub's socket whatever name is asked for: the culler asks nobody else."""
+    """Resolve every name to the hub's socket: the culler connects to nothing else."""
 
     def initialize(self) -> None:
-        """Take nothing."""
+        """Accept no options."""
 
     async def resolve(self, *_: Any) -> list[tuple[int, Any]]:
-        """Return the one place that there is."""
+        """Return the hub's socket."""
         return [(socket.AF_UNIX, str(Places().hub))]
 
 
 def main() -> None:
-    """Run it for the hub's base URL, the first argument; the others are its own."""
+    """Run the culler. The first argument is the hub's base URL; the others are the culler's own."""
     Resolver.configure(HubResolver)
     sys.argv[1:2] = [f"--url=http://localhost{sys.argv[1]}hub/api"]
     jupyterhub_idle_culler.main()

@@ -1,6 +1,6 @@
-"""Where the class's servers reach the hub's API: a socket that all of them may enter, so it gives nothing else.
+"""The socket on which people's servers reach the hub's API. All of them can connect, so it serves nothing else.
 
-No sign-in page, and no header is believed that says who asks: the kernel says it.
+It has no sign-in page, and it believes no header about the sender: the kernel says whose process connects.
 """
 
 import socket
@@ -15,30 +15,30 @@ from tornado.netutil import bind_unix_socket
 from tornado.routing import RuleRouter
 from tornado.web import Application
 
-# Connections of one account at a time. A server uses two or three; the hub has room for a thousand in all.
+# Concurrent connections of one account. A server uses two or three; the hub has room for a thousand in total.
 MOST = 40
-# Bytes. What servers send are a few lines.
+# Bytes of a request. Servers send a few lines.
 BIGGEST = 1 << 20
-# Seconds in which a request must be whole, and until an idle connection is closed.
+# Seconds within which a request must be complete, and until an idle connection is closed.
 WHOLE, IDLE = 20, 300
 
 
 class Peer(NamedTuple):
-    """Who is at the other end, where tornado has an address."""
+    """The account at the other end; tornado has the client's address there."""
 
     uid: int
 
 
 class Door(HTTPServer):
-    """Serves a tornado application to accounts of this machine, each with a few connections."""
+    """Serve a tornado application to accounts of this machine, with a few connections for each."""
 
     def initialize(self, *arguments: Any, **options: Any) -> None:
-        """Take what HTTPServer takes."""
+        """Accept the same arguments as HTTPServer."""
         super().initialize(*arguments, **options)
         self._open: Counter[int] = Counter()
 
     def handle_stream(self, stream: IOStream, _: Any) -> None:
-        """Begin a connection, or close it when its account has many."""
+        """Accept a connection, or close it if its account has too many."""
         peer = Peer(uid_at(stream.socket))
         if self._open[peer.uid] >= MOST:
             stream.close()
@@ -47,7 +47,7 @@ class Door(HTTPServer):
         super().handle_stream(stream, peer)
 
     def on_close(self, server_conn: Any) -> None:
-        """Count one less."""
+        """Count one connection less."""
         super().on_close(server_conn)
         peer = server_conn.context.address
         self._open[peer.uid] -= 1
@@ -63,7 +63,7 @@ def uid_at(connection: socket.socket) -> int:
 
 
 def open_door(application: Application, path: Path, prefix: str) -> Door:
-    """Serve the hub's API, the addresses below ``prefix``, at a socket."""
+    """Serve the hub's API, the addresses below ``prefix``, on a socket."""
     door = Door(
         RuleRouter([(rf"{prefix}api(?:/.*)?", application)]),
         xheaders=False,
@@ -71,6 +71,6 @@ def open_door(application: Application, path: Path, prefix: str) -> Door:
         body_timeout=WHOLE,
         idle_connection_timeout=IDLE,
     )
-    # Its directory lets in whom it is for.
+    # The permissions of its directory decide who can connect.
     door.add_socket(bind_unix_socket(str(path), mode=0o666, backlog=512))
     return door

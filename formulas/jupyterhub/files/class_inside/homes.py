@@ -1,4 +1,4 @@
-"""Looks whether a person's home lets its owner in, before a server starts in it."""
+"""Check that a person's home can be entered by its owner, before a server starts in it."""
 
 import stat
 from pathlib import Path
@@ -9,12 +9,12 @@ class NoHome(Exception):
 
 
 def mended(home: str) -> dict[str, str]:
-    """Return what the unit does first so that the owner of ``home`` may enter it: nothing, as a rule.
+    """Return unit properties that let the owner enter ``home``; usually none are needed.
 
-    Whoever typed `chmod 000 ~` cannot start a server to take that back. Raises NoHome where there is no directory.
+    A student who typed `chmod 000 ~` cannot start a server to undo it. Raises NoHome if there is no directory.
     """
     try:
-        # Root's directory has it: its owner cannot put a link in its place.
+        # The directory above belongs to root, so the owner cannot replace the home by a link.
         mode = Path(home).lstat().st_mode
     except OSError:
         mode = 0
@@ -22,5 +22,5 @@ def mended(home: str) -> dict[str, str]:
         raise NoHome("Your home directory is not there")
     if mode & stat.S_IRWXU == stat.S_IRWXU:
         return {}
-    # As root, and in the unit: the hub itself may write into no home.
+    # As root, and in the unit: the hub itself must not write into homes.
     return {"ExecStartPre": f"+/usr/bin/chmod u+rwx {home}"}

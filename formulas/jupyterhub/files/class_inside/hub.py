@@ -1,4 +1,4 @@
-"""JupyterHub with a door for the class's servers beside its own socket, which is the proxy's."""
+"""JupyterHub with a second socket, the door, for people's servers. Its own socket is for the proxy."""
 
 from typing import Any
 from urllib.parse import urlparse
@@ -12,19 +12,19 @@ from class_inside.places import Places
 
 
 class ClassHub(JupyterHub):
-    """Opens its doors before it begins, so that no server waits for it longer than it must."""
+    """Opens the door before it starts, so that no server has to wait longer than necessary."""
 
     name = "jupyterhub"
     _door: Door
 
     async def start(self) -> None:
-        """Start."""
+        """Open the door, then start as JupyterHub does."""
         let_the_proxy_close(HTTP1Connection)
         self._door = open_door(self.tornado_application, Places().door, self.hub.base_url)
         await super().start()
 
     def service_from_spec(self, spec: dict[str, Any], from_config: bool = False) -> Any:
-        """Take a service at a socket too: JupyterHub 6.1 speaks to one, but refuses its address."""
+        """Accept a service on a socket too: JupyterHub 6.1 can connect to one, but refuses its address."""
         address = urlparse(spec.get("url") or "")
         if address.scheme != "http+unix":
             return super().service_from_spec(spec, from_config=from_config)

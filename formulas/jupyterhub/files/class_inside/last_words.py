@@ -1,6 +1,6 @@
-"""Why a person's server ended, in words for whoever waits for it: from systemd's journal of that very unit.
+"""Why a person's server ended, in words for the person who waits for it, from the systemd journal of its unit.
 
-The person's own programs write there too, so a line of it is shown as plain text, short, and without what opens doors.
+The person's own programs also write there. So a line of it is shown as plain text, shortened, and without secrets.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Lines of the journal that are looked at, letters of one that are shown, seconds that journalctl may take.
+# Lines of the journal that are read, characters of one that are shown, seconds that journalctl may take.
 LINES, SHOWN, PATIENCE = 60, 200, 5
-# Bytes that are read of it: a student may write entries of many megabytes, and the hub has its memory for all.
+# Bytes of its output that are read: a student may write entries of many megabytes, and the hub's memory is for all.
 MOST = 1 << 20
 FIELDS = "MESSAGE,EXIT_CODE,EXIT_STATUS,_PID"
 
@@ -33,7 +33,7 @@ class Reason:
 TELL = "Tell your teacher: starting it again does not help"
 TRY_AGAIN = "Start it again; if that happens twice, tell your teacher"
 NO_ACCOUNT = Reason("Your account is not on the server", TELL)
-# By systemd's numbers for what kept it from starting the program at all (systemd.exec(5)).
+# systemd's exit codes if it could not start the program at all (systemd.exec(5)).
 BY_STATUS = {
     "200": Reason("Your home directory cannot be entered", TELL),
     "203": Reason("The course's programs are not on the server", TELL),
@@ -45,7 +45,7 @@ KILLED = Reason(
     "It was killed, most likely because it needed more memory than a server may have",
     "Start it again: it opens without the notebooks that were open before",
 )
-# By what its last line says.
+# Patterns in its last line.
 BY_WORDS = (
     (
         re.compile(r"No space left on device|Disk quota exceeded"),
@@ -73,19 +73,19 @@ _LONG_WORD = re.compile(r"[0-9A-Fa-f]{20,}|[\w-]{40,}")
 
 
 async def reason(unit: str, since: float, hidden: Iterable[str] = ()) -> Reason:
-    """Return why a unit ended that was started at ``since`` (Unix time). No word of ``hidden`` is shown."""
-    # What was just said may not be in the files yet.
+    """Return why a unit ended that was started at ``since`` (Unix time). The words in ``hidden`` are not shown."""
+    # The newest lines may not be in the files yet.
     await _said_by("journalctl", "--sync")
     said = await _said_by(
         *("journalctl", "--quiet", "--no-pager", "--output=json", f"--output-fields={FIELDS}"),
-        # The newest first: what is too much to be read is the oldest.
+        # The newest first: if the output is too long, the oldest lines are lost.
         *("--reverse", f"--unit={unit}.service", f"--since=@{int(since)}", f"--lines={LINES}"),
     )
     return explain(entries(said)[::-1], hidden)
 
 
 def entries(journal: str) -> list[dict[str, Any]]:
-    """Return the journal's entries in their order; a line that is none, or was cut, is left out."""
+    """Return the journal's entries in their order; an invalid or incomplete line is left out."""
     found = []
     for line in journal.splitlines():
         try:
@@ -98,8 +98,8 @@ def entries(journal: str) -> list[dict[str, Any]]:
 
 
 def explain(journal: Sequence[Mapping[str, Any]], hidden: Iterable[str] = ()) -> Reason:
-    """Return why a server ended of which these are the last entries."""
-    # Fields that begin with _ are journald's own: no program can say that it is systemd.
+    """Return why a server ended, from its last entries."""
+    # journald itself sets fields that begin with _, so no program can pretend to be systemd.
     systemds = [entry for entry in journal if entry.get("_PID") == "1"]
     own = [text(entry) for entry in journal if entry.get("_PID") != "1"]
     last = next((line for line in reversed(own) if line.strip()), "")
@@ -121,7 +121,7 @@ def explain(journal: Sequence[Mapping[str, Any]], hidden: Iterable[str] = ()) ->
 
 
 def text(entry: Mapping[str, Any]) -> str:
-    """Return an entry's message; journald gives one that is not UTF-8 as numbers."""
+    """Return an entry's message. journald encodes one that is not UTF-8 as a list of numbers."""
     message = entry.get("MESSAGE")
     if isinstance(message, list):
         return bytes(number for number in message if isinstance(number, int) and 0 <= number < 256).decode(
@@ -131,11 +131,11 @@ def text(entry: Mapping[str, Any]) -> str:
 
 
 def clean(line: str, hidden: Iterable[str] = ()) -> str:
-    """Return a line as it may be shown: no control characters, no secret, not long."""
+    """Return a line that may be shown: without control characters and secrets, and shortened."""
     for word in hidden:
         if word:
             line = line.replace(word, "…")
-    # What turns the direction of writing is not printable either.
+    # Characters that change the direction of writing are not printable either.
     line = "".join(letter if letter.isprintable() else " " for letter in _COLOURS.sub("", line))
     line = _LOG_PREFIX.sub("", " ".join(line.split()))
     line = _LONG_WORD.sub("…", _SECRET.sub(r"\1\2…", line))
@@ -143,7 +143,7 @@ def clean(line: str, hidden: Iterable[str] = ()) -> str:
 
 
 async def _said_by(*argv: str) -> str:
-    """Return what a command prints, and no more than MOST bytes of it; nothing where it takes too long."""
+    """Return at most MOST bytes of a command's output; nothing if it takes too long."""
     process = await asyncio.create_subprocess_exec(
         *argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )

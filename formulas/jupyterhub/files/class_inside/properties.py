@@ -1,21 +1,21 @@
-"""What a person's server may not do, as systemd's properties: for the server, its kernels and its terminals alike.
+"""Restrictions of a person's server as systemd properties, for the server, its kernels and its terminals.
 
-A class goes on doing what it does: compilers, git, R and Octave, subprocesses with shared memory, `passwd`, packages in
-the home. Where a property is looser than it could be, the reason stands beside it.
+What a class needs still works: compilers, git, R and Octave, subprocesses with shared memory, `passwd`, packages in the
+home. If a property is less strict than it could be, the reason is beside it.
 """
 
 from pathlib import Path
 
-# Where Jupyter keeps sockets and keys of kernels: a file system of the unit's own, so that nobody fills /run for
-# others, and with a name so short that a socket's path fits (107 bytes) whatever the account is called.
+# Jupyter keeps sockets and keys of kernels here. It is a separate file system of the unit, so nobody can fill /run for
+# others. The name is short, so that a socket's path fits (107 bytes) with any account name.
 RUNTIME = Path("/run/jupyter-server")
 RUNTIME_BYTES, RUNTIME_FILES = 32 << 20, 4096
-# Bytes of /tmp, /var/tmp and /dev/shm each where a server has no limit of memory; with one it is half of that. They are
-# memory, so they count as the server's own.
+# Size in bytes of each of /tmp, /var/tmp and /dev/shm if a server has no memory limit; otherwise half of the limit.
+# They are in memory, so they count for the server.
 MEMORY_FILES = 1 << 30
 
-# Nothing of what a program in a class asks of the kernel is missing; ptrace and its like are for gdb, on one's own
-# processes. io_uring opens sockets past RestrictAddressFamilies, and the keyring has been a way to root.
+# All system calls that programs of a class need; ptrace and the like are for gdb, on one's own processes. io_uring can
+# open sockets past RestrictAddressFamilies, and the keyring has had vulnerabilities that gave root.
 CALLS = [
     "@system-service @pkey ptrace process_vm_readv process_vm_writev pidfd_getfd",
     "~@keyring io_uring_setup io_uring_enter io_uring_register perf_event_open userfaultfd",
@@ -23,13 +23,13 @@ CALLS = [
 
 
 def confined(home: str, uid: int, gid: int, memory: int | None) -> dict[str, str | list[str]]:
-    """Return the properties for a server whose owner lives in ``home``; ``memory`` is its limit in bytes."""
+    """Return the properties for a server whose owner has the home ``home``; ``memory`` is its limit in bytes."""
     size = memory // 2 if memory else MEMORY_FILES
     return {
         "NoNewPrivileges": "yes",
         "CapabilityBoundingSet": "",
-        # Files: the system is read-only, but for the home and what a class shares. What is for all elsewhere, each has
-        # alone here; it has an end, and goes with the server. PrivateTmp's would lie on one file system for everybody.
+        # Files: the system is read-only, except the home and what a class shares. Directories for temporary files are
+        # separate for each server, limited in size, and removed with it. PrivateTmp would use one file system for all.
         "ProtectSystem": "strict",
         "ReadOnlyPaths": "/run",
         "ReadWritePaths": [home, "-/srv/class"],
@@ -37,9 +37,9 @@ def confined(home: str, uid: int, gid: int, memory: int | None) -> dict[str, str
             *(f"{path}:size={size},mode=1777,nosuid,nodev" for path in ("/tmp", "/var/tmp", "/dev/shm")),  # noqa: S108
             f"{RUNTIME}:size={RUNTIME_BYTES},nr_inodes={RUNTIME_FILES},mode=0700,uid={uid},gid={gid},nosuid,nodev",
         ],
-        # Homes are 0700 and each person's group is their own; what is made in a team's directory is the team's.
+        # Homes are 0700 and each person has their own group. Files in a team's directory belong to the team.
         "UMask": "0007",
-        # Others: their processes, their System V memory and message queues. /proc has the rest for `free` and the like.
+        # Other people: hide their processes, System V memory and message queues. `free` and the like still need /proc.
         "ProtectProc": "invisible",
         "PrivateIPC": "yes",
         "KeyringMode": "private",
@@ -53,13 +53,13 @@ def confined(home: str, uid: int, gid: int, memory: int | None) -> dict[str, str
         "ProtectHostname": "yes",
         "RestrictNamespaces": "yes",
         "RestrictRealtime": "yes",
-        # Not RestrictSUIDSGID: folders of a team have set-group-ID, and their copies (cp -a, Lab's) would fail. What a
-        # set-user-ID file could give, no new privileges takes.
-        # netlink: the list of addresses and interfaces.
+        # Not RestrictSUIDSGID: folders of a team have set-group-ID, and copying them (cp -a, Lab) would fail.
+        # NoNewPrivileges already makes set-user-ID files useless.
+        # netlink: for the list of addresses and interfaces.
         "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6 AF_NETLINK",
         "LockPersonality": "yes",
         "SystemCallArchitectures": "native",
         "SystemCallFilter": CALLS,
-        # An error that a program can handle, not its death.
+        # A refused call gives an error that a program can handle; it does not kill the program.
         "SystemCallErrorNumber": "EPERM",
     }

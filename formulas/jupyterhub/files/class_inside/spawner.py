@@ -1,5 +1,7 @@
-"""Starts a person's server as a unit behind a Unix socket; SystemdSpawner would give it a TCP port that any student can
-take first."""
+"""Start a person's server as a unit behind a Unix socket.
+
+SystemdSpawner itself would give it a TCP port, which any student can take first.
+"""
 
 import asyncio
 import contextlib
@@ -26,28 +28,28 @@ from class_inside.places import Places, url_of
 from class_inside.properties import RUNTIME, confined
 from class_inside.turns import ClassMemory, NoRoom, Turns
 
-# Seconds between looks at a server that does not answer yet. It seldom comes to that: a request waits in the socket.
+# Seconds between two requests to a server that does not answer yet. Rarely needed: a request waits in the socket.
 AGAIN = 0.2
-# Seconds between looks at whether a server's socket is still there, and between questions to systemd.
+# Seconds between two checks that a server's socket still exists, and between two questions to systemd.
 LOOK, ASK = 2, 30
-# jupyter_server refuses a socket beside any other port than this one, which it does not open then.
+# With a socket, jupyter_server accepts only this port number, and does not open it.
 NO_PORT = 8888
 
 
-# Seconds by which a server's start is given up here before JupyterHub does it, which knows no reason.
+# This many seconds before JupyterHub gives up a start, we give it up: JupyterHub does not know the reason.
 SOONER = 5
 NO_ROOM = "Try again in some minutes"
 
 
 class NotStarted(SpawnException):
-    """A server did not start. JupyterHub shows ``jupyterhub_message`` to whoever waits for it, and logs the rest."""
+    """A server did not start. JupyterHub shows ``jupyterhub_message`` to the waiting person, and logs the rest."""
 
     def __init__(self, account: str, why: Reason) -> None:
         self.jupyterhub_message = f"{why}. Your teacher reads more with 'coursehub logs COURSE {account}'."
         super().__init__(
             self.jupyterhub_message,
             reason="not-started",
-            # What the server said stays in its own journal.
+            # The server's own output stays in its journal.
             log_message=f"the server of {account} did not start; 'journalctl -u jupyter-{account}' says why",
             status_code=500,
         )
@@ -124,9 +126,9 @@ class ClassSpawner(SystemdSpawner):
         socket = self.places.server(self.user.name)
         self.port = NO_PORT
         self._ran = float("-inf")
-        # One that the hub does not know of, as after its database was lost, or what an older one left failed.
+        # A server that the hub does not know, as after its database was lost, or a failed unit of an earlier one.
         await units.stop(self.unit_name)
-        # What the former server still said while it ended is no reason for this one's end.
+        # The last lines of the earlier server are no reason for the end of this one.
         self._began = time.time()
         environment = self.places.environments / f"{self.unit_name}.env"
         own = {"SHELL": self.default_shell, "JUPYTER_RUNTIME_DIR": str(RUNTIME)}
@@ -148,12 +150,12 @@ class ClassSpawner(SystemdSpawner):
             )
             await self.answers(url_of(socket, self.server.base_url))
         finally:
-            # systemd has read it.
+            # systemd has read it by now.
             environment.unlink(missing_ok=True)
         return url_of(socket)
 
     def properties(self, person: pwd.struct_passwd) -> dict[str, str | list[str]]:
-        """Return the unit's properties: what it may not do, its limits, then whatever the configuration says."""
+        """Return the unit's properties: its restrictions, its limits, then those of the configuration."""
         found = confined(person.pw_dir, person.pw_uid, person.pw_gid, self.mem_limit) | mended(person.pw_dir)
         if self.mem_limit is not None:
             found |= {"MemoryAccounting": "yes", "MemoryMax": str(self.mem_limit)}
@@ -165,9 +167,9 @@ class ClassSpawner(SystemdSpawner):
         return found
 
     async def answers(self, url: str) -> None:
-        """Return when the server answers. Raises units.Ended as soon as it never will.
+        """Wait until the server answers. Raises units.Ended if it has ended.
 
-        The socket is there before the server: a request waits in it, and is refused when the server ends.
+        The socket exists before the server: a request waits in it, and is refused if the server ends.
         """
         while True:
             with contextlib.suppress(aiohttp.ClientError, OSError):
@@ -178,7 +180,7 @@ class ClassSpawner(SystemdSpawner):
             await asyncio.sleep(AGAIN)
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002
-        """Stop it; its socket goes with it."""
+        """Stop the server; its socket is removed with it."""
         await units.stop(self.unit_name)
 
     @default("poll_interval")
@@ -186,16 +188,16 @@ class ClassSpawner(SystemdSpawner):
         return LOOK
 
     async def poll(self) -> int | None:
-        """Return None while it runs, as JupyterHub wants it.
+        """Return None while the server runs, as JupyterHub requires.
 
-        The socket goes at the moment at which the server ends, so that systemd need not be asked each time. Who comes
-        back after a crash is sent to a server that is gone for as long as the hub does not know.
+        The socket disappears at the moment at which the server ends, so systemd need not be asked each time. Until the
+        hub notices a crash, it sends people to a server that is gone.
         """
         if not self.places.server(self.user.name).exists():
             return 1
         noted = self.server is not None and self.server.proto == "http+unix"
         if not noted and not self._starts:
-            # The hub was killed before it had noted where the server listens: it would ask at no address for minutes.
+            # The hub was killed before it stored the server's address. Without this it would try for minutes.
             return 1
         now = time.monotonic()
         if now - self._ran < ASK:
@@ -207,7 +209,7 @@ class ClassSpawner(SystemdSpawner):
 
 
 def write_environment(path: Path, variables: dict[str, str]) -> None:
-    """Write what systemd reads as root; the server's token is in it."""
+    """Write the environment file, which only root (systemd) can read: it contains the server's token."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o400)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -215,13 +217,13 @@ def write_environment(path: Path, variables: dict[str, str]) -> None:
 
 
 def host_without_port(server: Any) -> str:
-    """Return where a server listens, for jupyterhub.objects.Server: a socket has no port."""
+    """Return a server's address for jupyterhub.objects.Server: a socket has no port."""
     if server.proto == "http+unix" and not server.connect_url:
         return f"{server.proto}://{server.ip}"
     return str(_host(server))
 
 
-# JupyterHub 6.1 speaks to sockets, and keeps a server's URL as scheme, host and port: of a socket it must leave out the
-# last. Five lines that belong upstream.
+# JupyterHub 6.1 can use sockets, but stores a server's URL as scheme, host and port. For a socket it must leave out the
+# port. These five lines belong upstream.
 _host = objects.Server.host.fget
 objects.Server.host = property(host_without_port)

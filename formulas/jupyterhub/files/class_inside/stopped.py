@@ -1,6 +1,6 @@
-"""Why somebody's server does not run, for the page that says so.
+"""The reason why a person's server was stopped, for the page that says that it does not run.
 
-Kept in memory: after a restart of the hub the page says that it does not run, and no more.
+Kept in memory: after a restart of the hub the page gives no reason.
 """
 
 from collections.abc import Callable
@@ -9,19 +9,19 @@ from typing import Any
 from jupyterhub import orm
 from jupyterhub.apihandlers.users import UserServerAPIHandler
 
-#: The service that stops what nobody uses (jupyterhub_config.py).
+#: The service that stops idle servers (jupyterhub_config.py).
 CULLER = "idle-culler"
 
 
 class Stops:
-    """Who stopped whose server last, from the requests that the hub answered."""
+    """Remembers who stopped whose server last, from the requests that the hub answered."""
 
     def __init__(self, idle_seconds: int) -> None:
         self._idle = f"It was stopped because nobody had used it for {idle_seconds // 60} minutes."
         self._why: dict[str, str] = {}
 
     def listening(self, log: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Return what JupyterHub calls with each request that it has answered: ``log``, and then a look of ours."""
+        """Return a function that JupyterHub calls after each answered request: it calls ``log``, then ``look``."""
 
         def answered(handler: Any) -> None:
             log(handler)
@@ -31,7 +31,7 @@ class Stops:
         return answered
 
     def look(self, method: str, whose: str, who: Any) -> None:
-        """Note a stop, forget it at the next start; ``who`` is a user or a service of JupyterHub's."""
+        """Note a stop, and forget it at the next start; ``who`` is a user or a service of JupyterHub."""
         self._why.pop(whose, None)
         if method != "DELETE":
             return
@@ -42,8 +42,8 @@ class Stops:
             self._why[whose] = "Your teacher stopped it."
 
     def for_pages(self) -> Callable[[Any], Callable[[str], str]]:
-        """Return what pages ask: why somebody's server does not run, or nothing (``JupyterHub.template_vars``).
+        """Return a function for pages: account to reason, empty if unknown (``JupyterHub.template_vars``).
 
-        A function and no method: a configuration copies its values, and a copied method has an object of its own.
+        A function and not a method: a configuration copies its values, and a copied method has a copy of the object.
         """
         return lambda _user: lambda whose: self._why.get(whose, "")

@@ -1,7 +1,7 @@
-"""Have the hub put its routes into the proxy; run by the units of both once they have started.
+"""Make the hub put its routes into the proxy. The units of both run this after their start.
 
-A restarted proxy knows no routes, and the hub by itself looks only every few minutes. When the hub is not up there is
-nothing to do: it looks when it starts.
+A restarted proxy has no routes, and the hub itself checks only every few minutes. If the hub is not up, there is
+nothing to do: it checks when it starts.
 """
 
 import http.client
@@ -17,7 +17,7 @@ SECONDS = 10
 
 
 def main(address: str) -> None:
-    """Wait for the proxy, then ask the hub by a POST to ``address``."""
+    """Wait for the proxy, then send a POST to ``address`` of the hub."""
     places = Places()
     deadline = time.monotonic() + SECONDS
     while True:

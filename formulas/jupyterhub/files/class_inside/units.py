@@ -1,7 +1,7 @@
-"""The systemd units of a person's server: a socket that is root's, and the service that systemd hands it to.
+"""The systemd units of a person's server: a socket that belongs to root, and the service that gets it from systemd.
 
-The service never makes its own socket, so nothing that runs as the person has any right where the sockets are. The
-socket is bound to the service: it goes at the moment at which the service ends, and no request starts a service again.
+The service never makes its own socket, so nothing that runs as the person has any right in the sockets' directory. The
+socket is bound to the service: it disappears when the service ends, and no request starts the service again.
 """
 
 import asyncio
@@ -11,16 +11,16 @@ from pathlib import Path
 
 
 class UnitError(Exception):
-    """systemd did not start a unit; the message is what it said."""
+    """systemd did not start a unit; the message is systemd's."""
 
 
 class Ended(Exception):
-    """A service ended while it started; the message is its unit."""
+    """A service ended while it started; the message is the unit's name."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """What a unit is made of. ``properties`` are systemd's own, by name; several values stand for several lines."""
+    """The facts of a unit. ``properties`` are systemd's, by name; a list has a value for each line."""
 
     unit: str
     uid: int
@@ -34,17 +34,17 @@ class Server:
     argv: list[str]
 
     def command(self) -> list[str]:
-        """Return the call of systemd-run that starts socket and service."""
+        """Return the systemd-run command that starts socket and service."""
         socket = {
             "ListenStream": str(self.socket),
             "SocketUser": "root",
             "SocketGroup": self.socket_group,
             "SocketMode": "0660",
-            # More than a page of Lab asks for at once, of all tabs of a student and a teacher who looks.
+            # More than the concurrent requests of Lab, from all tabs of a student and of a visiting teacher.
             "Backlog": "512",
             "RemoveOnStop": "yes",
             "BindsTo": f"{self.unit}.service",
-            # What failed is forgotten at once: a name that is still taken would keep the next start from working.
+            # A failed unit is removed at once: otherwise its name would still be taken at the next start.
             "CollectMode": "inactive-or-failed",
         }
         service = {
@@ -75,33 +75,33 @@ def lines(properties: Mapping[str, str | list[str]]) -> Iterable[str]:
 
 
 async def start(server: Server) -> None:
-    """Start it. Raises UnitError when systemd refuses."""
+    """Start the units. Raises UnitError if systemd refuses."""
     code, said = await run(*server.command())
     if code:
         raise UnitError(f"{server.unit}: {said or f'systemd-run ended with {code}'}")
 
 
 async def stop(unit: str) -> None:
-    """Stop service and socket, and forget that they failed; a unit that is not there is stopped."""
+    """Stop service and socket, and reset their failed state. A unit that does not exist counts as stopped."""
     both = (f"{unit}.service", f"{unit}.socket")
     await run("systemctl", "stop", *both)
     await run("systemctl", "reset-failed", *both)
 
 
 async def runs(unit: str) -> bool:
-    """Whether the service is up."""
+    """Return whether the service is up."""
     code, _ = await run("systemctl", "is-active", "--quiet", f"{unit}.service")
     return code == 0
 
 
 async def ended(unit: str) -> bool:
-    """Whether systemd says that the service is not up; a systemd that does not answer says nothing."""
+    """Return whether systemd says that the service is not up. If systemd does not answer, return False."""
     code, _ = await run("systemctl", "is-active", "--quiet", f"{unit}.service")
     return code in (3, 4)
 
 
 async def run(*argv: str) -> tuple[int, str]:
-    """Return a program's exit code and what it said, in one line."""
+    """Return a program's exit code and its output, in one line."""
     process = await asyncio.create_subprocess_exec(
         *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

@@ -1,4 +1,4 @@
-"""Return when the hub answers, so that "started" means that students can sign in; fail when it does not."""
+"""Wait until the hub answers, so that "started" means that students can sign in; fail if it does not answer."""
 
 import http.client
 import sys
@@ -11,7 +11,7 @@ SECONDS = 100
 
 
 def main(address: str) -> None:
-    """Ask the hub for ``address`` until it answers."""
+    """Request ``address`` from the hub until it answers."""
     hub = Places().hub
     deadline = time.monotonic() + SECONDS
     while True:

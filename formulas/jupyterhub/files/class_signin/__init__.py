@@ -1,7 +1,7 @@
 """Who may sign in to a class hub, and how: one authenticator for each kind of sign-in.
 
-The machine's accounts are the only authority. A kind says who somebody is; ``accounts.ClassAuthenticator`` says which
-account that is and whether it is open.
+Only the machine's accounts decide. A kind says who a person is; ``accounts.ClassAuthenticator`` says which account that
+is and whether it is open.
 """
 
 import importlib
@@ -18,6 +18,6 @@ KINDS = {
 
 
 def authenticator(kind: str) -> Any:
-    """Return the class of one kind; the libraries of the others are never loaded."""
+    """Return the class of one kind, without loading the libraries of the others."""
     module, _, name = KINDS[kind].rpartition(".")
     return getattr(importlib.import_module(module), name)

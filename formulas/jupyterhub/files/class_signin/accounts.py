@@ -1,4 +1,4 @@
-"""What all kinds of sign-in have in common: the machine's accounts and groups decide."""
+"""The base of all kinds of sign-in: the machine's accounts and groups decide."""
 
 import asyncio
 import grp
@@ -20,22 +20,22 @@ from traitlets import Dict, Instance, Set, Unicode, default
 from class_signin.leaving import Marks, SignOut
 from class_signin.tries import Devices, Rank, TooManyError, Tries, Turns
 
-# So many passwords are looked at side by side, in an order of their own. Accounts have a thread of their own.
+# Passwords that are checked at the same time, in the order of ``Turns``. Accounts have a separate thread.
 AT_ONCE = 2
 PASSWORDS = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="passwords")
 ACCOUNTS = ThreadPoolExecutor(1, thread_name_prefix="accounts")
-# Where the machine keeps accounts and groups; each change puts a new file in the place of the old one.
+# The machine's accounts and groups; each change replaces a file by a new one.
 FILES = [Path("/etc/passwd"), Path("/etc/shadow"), Path("/etc/group")]
-# Seconds until a wrong password is answered, so that the time does not tell whether the account exists.
+# Seconds until a wrong password is answered, so that the time does not show whether the account exists.
 WRONG_ANSWER = 1.0
-# libcrypt's own bound; what is longer would only cost time.
+# libcrypt's own limit; a longer password would only cost time.
 LONGEST_PASSWORD = 512
-# Seconds after which somebody is looked at again though no file changed: an account may expire by its date.
+# Seconds after which a person is checked again although no file changed: an account may expire on its date.
 LOOK_AGAIN = 60
 
 
 class Refused(HTTPError):
-    """Somebody is not let in. ``heading`` goes to the log, so it names nobody; ``advice`` is read by the student."""
+    """A sign-in is refused. ``heading`` goes to the log, so it names nobody; the student reads ``advice``."""
 
     def __init__(self, status: int, heading: str, advice: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, heading)
@@ -57,22 +57,23 @@ class QuietHandler(RequestHandler):
 
 
 class ClassAuthenticator(Authenticator):
-    """Local accounts, with the machine's accounts and groups as the only authority.
+    """Local accounts; the machine's accounts and groups decide.
 
-    Asked again for everybody who is signed in: a locked account is signed out, and who left a group loses its role.
+    Everybody who is signed in is checked again: a locked account is signed out, and a person who left a group loses its
+    role.
     """
 
     service = Unicode("jupyterhub", config=True, help="The PAM service that knows passwords and locked accounts.")
     allowed_groups = Set(Unicode(), config=True, help="Unix groups whose members may sign in.")
     named_groups = Set(Unicode(), config=True, help="Unix groups that mean something to the hub, such as a role's.")
-    identities_file = Unicode(config=True, help="JSON: accounts by what the provider calls a person, in small letters.")
+    identities_file = Unicode(config=True, help="JSON: accounts by the provider's name of a person, in small letters.")
     local_accounts = Set(Unicode(), config=True, help="Accounts that sign in by password, whatever the kind is.")
     page_file = Unicode(
-        "/etc/jupyterhub/page.json", config=True, help="What the class's pages say; has the help contact."
+        "/etc/jupyterhub/page.json", config=True, help="Texts on the hub's pages; has the help contact."
     )
     left_file = Unicode(config=True, help="JSON: a mark for each account that left or lost a role (leaving.py).")
     marks = Instance(Marks)
-    # Who was found in order: what FILES were then, and when that was.
+    # Accounts that were found valid: the state of FILES then, and the time.
     _looked = Dict()
 
     def __init__(self, **named: Any) -> None:
@@ -84,16 +85,16 @@ class ClassAuthenticator(Authenticator):
         return Marks(self.left_file)
 
     def get_handlers(self, app: Any) -> list[Any]:
-        """Return the pages of this kind of sign-in, and a sign-out that leaves nothing."""
+        """Return the pages of this kind of sign-in, and a sign-out that leaves nothing valid."""
         return [("/logout", SignOut), *super().get_handlers(app)]
 
     def add_user(self, user: Any) -> None:
-        """Let nothing in that is older than when somebody left; the hub asks at its start and for each new person."""
+        """End sessions from before the account's mark. The hub calls this at its start and for each new person."""
         super().add_user(user)
         self.marks.settle(user)
 
     async def get_authenticated_user(self, handler: Any, data: Any) -> Any:
-        """Sign somebody in; what is left of an earlier time ends before."""
+        """Sign a person in; sessions from before the account's mark end first."""
         model = await super().get_authenticated_user(handler, data)
         user = handler.find_user(model["name"]) if model else None
         if user is not None:
@@ -101,17 +102,17 @@ class ClassAuthenticator(Authenticator):
         return model
 
     async def authenticate(self, handler: Any, data: Any = None) -> dict[str, Any] | None:
-        """Return who it is and in which groups, or None when the password of the hub's own form is wrong."""
+        """Return the account and its groups, or None if the password in the hub's own form is wrong."""
         return await self.by_password(handler, data)
 
     def has_password(self, account: str) -> bool:
-        """Whether an account signs in by the hub's form: the look from outside needs no account elsewhere."""
+        """Return whether an account signs in by the hub's form: ``check`` has no account at the provider."""
         return account in self.local_accounts
 
     async def by_password(self, handler: Any, data: dict[str, str] | None) -> dict[str, Any] | None:
-        """Return the model of an account whose password the form has, or None. Raises Refused after too many tries.
+        """Return the model of the account if the form has its password, or None. Raises Refused after too many tries.
 
-        A right password is answered at once, however many wrong ones others send.
+        A right password is answered at once, however many wrong ones other people send.
         """
         began = time.monotonic()
         form = data if isinstance(data, dict) else {}
@@ -147,7 +148,7 @@ class ClassAuthenticator(Authenticator):
         try:
             if not self.allowed_groups.intersection(self.class_groups(name)):
                 return False
-            # Who copies a password often takes a space or the line's end along.
+            # People who copy a password often also copy a space or the end of the line.
             for typed in dict.fromkeys([password, password.strip()]):
                 async with self._turns.turn(rank):
                     if await in_thread(PASSWORDS, self._pam_knows, name, typed):
@@ -164,17 +165,17 @@ class ClassAuthenticator(Authenticator):
         return True
 
     def guessed(self, seconds: int) -> Refused:
-        """The error for who has no try left."""
+        """Return the error if no try is left."""
         return Refused(
             429,
             "Too many wrong passwords",
-            f"Too many wrong passwords for this account. Try again in {seconds} seconds, or from a browser with which "
-            f"you have signed in before. If you did not type them, tell your professor. {self.help()}",
+            f"Too many wrong passwords for this account. Try again in {seconds} seconds, or with a browser in which "
+            f"you have signed in before. If it was not you, tell your professor. {self.help()}",
             {"Retry-After": str(seconds)},
         )
 
     async def by_identity(self, *identities: str) -> dict[str, Any]:
-        """Return the model of the first of ``identities`` that the roster has; raise Refused for a stranger."""
+        """Return the model of the first of ``identities`` that is on the roster; raise Refused if none is."""
         known = self.identities()
         account = next((known[one.lower()] for one in identities if one.lower() in known), None)
         model = await self.open_account(account) if account else None
@@ -188,7 +189,7 @@ class ClassAuthenticator(Authenticator):
         return model
 
     def identities(self) -> dict[str, str]:
-        """Read anew at each sign-in, so that who comes or goes needs no restart."""
+        """Return the roster's identities, read at each sign-in: adding or removing a person needs no restart."""
         try:
             found: dict[str, str] = json.loads(Path(self.identities_file).read_text())
         except (OSError, ValueError) as problem:
@@ -202,7 +203,7 @@ class ClassAuthenticator(Authenticator):
         return f"If that does not help: {contact}" if contact else "If that does not help, ask your professor."
 
     async def open_account(self, account: str) -> dict[str, Any] | None:
-        """Return the model of an account that exists, is not locked and has not expired; else None."""
+        """Return the model of an account that exists, is not locked and has not expired; otherwise None."""
         try:
             await in_thread(ACCOUNTS, pamela.check_account, account, service=self.service)
             return {"name": account, "groups": self.class_groups(account)}
@@ -210,7 +211,7 @@ class ClassAuthenticator(Authenticator):
             return None
 
     def class_groups(self, account: str) -> list[str]:
-        """Return those Unix groups of ``account`` that mean something to the hub."""
+        """Return the Unix groups of ``account`` that the hub uses."""
         mine = set(os.getgrouplist(account, pwd.getpwnam(account).pw_gid))
         found = []
         for name in sorted(self.allowed_groups | self.named_groups):
@@ -222,18 +223,18 @@ class ClassAuthenticator(Authenticator):
         return found
 
     def check_blocked_users(self, username: str, authentication: Any = None) -> bool:
-        """Block nobody by name: who is not to come in has no open account."""
+        """Block nobody by name: a person who must not sign in has no open account."""
         blocked: bool = Authenticator.check_blocked_users(self, username, authentication)
         return blocked
 
     async def check_allowed(self, username: str, authentication: Any = None) -> bool:  # noqa: ARG002
-        """Allow members of the allowed groups and nobody else."""
+        """Allow only members of the allowed groups."""
         return bool(authentication) and bool(self.allowed_groups.intersection(authentication["groups"]))
 
     async def refresh_user(self, user: Any, handler: Any = None, **_: Any) -> dict[str, Any] | bool:  # noqa: ARG002
-        """Return the groups as they are now, False for who may no longer be signed in, True when nothing changed.
+        """Return the groups as they are now, False if the person must be signed out, True if nothing changed.
 
-        The hub asks at nearly every request, so that a role ends with the change of the machine's groups.
+        The hub asks at nearly every request, so a role ends when the machine's groups change.
         """
         if self.marks.settle(user):
             return False
@@ -251,5 +252,5 @@ class ClassAuthenticator(Authenticator):
 
 
 async def in_thread(pool: ThreadPoolExecutor, function: Any, *arguments: Any, **named: Any) -> Any:
-    """Wait for a function that blocks."""
+    """Run a blocking function in a thread and wait for it."""
     return await asyncio.wrap_future(pool.submit(function, *arguments, **named))

@@ -1,8 +1,8 @@
-"""Ends all that lets somebody in: cookies, browser sessions and tokens, at sign-out and when somebody leaves.
+"""End all of a person's cookies, browser sessions and tokens, at sign-out and when the person leaves.
 
 The machine keeps a mark for each account that was locked, unlocked or lost a role, and writes a new one each time
-(``left_file``). The hub keeps the mark with which a person's sessions began in their ``cookie_id``. Where both differ,
-everything older ends before anything of it is accepted: also when the hub was down, or the person was away for months.
+(``left_file``). The hub keeps the mark with which a person's sessions began, in their ``cookie_id``. If the two differ,
+everything older ends before any of it is accepted, even if the hub was down, or the person was away for months.
 """
 
 import json
@@ -13,12 +13,12 @@ from jupyterhub import orm
 from jupyterhub.handlers.login import LogoutHandler
 from sqlalchemy.orm import object_session
 
-#: Between the mark and what JupyterHub itself would take for a cookie_id, which has none.
+#: Separates the mark from JupyterHub's own value of a cookie_id, which never contains it.
 _SEPARATOR = "."
 
 
 class Marks:
-    """The marks of accounts, read again when their file changed."""
+    """The marks of accounts. Their file is read again after a change."""
 
     def __init__(self, path: str) -> None:
         self.path = Path(path) if path else None
@@ -45,7 +45,7 @@ class Marks:
             self._seen = seen
 
     def settle(self, user: Any) -> bool:
-        """End what began before the account's mark. Returns whether there was something to end."""
+        """End sessions that began before the account's mark. Return whether there were any."""
         person = _in_database(user)
         mark, began = self.of(person.name), person.cookie_id.rpartition(_SEPARATOR)[0]
         if mark == began:
@@ -54,15 +54,15 @@ class Marks:
         return True
 
     def sign_out(self, user: Any) -> None:
-        """End all sessions of somebody in all browsers, and their tokens; a server that runs keeps its own."""
+        """End a person's sessions in all browsers, and their tokens; a running server keeps its own token."""
         servers = {spawner.api_token for spawner in user.spawners.values() if spawner.active and spawner.api_token}
         end_sessions(user, self.of(user.name), kept=frozenset(servers))
 
 
 def end_sessions(user: Any, mark: str, kept: frozenset[str] = frozenset()) -> None:
-    """Make a person's cookies and tokens worthless, but for the tokens in ``kept``.
+    """Make a person's cookies and tokens invalid, except the tokens in ``kept``.
 
-    ``user`` is the hub's own or its database's. The session that is then begun is of ``mark``.
+    ``user`` is the hub's object or the database's. The next session belongs to ``mark``.
     """
     person = _in_database(user)
     db = object_session(person)
@@ -82,9 +82,9 @@ def _in_database(user: Any) -> Any:
 
 
 class SignOut(LogoutHandler):
-    """JupyterHub's own sign-out leaves a copy of its cookie valid, and what other browsers have."""
+    """Sign-out. JupyterHub's own leaves copies of its cookie valid, and the sessions of other browsers."""
 
     async def handle_logout(self) -> None:
-        """End the sessions of whoever signed out."""
+        """End all sessions of the person who signed out."""
         if self.current_user:
             self.authenticator.marks.sign_out(self.current_user)

@@ -16,13 +16,13 @@ from traitlets import Unicode, default
 from class_signin.accounts import ClassAuthenticator, QuietHandler, Refused
 from class_signin.onward import Onward
 
-# Seconds that a provider's answer to discovery is believed, and that the hub waits for any answer.
+# Seconds that a provider's discovery answer is kept, and that the hub waits for an answer.
 DISCOVERY_AGE = 3600
 TIMEOUTS: dict[str, Any] = {"connect_timeout": 5, "request_timeout": 15}
 
 
 class LoginHandler(QuietHandler, OAuthLoginHandler):
-    """Sends the student to the provider, once it is known where that is."""
+    """Sends the student to the provider, after discovery of its addresses."""
 
     async def get(self) -> None:
         """Redirect."""
@@ -34,13 +34,13 @@ class CallbackHandler(Onward, QuietHandler, OAuthCallbackHandler):
     """Takes the student back from the provider."""
 
     def check_arguments(self) -> None:
-        """Look first whether this browser asked: what anybody can write into an address is not shown to students."""
+        """Check first that this browser asked: anybody can write text into an address, and it must not be shown."""
         self.check_state()
         self.check_error()
         self.check_code()
 
     def check_error(self) -> None:
-        """Refuse with advice who comes back without having signed in."""
+        """Refuse, with advice, a person who comes back without having signed in."""
         if self.get_argument("error", ""):
             self.log.warning("The provider sent somebody back: %.80r", self.get_argument("error"))
             service = self.authenticator.login_service
@@ -48,24 +48,24 @@ class CallbackHandler(Onward, QuietHandler, OAuthCallbackHandler):
                 403,
                 "Sign-in not finished",
                 f"{service} did not sign you in: {self.get_argument('error_description', 'no reason given')}. "
-                f"Try once more from the start. {self.authenticator.help()}",
+                f"Start again. {self.authenticator.help()}",
             )
 
     def check_state(self) -> None:
-        """Refuse with advice a page that was open for too long, or an address that somebody else made."""
+        """Refuse, with advice, a page that was open too long, or an address that somebody else made."""
         try:
             super().check_state()
         except HTTPError as problem:
             raise Refused(
                 problem.status_code,
                 "Sign-in has run out",
-                "Open the course's address once more and sign in from there. If it happens again, let your browser "
+                "Open the course's address again and sign in from there. If it happens again, let your browser "
                 f"keep cookies for this site. {self.authenticator.help()}",
             ) from problem
 
 
 class ClassOAuth(ClassAuthenticator, OAuthenticator):
-    """The provider says who it is; the roster and the machine's accounts say whether that one gets in."""
+    """The provider says who a person is; the roster and the machine's accounts decide whether they may sign in."""
 
     login_handler = LoginHandler
     callback_handler = CallbackHandler
@@ -75,10 +75,10 @@ class ClassOAuth(ClassAuthenticator, OAuthenticator):
         return TIMEOUTS
 
     async def ready(self) -> None:
-        """Have all addresses of the provider."""
+        """Make sure that all addresses of the provider are known."""
 
     async def authenticate(self, handler: Any, data: Any = None, **_: Any) -> dict[str, Any] | None:
-        """Return the account of whom the provider vouches for; raise Refused for everybody else."""
+        """Return the account of the person whom the provider confirms; raise Refused for everybody else."""
         if not isinstance(handler, CallbackHandler):
             return await self.by_password(handler, data)
         await self.ready()
@@ -95,38 +95,38 @@ class ClassOAuth(ClassAuthenticator, OAuthenticator):
         return await self.by_identity(*self.names(person or {}))
 
     def names(self, person: dict[str, Any]) -> list[str]:
-        """Return by what the roster may know the person; raise Refused for what the provider does not vouch for."""
+        """Return the names by which the roster may have the person; raise Refused if the provider confirms none."""
         raise NotImplementedError
 
     def email(self, person: dict[str, Any], verified: Any) -> str:
-        """Return the person's address if there is one and it is really the person's."""
+        """Return the person's address; raise Refused if there is none or it is not verified."""
         address = person.get("email")
         if not isinstance(address, str) or "@" not in address:
             raise Refused(
                 403,
                 "No email address",
-                f"{self.login_service} did not tell your email address, by which this course knows you. {self.help()}",
+                f"{self.login_service} did not send your email address, and this course finds you by it. {self.help()}",
             )
         if str(verified).lower() != "true":
             raise Refused(
                 403,
                 "Email address not verified",
-                f"{self.login_service} has not verified yet that {address} is yours. Verify it there, then sign in "
+                f"{self.login_service} has not yet verified that {address} is yours. Verify it there, then sign in "
                 f"again. {self.help()}",
             )
         return address
 
     def silent(self, problem: Exception) -> Refused:
-        """The error for a provider that does not answer."""
+        """Return the error for a provider that does not answer."""
         self.log.error("The provider does not answer: %s", type(problem).__name__)
         return Refused(
             503,
             f"{self.login_service} does not answer",
-            f"Wait a minute, then try again: your files are safe, and a server that runs goes on. {self.help()}",
+            f"Wait a minute, then try again. Your files are safe, and a running server continues. {self.help()}",
         )
 
     def misconfigured(self, problem: Exception) -> Refused:
-        """The error for a provider that answers, but not to us: a wrong secret or redirect address."""
+        """Return the error for a provider that refuses the hub: a wrong secret or redirect address."""
         code = getattr(problem, "code", type(problem).__name__)
         self.log.error("The provider refuses the hub (%s): are client id, secret and redirect URI right?", code)
         return Refused(
@@ -161,7 +161,7 @@ class ClassGitHub(ClassOAuth, GitHubOAuthenticator):
 
 
 class ClassMicrosoft(ClassOAuth, AzureAdOAuthenticator):
-    """Microsoft Entra ID, of one tenant: only there is an address what the college says it is."""
+    """Microsoft Entra ID, of one tenant: in another tenant, addresses are not given by the college."""
 
     def names(self, person: dict[str, Any]) -> list[str]:
         """Return the address and the sign-in name, both given by the tenant."""
@@ -172,21 +172,21 @@ class ClassMicrosoft(ClassOAuth, AzureAdOAuthenticator):
                 f"This is an account of another organisation. Sign out at Microsoft, then sign in with your college's "
                 f"account. {self.help()}",
             )
-        # Says of a guest's address whether its owner was verified; members' addresses are the tenant's own.
+        # xms_edov says whether a guest's address was verified; members' addresses are the tenant's own.
         address = person.get("email") if str(person.get("xms_edov", True)).lower() in {"true", "1"} else None
         names = [name for name in (address, person.get("preferred_username")) if isinstance(name, str) and "@" in name]
         return names or [self.email({}, verified=False)]
 
 
 class ClassOIDC(ClassOAuth, GenericOAuthenticator):
-    """Any OpenID Connect provider, known by its issuer alone."""
+    """Any OpenID Connect provider; its issuer is enough."""
 
     issuer = Unicode(config=True, help="The provider's address, below which /.well-known/openid-configuration is.")
-    claim = Unicode("email", config=True, help="Which of the provider's facts the roster knows a person by.")
+    claim = Unicode("email", config=True, help="The provider's claim by which the roster finds a person.")
     _discovered = 0.0
 
     async def ready(self) -> None:
-        """Ask the provider for its addresses, at the first sign-in: the hub's start must not wait for it."""
+        """Ask the provider for its addresses at the first sign-in: the hub's start must not wait for it."""
         if self._discovered and time.monotonic() - self._discovered < DISCOVERY_AGE:
             return
         try:
@@ -203,7 +203,7 @@ class ClassOIDC(ClassOAuth, GenericOAuthenticator):
         self._discovered = time.monotonic()
 
     def names(self, person: dict[str, Any]) -> list[str]:
-        """Return the verified address, or the fact that the course file names instead."""
+        """Return the verified address, or the claim that the course file names instead."""
         if self.claim == "email":
             return [self.email(person, person.get("email_verified", True))]
         value = person.get(self.claim)
@@ -211,6 +211,6 @@ class ClassOIDC(ClassOAuth, GenericOAuthenticator):
             raise Refused(
                 403,
                 "No name",
-                f"{self.login_service} did not tell the hub who you are ({self.claim}). {self.help()}",
+                f"{self.login_service} did not send the hub your name ({self.claim}). {self.help()}",
             )
         return [value]

@@ -6,8 +6,8 @@ from class_signin.accounts import ClassAuthenticator
 
 
 class ClassPassword(ClassAuthenticator, PAMAuthenticator):
-    """PAM's answer for everybody of the class."""
+    """PAM checks the password of everybody in the class."""
 
     def has_password(self, account: str) -> bool:  # noqa: ARG002
-        """Everybody's account has one."""
+        """Return True: with this kind every account has one."""
         return True

@@ -1,8 +1,8 @@
-"""How many wrong passwords somebody may try.
+"""Limits on wrong passwords.
 
-A guesser is stopped, and nobody else notices: wrong passwords are counted for an account together with where they come
-from. A device from which somebody has signed in before has a count of its own, so nobody can lock its owner out. The
-reasons are in docs/decisions/sign-in-limits.md.
+A guesser is stopped, and nobody else notices: wrong passwords are counted by account together with the network that
+they come from. A browser in which a person has signed in before has its own count, so nobody can lock its owner out.
+The reasons are in docs/decisions/sign-in-limits.md.
 """
 
 import asyncio
@@ -23,26 +23,26 @@ Rank = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Rule:
-    """``burst`` tries at once, then one more in ``every`` seconds."""
+    """``burst`` tries at once, then one more every ``every`` seconds."""
 
     burst: int
     every: float
 
 
-#: For one account from one network; typing errors of an honest person stay far below.
+#: For one account from one network; the typing errors of an honest person stay far below.
 PAIR = Rule(10, 60)
-#: For one account from a device that has signed in to it before.
+#: For one account from a browser (device) that has signed in to it before.
 DEVICE = Rule(10, 60)
-#: For one account from all of the world together, but for networks from which somebody of the class has signed in.
+#: For one account from all networks together, except networks from which a person of the class has signed in.
 ACCOUNT = Rule(100, 30)
-#: Counts that are remembered; the oldest are forgotten first.
+#: Number of counts that are remembered; the oldest are forgotten first.
 REMEMBERED = 20_000
-#: Bits of an IPv6 address that count: whoever has one address of a home has all that begin with these.
+#: Bits of an IPv6 address that are compared: a home with one address has all addresses that begin with these.
 IPV6_BITS = 56
 
 
 class TooManyError(Exception):
-    """No further password is looked at for ``seconds``."""
+    """No further password is checked for ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"no try left for {seconds:.0f} s")
@@ -50,21 +50,21 @@ class TooManyError(Exception):
 
 
 class Counts:
-    """Tries left for each key; a key that is not remembered has all."""
+    """Tries left for each key; an unknown key has all."""
 
     def __init__(self, rule: Rule, clock: Callable[[], float], size: int = REMEMBERED) -> None:
         self._rule, self._clock, self._size = rule, clock, size
-        # Tries left, and when that was so; the longest untouched first.
+        # Tries left, and the time of that value; the least recently used first.
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def left(self, key: str) -> float:
-        """Return the tries that are left, a fraction of one included."""
+        """Return the tries that are left, as a fraction."""
         now = self._clock()
         left, then = self._left.get(key, (float(self._rule.burst), now))
         return min(float(self._rule.burst), left + (now - then) / self._rule.every)
 
     def wait(self, key: str) -> float:
-        """Return the seconds until a try is left; 0 if there is one."""
+        """Return the seconds until there is a try; 0 if there is one."""
         return max(0.0, (1 - self.left(key)) * self._rule.every)
 
     def add(self, key: str, tries: int) -> None:
@@ -76,26 +76,26 @@ class Counts:
             self._left.popitem(last=False)
 
     def spent(self, key: str) -> float:
-        """Return the tries that were wrong lately."""
+        """Return the number of recent wrong tries."""
         return self._rule.burst - self.left(key)
 
 
 class Tries:
-    """The counts of one hub. Not thread-safe: for its event loop alone."""
+    """The counts of one hub. Not thread-safe: only for its event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, size: int = REMEMBERED) -> None:
         self._pair, self._device, self._account = (Counts(rule, clock, size) for rule in (PAIR, DEVICE, ACCOUNT))
-        # Networks of right passwords, the longest unused first; only the order counts.
+        # Networks of right passwords, the least recently used first; the values are not used.
         self._trusted: OrderedDict[str, None] = OrderedDict()
         self._size = size
-        # Tries by network that were taken and are not answered yet.
+        # Number of unanswered tries by network.
         self._open: Counter[str] = Counter()
 
     @contextlib.contextmanager
     def taken(self, account: str, address: str, device: str | None) -> Iterator["Try"]:
-        """Take one try for the block, and give it back if ``right`` is set in it: only wrong ones count.
+        """Take one try for the block, and give it back if ``right`` is set in it: only wrong tries count.
 
-        ``device`` is known to the account, or None. Raises TooManyError when no try is left.
+        ``device`` is a browser known to the account, or None. Raises TooManyError if no try is left.
         """
         place = network(address)
         if device:
@@ -107,8 +107,8 @@ class Tries:
         wait = max(counts.wait(key) for counts, key in used)
         if wait:
             raise TooManyError(wait)
-        # Known devices first, then who has tried the fewest wrong ones, then whose network has the fewest in the queue.
-        # What others tried for the same account elsewhere is no part of it.
+        # Known browsers first, then those with the fewest wrong tries, then those whose network has the fewest in the
+        # queue. Tries for the same account from other networks do not matter here.
         this = Try((0 if device else 1, used[0][0].spent(used[0][1]), self._open[place]))
         for counts, key in used:
             counts.add(key, -1)
@@ -133,14 +133,14 @@ class Tries:
 
 @dataclass
 class Try:
-    """A try that was taken; the lower its rank, the sooner its turn."""
+    """A try in progress; a lower rank gets its turn sooner."""
 
     rank: Rank
     right: bool = False
 
 
 def network(address: str) -> str:
-    """Return what is counted as one place on the net: an IPv4 address, or the first bits of an IPv6 address."""
+    """Return what counts as one network: an IPv4 address, or the first bits of an IPv6 address."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -151,12 +151,12 @@ def network(address: str) -> str:
 
 
 def _key(*parts: str) -> str:
-    """Keep of what somebody typed, however long, only a digest: it may be a password in the wrong field."""
+    """Return a digest of what was typed: it may be long, or a password in the wrong field."""
     return hashlib.blake2b("\0".join(parts).encode(errors="replace"), digest_size=16).hexdigest()
 
 
 class Turns:
-    """Lets a few in at a time; of those who wait, the lowest rank is next, and the first of one rank."""
+    """Lets a few in at the same time. Of those who wait, the lowest rank is next; within a rank, the first."""
 
     def __init__(self, at_once: int) -> None:
         self._free = at_once
@@ -165,7 +165,7 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def turn(self, rank: Rank) -> AsyncIterator[None]:
-        """Wait for a turn, and have it until the end of the block."""
+        """Wait for a turn, and keep it until the end of the block."""
         if self._free:
             self._free -= 1
         else:
@@ -192,10 +192,10 @@ class Turns:
 
 
 class Devices:
-    """Remembers in a browser, by a signed cookie, which accounts have signed in there.
+    """Remembers in a browser, with a signed cookie, which accounts have signed in there.
 
-    The cookie lets nobody in: it says whose wrong passwords are counted apart from others'. It goes to the sign-in page
-    alone, and names accounts by digests, as many people may use one browser.
+    The cookie lets nobody in: it only says that this browser's wrong passwords are counted separately. It is sent only
+    to the sign-in page, and has digests instead of account names, because many people may use one browser.
     """
 
     COOKIE = "coursehub-device"
@@ -204,12 +204,12 @@ class Devices:
     MOST = 12
 
     def known(self, handler: Any, account: str) -> str | None:
-        """Return the device's own name if ``account`` has signed in on it, else None."""
+        """Return the browser's name if ``account`` has signed in there, otherwise None."""
         device, accounts = self._read(handler)
         return device if device and self._digest(device, account) in accounts else None
 
     def remember(self, handler: Any, account: str, new_name: str) -> None:
-        """Have the browser keep that ``account`` has signed in; ``new_name`` is for a browser that has none."""
+        """Store in the browser that ``account`` has signed in; ``new_name`` is for a browser without a name."""
         device, accounts = self._read(handler)
         device = device or new_name
         mine = self._digest(device, account)

@@ -1,7 +1,7 @@
-"""Asks the provider whether it still accepts the hub: `python -m class_signin.try_secret CONFIGURATION`, as root.
+"""Ask the provider whether it still accepts the hub: `python -m class_signin.try_secret CONFIGURATION`, as root.
 
-By a code that nobody was given: a provider that knows the hub refuses the code, another refuses the hub. Prints "ok" or
-a word for what is wrong: "refused", "silent" or "odd", then a line about it.
+It sends a made-up code: a provider that accepts the hub refuses the code, otherwise it refuses the hub. It prints "ok",
+"refused", "silent" or "odd", then an explanation.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from traitlets.config import PyFileConfigLoader
 
 from class_signin.accounts import Refused
 
-# What providers call it when the client id or its secret is wrong: RFC 6749 (5.2), GitHub, Microsoft.
+# Errors of providers if the client id or its secret is wrong: RFC 6749 (5.2), GitHub, Microsoft.
 OF_THE_CLIENT = ("invalid_client", "unauthorized_client", "incorrect_client_credentials", "AADSTS7000215")
-# And when all of that is right: the code is made up.
+# Errors of providers if the client is right and only the code is wrong.
 OF_THE_CODE = ("invalid_grant", "bad_verification_code")
 CODE = "made-up-by-coursehub-check"
 
 
 def judge(status: int, body: str) -> tuple[str, str]:
-    """Return what the provider's answer to a made-up code means, and a line about it."""
+    """Return what the provider's answer to a made-up code means, and an explanation."""
     if any(word in body for word in OF_THE_CLIENT) or status == 401:
         return "refused", "it does not accept the client id with this secret"
     if any(word in body for word in OF_THE_CODE):
@@ -37,7 +37,7 @@ def judge(status: int, body: str) -> tuple[str, str]:
 
 
 async def ask(provider: Any) -> tuple[str, str]:
-    """Ask the provider of an authenticator, its addresses anew."""
+    """Ask the provider of an authenticator; this includes discovery of its addresses."""
     try:
         await provider.ready()
     except Refused as refused:
@@ -46,7 +46,7 @@ async def ask(provider: Any) -> tuple[str, str]:
         "code": CODE,
         "grant_type": "authorization_code",
         "redirect_uri": provider.oauth_callback_url,
-        # As long as one may be.
+        # The shortest length that is allowed.
         "code_verifier": "x" * 43,
         **({} if provider.basic_auth else {"client_id": provider.client_id, "client_secret": provider.client_secret}),
         **provider.token_params,
@@ -69,7 +69,7 @@ async def ask(provider: Any) -> tuple[str, str]:
 
 def main(path: str) -> None:
     """Print the verdict on the configuration at ``path``."""
-    # What an answer says may quote what was sent.
+    # An answer may quote what was sent, so nothing is logged.
     logging.disable(logging.CRITICAL)
     os.environ.setdefault("CONFIGPROXY_AUTH_TOKEN", "only to make the object")
     config = PyFileConfigLoader(Path(path).name, path=str(Path(path).parent)).load_config()

@@ -1,5 +1,5 @@
-"""Browser walls of the hub: what a script in somebody's browser cannot do there. See docs/decisions/browser-walls.md.
+"""Browser walls of the hub: protection against scripts in a person's browser. See docs/decisions/browser-walls.md.
 
-``fetch_metadata`` says which requests the hub answers at all, ``policy`` what its pages may load, ``passes`` whose
-server a browser may open, ``cookies`` which of several cookies of one name counts; ``hub`` joins them to JupyterHub.
+``fetch_metadata`` decides which requests the hub answers, ``policy`` what its pages may load, ``passes`` whose server a
+browser may open, and ``cookies`` which of several cookies with one name counts. ``hub`` adds them to JupyterHub.
 """

@@ -1,8 +1,9 @@
-"""Which requests the hub answers, by what the browser itself says about them (Fetch Metadata).
+"""Decide which requests the hub answers, by what the browser itself says about them (Fetch Metadata).
 
-A script cannot set or remove these headers, whatever origin it has. On a hub with one domain "same-origin" alone
-proves nothing, as students' servers have the hub's origin. So pages are for people who open them (``navigate``) and the
-API is for fetches of our own pages. JupyterHub then wants its XSRF token, which stands in a page that no script reads.
+A script cannot set or remove these headers, whatever its origin. On a hub with one domain "same-origin" alone proves
+nothing, because students' servers have the hub's origin. So pages answer only to people who open them (``navigate``),
+and the API answers only to fetches of our own pages. For these JupyterHub also requires its XSRF token, which is in a
+page that no script can read.
 """
 
 from dataclasses import dataclass
@@ -10,25 +11,25 @@ from enum import Enum, auto
 
 READS = frozenset({"GET", "HEAD"})
 OURS = frozenset({"same-origin", "none"})
-# The fetch of a page of ours, and its EventSource. Not "no-cors": JupyterHub wants no XSRF token then, though a script
-# may read the answer where it is of the same origin.
+# Modes of a fetch by our own pages, also of EventSource. Not "no-cors": for it JupyterHub requires no XSRF token, but a
+# script of the same origin can read the answer.
 FETCHES = frozenset({"cors", "same-origin"})
 
 
 class Kind(Enum):
-    """What a handler of the hub is."""
+    """The kind of a handler of the hub."""
 
     # A person opens it.
     PAGE = auto()
-    # A script of our own pages, or a program with a token, asks it.
+    # A script of our own pages, or a program with a token, sends requests to it.
     API = auto()
-    # Another site's form may lead to it: a launch by an LMS, which is signed.
+    # A form of another site may lead to it: a launch by an LMS, which is signed.
     LAUNCH = auto()
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is known of a request before anybody looks who it is. Headers that are missing are empty."""
+    """The facts about a request before the person is known. Missing headers are empty."""
 
     kind: Kind
     method: str
@@ -40,9 +41,9 @@ class Asked:
 
 
 def refusal(asked: Asked) -> str:
-    """Return why a request gets no answer, in a line for the person; empty when it gets one."""
+    """Return why a request gets no answer, as a line for the person; empty if it gets one."""
     if not asked.site:
-        # No browser of today. A program has no visitor's cookies to abuse; an old browser says "Origin" with a change.
+        # No current browser. A program has no visitor's cookies to abuse; an old browser sends "Origin" with changes.
         foreign = asked.method not in READS and asked.origin not in ("", asked.own_origin)
         return "Another site sent this form" if foreign and asked.kind is not Kind.LAUNCH else ""
     opened = asked.mode == "navigate" and asked.dest == "document"

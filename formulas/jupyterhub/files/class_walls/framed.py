@@ -1,7 +1,7 @@
-"""What a frame of another page shows, such as an LMS's, instead of the hub: a link that opens the hub in a window.
+"""The page that is shown in a frame of another page, such as an LMS's: a link that opens the hub in a new window.
 
-The hub itself never stands in a frame: a page around it could have people click what they do not see. This page knows
-nobody, and its one link does no more than to open the hub.
+The hub itself is never shown in a frame: a page around it could make people click what they do not see. This page uses
+no session, and its only link just opens the hub.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from class_walls.fetch_metadata import Asked
 
 POLICY = "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors *"
 _STYLE = "body{font:18px/1.5 sans-serif;margin:2em;text-align:center}a{font-weight:bold}"
-# Its SHA-256; a test holds them together.
+# Its SHA-256; a test compares them.
 _STYLE_HASH = "cFIHl6mHFNaE5Uwp0y6p2BXY/KQLF94kPJEITRYqQ7Y="
 _PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -21,12 +21,12 @@ _PAGE = (
 
 
 def in_a_frame(asked: Asked) -> bool:
-    """Whether a frame of another page asks for a page."""
+    """Return whether the request comes from a frame of another page."""
     return asked.mode == "navigate" and asked.dest in ("iframe", "frame", "embed", "object")
 
 
 def show(handler: Any) -> None:
-    """Answer with the link."""
+    """Answer with the page that has the link."""
     handler.set_status(403)
     handler.set_header("Content-Type", "text/html; charset=utf-8")
     handler.set_header("Content-Security-Policy", POLICY.format(style=_STYLE_HASH))

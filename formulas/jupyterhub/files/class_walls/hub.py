@@ -1,4 +1,4 @@
-"""Joins the walls to JupyterHub, whose configuration has no place for them: its handlers' own methods are wrapped."""
+"""Add the walls to JupyterHub. Its configuration has no place for them, so methods of its handlers are wrapped."""
 
 import functools
 import secrets
@@ -29,21 +29,21 @@ from class_walls.leading import leads_to_others
 from class_walls.passes import COOKIE, VALID, Passes, owner_of
 from class_walls.policy import API_POLICY, Nonces, headers, page_policy
 
-# They reveal nothing, and Lab asks some of them what became of its server.
+# They reveal nothing, and Lab asks some of them about the state of its server.
 OPEN = (AddSlashHandler, CSPReportHandler, HealthCheckHandler, MetricsHandler, PrefixRedirectHandler, UserUrlHandler)
 LAUNCHES = "class_signin.lti13"
-# What everybody may do with what is their own: JupyterHub's "self" without tokens and shares. Nobody makes a token by
-# which a script could go on in their name, and nobody lets others into their server.
+# What people may do with their own things: JupyterHub's "self" without tokens and shares. So nobody can make a token
+# with which a script could act for them later, and nobody can give others access to their server.
 SELF = ("read:users", "users:activity", "servers", "access:servers")
 DAY = 24 * 3600
 
 
 def build(config: Any, *, visits: bool, secret_file: str) -> None:
-    """Put the walls up. ``visits``: servers are on domains of their own, so that teachers may open students'."""
+    """Configure the walls. ``visits``: each server has its own domain, so teachers may open students' servers."""
     passes = Passes(secret_file)
     hub = config.JupyterHub
     hub.jinja_environment_options = {"extensions": [Nonces]}
-    # JupyterHub's token of a page is in the page; its cookie is for no script.
+    # JupyterHub's pages contain their XSRF token, so no script needs to read its cookie.
     hub.tornado_settings.update(
         cookie_options={"secure": True, "samesite": "Lax"},
         xsrf_cookie_kwargs={"secure": True, "samesite": "Lax", "httponly": True},
@@ -57,7 +57,7 @@ def build(config: Any, *, visits: bool, secret_file: str) -> None:
 
 
 def walled_roles(roles: Iterable[dict[str, Any]], *, visits: bool) -> list[dict[str, Any]]:
-    """Return the roles with everybody's own, and without what opens others' servers unless there are ``visits``."""
+    """Return the roles plus one for everybody's own server. Without ``visits`` no role opens other people's servers."""
     walled = [{"name": "user", "description": "Your own server", "scopes": [f"{scope}!user" for scope in SELF]}]
     for role in roles:
         scopes = [scope for scope in role["scopes"] if visits or not scope.startswith("access:servers")]
@@ -66,7 +66,7 @@ def walled_roles(roles: Iterable[dict[str, Any]], *, visits: bool) -> list[dict[
 
 
 def kind_of(handler: Any) -> Kind | None:
-    """Return what a handler is; None for one that answers anything."""
+    """Return the kind of a handler; None for one that answers every request."""
     if isinstance(handler, OPEN):
         return None
     if type(handler).__module__ == LAUNCHES:
@@ -75,7 +75,7 @@ def kind_of(handler: Any) -> Kind | None:
 
 
 def asked_of(handler: Any, kind: Kind) -> Asked:
-    """Return what a request says of itself."""
+    """Return the facts about a request."""
     request = handler.request
     return Asked(
         kind=kind,
@@ -89,7 +89,7 @@ def asked_of(handler: Any, kind: Kind) -> Asked:
 
 
 def wrap(cls: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Put a function, which gets the method that was there first, in the place of a class's method."""
+    """Replace a class's method by a function, which gets the original method as its first argument."""
 
     def put(function: Callable[..., Any]) -> Callable[..., Any]:
         before = getattr(cls, name)
@@ -105,7 +105,7 @@ def wrap(cls: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., An
 
 
 def wall_requests() -> None:
-    """Answer nothing that no person and no page of ours asked for."""
+    """Answer only requests that a person or our own pages make."""
 
     @wrap(BaseHandler, "prepare")
     async def prepare(before: Any, handler: Any) -> None:
@@ -115,7 +115,7 @@ def wall_requests() -> None:
         if not why:
             await before(handler)
             return
-        # In plain words: JupyterHub's page for errors would look who it is, and give cookies.
+        # As plain text: JupyterHub's error page would look up the person and set cookies.
         handler._jupyterhub_user = None
         handler.expanded_scopes, handler.parsed_scopes = set(), {}
         if asked and in_a_frame(asked):
@@ -127,7 +127,7 @@ def wall_requests() -> None:
 
 
 def wall_answers() -> None:
-    """Give each answer its policy, and each page's scripts their nonce."""
+    """Give each answer its policy, and the scripts of each page their nonce."""
 
     @wrap(BaseHandler, "set_default_headers")
     def set_default_headers(before: Any, handler: Any) -> None:
@@ -160,7 +160,7 @@ def nonce_of(handler: Any) -> str:
 
 
 def wall_actions() -> None:
-    """What changes something wants a form or button of ours: a script can open any address, as if by a click."""
+    """Require our own form or button for each change: a script can open any address as if by a click."""
 
     @wrap(TokenPageHandler, "get")
     def token_page(_before: Any, _handler: Any) -> None:
@@ -168,7 +168,7 @@ def wall_actions() -> None:
 
     @wrap(OAuthAuthorizeHandler, "needs_oauth_confirm")
     def needs_oauth_confirm(before: Any, handler: Any, user: Any, client: Any, scopes: Any) -> bool:
-        # JupyterHub asks once a visitor; a page that opened the server again would not be asked about.
+        # JupyterHub asks only once per visitor; a page that opens the server later would not need a confirmation.
         others = client.spawner is not None and client.spawner.user is not user.orm_user
         return others or bool(before(handler, user, client, scopes))
 
@@ -187,7 +187,7 @@ def wall_actions() -> None:
     def spawn(before: Any, handler: Any, user_name: str | None = None, server_name: str = "") -> Any:
         person = handler.current_user
         if person and user_name not in (None, person.name):
-            raise HTTPError(403, "Start somebody else's server by the button on the Admin page")
+            raise HTTPError(403, "Start another person's server with the button on the Admin page")
         return before(handler, user_name, server_name)
 
     sign_out = LogoutHandler.get
@@ -199,7 +199,7 @@ def wall_actions() -> None:
             handler.finish(await handler.render_template("logout_ask.html"))
 
     async def post(handler: Any) -> None:
-        # What pages of this site keep in the browser, service workers too; the next person there has none of it.
+        # Deletes what pages of this site store in the browser, also service workers, before the next person uses it.
         handler.set_header("Clear-Site-Data", '"storage"')
         await sign_out(handler)
 
@@ -207,7 +207,7 @@ def wall_actions() -> None:
 
 
 def give_passes(passes: Passes) -> None:
-    """Give who signs in the pass to their own server, and take it back when they sign out."""
+    """Give people who sign in the pass to their own server, and remove it when they sign out."""
 
     @wrap(BaseHandler, "set_login_cookie")
     def set_login_cookie(before: Any, handler: Any, user: Any) -> None:
@@ -228,7 +228,7 @@ def give_passes(passes: Passes) -> None:
 
 
 def judges(handler: Any, passes: Passes, name: str, given: list[str]) -> tuple[Any, Any]:
-    """Return what says whether a cookie is the hub's own, and whether it is that of the person with the pass."""
+    """Return two functions: is a cookie the hub's own, and does it belong to the person with the pass."""
 
     def person(value: str) -> Any:
         found = handler.get_secure_cookie(name, value, max_age_days=handler.cookie_max_age_days)
@@ -241,7 +241,7 @@ def judges(handler: Any, passes: Passes, name: str, given: list[str]) -> tuple[A
 
 
 def give_pass(handler: Any, passes: Passes, name: str) -> bool:
-    """Give a browser the pass to one person's server; whether that went well."""
+    """Give a browser the pass to one person's server; return whether it worked."""
     try:
         value = passes.make(name, time.time())
     except (OSError, ValueError) as problem:
@@ -252,15 +252,15 @@ def give_pass(handler: Any, passes: Passes, name: str) -> bool:
 
 
 class EnterHandler(BaseHandler):
-    """Where nginx sends who opens a server without its pass: back with it, to their own server and no other."""
+    """nginx redirects here if a browser opens a server without its pass. The owner gets the pass and goes back."""
 
     def initialize(self, passes: Passes) -> None:
-        """Take what makes passes."""
+        """Store the object that makes passes."""
         self.passes = passes
 
     @authenticated
     def get(self, _path: str) -> None:
-        """Give the pass and go there, or say why not."""
+        """Give the pass and redirect to the server, or say why not."""
         address = "/" + self.request.uri.removeprefix(f"{self.hub.base_url}enter/")
         owner = owner_of(address, self.base_url)
         if not owner:
@@ -268,8 +268,8 @@ class EnterHandler(BaseHandler):
         if owner != self.current_user.name:
             raise HTTPError(
                 403,
-                f"This is the server of {owner}. What runs there would act in your name, so that nobody else's browser "
-                "opens it. Teachers read files on the page Students' work.",
+                f"This is the server of {owner}. Programs there could act in your name, so only its owner can open it. "
+                "Teachers can read files on the page Students' work.",
             )
         if not give_pass(self, self.passes, owner):
             raise HTTPError(500, "The hub cannot open your server now. Tell your professor.")

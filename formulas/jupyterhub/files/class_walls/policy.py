@@ -1,7 +1,7 @@
-"""What the hub's pages may load: a Content-Security-Policy that runs the scripts of the hub's own templates alone.
+"""What the hub's pages may load: a Content-Security-Policy that runs only the scripts of the hub's own templates.
 
-Each answer has a nonce of its own. It is put into the templates' source, before any value is filled in: a script that
-comes in by a value has none.
+Each answer has its own nonce. It is put into the templates' source before any value is filled in, so a script that
+comes in through a value has none.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Any
 from jinja2.ext import Extension
 
 TAGS = re.compile(r"<(script|style)(?=[\s>])")
-# A style attribute is refused by the policy; page.html hides what is marked so.
+# The policy refuses style attributes. page.html hides the elements with this mark instead.
 HIDDEN = re.compile(r'style="display:\s*none;?"')
 
 
@@ -18,20 +18,21 @@ class Nonces(Extension):
     """Gives each script and style of a template the nonce of the answer, the variable ``csp_nonce``."""
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002
-        """Return a template's source with nonces."""
+        """Return the template's source with nonces."""
         return HIDDEN.sub("data-starts-hidden", TAGS.sub(r'<\1 nonce="{{ csp_nonce }}"', source))
 
 
 def page_policy(nonce: str, *, any_style: bool = False, forms_to: tuple[str, ...] = ()) -> str:
-    """Return the policy of a page. ``any_style``: JupyterHub's admin page makes its styles itself.
+    """Return the policy of a page. ``any_style`` is for JupyterHub's admin page, which creates styles itself.
 
-    ``forms_to``: where the answer to a form may lead besides this origin, as origins.
+    ``forms_to``: other origins to which the answer to a form may redirect.
     """
     styles = "'unsafe-inline'" if any_style else f"'nonce-{nonce}'"
     return "; ".join(
         [
             "default-src 'none'",
-            # Not 'self': on one domain that has students' files too. require.js has the nonce and may load its modules.
+            # Not 'self': on one domain students' files are there too. require.js has the nonce and may load its
+            # modules.
             f"script-src 'nonce-{nonce}' 'strict-dynamic'",
             f"style-src 'self' {styles}",
             "img-src 'self' data:",
@@ -44,7 +45,7 @@ def page_policy(nonce: str, *, any_style: bool = False, forms_to: tuple[str, ...
     )
 
 
-#: Of answers that are no pages.
+#: The policy of answers that are not pages.
 API_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
@@ -52,7 +53,7 @@ def headers(policy: str) -> dict[str, Any]:
     """Return the headers that protect an answer of the hub."""
     return {
         "Content-Security-Policy": policy,
-        # Parts the page from a window that opened it: a student's page never has this value (nginx sees to that).
+        # Separates the page from a window that opened it: nginx makes sure that no student's page has this value.
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Referrer-Policy": "same-origin",

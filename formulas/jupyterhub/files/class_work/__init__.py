@@ -1,5 +1,5 @@
-"""Looking into students' work: a read-only page for teachers, and the log of who opened whose work by which way.
+"""Looking into students' work: a read-only page for teachers, and the log of who opened whose work, and how.
 
-``service`` is the page, a service of the hub in a unit of its own; ``reader`` is what it starts to read, as the student
-whose files they are; ``hub`` sees servers that somebody else than their owner opens; ``openings`` is the log.
+``service`` is the page, a service of the hub in its own unit. It starts ``reader``, which reads files as the student
+who owns them. ``hub`` notices when another person than the owner opens a server. ``openings`` is the log.
 """

@@ -1,6 +1,6 @@
-"""Logs each server that somebody else than its owner opens, starts or stops, where no student's program can prevent it.
+"""Log each server that another person than its owner opens, starts or stops. No student's program can prevent this.
 
-JupyterHub calls ``log_function`` with each request that it has answered; that is the one place that all ways pass.
+JupyterHub calls ``log_function`` for each answered request; every way to a server passes this one place.
 """
 
 import pwd
@@ -20,32 +20,32 @@ from tornado.log import app_log
 
 from class_work.openings import record
 
-# Seconds. A server asks the hub again and again whether its visitor may still be there; that is one visit.
+# Seconds. A server asks the hub again and again whether its visitor may stay; together that is one visit.
 SAME_VISIT = 3600
-# How the OAuth client of a person's server begins (jupyterhub/user.py).
+# Prefix of the OAuth client id of a person's server (jupyterhub/user.py).
 CLIENT = "jupyterhub-user-"
 FIRST_UID = 1000
 
 
 class HubLog:
-    """JupyterHub's own log of requests, and ours of openings."""
+    """JupyterHub's own log of requests, and our log of openings."""
 
     def __init__(self, note: Callable[[str, str, str], None] = record) -> None:
         self.note = note
         self._seen: dict[tuple[str, str], float] = {}
 
     def __call__(self, handler: Any) -> None:
-        """Log an answered request; whatever goes wrong here, the answer was given."""
+        """Log an answered request. An error here cannot affect the answer, which was already sent."""
         log_request(handler)
         try:
             found = opening(handler)
             if found and not self._goes_on(*found):
                 self.note(*found)
         except Exception as problem:
-            app_log.error("An opening of somebody's server could not be logged: %s", problem)
+            app_log.error("An opening of a person's server could not be logged: %s", problem)
 
     def _goes_on(self, who: str, whose: str, what: str) -> bool:
-        """Whether this only continues a visit that was logged."""
+        """Return whether this only continues a visit that was already logged."""
         if what not in ("server opened", "server used"):
             return False
         now = time.monotonic()
@@ -54,7 +54,7 @@ class HubLog:
 
 
 def opening(handler: Any) -> tuple[str, str, str] | None:
-    """Return who opened whose server in which way, if that is what a request did."""
+    """Return who opened whose server, and how, if a request did that."""
     person = signed_in(handler)
     if person is None or handler.get_status() >= 400:
         return None
@@ -72,7 +72,7 @@ def opening(handler: Any) -> tuple[str, str, str] | None:
 
 
 def signed_in(handler: Any) -> User | None:
-    """Return the person whose request it is; None for services, strangers, and requests that got nowhere."""
+    """Return the person who sent the request; None for services, strangers, and requests that failed early."""
     try:
         return handler.current_user if isinstance(handler.current_user, User) else None
     except Exception:
@@ -80,28 +80,28 @@ def signed_in(handler: Any) -> User | None:
 
 
 def leads_to(handler: Any) -> str:
-    """Return where an answer sends the browser."""
+    """Return the address to which an answer redirects."""
     return str(handler._headers.get("Location", ""))
 
 
 def owner_of_client(handler: Any) -> str | None:
-    """Return whose server an authorization lets its asker into; None if it was not given, or is a service's."""
+    """Return the owner of the server that an authorization opens; None if it was refused, or is for a service."""
     if "code" not in parse_qs(urlsplit(leads_to(handler)).query):
         return None
     return owner_by_client(handler.db, handler.get_query_argument("client_id", ""))
 
 
 def owner_by_client(db: Any, client_id: str) -> str | None:
-    """Return whose server is an OAuth client, by the client's name."""
+    """Return the owner of the server with this OAuth client id."""
     client = db.query(orm.OAuthClient).filter_by(identifier=client_id).one_or_none()
     return client.spawner.user.name if client and client.spawner else None
 
 
 def owner_of_asking_server(handler: Any, person: User) -> str | None:
-    """Return whose server asks who its visitor is.
+    """Return the owner of the server that asks the hub who its visitor is.
 
-    A browser's token was made for that one server. A token that a teacher made by hand opens all that the teacher may
-    open; then the system knows whose process is at the other end.
+    A browser's token was made for that one server. A token that a teacher made by hand opens everything that the
+    teacher may open; then the kernel says whose process is at the other end.
     """
     token = handler.get_token()
     if token is None or token.client_id == f"{CLIENT}{quote(person.name)}":
@@ -111,18 +111,18 @@ def owner_of_asking_server(handler: Any, person: User) -> str | None:
     if not reaches_others(handler.expanded_scopes, person.name):
         return None
     account = account_at(handler.request.connection.context.address)
-    # Nobody where somebody asks from outside: that comes by the proxy, at another socket.
+    # None for a request from outside: that comes from the proxy, through another socket.
     return account if account and orm.User.find(handler.db, account) else None
 
 
 def reaches_others(scopes: set[str], name: str) -> bool:
-    """Whether scopes open servers of others than ``name``."""
+    """Return whether scopes open servers of other people than ``name``."""
     filters = {scope.partition("!")[2] for scope in scopes if scope.partition("!")[0] == "access:servers"}
     return any(one != f"user={name}" and not one.startswith(f"server={name}/") for one in filters)
 
 
 def account_at(address: Any) -> str | None:
-    """Return the account whose process opened a connection to the hub's door for servers; None anywhere else."""
+    """Return the account whose process opened a connection to the hub's door; None for any other connection."""
     if not isinstance(address, Peer) or address.uid < FIRST_UID:
         return None
     try:

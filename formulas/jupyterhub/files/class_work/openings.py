@@ -1,6 +1,6 @@
-"""The log of who opened whose work: one JSON line for each, in a file of root's own.
+"""The log of who opened whose work: one JSON line for each opening, in a file that only root can read.
 
-Not the journal: every student's program may write to that under any name, and fill it until older lines are gone.
+It is not the journal: any student's program may write there under any name, and fill it until older lines are gone.
 """
 
 import json
@@ -11,15 +11,15 @@ LOG = "/var/log/coursehub/openings.log"
 
 
 def record(who: str, whose: str, what: str) -> None:
-    """Append that ``who`` opened ``whose`` work; ``what`` says how. Raises OSError when it cannot be written.
+    """Append that ``who`` opened ``whose`` work; ``what`` says how. Raises OSError if it cannot be written.
 
-    No names of files: they are students' words, and say no more about whether somebody looked.
+    The log has no file names: students choose them, and they are not needed to know whether a person looked.
     """
     when = datetime.now(UTC).isoformat(timespec="seconds")
     line = json.dumps({"when": when, "who": who, "whose": whose, "what": what}) + "\n"
     descriptor = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        # One write, so that lines of hub and page never mix.
+        # One write, so that lines of the hub and of the page never mix.
         os.write(descriptor, line.encode())
     finally:
         os.close(descriptor)

@@ -1,7 +1,7 @@
 """The pages on which teachers look into students' work: the list of people, and one page for each folder or file.
 
-What comes out of a home is hostile here: it is shown in a frame without scripts and without an origin, so that nothing
-in it acts in the teacher's name.
+Content from a home is treated as hostile: it is shown in a frame without scripts and without an origin, so that nothing
+in it can act in the teacher's name.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ PAGE_POLICY = (
     f"default-src 'none'; style-src 'sha256-{STYLE_DIGEST}'; frame-src 'self'; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'none'"
 )
-# No scripts, no origin, nothing fetched: what stands in the file itself and no more.
+# No scripts, no origin, no requests: only what is in the file itself.
 CONTENT_POLICY = (
     "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; media-src data:; "
     "frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
@@ -39,18 +39,18 @@ CONTENT_POLICY = (
 
 
 class Page(HubOAuthenticated, RequestHandler):
-    """What all pages have in common: for teachers only, and asked for by a person who opens a page."""
+    """The base of all pages: only for teachers, and only if a person opens the page."""
 
     settings_: Settings
     people: People
     readers: Readers
 
     def initialize(self, settings: Settings, people: People, readers: Readers) -> None:
-        """Take what all pages share."""
+        """Store the objects that all pages share."""
         self.settings_, self.people, self.readers = settings, people, readers
 
     def set_default_headers(self) -> None:
-        """Set what protects every answer, errors too."""
+        """Set the headers that protect every answer, also errors."""
         self.set_header("Content-Security-Policy", PAGE_POLICY)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
@@ -58,28 +58,28 @@ class Page(HubOAuthenticated, RequestHandler):
         self.clear_header("Server")
 
     async def prepare(self) -> None:
-        """Refuse what no person asked for, then find out who it is without making others wait."""
-        # Students' own pages are of the same origin; a script of theirs must not read what a teacher may see.
+        """Refuse requests that no person made, then find out who it is without blocking others."""
+        # Students' own pages may have the same origin; their scripts must not read what a teacher may see.
         if self.request.headers.get("Sec-Fetch-Mode") != "navigate":
             raise HTTPError(403, reason="Open this page itself, in a browser of 2023 or newer")
-        # Nor does a page of theirs have it in a frame; the page's own frame has content alone.
+        # Students' pages must not show it in a frame either. Our own frame only has content.
         frames = self.get_query_argument("do", "look") in ("show", "render")
         if self.request.headers.get("Sec-Fetch-Dest", "document") not in ("document", "iframe" if frames else ""):
-            raise HTTPError(403, reason="Open this page itself, in a window of its own")
-        # A program may send what headers it likes; it has a token, and no browser's session.
+            raise HTTPError(403, reason="Open this page itself, in its own window")
+        # A program can send any headers. It has a token, and not a browser's session.
         if self.hub_auth.get_token(self, in_cookie=False):
             raise HTTPError(403, reason="Open this page in a browser: no token opens it")
         await self.hub_auth.get_user(self, sync=False)
 
     def viewer(self) -> str:
-        """Return the teacher's account. Raises HTTPError for everybody else."""
+        """Return the teacher's account. Raises HTTPError for other people."""
         account: str = self.current_user["name"]
         if not self.people.may_look(account):
-            raise HTTPError(403, reason="Only professors and assistants look into students' work")
+            raise HTTPError(403, reason="Only professors and assistants can look into students' work")
         return account
 
     def show_page(self, title: str, **words: Any) -> None:
-        """Write a page of ours; the template escapes every word."""
+        """Write a page; the template escapes every value."""
         names: dict[str, Any] = {
             "entries": None,
             "people": None,
@@ -93,28 +93,28 @@ class Page(HubOAuthenticated, RequestHandler):
         names |= {"title": title, "style": STYLE, "prefix": self.settings_.prefix, "above": []}
         names |= {"shown": shown, "size": size, "address_of": address_of}
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        # A student's page may open this one in a window, and would be let into it, being of the same origin. nginx lets
-        # no student's page have this value. Not on content: that has no origin, and a browser refuses both at once.
+        # A student's page may open this one in a window, and could read it if both have the same origin. nginx lets no
+        # student's page have this value. Not set on content: it has no origin, and browsers refuse both together.
         self.set_header("Cross-Origin-Opener-Policy", "same-origin")
         self.finish(TEMPLATE.generate(**{**names, **words}))
 
     def write_error(self, status_code: int, **_: Any) -> None:
-        """Say what is wrong in one line, within the page."""
+        """Show the error in one line, within the page."""
         self.show_page("Students' work", message=self._reason if status_code < 500 else "This did not work; try again.")
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Log what is wrong with us, without the address: it has names of students' files."""
+        """Log only our own errors, without the address: it contains names of students' files."""
         if not isinstance(value, HTTPError):
             app_log.error("A page could not be shown", exc_info=(typ, value, tb))
 
     def cut(self) -> None:
-        """End an answer that is under way, so that no browser takes the half for the whole."""
+        """Break off an answer, so that no browser takes the incomplete answer for the whole."""
         connection: Any = self.request.connection
         connection.stream.close()
 
 
 class PeoplePage(Page):
-    """Everybody of the class, and the teams. Opens nobody's work, so it is not logged."""
+    """The list of people and teams. It opens nobody's work, so it is not logged."""
 
     @authenticated
     async def get(self) -> None:
@@ -126,18 +126,18 @@ class PeoplePage(Page):
 
 
 class WorkPage(Page):
-    """One person's or team's folder or file."""
+    """A folder or file of one person or team."""
 
     _sends: Any = None
 
     def on_connection_close(self) -> None:
-        """End what nobody waits for any more."""
+        """End the reader when the browser is gone."""
         if self._sends is not None:
             reading.kill(self._sends)
 
     @authenticated
     async def get(self, kind: str, name: str) -> None:
-        """Show it, or give it for download."""
+        """Show it, or send it as a download."""
         viewer = self.viewer()
         if not self.clicked():
             # A link on another site, or a script, must not open anything in a teacher's name.
@@ -145,7 +145,7 @@ class WorkPage(Page):
             return
         place = self.people.place(kind, name)
         if place is None:
-            raise HTTPError(404, reason="There is nobody of that name in the class")
+            raise HTTPError(404, reason="There is nobody with that name in the class")
         path = self.path(f"{self.settings_.prefix}{kind}/{name}/")
         do = self.get_query_argument("do", "look")
         ways = {
@@ -171,14 +171,14 @@ class WorkPage(Page):
             self.show_page(place.whose, message=str(problem) or "This takes too long; download it.")
 
     def clicked(self) -> bool:
-        """Whether a person opened this, by a link or its address; the page's own frame then shows the content."""
+        """Return whether a person opened this, by a link or its address, or the page's own frame did."""
         headers = self.request.headers
         if headers.get("Sec-Fetch-Site") not in ("same-origin", "none"):
             return False
         return headers.get("Sec-Fetch-User") == "?1" or headers.get("Sec-Fetch-Dest") == "iframe"
 
     def path(self, root: str) -> list[str]:
-        """Return the names below a home that the address has, whatever bytes they are of."""
+        """Return the names below the home in the address; they may be any bytes."""
         rest = self.request.path.removeprefix(root)
         return [unquote(part, errors="surrogateescape") for part in rest.split("/") if part]
 
@@ -188,7 +188,7 @@ class WorkPage(Page):
             pass
         folder = answer["is_"] == "folder"
         if folder != self.request.path.endswith("/"):
-            # Links of a folder begin at its own address.
+            # Relative links of a folder need the slash at the end of its address.
             self.redirect(self.request.path.rstrip("/") + ("/" if folder else ""))
             return
         record(viewer, place.whose, "folder listed" if folder else "file opened")
@@ -212,7 +212,7 @@ class WorkPage(Page):
         return f"{shown(name)} ({place.whose})" if name else place.whose
 
     def steps(self, place: Place, path: list[str]) -> list[tuple[str, str]]:
-        """Return the names and addresses from the home down to what is shown."""
+        """Return names and addresses from the home down to the shown file or folder."""
         address = "team/" + place.whose.removeprefix("groups/") if place.uid == NOBODY else "of/" + place.whose
         found = [(self.called(place), f"{self.settings_.prefix}{address}/")]
         for part in path:
@@ -220,7 +220,7 @@ class WorkPage(Page):
         return found
 
     async def content(self, place: Place, path: list[str], do: str, viewer: str) -> None:
-        """Give what the frame shows."""
+        """Send the content for the frame."""
         record(viewer, place.whose, "file shown")
         async with self.readers.ask(place, do, path) as (answer, process):
             self.set_header("Content-Security-Policy", CONTENT_POLICY)
@@ -228,7 +228,7 @@ class WorkPage(Page):
             await self.send(process, answer["size"])
 
     async def download(self, place: Place, path: list[str], do: str, viewer: str) -> None:
-        """Give a file as it is, or a folder as one archive."""
+        """Send a file as it is, or a folder as one archive."""
         record(viewer, place.whose, "downloaded")
         async with self.readers.ask(place, do, path) as (answer, process):
             name = shown(path[-1]) if path else place.whose.replace("/", "-")
@@ -239,7 +239,7 @@ class WorkPage(Page):
             await self.send(process, answer.get("size"))
 
     async def send(self, process: Any, expected: int | None) -> None:
-        """Pass on what a reader gives, as fast as the teacher's line takes it."""
+        """Pass on the reader's output, as fast as the teacher's connection allows."""
         if expected is not None:
             self.set_header("Content-Length", str(expected))
         done, self._sends = 0, process
@@ -247,7 +247,7 @@ class WorkPage(Page):
             while chunk := await asyncio.wait_for(process.stdout.read(reading.CHUNK), reading.SILENCE):
                 done += len(chunk)
                 self.write(chunk)
-                # Who takes nothing holds a place that others wait for.
+                # A client that reads nothing must not block a place for which others wait.
                 await asyncio.wait_for(self.flush(), reading.SILENCE)
             if await asyncio.wait_for(process.wait(), reading.SILENCE) or expected not in (None, done):
                 self.cut()
@@ -256,13 +256,13 @@ class WorkPage(Page):
 
 
 def shown(name: str) -> str:
-    """Return a name as text to show: bytes that are no UTF-8 and letters that turn or break a line become marks."""
+    """Return a name as text: bytes that are not UTF-8 and characters that turn or break a line become marks."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def size(count: float) -> str:
-    """Return a number of bytes for people."""
+    """Return a number of bytes as text for people."""
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}"
@@ -271,5 +271,5 @@ def size(count: float) -> str:
 
 
 def address_of(entry: dict[str, Any]) -> str:
-    """Return where an entry's page is, beside the folder's."""
+    """Return the address of an entry's page, relative to the folder's."""
     return quote(entry["name"], safe="", errors="surrogateescape") + ("/" if entry["kind"] == "folder" else "")

@@ -1,4 +1,4 @@
-"""Who may look and whose work there is to see: the service's settings, and the system's word about people and teams."""
+"""Who may look, and at whose work: the service's settings, and the system's accounts and groups."""
 
 import grp
 import json
@@ -15,7 +15,7 @@ NOBODY = 65534
 
 @dataclass(frozen=True)
 class Settings:
-    """From /etc/jupyterhub/work.json; the formula's defaults say what each is."""
+    """The content of /etc/jupyterhub/work.json; the formula's defaults.yaml describes each key."""
 
     socket: str
     base_url: str
@@ -33,12 +33,12 @@ class Settings:
 
     @property
     def prefix(self) -> str:
-        """Where the pages begin."""
+        """Return the path below which the pages are."""
         return f"{self.base_url}services/{self.service}/"
 
     @property
     def callback(self) -> str:
-        """Where the hub sends people back to, as it has it from the service's name."""
+        """Return the address to which the hub redirects back; the hub derives it from the service's name."""
         if not self.subdomain_host:
             return f"{self.prefix}oauth_callback"
         hub = urlsplit(self.subdomain_host)
@@ -47,7 +47,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Place:
-    """Whose files: where they are, and as whom they are read."""
+    """One person's or team's files: whose they are, where they are, and the ids that read them."""
 
     whose: str
     root: str
@@ -56,22 +56,22 @@ class Place:
 
 
 class People:
-    """Who may look, and at whose work; asked of the system anew each time."""
+    """Who may look, and at whose work; the system is asked each time."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     def may_look(self, account: str) -> bool:
-        """Whether an account is a teacher's now."""
+        """Return whether an account is a teacher's now."""
         return any(account in members(group) for group in self.settings.viewers)
 
     def owners(self) -> list[str]:
-        """Return the accounts into whose homes a teacher may look."""
+        """Return the accounts whose homes a teacher may see."""
         found = {account for group in self.settings.owners for account in members(group)}
         return sorted(found - set(self.settings.hidden))
 
     def names(self) -> dict[str, str]:
-        """Return people's full names by account; without the file, which is root's alone, there are none."""
+        """Return people's full names by account; none if the file, which only root can read, is missing."""
         try:
             said = json.loads(Path(self.settings.names).read_text(encoding="utf-8"))
             return {str(account): str(name) for account, name in said.items()}
@@ -87,7 +87,7 @@ class People:
         return sorted(name for name in names if name and (Path(self.settings.teams) / name).is_dir())
 
     def place(self, kind: str, name: str) -> Place | None:
-        """Return where a person's or a team's files are, or None for whoever is none of the class's."""
+        """Return where a person's or a team's files are; None for a name that is not in the class."""
         if kind == "team":
             return self._team(name)
         if name not in self.owners():
@@ -95,7 +95,7 @@ class People:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
-            # A group may list somebody who has no account any more.
+            # A group may list an account that no longer exists.
             return None
         return Place(name, entry.pw_dir, entry.pw_uid, entry.pw_gid) if entry.pw_uid >= FIRST_UID else None
 
@@ -108,7 +108,7 @@ class People:
 
 
 def members(group: str) -> list[str]:
-    """Return who is in a Unix group."""
+    """Return the members of a Unix group."""
     try:
         return grp.getgrnam(group).gr_mem
     except KeyError:

@@ -1,12 +1,12 @@
-"""Reads in one person's home, or in a team's directory, as that person; started by ``service`` for each request.
+"""Read in one person's home, or in a team's directory, as that person. ``service`` starts this for each request.
 
-It has the student's own rights and no others, so that nothing that a student leaves in a home leads to more than the
-student may read anyway. Links are never followed. Arguments are the ids to become; standard input says what is wanted
-(JSON; arguments would show names in the process list); standard output is one line of JSON, then the content.
+It has only the student's own rights, so nothing that a student leaves in a home leads to more than the student may read
+anyway. Links are never followed. The arguments are the ids to become. Standard input is the request (JSON; arguments
+would show names in the process list). Standard output is one line of JSON, then the content.
 
-It begins as root, becomes the student itself when all of Python is loaded, and starts no other program then. So the
-kernel closes it to the student's own processes in the same step. A program that is started as the student is open to
-them until it closes itself.
+It starts as root, becomes the student when all of Python is loaded, and then starts no other program. The kernel
+therefore protects it from the student's own processes in the same step. A program that was started as the student would
+be open to them until it protects itself.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ from typing import Any, BinaryIO
 CHUNK = 1 << 16
 # Entries of one directory that are shown.
 ENTRIES = 2000
-# Bytes of what is shown in the page; more can be downloaded.
+# Most bytes that the page shows; bigger files can be downloaded.
 TEXT, IMAGE, NOTEBOOK = 2_000_000, 20_000_000, 20_000_000
-# A folder that is downloaded in one.
+# Limits of a folder that is downloaded as one archive.
 PACK_FILES, PACK_DEPTH = 5000, 32
-# What a ZIP archive's clock can say (1980 to 2107), with a day to spare for time zones.
+# The times that a ZIP archive can store (1980 to 2107), with a margin of a day for time zones.
 OLDEST, NEWEST = 315_619_200, 4_354_732_800
-# Seconds of computing, bytes of memory.
+# Limits: seconds of processor time, bytes of memory.
 COMPUTING, MEMORY = 60, 512 << 20
 RENDER_MEMORY = 1536 << 20
 # linux/prctl.h
@@ -44,16 +44,16 @@ PICTURES = {
     b"GIF89a": "image/gif",
 }
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Not blocking: a FIFO would hold an open for ever.
+# Non-blocking: opening a FIFO could wait for ever.
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class Refused(Exception):
-    """What the teacher reads instead."""
+    """The content is not sent; the teacher reads the message instead."""
 
 
 def main() -> None:
-    """Do what standard input asks; the answer's first line has ``refused`` when there is nothing to see."""
+    """Do what standard input asks. The answer's first line has ``refused`` if there is no content."""
     become(int(sys.argv[1]), int(sys.argv[2]))
     give_nothing_to_gain()
     asked = json.load(sys.stdin)
@@ -65,20 +65,20 @@ def main() -> None:
         DO[asked["do"]](opened(asked["root"], asked["path"]), asked, answer)
     except (Refused, OSError, MemoryError) as problem:
         if answer.begun:
-            # Whoever reads must not take half for the whole.
+            # The other end must not take an incomplete answer for the whole.
             sys.exit("reader: ended in the middle")
         answer.begin(refused=reason(problem))
     answer.out.flush()
 
 
 def reason(problem: BaseException) -> str:
-    """Return what the teacher reads."""
+    """Return the message for the teacher."""
     if isinstance(problem, Refused):
         return str(problem)
     if isinstance(problem, FileNotFoundError):
-        return "It is not there (any more)."
+        return "It does not exist (any more)."
     if isinstance(problem, PermissionError):
-        return "Its owner has taken the right to read it away."
+        return "Its owner has removed the right to read it."
     if isinstance(problem, MemoryError):
         return "It is too big to be shown; download it."
     return f"It cannot be read ({getattr(problem, 'strerror', '')})."
@@ -98,7 +98,7 @@ class Answer:
 
 
 def become(uid: int, gid: int) -> None:
-    """Take an account's rights in the place of root's, for good; end where that cannot be."""
+    """Exchange root's rights for an account's, permanently; exit if that fails."""
     try:
         os.setgroups([])
         os.setresgid(gid, gid, gid)
@@ -108,9 +108,9 @@ def become(uid: int, gid: int) -> None:
 
 
 def give_nothing_to_gain() -> None:
-    """End at once when this is not a student's process without any rights of root."""
-    # It runs outside the bounds of its student's own programs, none of which may look or reach into it. The kernel has
-    # seen to that already, unless it was told to let setuid programs be traced (fs.suid_dumpable).
+    """Exit at once unless this is a student's process without any of root's rights."""
+    # It has fewer limits than its student's own programs, so they must not read or trace it. The kernel already
+    # prevents that, unless fs.suid_dumpable allows to trace setuid programs.
     if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
         sys.exit("reader: its memory could not be closed")
     real, effective, saved = os.getresuid()
@@ -122,7 +122,7 @@ def give_nothing_to_gain() -> None:
 
 
 def opened(root: str, parts: list[str]) -> int:
-    """Open what is asked for, step by step from the home, and no step by a link. Raises Refused, OSError."""
+    """Open the requested file, step by step from the home, following no link. Raises Refused, OSError."""
     place = os.open(root, DIRECTORY)
     for number, part in enumerate(parts):
         if part in {"", ".", ".."} or "/" in part or "\0" in part:
@@ -134,7 +134,7 @@ def opened(root: str, parts: list[str]) -> int:
             raise FileNotFoundError
         if not stat.S_ISDIR(kind) and not stat.S_ISREG(kind):
             raise Refused("This is no file (a pipe, a socket or a device).")
-        # What was swapped since then is no link either, and a pipe that nobody writes to ends at once.
+        # If it was exchanged meanwhile, O_NOFOLLOW refuses a link, and a pipe without a writer ends at once.
         inner = os.open(part, DIRECTORY if stat.S_ISDIR(kind) else FILE, dir_fd=place)
         os.close(place)
         place = inner
@@ -145,12 +145,12 @@ def opened(root: str, parts: list[str]) -> int:
 
 
 def is_directory(place: int) -> bool:
-    """Whether it is one."""
+    """Return whether it is a directory."""
     return stat.S_ISDIR(os.fstat(place).st_mode)
 
 
 def kind_of(mode: int) -> str:
-    """Return what a directory's entry is, in a word."""
+    """Return the kind of a directory entry."""
     if stat.S_ISDIR(mode):
         return "folder"
     if stat.S_ISREG(mode):
@@ -159,7 +159,7 @@ def kind_of(mode: int) -> str:
 
 
 def look(place: int, asked: dict[str, Any], answer: Answer) -> None:
-    """Tell what it is: a directory's entries, or how a file can be shown."""
+    """Answer with a directory's entries, or with how a file can be shown."""
     if not is_directory(place):
         kind, media = shown_as(place, asked["path"][-1])
         answer.begin(is_="file", kind=kind, type=media, size=os.fstat(place).st_size)
@@ -179,13 +179,13 @@ def look(place: int, asked: dict[str, Any], answer: Answer) -> None:
                         "changed": time.strftime("%Y-%m-%d %H:%M", time.localtime(known.st_mtime)),
                     }
                 )
-    # Hidden ones last: a home has many of them, and a teacher looks for what the student made.
+    # Hidden entries come last: a home has many of them, and a teacher looks for what the student made.
     entries.sort(key=lambda entry: (entry["name"].startswith("."), entry["kind"] != "folder", entry["name"].casefold()))
     answer.begin(is_="folder", entries=entries, more=len(entries) == ENTRIES)
 
 
 def shown_as(place: int, name: str) -> tuple[str, str]:
-    """Return whether a file is a notebook, a picture, text or something to download, and its media type."""
+    """Return whether a file is a notebook, a picture, text or other (only a download), and its media type."""
     size = os.fstat(place).st_size
     if name.endswith(".ipynb") and size <= NOTEBOOK:
         return "notebook", "text/html; charset=utf-8"
@@ -205,7 +205,7 @@ def shown_as(place: int, name: str) -> tuple[str, str]:
 
 
 def show(place: int, asked: dict[str, Any], answer: Answer) -> None:
-    """Give a text or a picture as it is."""
+    """Send a text or a picture as it is."""
     if is_directory(place):
         raise Refused("This is a folder.")
     kind, media = shown_as(place, asked["path"][-1])
@@ -217,10 +217,10 @@ def show(place: int, asked: dict[str, Any], answer: Answer) -> None:
 
 
 def render(place: int, asked: dict[str, Any], answer: Answer) -> None:
-    """Give a notebook as a page, by the nbconvert of the course's environment."""
+    """Send a notebook as a page, rendered by the nbconvert of the course's environment."""
     if is_directory(place):
         raise Refused("This is a folder.")
-    # Only now, with the student's rights: root runs nothing of the course's packages.
+    # Only now, with the student's rights: root must not run code of the course's packages.
     packages = f"{asked['course']}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
     sys.path[:] = [*(path for path in sys.path if not path.endswith("dist-packages")), packages]
     os.environ["JUPYTER_PATH"] = f"{asked['course']}/share/jupyter"
@@ -233,7 +233,7 @@ def render(place: int, asked: dict[str, Any], answer: Answer) -> None:
     except MemoryError:
         raise
     except Exception as problem:
-        # A half-written notebook, or one that a student made to break it.
+        # An incomplete notebook, or one that was made to break nbconvert.
         raise Refused(f"This notebook cannot be shown ({type(problem).__name__}); download it.") from problem
     content = page.encode("utf-8", "replace")
     answer.begin(type="text/html; charset=utf-8", size=len(content))
@@ -241,7 +241,7 @@ def render(place: int, asked: dict[str, Any], answer: Answer) -> None:
 
 
 def fetch(place: int, asked: dict[str, Any], answer: Answer) -> None:
-    """Give a file whole."""
+    """Send a complete file."""
     if is_directory(place):
         raise Refused("This is a folder.")
     size = os.fstat(place).st_size
@@ -253,7 +253,7 @@ def fetch(place: int, asked: dict[str, Any], answer: Answer) -> None:
 
 
 def content_of(place: int, size: int) -> Iterator[bytes]:
-    """Yield a file's bytes, and not more than it had: it may grow for ever."""
+    """Yield a file's bytes, at most ``size``: the file may grow for ever."""
     done = 0
     while done < size and (chunk := os.pread(place, min(CHUNK, size - done), done)):
         done += len(chunk)
@@ -261,7 +261,7 @@ def content_of(place: int, size: int) -> Iterator[bytes]:
 
 
 def pack(place: int, asked: dict[str, Any], answer: Answer) -> None:
-    """Give a folder as a ZIP archive; what cannot be in it is named in a file of it."""
+    """Send a folder as a ZIP archive; a file in it lists what was left out."""
     if not is_directory(place):
         raise Refused("This is a file.")
     found, total = [], 0
@@ -294,7 +294,7 @@ def pack(place: int, asked: dict[str, Any], answer: Answer) -> None:
 
 
 def walk(place: int, above: tuple[str, ...], left_out: list[str]) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
-    """Yield the files below a directory, by no link. Raises Refused when there is no end of them."""
+    """Yield the files below a directory, following no link. Raises Refused if there are too many."""
     count = 0
     waiting = [above]
     while waiting:
@@ -324,7 +324,7 @@ def walk(place: int, above: tuple[str, ...], left_out: list[str]) -> Iterator[tu
 
 
 def inner_directory(place: int, parts: tuple[str, ...]) -> int:
-    """Open a directory below another, by no link."""
+    """Open a directory below another, following no link."""
     directory = os.dup(place)
     for part in parts:
         try:
@@ -336,7 +336,7 @@ def inner_directory(place: int, parts: tuple[str, ...]) -> int:
 
 
 def inner_file(place: int, parts: tuple[str, ...]) -> int:
-    """Open a regular file below a directory, by no link. Raises OSError."""
+    """Open a regular file below a directory, following no link. Raises OSError."""
     directory = inner_directory(place, parts[:-1])
     try:
         found = os.open(parts[-1], FILE, dir_fd=directory)
@@ -349,7 +349,7 @@ def inner_file(place: int, parts: tuple[str, ...]) -> int:
 
 
 def in_archive(name: str) -> str:
-    """Return a name that unpacks below the archive's folder on any computer, whatever bytes it has."""
+    """Return a name that any computer can unpack, below the archive's folder; the input may be any bytes."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join("_" if letter in '\\:*?"<>|' or not letter.isprintable() else letter for letter in text)
 

@@ -1,4 +1,4 @@
-"""Starts ``reader`` as the owner of what is read, passes on what it answers, and ends it."""
+"""Start ``reader`` as the owner of the files, pass on its answer, and end it."""
 
 import asyncio
 import contextlib
@@ -13,18 +13,18 @@ from class_work.places import Place, Settings
 
 HERE = Path(__file__).parent
 PYTHON = "/usr/bin/python3"
-# Seconds of real time. The longest is a big folder over a slow line.
+# Seconds for the whole request. The longest is a big folder over a slow connection.
 PATIENCE = {"look": 20, "show": 30, "render": 90, "fetch": 3600, "pack": 3600}
-# Seconds in which a reader begins, and in which it then says something more: its student may stop it.
+# Seconds until a reader's first line, and between its later data: its student may stop it.
 BEGINS, SILENCE = 90, 30
-# Seconds in which one of the others that are served may end.
+# Seconds to wait for a free place.
 TURN = 15
 CHUNK = 1 << 16
 FIRST_LINE = 4 << 20
 
 
 class Unavailable(Exception):
-    """There is nothing to show; the teacher reads why."""
+    """There is nothing to show; the teacher reads the message."""
 
 
 class Readers:
@@ -33,12 +33,12 @@ class Readers:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._few = asyncio.Semaphore(6)
-        # Each needs up to a gigabyte, or sends for minutes.
+        # Each of these needs up to a gigabyte, or sends for minutes.
         self._one = {"render": asyncio.Semaphore(1), "fetch": asyncio.Semaphore(4), "pack": asyncio.Semaphore(2)}
 
     @contextlib.asynccontextmanager
     async def ask(self, place: Place, do: str, path: list[str]) -> AsyncIterator[tuple[dict[str, Any], Any]]:
-        """Give the answer's first line, and the process that says what follows. Raises Unavailable, TimeoutError."""
+        """Yield the answer's first line, and the process for the content. Raises Unavailable, TimeoutError."""
         asked = {"do": do, "root": place.root, "path": path, "most": self.settings.download}
         asked["course"] = str(Path(self.settings.python).parents[1])
         async with in_turn(self._one.get(do, self._few)), asyncio.timeout(PATIENCE[do]):
@@ -56,14 +56,14 @@ class Readers:
 
     async def _start(self, place: Place) -> Any:
         return await asyncio.create_subprocess_exec(
-            # Root's, until it becomes the owner itself: see there.
+            # It starts as root and then becomes the owner itself: see reader.py.
             *(PYTHON, "-I", "-B", str(HERE / "reader.py"), str(place.uid), str(place.gid)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             limit=FIRST_LINE,
             umask=0o077,
-            # No home: the student's own settings must not be read, and this process' token not be passed on.
+            # No home: the student's settings must not be read, and this process's token must not be passed on.
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"},
             cwd="/",
             start_new_session=True,
@@ -72,7 +72,7 @@ class Readers:
 
 @contextlib.asynccontextmanager
 async def in_turn(few: asyncio.Semaphore) -> AsyncIterator[None]:
-    """Be one of a few. Raises Unavailable when none of them ends soon: some may take an hour."""
+    """Wait for a free place. Raises Unavailable if there is none soon: a download may take an hour."""
     try:
         async with asyncio.timeout(TURN):
             await few.acquire()
@@ -85,7 +85,7 @@ async def in_turn(few: asyncio.Semaphore) -> AsyncIterator[None]:
 
 
 def first_line(line: bytes) -> dict[str, Any]:
-    """Return what the reader's first line says. Raises Unavailable when there is nothing to see."""
+    """Return the content of the reader's first line. Raises Unavailable if there is nothing to show."""
     try:
         answer: dict[str, Any] = json.loads(line)
     except ValueError as problem:
@@ -96,17 +96,17 @@ def first_line(line: bytes) -> dict[str, Any]:
 
 
 async def end(process: Any) -> None:
-    """End a reader, whatever its student did to it: it is a process of the student's too."""
+    """End a reader, even if its student stopped it: it is also a process of the student."""
     kill(process)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SILENCE):
-            # Python waits until all is taken that was sent, also of a process that is gone.
+            # Python waits until all output was read, even if the process is gone.
             while await process.stdout.read(CHUNK):
                 pass
             await process.wait()
 
 
 def kill(process: Any) -> None:
-    """End a reader, and what it may have been made to start, also when it has ended itself."""
+    """Kill a reader and everything that it may have started, even if it has already ended."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

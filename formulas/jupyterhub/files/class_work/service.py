@@ -1,7 +1,7 @@
 """A page on which teachers look into students' work: read-only, as the student, and each look is logged.
 
-A service of the hub, in a unit of its own. It opens no file of a home itself: that does ``reader``, a process for each
-request that has the student's rights and no others (``reading``). ``pages`` shows what comes out of it.
+It is a service of the hub in its own unit. It opens no file of a home itself: for each request it starts ``reader``, a
+process that has only the student's rights (``reading``). ``pages`` shows the result.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from class_work.pages import PeoplePage, WorkPage
 from class_work.places import People, Settings
 from class_work.reading import Readers
 
-# New with each start: a session is then made again by the hub, unseen.
+# New at each start: the hub then makes a new session without the person noticing.
 COOKIE_SECRET = os.urandom(32)
-# Seconds. Unix groups are asked at each request; the hub is asked this often whether the session is still one.
+# Seconds. Unix groups are checked at each request; the hub is asked this often whether the session is still valid.
 SESSION_KNOWN = 30
 
 
@@ -44,7 +44,7 @@ def application(settings: Settings) -> Application:
 async def main(path: str) -> None:
     """Serve for as long as the unit runs."""
     settings = Settings(**json.loads(Path(path).read_text(encoding="utf-8")))
-    # The one that all pages use (HubAuthenticated.hub_auth).
+    # All pages use this instance (HubAuthenticated.hub_auth).
     HubOAuth.instance(
         api_token=os.environ.pop("STUDENTS_WORK_TOKEN"),
         api_url=settings.hub_api,
@@ -59,7 +59,7 @@ async def main(path: str) -> None:
         cookie_options={"samesite": "Lax"},
     )
     server = HTTPServer(application(settings))
-    # Its directory lets in the proxy alone.
+    # Only the proxy can enter its directory.
     server.add_socket(bind_unix_socket(settings.socket, mode=0o660))
     await asyncio.Event().wait()
 
