@@ -1,5 +1,5 @@
-# What a course's choices mean for each formula: the only place where both vocabularies meet. It reads like a table;
-# whatever takes a loop or a decision is in pillar/hub/. docs/formulas.md says how to add to it.
+# Translates a course's choices into the keys of the formulas; only this file knows both. It reads like a table: loops and
+# decisions are in pillar/hub/. docs/formulas.md says where a fact belongs.
 {%- from 'hub/course.jinja' import course, defaults, names, people, secrets, server, subdomains with context %}
 {%- from 'hub/people.jinja' import accounts, full_names with context %}
 {%- from 'hub/backup.jinja' import targets with context %}
@@ -12,7 +12,8 @@ base:
   hostname: {{ course.domain }}
   timezone: {{ course.timezone }}
   sshd:
-    # The class works in the browser; whoever needs a shell has an admin account. Who left stays in the class's group.
+    # The class works in the browser; a person who needs a shell has an admin account. A person who left stays in the
+    # class's group.
     deny_groups: {{ ([server.groups.everybody] + server.groups.all_roles) | json }}
 
 nginx:
@@ -37,8 +38,8 @@ firewall:
 letsencrypt:
   email: {{ course.contact | json }}
 {%- if subdomains %}
-  # One certificate for all that is below the hub's name: public logs of certificates name nobody's account. The firewall
-  # lets the authority's questions in while it is asked, and shuts by itself.
+  # One certificate for all names below the hub's, so that public logs of certificates contain no account. The firewall
+  # is open for the authority's questions during an order, and closes by itself.
   names: {{ [course.domain, '*.' ~ course.domain] | json }}
   challenge: dns
 {%-   set ports = 'inet coursehub open_for_a_while' %}
@@ -54,7 +55,7 @@ accounts:
 
 course_env:
   lock: salt://locks/{{ opts.id }}.txt
-  # Octave's kernel is a Python package: it is tried with what the course imports.
+  # Octave's kernel is a Python package, so it is tested with the course's imports.
   extra_imports: {{ (course.imports + (['octave_kernel'] if 'octave' in course.kernels else [])) | json }}
   apt: {{ course.apt | json }}
   languages: {{ course.kernels | json }}
@@ -102,5 +103,5 @@ jupyterhub:
     tasks_max: {{ course.limits.tasks }}
   culler:
     timeout: {{ course.idle_after * 60 }}
-    # A tenth of it, so that it holds for short ones too.
+    # A tenth of the time, so that a short time also works.
     every: {{ [course.idle_after * 6, 300] | min }}

@@ -1,7 +1,7 @@
 #!yaml
-# What more than one part must agree on, in one place. The formulas get it by their own keys (below), pillar/hub.sls and
-# the runner (runner/agreed.py) read `server`. What concerns one formula alone is in that formula's defaults.yaml.
-# docs/formulas.md says which belongs where.
+# Facts on which several parts must agree, in one place. The formulas get them under their own keys (below); pillar/hub.sls
+# and the runner (runner/agreed.py) read `server`. What concerns only one formula is in that formula's defaults.yaml.
+# docs/formulas.md says where a fact belongs.
 server:
   ports:
     ssh: &ssh 22
@@ -10,23 +10,23 @@ server:
     web: &web [*http, *https]
     # Open to everybody.
     public: &public [*ssh, *http, *https]
-    # The proxy by which people's programs leave a closed network. It answers on this machine alone.
+    # The proxy that people's programs use in a closed network. It listens only on loopback.
     way_out: &way_out 888
-    # Where servers of an older coursehub asked their hub. Nothing answers there any more.
+    # The hub's port in an older coursehub. Nothing listens there any more.
     former_hub: 8081
 
   uids:
-    # People's accounts start here; accounts of the system and of services are below. The Python on the server has this
-    # number as FIRST_UID or FIRST_ID; a test compares them (tests/render/test_one_home.py).
+    # People's accounts start here; accounts of the system and of services are below. Python on the server has this number
+    # as FIRST_UID or FIRST_ID; a test compares them (tests/render/test_one_home.py).
     first_person: &first_person 1000
 
-  # Accounts that packages and formulas make. No person gets one of these names.
+  # Accounts that packages and formulas make. No person may have one of these names.
   accounts:
     web_server: &web_server www-data
     proxy: coursehub-proxy
     way_out: coursehub-out
     material: &material class-material
-    # Signs in for `coursehub check`.
+    # The account that signs in for `coursehub check`.
     check: coursehub-check
 
   groups:
@@ -42,7 +42,7 @@ server:
     all_roles: &all_roles [*students, *professors, *assistants, *guests, *check_group]
     teachers: &teachers [*professors, *assistants]
     learners: &learners [*students, *guests]
-    # A team's group begins with this; no account and no group of the system may.
+    # The names of teams' groups begin with this; no account and no group of the system may begin with it.
     team_prefix: &team_prefix team-
 
   paths:
@@ -56,15 +56,15 @@ server:
     hub: &hub /opt/jupyterhub
     # The hub's database and secrets.
     hub_state: &hub_state /srv/jupyterhub
-    # What the class shares.
+    # Directories that the class shares.
     shared: &shared /srv/class
     # Repositories of the teacher's own computer, each as one file that the runner sends (runner/session/folders.py).
     sent: /var/lib/coursehub-sent
     # A directory for each certificate, by its first name.
     certificates: &certificates /etc/ssl/coursehub
-    # Where the certificate authority's questions are answered on port 80.
+    # The files with which the certificate authority's questions are answered on port 80.
     acme: &acme /var/www/acme
-    # The secret by which nginx knows the owner of a server; see docs/decisions/browser-walls.md.
+    # The secret with which nginx checks the pass to a server; see docs/decisions/browser-walls.md.
     owner_secret: &owner_secret /etc/nginx/owner-pass.secret
     # By this file the accounts formula tells the hub who left.
     left: &left /var/lib/coursehub/left.json
@@ -72,23 +72,23 @@ server:
     openings: &openings /var/log/coursehub/openings.log
 
   urls:
-    # The front proxy, as nginx writes it.
+    # The hub's proxy, in nginx's notation.
     proxy: &proxy http://unix:/run/coursehub/front/proxy.sock
 
-  # JupyterHub's paths. Those of its own pages, of people's servers and of its services end in a slash.
+  # JupyterHub's paths. The paths of its own pages, of people's servers and of its services end with a slash.
   app:
     hub: &hub_pages /hub/
     servers: &servers /user/
     services: &services /services/
-    # Where a form with a password is sent.
+    # The sign-in form with a password is sent here.
     login: &login /hub/login
-    # Where the hub gives the pass that opens a person's own server.
+    # Here the hub gives the pass that opens a person's own server.
     enter: /hub/enter
-    # A person's account follows these.
+    # Paths that are followed by an account.
     people: &people_paths [/user, /hub/user, /hub/spawn, /hub/spawn-pending, /hub/api/users]
 
-  # SSH host keys, as the hosts publish them: docs.github.com "GitHub's SSH key fingerprints", docs.gitlab.com "SSH host
-  # keys fingerprints", bitbucket.org/site/ssh.
+  # SSH host keys that the hosts publish: docs.github.com "GitHub's SSH key fingerprints", docs.gitlab.com "SSH host keys
+  # fingerprints", bitbucket.org/site/ssh.
   git_hosts: &git_hosts
     github.com: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl
     gitlab.com: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAfuCHKVTjquxvt6CM6tdG4SLp1Btn/nOeHHE5UOzRdf
@@ -97,7 +97,7 @@ server:
   # The units whose journal `coursehub logs` shows.
   units: [jupyterhub, jupyterhub-proxy, jupyterhub-work, nginx, certbot, coursehub-cert]
 
-# What each formula takes from above. pillar/hub.sls may say otherwise for a course.
+# The values that each formula gets from above. pillar/hub.sls may override them for a course.
 accounts:
   groups: *all_roles
   class_group: *everybody

@@ -1,6 +1,6 @@
-# A course's server gets what all parts of a server agree on, the school's facts, what its course file means for each
-# formula (hub.sls reads it, the class list and the secrets: people's names, and what no formula asks for, stay here), and
-# what the runner knows of the server itself. The minion's id is the course's id.
+# A course's server gets what all parts of a server must agree on (server), the school's values (site), the translated
+# course file (hub: it reads the course file, the class list and the secrets; what no formula asks for stays here), and
+# what the runner knows about the server (runtime). The minion's id is the course's id.
 base:
   '*':
     - server

@@ -4,7 +4,7 @@
 include:
   - uv
 
-# First: environments are made in the background, beside files whose states would make it at the same moment.
+# First: the environments below are made in parallel, and other states would create this directory at the same moment.
 {{ root }}:
   file.directory:
     - user: root
@@ -41,7 +41,7 @@ include:
     - require:
       - python_package: course_env-server
 
-# /etc/jupyter is on Jupyter's own search path, whichever environment runs.
+# /etc/jupyter is on Jupyter's search path in every environment.
 /etc/jupyter/jupyter_server_config.py:
   file.managed:
     - source: salt://course_env/files/jupyter_server_config.py
@@ -53,14 +53,14 @@ include:
     - context:
         settings: {{ {'kernels': course_env.kernels, 'server': course_env.server, 'lib': root ~ '/lib'} | json }}
 
-# Terminals are login shells, and Debian's /etc/profile forgets the PATH of the server that started them.
+# Terminals are login shells, and Debian's /etc/profile replaces the PATH of the server that started them.
 /etc/profile.d/coursehub-course.sh:
   file.managed:
     - source: salt://course_env/files/login-shell.sh
     - mode: '0644'
     - check_cmd: sh -n
 
-# What the course's pip tells: whom to ask for a package, and whether the network is closed.
+# For messages of the course's pip: whom to ask for a package, and whether the network is closed.
 /etc/jupyter/class_own.json:
   file.serialize:
     - dataset: {{ course_env.own | json }}
@@ -68,13 +68,13 @@ include:
     - mode: '0644'
     - makedirs: True
 
-# What a pull of course material does; nbgitpuller itself is in the lock.
+# The pull of course material; nbgitpuller itself is in the lock.
 course_env-pull:
   python_package.installed:
     - name: {{ root }}/lib/class_pull
     - source: salt://course_env/files/class_pull
 
-# Read at each click: a new repository restarts nobody's server.
+# Read at each click, so a new repository restarts nobody's server.
 /etc/jupyter/class_pull_course.json:
   file.serialize:
     - dataset: {{ course_env.pull | json }}
@@ -82,7 +82,7 @@ course_env-pull:
     - mode: '0644'
     - makedirs: True
 
-# Before the configurations that import it.
+# Installed before the configurations that import it.
 course_env-server:
   python_package.installed:
     - names:
@@ -93,7 +93,7 @@ course_env-server:
     - require_in:
       - file: /etc/jupyter/jupyter_server_config.py
 
-# On IPython's own search path, whichever environment runs.
+# On IPython's search path in every environment.
 /etc/ipython/ipython_kernel_config.py:
   file.managed:
     - source: salt://course_env/files/ipython_kernel_config.py
@@ -107,7 +107,7 @@ course_env-server:
     - require:
       - python_package: course_env-server
 
-# Beside the extensions' own files of this kind: a setting in the configuration would take the place of theirs.
+# In separate files, as other extensions do: a setting in the configuration would replace theirs.
 course_env-extensions:
   file.serialize:
     - names:
@@ -122,13 +122,13 @@ course_env-extensions:
       - python_package: course_env-pull
       - python_package: course_env-server
 
-# On Lab's own search path, whichever environment runs.
+# On Lab's search path in every environment.
 course_env-lab:
   python_package.installed:
     - name: /usr/local/share/jupyter/labextensions/coursehub-class
     - source: salt://course_env/files/labextension
 
-# What turns a notebook into a PDF: only where the course wants it, as it is big.
+# Converts a notebook to PDF. Only if the course wants it, because it is big.
 {%- if course_env.pdf %}
 {{ root }}/pdf:
   uv_env.installed:
@@ -152,7 +152,7 @@ course_env-lab:
   file.absent
 {%- endif %}
 
-# Lab's own defaults ask every student at the first start whether to fetch news from the internet.
+# With Lab's own defaults, every student is asked at the first start whether to fetch news from the internet.
 /etc/jupyter/labconfig/default_setting_overrides.json:
   file.serialize:
     - dataset: {{ course_env.lab_settings | json }}

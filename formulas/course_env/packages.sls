@@ -7,20 +7,20 @@
 include:
   - course_env.environment
 
-# What a class expects in a terminal. In the one transaction with the other formulas' packages.
+# Programs that a class expects in a terminal. Installed in one transaction with the other formulas' packages.
 course_env-tools:
   pkg.installed:
     - pkgs: {{ course_env.tools | json }}
 {%- if course_env.pdf %}
 
-# Letters of all scripts, and emoji: Typst itself brings Latin, Greek, Cyrillic and formulas.
+# Letters of all scripts, and emoji: Typst itself has Latin, Greek, Cyrillic and formulas.
 course_env-fonts:
   pkg.installed:
     - pkgs: {{ course_env.pdf_fonts | json }}
 {%- endif %}
 {%- if found.packages %}
 
-# Alone: a name that Debian does not have must keep nothing else from being installed.
+# In a separate transaction: a name that Debian does not have must not prevent other installations.
 course_env-packages:
   pkg.installed:
     - pkgs: {{ found.packages | unique | sort | json }}

@@ -1,7 +1,7 @@
 #!yaml
 # yaml-language-server: $schema=../courses.schema.json
-# ENGR 114 at a made-up college: the course that `./coursehub up demo` brings up. All people are invented.
-# Change a line, then run `./coursehub plan demo` to see what it would do and `./coursehub apply demo` to do it.
+# ENGR 114 at an invented college: the course of `./coursehub up demo`. All people are invented.
+# Change a line, then run `./coursehub plan demo` to see what would change, and `./coursehub apply demo` to change it.
 course:
   title: "ENGR 114: Engineering Programming with Python"
   domain: engr114.coursehub.test   # the address that students type; a name below one of your DNS zones
@@ -16,18 +16,18 @@ course:
     cpu: 2.0
     tasks: 512
   upload_limit: 100M
-  idle_after: 120                  # minutes without use until a server is stopped; files stay
+  idle_after: 120                  # a server is stopped after so many minutes without use; files stay
 
   packages: [numpy, matplotlib, pandas, scipy, sympy, openpyxl, requests, pint]
   imports: [numpy, matplotlib.pyplot, pandas, scipy, sympy, openpyxl, requests, pint]
 
   material:
-    data:                          # once for the whole class: everybody reads it in ~/data
-      - {name: falling-ball.csv, source: falling-ball.csv}   # lies in pillar/files/data/
+    data:                          # stored once for the whole class: everybody reads it in ~/data
+      - {name: falling-ball.csv, source: falling-ball.csv}   # the file is in pillar/files/data/
 
   page:
-    message: Welcome! The first lab is on Monday at 9:00.   # of the day; a new one restarts nothing
-    help: professor@coursehub.test                          # whom students ask
+    message: Welcome! The first lab is on Monday at 9:00.   # message of the day; a new one restarts nothing
+    help: professor@coursehub.test                          # the contact for students
 
   people:
     professors:

@@ -1,7 +1,7 @@
-"""The controller's job cache that keeps nothing.
+"""A job cache for this computer that stores nothing.
 
-salt-ssh writes each return into ``master_job_cache``, whatever ``job_cache`` says: differences of files, names of
-accounts, and all of the pillar for who types ``pillar.items``.
+salt-ssh writes each return into ``master_job_cache``, whatever ``job_cache`` says: diffs of files, names of accounts,
+and for ``pillar.items`` the whole pillar.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ __opts__: dict[str, Any]
 
 
 def prep_jid(nocache: bool = False, passed_jid: str | None = None) -> str:  # noqa: ARG001
-    """Return the job's number."""
+    """Return the job's id."""
     return passed_jid or str(salt.utils.jid.gen_jid(__opts__))
 
 
 def save_load(jid: str, load: dict[str, Any], minions: list[str] | None = None) -> None:
-    """Keep nothing of what was asked for."""
+    """Store nothing of the request."""
 
 
 def returner(ret: dict[str, Any]) -> None:
-    """Keep nothing of what came back."""
+    """Store nothing of the return."""
 
 
 def get_load(jid: str) -> dict[str, Any]:  # noqa: ARG001
-    """Return nothing: no job is known."""
+    """Return nothing: no job is stored."""
     return {}

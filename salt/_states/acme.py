@@ -1,7 +1,7 @@
 """A certificate for every name that DNS points at this server.
 
-The work is done by `coursehub-cert` (formula letsencrypt), which a timer runs too: one code path for the first
-certificate, for a name that comes later and for a CA that did not answer.
+`coursehub-cert` (formula letsencrypt) does the work, and a timer runs it too. So there is one code path for the first
+certificate, for a later name and for a CA that did not answer.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ SCRIPT = "/usr/local/sbin/coursehub-cert"
 
 
 def certificate(name: str) -> dict[str, Any]:
-    """Have the certificate that `/etc/coursehub/cert.json` describes.
+    """Make sure that there is the certificate that `/etc/coursehub/cert.json` describes.
 
-    A certificate that could not be had is told loudly (`WARNING` in the comment, and `warnings`) but does not fail
-    the state: the server goes on with the one it has or a self-signed one, the timer tries again, and what else
-    the highstate brings is not held up. Only a configuration that cannot be read fails it.
+    If it cannot be ordered, the state warns (`WARNING` in the comment, and `warnings`) but does not fail: the server
+    keeps its certificate or a self-signed one, the timer tries again, and the highstate continues. Only a configuration
+    that cannot be read fails the state.
 
     name
         The first name on the certificate.
@@ -34,7 +34,7 @@ def certificate(name: str) -> dict[str, Any]:
         ret["comment"] = "A certificate would be asked for."
         ret["changes"] = {"certificate": "new"}
         return ret
-    # Some warnings carry nothing secret, and the exit code says no more than the document does.
+    # Not logged as an error: the exit code says no more than the document.
     done = __salt__["cmd.run_all"](
         [SCRIPT, "plan" if testing else "run"], python_shell=False, ignore_retcode=True, output_loglevel="quiet"
     )
@@ -42,14 +42,14 @@ def certificate(name: str) -> dict[str, Any]:
         outcome = json.loads(done["stdout"].splitlines()[-1])
     except (ValueError, IndexError):
         ret["result"] = False
-        told = (done["stderr"].strip() or done["stdout"].strip() or "it said nothing").splitlines()[-1]
-        ret["comment"] = f"coursehub-cert failed: {told}"
+        last = (done["stderr"].strip() or done["stdout"].strip() or "it said nothing").splitlines()[-1]
+        ret["comment"] = f"coursehub-cert failed: {last}"
         return ret
-    return _tell(ret, outcome, testing)
+    return _report(ret, outcome, testing)
 
 
-def _tell(ret: dict[str, Any], outcome: dict[str, Any], testing: bool) -> dict[str, Any]:
-    """Turn the script's document into a state's return."""
+def _report(ret: dict[str, Any], outcome: dict[str, Any], testing: bool) -> dict[str, Any]:
+    """Convert the script's document to a state's return."""
     lines = []
     if outcome["covered"]:
         lines.append(f"Certificate for {', '.join(outcome['covered'])}, good until {outcome['expires'][:10]}.")

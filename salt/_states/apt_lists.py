@@ -1,7 +1,8 @@
-"""The lists of Debian's packages, loaded when a package is missing.
+"""Debian's package lists, loaded when a package is missing.
 
-Salt loads them itself before it installs something, but once only: apt waits for dpkg's lock and not for that of the
-lists, which a cloud's agents take each hour, and one source of somebody else's that breaks fails it for all packages.
+Salt itself loads them before it installs something, but it tries only once. apt waits for dpkg's lock, but not for the
+lock of the lists, which a cloud's agents take each hour. And one broken source that is not Debian's makes it fail for
+all packages.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ __salt__: dict[str, Callable[..., Any]]
 __lowstate__: Sequence[Mapping[str, Any]]
 
 SOURCES = Path("/etc/apt")
-#: The files that a Debian or Ubuntu image has from its maker; all others are somebody else's.
+#: The files of a Debian or Ubuntu image itself; all others are foreign sources.
 OWN = ("sources.list", "sources.list.d/debian.sources", "sources.list.d/ubuntu.sources")
-#: Seconds between two looks at a lock that somebody holds.
+#: Seconds between two tries while another program holds the lock.
 PAUSE = 2.0
 _HELD = re.compile(r"Could not get lock \S*/lists/lock|Unable to lock directory \S*/lists")
 _HOST = re.compile(r"^(?:[EW]:|Err:).*?https?://([^/\s]+)/", re.MULTILINE)
 
 
 def fresh(name: str, lock_timeout: float = 300) -> dict[str, Any]:
-    """Have lists that are as new as this run, if a package of this run is not installed yet.
+    """Load the lists once in this run, if a package of this run is not installed yet.
 
     name
-        What the state is called.
+        The name of the state.
     lock_timeout
         Seconds to wait for another program that loads lists.
     """
@@ -51,21 +52,21 @@ def fresh(name: str, lock_timeout: float = 300) -> dict[str, Any]:
         if trouble:
             return {**ret, "result": False, "comment": trouble}
     ret["comment"] = "The lists were loaded."
-    # Of a host that does not answer apt only warns.
+    # For a host that does not answer, apt only warns.
     broken = set(_HOST.findall(said)) - _own_hosts()
     if foreign and (broken or done["retcode"]):
         what = ", ".join(sorted(broken)) or _errors(said).splitlines()[0][:200]
         ret["warnings"] = [
             f"apt has a source that is not Debian's and does not work ({what}; see {', '.join(foreign)} in {SOURCES}); "
-            "everything of ours goes on, and nothing comes from there: mend or remove that file"
+            "our packages are not affected, and nothing comes from there: fix or remove that file"
         ]
-    # Salt's first package state has nothing to load any more.
+    # So that Salt's first package state does not load the lists again.
     salt.utils.pkg.clear_rtag(__opts__)
     return ret
 
 
 def _wanted() -> set[str]:
-    """The packages that this run's states want installed."""
+    """Return the packages that this run's states install."""
     found: set[str] = set()
     for low in __lowstate__ or ():
         if low.get("state") == "pkg" and low.get("fun") == "installed":
@@ -75,7 +76,7 @@ def _wanted() -> set[str]:
 
 
 def _update(options: list[str], lock_timeout: float) -> dict[str, Any]:
-    """Load lists, behind whoever holds their lock; what apt-get said at the end."""
+    """Load lists, waiting for their lock; return apt-get's last result."""
     deadline = time.monotonic() + lock_timeout
     while True:
         done: dict[str, Any] = __salt__["cmd.run_all"](
@@ -92,9 +93,9 @@ def _update(options: list[str], lock_timeout: float) -> dict[str, Any]:
 
 
 def _own(lock_timeout: float) -> str:
-    """Load the lists of Debian's own sources alone; an empty string, or what is wrong with these."""
+    """Load only the lists of Debian's own sources; return an empty string, or what is wrong with them."""
     for path in _own_files():
-        # The others' lists stay.
+        # The lists of other sources stay.
         alone = [
             "-o",
             f"Dir::Etc::SourceList={path}",
@@ -120,7 +121,7 @@ def _own_hosts() -> set[str]:
 
 
 def _foreign() -> list[str]:
-    """The files with sources that are not the image's own, as paths below /etc/apt."""
+    """Return the files with sources that are not the image's own, as paths below /etc/apt."""
     parts = SOURCES / "sources.list.d"
     found = sorted(parts.iterdir()) if parts.is_dir() else []
     names = [str(path.relative_to(SOURCES)) for path in found if path.suffix in (".list", ".sources")]
@@ -128,6 +129,6 @@ def _foreign() -> list[str]:
 
 
 def _errors(said: str) -> str:
-    """All that apt-get called an error."""
+    """Return all errors of apt-get."""
     lines = [line for line in said.splitlines() if line.startswith("E: ")]
-    return "\n".join(lines) or said.strip()[-500:] or "apt-get update failed without a word"
+    return "\n".join(lines) or said.strip()[-500:] or "apt-get update failed without a message"

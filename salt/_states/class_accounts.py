@@ -1,7 +1,7 @@
-"""The Unix accounts of one class, compared in one pass and touched only where they differ.
+"""The Unix accounts of one class, compared in one pass and changed only where they differ.
 
-One state for the whole class: 500 ``user.present`` would be 500 slow states. Accounts are made by ``useradd`` and
-``chpasswd``, so that shadow's own locking and defaults hold. It takes no full names: every student can read
+There is one state for the whole class: 500 ``user.present`` would be 500 slow states. ``useradd`` and ``chpasswd`` make
+the accounts, so shadow's own locking and defaults apply. Full names are not used, because every student can read
 ``/etc/passwd``.
 
 ``coursehub_accounts`` decides, ``coursehub_accounts_steps`` acts (both in salt/_utils).
@@ -38,27 +38,28 @@ def managed(
     leave: str = "",
     left_file: str = "",
 ) -> dict[str, Any]:
-    """Have an account with a private home for each of ``people``, and lock whoever is no longer among them.
+    """Make an account with a private home for each of ``people``, and lock accounts that are no longer among them.
 
     people
         ``{account: {groups: [...], password_hash: crypt(3) string, uid: number, present: true}}``. A password hash is
-        set when the account is made and when the hash itself changes here; a password that its owner changed stays.
-        ``present: false`` and no longer being listed are the same: the account is locked and leaves its groups, its
-        processes end, its files stay.
+        set when the account is made, and when the hash itself changes here; a password that its owner changed stays.
+        ``present: false`` and no longer being listed have the same effect: the account is locked and leaves its groups,
+        its processes end, its files stay.
     groups
-        Groups that exist in any case; their members are exactly those that ``people`` says.
+        Groups that always exist; their members are exactly those that ``people`` names.
     team_prefix
-        Groups whose names begin so are kept in the same way, whether somebody is still in them or not. No account may.
+        Groups whose names begin with this are handled in the same way and stay when they are empty. No account's name
+        may begin with it.
     class_group
-        Group by which this state knows the accounts that it made.
+        The group by which this state recognises the accounts that it made.
     stop_units
-        systemd units to stop when an account is locked or leaves a group, whose rights a running process would keep;
-        ``{account}`` is replaced and may stand in a glob.
+        systemd units to stop when an account is locked or leaves a group, because a running process would keep the
+        group's rights. ``{account}`` is replaced; the name may be a glob.
     leave
-        Program that ends all that an account has on the machine (formula accounts, ``coursehub-leave``): before it is
-        locked and after, before it is unlocked, and when it loses a role, which is any of ``groups``. Empty is none.
+        Program that ends everything that an account runs (formula accounts, ``coursehub-leave``). It runs before and
+        after the account is locked, before it is unlocked, and when it loses a role (any of ``groups``). Empty: none.
     left_file
-        File in which that program marks the account, so that whoever keeps sessions ends older ones.
+        File in which that program marks the account, so that programs that keep sessions end older ones.
     """
     given = {account: facts or {} for account, facts in (people or {}).items()}
     whole = ClassOf(
@@ -88,7 +89,7 @@ def managed(
 
 
 def _act(steps: Sequence[Step], whole: ClassOf) -> tuple[list[Step], list[str]]:
-    """Do the steps; return those that were done, and a line for each account that failed. The others go on."""
+    """Do the steps; return those that were done, and a line for each account that failed. The others continue."""
     _free_stale_locks()
     done: list[Step] = []
     broken: dict[str, str] = {}
@@ -98,7 +99,7 @@ def _act(steps: Sequence[Step], whole: ClassOf) -> tuple[list[Step], list[str]]:
         try:
             step.act(whole)
             done.append(step)
-        # A home that cannot be made on a full disk keeps nobody from being locked.
+        # If a home cannot be made, for example on a full disk, other accounts must still be locked.
         except (AccountError, OSError, KeyError) as problem:
             broken[step.account] = f"{step.account}: {problem}"
     problems = list(broken.values())
@@ -114,7 +115,7 @@ def _failed(account: str, problems: Sequence[str]) -> bool:
 
 
 def _shown(steps: Sequence[Step]) -> dict[str, str]:
-    """Return what a person sees of steps: accounts and words, nothing secret."""
+    """Return the steps as changes for people: accounts and words, nothing secret."""
     changes: dict[str, list[str]] = {}
     for step in steps:
         changes.setdefault(step.account, []).append(step.words)
@@ -122,7 +123,7 @@ def _shown(steps: Sequence[Step]) -> dict[str, str]:
 
 
 def _read_record() -> dict[str, str]:
-    """Return which hash was last given to whom, as digests: the record tells our change from the owner's."""
+    """Return the last hash of each account, as digests. They distinguish our change from the owner's."""
     try:
         record: dict[str, str] = json.loads(RECORD.read_text())
     except (OSError, ValueError):
@@ -131,7 +132,7 @@ def _read_record() -> dict[str, str]:
 
 
 def _keep(people: Mapping[str, Facts]) -> None:
-    """Keep which hash each of ``people`` has been given."""
+    """Store the hashes that ``people`` have been given."""
     known = _read_record()
     given = {account: fingerprint(facts) for account, facts in people.items()}
     fresh = {**known, **{account: digest for account, digest in given.items() if digest}}
@@ -140,7 +141,7 @@ def _keep(people: Mapping[str, Facts]) -> None:
 
 
 def _free_stale_locks() -> None:
-    """Remove lock files of a shadow tool that died with the machine; its number may be someone else's by now."""
+    """Remove lock files of a shadow tool that died with the machine; another process may now have its id."""
     for lock in LOCKS:
         try:
             owner = Path(f"/proc/{int(lock.read_text().strip(chr(0)).strip())}/comm").read_text().strip()

@@ -1,11 +1,11 @@
-"""Directories that a class shares: one that all read and its teachers write, and one for each team.
+"""Directories that a class shares: one that everybody reads and teachers write, and one for each team.
 
-Who is in a team is the Unix group's matter (``class_accounts``); this state only makes the group's directory, once.
-Everything is compared in one pass and touched only where it differs. A directory of a team that nobody is in any more
-keeps its files, and nobody gets in. Homes are their owners' own: links are made when a person's server starts.
+The Unix group says who is in a team (``class_accounts``); this state only makes the group's directory, once. Everything
+is compared in one pass and changed only where it differs. The directory of an empty team keeps its files, and nobody
+can enter it. Homes belong to their owners, so the links there are made when a person's server starts.
 
-POSIX ACLs are set as the kernel keeps them (linux/posix_acl_xattr.h): a dozen lines, where setfacl would be a package
-and a process for each directory.
+POSIX ACLs are set in the kernel's format (linux/posix_acl_xattr.h): this takes a dozen lines, and setfacl would need a
+package and a process for each directory.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ OWNER, GROUP, NAMED_GROUP, MASK, OTHERS = 0x01, 0x04, 0x08, 0x10, 0x20
 NOBODY = 0xFFFFFFFF
 READ, ALL = 0o5, 0o7
 ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
-# Root's, the group's and nobody else's; what is made in it belongs to the group too.
+# Only for root and the group; new files in it also belong to the group.
 MODE = 0o2770
 
 
 class _Directory(NamedTuple):
-    """A directory as it should be; ``access`` and ``default`` are ACLs as the kernel keeps them."""
+    """A directory as it should be; ``access`` and ``default`` are ACLs in the kernel's format."""
 
     path: Path
     gid: int
@@ -41,13 +41,13 @@ class _Directory(NamedTuple):
     default: bytes | None = None
 
     def is_so(self) -> bool:
-        """Whether it is there, with these rights."""
+        """Return whether it exists with these rights."""
         return _is(self.path, self.gid, self.mode) and (
             self.mode != MODE or (_xattr(self.path, ACCESS), _xattr(self.path, DEFAULT)) == (self.access, self.default)
         )
 
     def make(self) -> None:
-        """Make it, or give it its rights. Raises OSError."""
+        """Make it, or set its rights. Raises OSError."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.chown(self.path, 0, self.gid)
         for name, value in ((ACCESS, self.access), (DEFAULT, self.default)):
@@ -59,17 +59,17 @@ class _Directory(NamedTuple):
 
 
 def managed(name: str, readers: str = "class", writers: Sequence[str] = (), team_prefix: str = "") -> dict[str, Any]:
-    """Have ``name``/shared and ``name``/groups/TEAM.
+    """Make ``name``/shared and ``name``/groups/TEAM.
 
     name
-        Directory that holds both.
+        Directory above both.
     readers
-        Unix group whose members read what is in ``shared``.
+        Unix group whose members can read ``shared``.
     writers
-        Unix groups whose members write there too.
+        Unix groups whose members can also write there.
     team_prefix
-        Each Unix group whose name begins so has a directory, named as the rest of the group's name. Its members change
-        what any of them wrote; nobody else gets in.
+        Each Unix group whose name begins with this gets a directory with the rest of the group's name. Its members can
+        change each other's files; nobody else can enter.
     """
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": ""}
     known = {entry.gr_name: entry for entry in grp.getgrall()}
@@ -100,7 +100,7 @@ def managed(name: str, readers: str = "class", writers: Sequence[str] = (), team
 
 
 def _teams(known: Mapping[str, grp.struct_group], prefix: str) -> dict[str, grp.struct_group]:
-    """Return the teams' groups by the name of their directory; an account's own group is no team's."""
+    """Return the teams' groups by the name of their directory; an account's own group is not a team."""
     accounts = {entry.pw_name for entry in pwd.getpwall()}
     return {
         name.removeprefix(prefix): entry
@@ -116,13 +116,13 @@ def _directories(
     writers: Sequence[str],
     teams: Mapping[str, grp.struct_group],
 ) -> Iterator[_Directory]:
-    """Yield each directory as it should be, those that hold others first."""
+    """Yield each directory as it should be, parents first."""
     for path in (root, root / "groups"):
         yield _Directory(path, 0, 0o755)
     shared = _acl(READ, {known[group].gr_gid: ALL for group in writers if group in known})
     yield _Directory(root / "shared", known[readers].gr_gid, MODE, shared, shared)
     for team, entry in teams.items():
-        # Without named groups the mode says it all; the default makes what is new the group's whatever a umask is.
+        # Without named groups the mode is enough. The default ACL opens new files to the group, whatever the umask is.
         yield _Directory(root / "groups" / team, entry.gr_gid, MODE, None, _acl(ALL, {}))
 
 
@@ -142,7 +142,7 @@ def _xattr(path: Path, name: str) -> bytes | None:
 
 
 def _acl(group: int, named: Mapping[int, int]) -> bytes:
-    """Return an ACL as the kernel keeps it: all for the owner, what is said for groups, nothing for others."""
+    """Return an ACL in the kernel's format: everything for the owner, the given rights for groups, none for others."""
     entries = [(OWNER, ALL, NOBODY), (GROUP, group, NOBODY)]
     entries += [(NAMED_GROUP, rights, gid) for gid, rights in sorted(named.items())]
     entries += [(MASK, ALL, NOBODY)] if named else []

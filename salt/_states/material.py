@@ -1,4 +1,4 @@
-"""What a class is given: mirrors of git repositories, and data sets that are stored once for everybody."""
+"""Material of a class: mirrors of git repositories, and data sets that are stored once for everybody."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ __salt__: dict[str, Callable[..., Any]]
 UNIT = "coursehub-material.service"
 STATUS = Path("/var/lib/coursehub-material/status.json")
 RECORD = Path("/var/lib/coursehub/data.json")
-# Kinds of problem that do not pass by themselves.
-MENDED_BY_HAND = ("wrong", "server")
+# Kinds of problems that do not pass by themselves.
+NEED_A_FIX = ("wrong", "server")
 
 
 def mirrored(name: str, repositories: Mapping[str, Facts]) -> Facts:
-    """Have a mirror of each repository below ``name``, fetched by the unit that the timer starts too.
+    """Make a mirror of each repository below ``name``. The unit that the timer starts does the fetching.
 
-    What is there is not fetched again: newer versions are the timer's matter, and an apply that changes nothing asks
-    nobody. A host that is away is a warning where a mirror is there, and fails the state where none is; a wrong
-    address, branch or key, or a server that cannot keep it, fails it in any case, and the mirror that is there stays.
+    Existing mirrors are not fetched again: the timer fetches newer versions, and an apply that changes nothing asks no
+    host. If a host is down, the state warns if the mirror exists, and otherwise fails. A wrong address, branch or key,
+    or a server that cannot store the mirror, always fails the state, and an existing mirror stays.
 
     repositories
-        ``{name: {url, branch, host_key, key}}`` as the unit's configuration has them.
+        ``{name: {url, branch, host_key, key}}``, the same as in the unit's configuration.
     """
     ret: Facts = {"name": name, "changes": {}, "result": True, "comment": ""}
     root, before = Path(name), _status()
@@ -50,14 +50,14 @@ def mirrored(name: str, repositories: Mapping[str, Facts]) -> Facts:
             return ret
         _start()
         if any(_status().get(one, {}).get("entry") != repositories[one] for one in wanting):
-            # The timer's run was under way, with what was wanted before.
+            # The timer's run was already running, with the earlier configuration.
             _start()
     now = _status()
     problems = []
     for one, entry in repositories.items():
         status = now.get(one, {})
         if status.get("entry") != entry:
-            problems.append(f"{one}: {UNIT} did not come to it; 'journalctl -u {UNIT}' on the server says why")
+            problems.append(f"{one}: {UNIT} did not process it; 'journalctl -u {UNIT}' on the server says why")
             continue
         old, new = before.get(one, {}).get("commit"), status.get("commit")
         if (root / one / "HEAD").exists() and (old != new or one in wanting) and "problem" not in status:
@@ -69,7 +69,7 @@ def mirrored(name: str, repositories: Mapping[str, Facts]) -> Facts:
             f"students go on with {new[:7]} of {_moment(status['fetched'])}" if new else "students cannot have it yet"
         )
         line = f"{one}: {trouble['line']}; {there}"
-        if trouble["kind"] in MENDED_BY_HAND or not new:
+        if trouble["kind"] in NEED_A_FIX or not new:
             problems.append(line)
         else:
             ret.setdefault("warnings", []).append(line)
@@ -86,7 +86,7 @@ def _moment(when: str) -> str:
 
 
 def _start() -> None:
-    """Run the unit to its end; what came of it stands in its status."""
+    """Run the unit and wait for its end; the result is in its status."""
     with contextlib.suppress(CommandExecutionError):
         __salt__["service.start"](UNIT)
 
@@ -102,7 +102,7 @@ def _status() -> dict[str, Facts]:
 def _wants(root: Path, name: str, entry: Facts, status: Facts) -> bool:
     return (
         status.get("entry") != entry
-        or status.get("problem", {}).get("kind") in MENDED_BY_HAND
+        or status.get("problem", {}).get("kind") in NEED_A_FIX
         or not (root / name / "HEAD").exists()
     )
 
@@ -115,9 +115,9 @@ def _entries(root: Path, wanted: Collection[str]) -> list[str]:
 
 
 def data(name: str, sets: Mapping[str, Facts], group: str) -> Facts:
-    """Have each data set below ``name``: root's, readable by ``group``, once for everybody.
+    """Store each data set below ``name``: owned by root, readable by ``group``, once for everybody.
 
-    A set is replaced as a whole, and only by one that has the right checksum. What is no longer listed goes.
+    A set is replaced as a whole, and only by one with the right checksum. A set that is no longer listed is removed.
 
     sets
         ``{name: {source: https://... or salt://..., sha256: for https, unpack: false}}``
@@ -179,7 +179,7 @@ def _record() -> dict[str, Facts]:
 
 
 def _closed(root: Path, gid: int) -> bool:
-    """Whether the directory is missing, or not its readers' alone."""
+    """Return whether the directory is missing or has wrong permissions."""
     try:
         found = root.stat()
     except OSError:
@@ -188,7 +188,7 @@ def _closed(root: Path, gid: int) -> bool:
 
 
 def _wanted_digest(given: Facts) -> str:
-    """Return the checksum that a set must have: the given one, or that of the file that came with the states."""
+    """Return the checksum that a set must have: the given one, or that of the file that was shipped with the states."""
     if not given["source"].startswith("salt://"):
         return str(given["sha256"])
     with _sent(given["source"]).open("rb") as file:

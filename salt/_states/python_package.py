@@ -1,6 +1,6 @@
-"""A directory of Python modules, installed as one: all of its files, or none.
+"""A directory of Python modules, installed as a whole: all of its files, or none.
 
-Salt's own ``file.recurse`` has no ``check_cmd``, and ``file.managed`` is a state and a process for each file: 45 of
+Salt's own ``file.recurse`` has no ``check_cmd``, and ``file.managed`` needs a state and a process for each file: 45 of
 them took five seconds of a first apply.
 """
 
@@ -17,19 +17,19 @@ from coursehub_files import write_whole
 __opts__: dict[str, Any]
 __salt__: dict[str, Callable[..., Any]]
 
-#: What Python itself writes beside modules.
+#: The directory that Python itself writes beside modules.
 CACHE = "__pycache__"
 
 
 def installed(name: str, source: str) -> dict[str, Any]:
-    """Have the files of ``source`` in the directory ``name``, and no others; root's, readable by everybody.
+    """Put exactly the files of ``source`` into the directory ``name``; owned by root, readable by everybody.
 
     name
-        Directory on the server. It is made, with the directories above it.
+        Directory on the server. It is made, with its parents.
     source
         Directory on the file server, such as ``salt://formula/files/package``.
 
-    Nothing is replaced while a module in ``source`` does not compile, so what runs goes on with what it has.
+    If a module in ``source`` does not compile, nothing is replaced, and running programs keep the old files.
     """
     wanted = _wanted(source)
     if not wanted:
@@ -61,12 +61,12 @@ def _wanted(source: str) -> dict[str, bytes]:
 
 
 def _ours(path: Path) -> bool:
-    """Return whether a file belongs to the package: neither bytecode nor what an editor left."""
+    """Return whether a file belongs to the package: no bytecode, and no backup file of an editor."""
     return CACHE not in path.parts and not path.name.startswith(".") and not path.name.endswith("~")
 
 
 def _broken(files: dict[str, bytes]) -> str:
-    """Return which module does not compile and why, or nothing."""
+    """Return which module does not compile, and why; empty if all do."""
     for path, content in files.items():
         if path.endswith(".py"):
             try:
@@ -77,7 +77,7 @@ def _broken(files: dict[str, bytes]) -> str:
 
 
 def _changes(root: Path, wanted: dict[str, bytes]) -> dict[str, str]:
-    """Return what would change for each file that differs, is missing, or is no longer in the package."""
+    """Return the change for each file that differs, is missing, or is no longer in the package."""
     changes = {}
     for path, content in wanted.items():
         there = root / path

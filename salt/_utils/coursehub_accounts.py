@@ -1,4 +1,4 @@
-"""Decides what a class's accounts need: the machine as it is, compared with the people of the course."""
+"""Decide what a class's accounts need: compare the machine with the people of the course."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ FIRST_UID = 1000
 def plan(
     people: Mapping[str, Facts], groups: Sequence[str], whole: ClassOf, team_prefix: str, record: Mapping[str, str]
 ) -> tuple[list[Step], list[str]]:
-    """Return the steps that are needed, and a line for each account or group that makes no sense.
+    """Return the steps that are needed, and a line for each invalid account or group.
 
-    ``record`` is which hash was last given to whom, as fingerprints.
+    ``record`` has the last hash of each account, as fingerprints.
     """
     passwd = {entry.pw_name: entry for entry in pwd.getpwall()}
     existing = {entry.gr_name: entry for entry in grp.getgrall()}
     hidden = shadow()
 
-    # An account's own group is its own, whatever its name begins with.
+    # An account's own group is not a team, whatever its name begins with.
     kept = [name for name in existing if team_prefix and name.startswith(team_prefix) and name not in passwd]
     wanted = dict.fromkeys([whole.group, *groups, *kept])
     for facts in people.values():
@@ -60,7 +60,7 @@ def plan(
             membership.setdefault(member, set()).add(group)
 
     present = {account: facts for account, facts in people.items() if facts.get("present", True)}
-    # Who leaves comes first: whatever cannot be made for others does not keep them.
+    # Accounts that leave come first: failures of other steps must not delay that.
     ours = set(existing[whole.group].gr_mem) if whole.group in existing else set()
     for account in sorted((ours | membership.keys()) - present.keys()):
         if account in ours and account in passwd and not _is_locked(hidden.get(account)):
@@ -89,7 +89,7 @@ def _groups(wanted: Collection[str], existing: Collection[str]) -> tuple[list[St
 def _account(
     account: str, facts: Facts, entry: pwd.struct_passwd | None, fields: Shadow | None, whole: ClassOf
 ) -> list[Step]:
-    """Return what the account itself and its home need."""
+    """Return the steps for the account itself and its home."""
     steps: list[Step] = []
     if entry is None:
         steps.append(MakeAccount(account, tuple(facts.get("groups", [])), facts.get("uid")))
@@ -112,7 +112,7 @@ def _membership(account: str, wanted: set[str], has: set[str]) -> list[Step]:
 
 
 def _refused(account: str, facts: Facts, entry: pwd.struct_passwd | None, team_prefix: str) -> str | None:
-    """Say why an account cannot be one of the class, or None."""
+    """Return why an account cannot be in the class, or None."""
     if not ACCOUNT.fullmatch(account):
         return "not a Unix account's name (a-z, 0-9, - and _, 32 at most)"
     if entry is None and team_prefix and account.startswith(team_prefix):
@@ -129,7 +129,7 @@ def _is_locked(fields: Shadow | None) -> bool:
 
 
 def _home_trouble(home: Path, entry: pwd.struct_passwd | None) -> str | None:
-    """Say what must be done to a home: it is missing, not its owner's, or open to others."""
+    """Return what must be done to a home that is missing, has another owner, or is open to others; or None."""
     try:
         found = home.lstat()
     except OSError:
@@ -145,18 +145,18 @@ def _needs_password(account: str, facts: Facts, fields: Shadow | None, record: M
         return False
     if fields is None or fields[0].lstrip("!") in NEVER_SET:
         return True
-    # A hash that is not in the record was set by somebody else, or by its owner: it stays.
+    # A hash that is not in the record was set by the owner or somebody else: it stays.
     return account in record and record[account] != given
 
 
 def fingerprint(facts: Facts) -> str | None:
-    """Return what the record keeps of a person's password hash; None without one."""
+    """Return the fingerprint of a person's password hash for the record; None without a hash."""
     given = facts.get("password_hash")
     return hashlib.sha256(given.encode()).hexdigest() if given else None
 
 
 def members(group: str) -> list[str]:
-    """Return the members of a group, none where there is no such group."""
+    """Return the members of a group; none if there is no such group."""
     try:
         return grp.getgrnam(group).gr_mem
     except KeyError:

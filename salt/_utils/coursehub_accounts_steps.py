@@ -1,6 +1,6 @@
-"""What can be done to one account or group of the class. Each step is a class that says in words what it does.
+"""Steps that change one account or group of the class. Each step is a class with a text for people.
 
-A step raises AccountError with the words of the tool that failed.
+A step raises AccountError with the message of the tool that failed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-#: Days since 1970, as shadow counts them: expired long ago, so that PAM's account check refuses.
+#: Days since 1970, the unit in shadow: expired long ago, so that PAM's account check refuses.
 EXPIRED = "1"
 NEVER_SET = ("", "!", "*", "!!", "!*")
 SHADOW = Path("/etc/shadow")
@@ -28,11 +28,11 @@ class AccountError(Exception):
 
 @dataclass(frozen=True)
 class ClassOf:
-    """What all accounts of a class have in common.
+    """The common facts of all accounts of a class.
 
-    ``units`` may have ``{account}`` in them. ``program`` ends all that an account has on the machine, and marks the
-    account in ``left_file``; both may be empty. ``ours`` are the accounts that this state made, ``roles`` the groups
-    whose loss ends everything of an account.
+    ``units`` may contain ``{account}``. ``program`` ends everything that an account runs, and marks the account in
+    ``left_file``; both may be empty. ``ours`` are the accounts that this state made. Losing one of the groups ``roles``
+    ends everything of an account.
     """
 
     group: str
@@ -45,11 +45,11 @@ class ClassOf:
     roles: frozenset[str] = frozenset()
 
     def units_of(self, account: str) -> list[str]:
-        """The units that have an account's rights."""
+        """Return the units that run with an account's rights."""
         return [unit.replace("{account}", account) for unit in self.units]
 
     def end_everything(self, account: str, *, marked: bool = True) -> None:
-        """End sessions, tokens, processes and timers of an account; raise AccountError when some are left."""
+        """End sessions, tokens, processes and timers of an account; raise AccountError if some are left."""
         if not self.program:
             return
         options = ["--left", self.left_file] if self.left_file and marked else []
@@ -57,11 +57,11 @@ class ClassOf:
         run(self.program, *options, account)
 
     def end_rights(self, account: str, groups: Sequence[str]) -> None:
-        """End what has the rights of groups: for a role everything, for a team what may have a file of it open."""
+        """End what has the rights of groups: for a role everything, for a team the units of the account."""
         if account in self.ours and self.roles.intersection(groups):
             self.end_everything(account)
         elif units := self.units_of(account):
-            # Not one after the other: a class whose teams change may have a hundred that end in seconds.
+            # --no-block: when teams change, a hundred units may stop, each in some seconds.
             subprocess.run(["systemctl", "stop", "--no-block", *units], capture_output=True, check=False)
 
 
@@ -73,10 +73,10 @@ class Step(Protocol):
 
     @property
     def words(self) -> str:
-        """What a person sees of it; nothing secret."""
+        """The text for people; nothing secret."""
 
     def act(self, whole: ClassOf) -> None:
-        """Do it. Raises AccountError."""
+        """Do the step. Raises AccountError."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class MakeGroup:
 
     @property
     def account(self) -> str:
-        """The group, as changes show it."""
+        """The name of the group in the changes."""
         return f"group {self.group}"
 
     def act(self, whole: ClassOf) -> None:  # noqa: ARG002
@@ -117,14 +117,14 @@ class MakeAccount:
 
 @dataclass(frozen=True)
 class Unlock:
-    """Somebody who comes back."""
+    """A person who comes back."""
 
     account: str
     words: str = "unlocked"
 
     def act(self, whole: ClassOf) -> None:
         """Give the account its own password back; one that never had a password stays without."""
-        # What was begun before it was locked must not begin to work again.
+        # Sessions from before it was locked must not become valid again.
         whole.end_everything(self.account)
         run("usermod", "--expiredate", "", self.account)
         if shadow()[self.account][0].lstrip("!") not in NEVER_SET:
@@ -133,13 +133,13 @@ class Unlock:
 
 @dataclass(frozen=True)
 class Lock:
-    """Somebody who has left; the files stay."""
+    """A person who has left; the files stay."""
 
     account: str
     words: str = "locked"
 
     def act(self, whole: ClassOf) -> None:
-        """End everything, lock the account, and end what began in between."""
+        """End everything, lock the account, and end what was started in between."""
         try:
             whole.end_everything(self.account)
         finally:
@@ -155,7 +155,7 @@ class ChangeShell:
     words: str = "shell changed"
 
     def act(self, whole: ClassOf) -> None:
-        """Give it the class's."""
+        """Set the class's shell."""
         run("usermod", "--shell", whole.shell, self.account)
 
 
@@ -181,7 +181,7 @@ class Join:
 
 @dataclass(frozen=True)
 class Leave:
-    """Groups that an account is to be in no longer."""
+    """Groups that an account must leave."""
 
     account: str
     groups: tuple[str, ...]
@@ -192,10 +192,10 @@ class Leave:
         return f"leaves {', '.join(self.groups)}"
 
     def act(self, whole: ClassOf) -> None:
-        """Leave them, and end what still has their rights.
+        """Leave them, and end what still has their rights, before and after.
 
-        Before, because a run that is cut short in between leaves nothing for the next one to find; and after, because
-        somebody may have started a server again.
+        Before, because after an interruption in between the next run would find nothing to do; after, because the
+        person may have started a server again.
         """
         whole.end_rights(self.account, self.groups)
         for group in self.groups:
@@ -205,7 +205,7 @@ class Leave:
 
 @dataclass(frozen=True)
 class MakeHome:
-    """A home that is missing, not its owner's, or open to others; files in it are never touched."""
+    """A home that is missing, has another owner, or is open to others; files in it are never touched."""
 
     account: str
     words: str
@@ -236,18 +236,18 @@ class SetPassword:
     words: str = "password set"
 
     def act(self, whole: ClassOf) -> None:
-        """Nothing: ``set_passwords`` sets those of all in one go."""
+        """Do nothing: ``set_passwords`` sets all passwords together."""
 
 
 def set_passwords(steps: Sequence[Step]) -> None:
-    """Set all passwords in one go, through standard input: an argument would show in the process list."""
+    """Set all passwords together, through standard input: arguments are visible in the process list."""
     lines = [f"{step.account}:{step.password_hash}\n" for step in steps if isinstance(step, SetPassword)]
     if lines:
         run("chpasswd", "--encrypted", given="".join(lines))
 
 
 def shadow() -> dict[str, tuple[str, str]]:
-    """Return the password and expiry fields by account; spwd is gone from Python 3.13."""
+    """Return the password and expiry fields by account; Python 3.13 has no module spwd."""
     found = {}
     for line in SHADOW.read_text().splitlines():
         fields = line.split(":")

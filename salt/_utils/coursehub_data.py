@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 Facts = dict[str, Any]
-#: A path in an archive, and what opens the file there; None for a directory.
+#: A path in an archive, and a function that opens the file there; None for a directory.
 Member = tuple[str, Callable[[], AbstractContextManager[IO[bytes]]] | None]
 
 #: Seconds without a byte.
@@ -26,15 +26,15 @@ TIMEOUT = 60
 
 
 class DataError(Exception):
-    """A data set could not be had; the message is for the teacher."""
+    """A data set could not be stored; the message is for the teacher."""
 
 
 def store(root: Path, name: str, given: Facts, wanted: Facts, sent: Callable[[str], Path]) -> None:
-    """Put a set in its place; what an interrupted run left goes first.
+    """Put a set in its place; remove first what an interrupted run left.
 
-    ``sent`` returns the path of a file that came with the states.
+    ``sent`` returns the path of a file that was shipped with the states.
 
-    Raises DataError, and then the old set is in its place.
+    Raises DataError; then the old set stays in its place.
     """
     fetched, unfinished, old = (root / f".{name}.{what}" for what in ("download", "new", "old"))
     for left in (fetched, unfinished, old):
@@ -63,7 +63,7 @@ def store(root: Path, name: str, given: Facts, wanted: Facts, sent: Callable[[st
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link, or a directory with all that is in it."""
+    """Remove a file, a link, or a directory with everything in it."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -71,7 +71,7 @@ def remove(path: Path) -> None:
 
 
 def download(source: str, sha256: str, target: Path) -> None:
-    """Download a file; raise DataError unless it came by TLS, whole, and with this checksum."""
+    """Download a file; raise DataError unless it came over TLS, complete, and with this checksum."""
     digest = hashlib.sha256()
     try:
         with urllib.request.urlopen(source, timeout=TIMEOUT) as answer, target.open("wb") as file:  # noqa: S310
@@ -80,7 +80,7 @@ def download(source: str, sha256: str, target: Path) -> None:
             while chunk := answer.read(1 << 20):
                 digest.update(chunk)
                 file.write(chunk)
-            # What is left of Content-Length: a transfer that was cut off ends as a whole one does.
+            # The rest of Content-Length: an interrupted transfer ends without an error.
             if answer.length:
                 raise DataError(f"{source} ended {answer.length} bytes too early; nothing was replaced; try later")
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as problem:
@@ -94,7 +94,7 @@ def download(source: str, sha256: str, target: Path) -> None:
 
 
 def unpack(file: Path, target: Path) -> None:
-    """Take files and directories out of an archive, and nothing else: no links, no devices, no way out of it."""
+    """Unpack only files and directories of an archive: no links, no devices, nothing outside ``target``."""
     try:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:

@@ -1,4 +1,4 @@
-"""Environments that uv makes: building one, trying it, switching to it, and removing the old ones."""
+"""Environments that uv makes: build one, test it, switch to it, and remove the old ones."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from coursehub_files import write_whole
 from coursehub_steps import BuildError, run
 from coursehub_trial import ISOLATED
 
-# Says that all is there, and which imports were tried.
+# The file that says that an environment is complete, and which imports were tried.
 STAMP = ".complete"
 COMPILED = ".compiled"
 
 
 def stamp(target: Path, imports: Iterable[str]) -> None:
-    """Note that the environment is whole, and what it imports; whole or not at all."""
+    """Note that the environment is complete, and which imports work."""
     write_whole(target / STAMP, json.dumps(sorted(set(imports))))
 
 
 def tried(target: Path) -> set[str]:
-    """Return the imports that are known to work."""
+    """Return the imports that were tried successfully."""
     try:
         return set(json.loads((target / STAMP).read_text() or "[]"))
     except (OSError, ValueError):
@@ -33,9 +33,9 @@ def tried(target: Path) -> set[str]:
 
 
 def digest_of(interpreter: str, contents: Iterable[bytes]) -> str:
-    """Name an environment: by its locks, and by its Python, so that an upgraded OS gets a new one.
+    """Return an environment's name, from its locks and its Python, so that an upgraded OS gets a new one.
 
-    What a lock's comments say, such as the day of its resolution, makes no other environment.
+    Comments of a lock, such as the day of its resolution, do not matter.
     """
     digest = hashlib.sha256(interpreter.encode())
     for content in contents:
@@ -45,7 +45,7 @@ def digest_of(interpreter: str, contents: Iterable[bytes]) -> str:
 
 
 def link_target(link: str) -> Path | None:
-    """Return where a link leads, or None."""
+    """Return the target of a link, or None."""
     try:
         return Path(link).readlink()
     except OSError:
@@ -53,9 +53,9 @@ def link_target(link: str) -> Path | None:
 
 
 def _environment(cache: Path, ca_bundle: str) -> dict[str, str]:
-    """Return what the tools may know: not Salt's own Python paths, but the proxy and the index of the school.
+    """Return the tools' environment: without Salt's own Python paths, but with the school's proxy and index.
 
-    Never another cache: what an interrupted run left in it would be used again.
+    The cache is never another one: what an interrupted run left in it would be used again.
     """
     env = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -84,10 +84,10 @@ def build(
     cache: Path,
     ca_bundle: str,
 ) -> None:
-    """Install into ``target``; what an interrupted run left there goes first.
+    """Install into ``target``; remove first what an interrupted run left there.
 
-    The cache goes too, and first: uv links its files into the environments, and a power cut may have left empty ones,
-    or come while it was being removed, with no environment left that says so.
+    The cache is removed too, and before: uv links its files into the environments. A power cut may have left empty
+    files in it, or happened while it was being removed, and no environment would show this.
     """
     shutil.rmtree(cache, ignore_errors=True)
     if target.exists():
@@ -107,7 +107,7 @@ def build(
             f"installing {requirements.rsplit('/', 1)[-1]}",
             env=env,
         )
-        # uv's own, which anybody may write to; nothing installs here again.
+        # uv's lock file, which anybody may write to; nothing is installed here again.
         (target / ".lock").unlink(missing_ok=True)
         if npm:
             for source in npm:
@@ -132,7 +132,7 @@ def build(
 
 
 def switch(link: Path, target: Path) -> None:
-    """Have the link lead to the environment, in one step."""
+    """Point the link at the environment, in one step."""
     link.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     fresh = link.with_name(f".{link.name}.new")
     fresh.unlink(missing_ok=True)
@@ -145,7 +145,7 @@ def _unit(target: Path) -> str:
 
 
 def compiling_or_compiled(target: Path) -> bool:
-    """Return whether the bytecode is all there, or being made."""
+    """Return whether the bytecode is complete, or being compiled."""
     if (target / COMPILED).exists():
         return True
     return _quietly(["systemctl", "is-active", _unit(target)])
@@ -181,7 +181,7 @@ def compile_in_background(target: Path, cache: Path, interpreter: Path, compress
 
 
 def _quietly(argv: Sequence[str]) -> bool:
-    """Run a command for its exit code alone; False also when there is no such command."""
+    """Run a command and return whether it exited with 0; False also if there is no such command."""
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     except OSError:
@@ -190,7 +190,7 @@ def _quietly(argv: Sequence[str]) -> bool:
 
 
 def remove_old(root: Path, current: Path, previous: Path | None, keep: int) -> list[str]:
-    """Remove the oldest environments that nothing runs from; return their names."""
+    """Remove the oldest environments from which nothing runs; return their names."""
     running = _command_lines()
     complete = sorted(
         (path for path in root.iterdir() if path.is_dir() and not path.is_symlink()),

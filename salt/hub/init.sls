@@ -1,9 +1,9 @@
-# One class hub: the order in which the formulas build it. Each formula gets its values by its own pillar key,
-# which pillar/hub.sls fills from the course file.
+# One class hub: the order of the formulas. Each formula gets its values under its own pillar key, which pillar/hub.sls
+# fills from the course file.
 include:
   - base.trust
   - base.apt
-  # The environments download in the background (their states are parallel) while apt installs all the rest.
+  # The environments download in parallel while apt installs the rest.
   - uv
   - course_env.environment
   - jupyterhub.install
@@ -18,8 +18,8 @@ include:
   # What the course alone asks for of Debian may be big: after all that a hub cannot do without.
   - course_env
 
-# uv is the first to ask apt and an index for something: both must have been set up by then. Where apt has nothing for
-# it, nothing else on an empty server can go on either, and each would wait through all of its tries to say so.
+# uv is the first to use apt and a package index, so both must be configured before. If apt cannot install uv's packages,
+# the rest cannot work on an empty server either, and each state would first use up all of its tries.
 extend:
   uv-packages:
     pkg:
@@ -27,7 +27,7 @@ extend:
       - require:
         - apt_lists: base-apt-lists
 {%- if salt['pillar.get']('material:repositories') or salt['pillar.get']('material:data') %}
-  # Its readers are the class.
+  # The class's group, which reads it, must exist.
   material-parent:
     file:
       - require:

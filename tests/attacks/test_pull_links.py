@@ -22,7 +22,7 @@ def test_pull_link_brings_a_repository_anywhere(alice: Person, target: str) -> N
     path = f"/user/{alice.account}/git-pull?repo=file%3A%2F%2F%2Ftmp%2Fevil&branch=main&depth=0&targetpath={target}"
     page = client.get(path, headers=LINK)
     assert page.status_code == 404
-    assert "This link is not of your course" in page.text
+    assert "This link does not belong to your course" in page.text
     stream = client.get(path.replace("/git-pull?", "/git-pull/api?"), headers={"Sec-Fetch-Site": "same-origin"})
     assert stream.status_code in (403, 404)
     assert "FileNotFoundError" in alice.python("import os; os.lstat(os.path.expanduser('~/.config/git'))")

@@ -193,7 +193,7 @@ def test_a_git_that_is_at_work_is_waited_for(lesson: Class) -> None:
         answer = lesson.ask()
         ended.wait()
     assert answer["error"] is None
-    assert "git is at work in labs\n" in answer["log"]
+    assert "git is running in labs\n" in answer["log"]
     assert time.monotonic() - began > 1
     assert not lock.exists()
 

@@ -283,7 +283,7 @@ def test_program_that_does_not_run_is_reported(server: Server) -> None:
     server.state.__salt__ = {"service.start": refuse}
     done = server.apply(labs={"url": "file:///x"})
     assert done["result"] is False
-    assert "did not come to it; 'journalctl -u coursehub-material.service'" in done["comment"]
+    assert "did not process it; 'journalctl -u coursehub-material.service'" in done["comment"]
 
 
 #: Real messages of git and ssh (git 2.39 and 2.47, OpenSSH 9.2 and 10.0), with the kind and text for a teacher.

@@ -1,4 +1,4 @@
-"""IPython's kernel as every student of the course gets it. Made by Salt."""
+"""Configuration of IPython's kernel for every student of the course. Made by Salt."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Jupyter Server as every student of the course gets it. Made by Salt."""
+"""Configuration of Jupyter Server for every student of the course. Made by Salt."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
 SETTINGS = json.loads(r"""{{ settings | json }}""")
-# The extension class_pull and class_server.
+# For class_pull, class_server and the other packages there.
 sys.path.append(SETTINGS["lib"])
 
 from class_server.activity import count_what_a_person_does  # noqa: E402
@@ -29,15 +29,15 @@ from class_server.programs import prepare  # noqa: E402
 
 
 class ClassKernelManager(AsyncMappingKernelManager):
-    """Tells the hub that a computing kernel is activity.
+    """Reports a computing kernel as activity.
 
-    JupyterHub's idle culler goes by the time of the last message, and a long computation sends none
-    (jupyterhub issue 1498).
+    JupyterHub's idle culler uses the time of the last message, and a long computation sends none (jupyterhub issue
+    1498).
     """
 
     @property
     def last_kernel_activity(self) -> datetime:
-        """Return now while a kernel computes, else when the last message came (UTC)."""
+        """Return the current time while a kernel computes, otherwise the time of the last message (UTC)."""
         now = datetime.now(UTC)
         limit = SETTINGS["kernels"]["busy_counts_for"]
         for kernel_id in self.list_kernel_ids():
@@ -54,13 +54,13 @@ class ClassKernelManager(AsyncMappingKernelManager):
 
 
 class Sessions:
-    """Lets somebody into this server for as long as the hub says so, not for as long as a page stays open.
+    """Lets a person stay in this server as long as the hub permits it, not as long as a page stays open.
 
-    JupyterHub asks about a session every five minutes, and about an open kernel or terminal never again: who signed
-    out, or is no teacher any more, would go on in it, and so would whoever copied the cookies.
+    JupyterHub asks about a session every five minutes, and about an open kernel or terminal never again. A person who
+    signed out, is no teacher any more, or copied the cookies could continue there.
     """
 
-    # Seconds until a session that ended is out.
+    # Seconds until an ended session is closed.
     EVERY = 10
     # Seconds that a kernel or terminal may take to open.
     OPENING = 60
@@ -69,11 +69,11 @@ class Sessions:
         self.owner = os.environ.get("JUPYTERHUB_USER", "")
         self._ask = JupyterHubIdentityProvider.get_user
         self._asked: dict[str, tuple[float, bool]] = {}
-        # The event loop alone would forget them.
+        # The event loop itself keeps no strong reference to tasks.
         self._tasks: set[Any] = set()
 
     def watch(self) -> None:
-        """Stand before JupyterHub's own answer to who it is."""
+        """Wrap JupyterHub's own check of who it is."""
         sessions = self
 
         async def get_user(provider: JupyterHubIdentityProvider, handler: Any) -> Any:
@@ -84,7 +84,7 @@ class Sessions:
                 if not await sessions.may_stay(provider.hub_auth, handler):
                     return None
             except HTTPError:
-                # The hub restarts: nobody's own work waits for that.
+                # The hub is restarting: the owner's work must not wait for that.
                 if user.username != sessions.owner:
                     raise
             if isinstance(handler, WebSocketHandler):
@@ -96,7 +96,7 @@ class Sessions:
         JupyterHubIdentityProvider.get_user = get_user
 
     async def may_stay(self, hub_auth: Any, handler: Any) -> bool:
-        """Return what the hub said of a session's token within the last seconds. Raises HTTPError when it is away."""
+        """Return whether the hub accepts a session's token; ask at most once in EVERY seconds. Raises HTTPError."""
         token = hub_auth.get_token(handler)
         when, may = self._asked.get(token, (0.0, False))
         if time.monotonic() - when < self.EVERY:
@@ -107,7 +107,7 @@ class Sessions:
         return may
 
     async def see_out(self, hub_auth: Any, handler: Any) -> None:
-        """Close an open kernel or terminal when its session has ended; the kernel goes on."""
+        """Close the connection to a kernel or terminal when its session has ended; the kernel continues."""
         began, opened = time.monotonic(), False
         while True:
             await asyncio.sleep(self.EVERY)
@@ -121,7 +121,7 @@ class Sessions:
                     handler.close(1008, "no longer allowed")
                     return
             except HTTPError:
-                # The hub restarts.
+                # The hub is restarting.
                 continue
 
 
@@ -133,12 +133,12 @@ c.ServerApp.sock = listen_on_inherited()
 count_what_a_person_does()
 offer(c, Path(SETTINGS["lib"]).parent)
 prepare(SETTINGS["lib"])
-# Sockets in the student's own directory: no other student can reach a kernel's ports on loopback.
+# Sockets in the student's own directory. Other students could reach a kernel's ports on loopback.
 c.KernelManager.transport = "ipc"
 c.AsyncMappingKernelManager.cull_idle_timeout = SETTINGS["kernels"]["cull_idle_after"]
 c.AsyncMappingKernelManager.cull_connected = SETTINGS["kernels"]["cull_connected"]
 c.AsyncMappingKernelManager.cull_busy = False
-# Nobody reads them, and they would be counted each second.
+# Nobody reads the metrics, and they would be computed each second.
 c.ResourceUseDisplay.enable_prometheus_metrics = False
 use_class_kernels(c)
 look_only_where_needed(c)

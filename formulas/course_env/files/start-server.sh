@@ -1,20 +1,20 @@
 #!/bin/sh
-# Starts one student's server from the environment that serves now. The link is resolved once: a switch to a newer
-# environment never changes what a running server or its next kernel imports.
+# Start one student's server from the current environment. The link is resolved once, so a switch to a newer environment
+# never changes what a running server or its next kernel imports.
 set -eu
 env=$(readlink -f {{ link }})
 export PATH="$env/bin:/usr/local/bin:/usr/bin:/bin"
-# By this login shells find it again (/etc/profile.d/coursehub-course.sh).
+# Login shells find the environment by this variable (/etc/profile.d/coursehub-course.sh).
 export COURSEHUB_ENV="$env"
-# The one way out, where a course has closed all others.
+# The proxy, if the course has a closed network.
 [ ! -r /etc/profile.d/coursehub-way-out.sh ] || . /etc/profile.d/coursehub-way-out.sh
-# Who took from themselves the rights to what Jupyter keeps in a home cannot start a server to give them back.
+# A student who removed their own rights to Jupyter's directories cannot start a server to restore them.
 for kept in .jupyter .ipython .config .cache .local .local/share .local/share/jupyter; do
     [ ! -d "$HOME/$kept" ] || chmod u+rwx "$HOME/$kept" || true
 done
 {%- if class_links.root %}
-# Links to what the class shares, made and dropped as whoever's home it is: root has no business there, and what runs has the
-# groups with which it started anyway. What else has such a name stays, and nothing in a home keeps the server from starting.
+# Links to what the class shares. They are made and removed as the owner of the home, not as root; running processes keep the
+# groups of their start anyway. Other files with such a name stay, and nothing in a home prevents the start of the server.
 (
     cd "$HOME" || exit
     for name in {{ class_links.names | join(' ') }}; do
@@ -36,7 +36,7 @@ done
         [ -d groups ] && [ ! -L groups ] || continue
         [ -e "groups/$team" ] || [ -L "groups/$team" ] || ln -sT "$all/$team" "groups/$team"
     done
-    # To teams that were left. A link to something in a team's directory is its owner's own.
+    # Remove links to teams that the person left. Links to something inside a team's directory are the person's own.
     if [ -d groups ] && [ ! -L groups ]; then
         find groups -mindepth 1 -maxdepth 1 -type l -lname "$all/*" ! -lname "$all/*/*" "$@" -delete
     fi

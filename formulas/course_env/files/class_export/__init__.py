@@ -1,1 +1,1 @@
-"""A notebook as a PDF: pandoc turns it into Typst's language, and Typst sets it (docs/decisions/pdf.md)."""
+"""A notebook as a PDF: pandoc converts it to Typst's language, and Typst makes the PDF (docs/decisions/pdf.md)."""

@@ -1,7 +1,7 @@
-"""Reads a notebook on standard input and writes it as a PDF to standard output.
+"""Read a notebook from standard input and write it as a PDF to standard output.
 
-Run as a program, as the student whose notebook it is: ``make_pdf.py FOLDER TITLE``. Ends with 1 and one line when it
-cannot.
+It runs as the student who owns the notebook: ``make_pdf.py FOLDER TITLE``. If it fails, it prints one line and exits
+with 1.
 """
 
 import base64
@@ -20,18 +20,18 @@ import pypandoc
 import typst
 
 HERE = Path(__file__).resolve().parent
-#: What of a result is shown, the best first.
+#: The forms of a result that can be shown, the best first.
 BEST = ("image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/latex", "text/html", "text/plain")
 #: Colours and cursor movements of a terminal.
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 #: Characters that no document may have.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-#: Letters without a space between them: more than half of a line.
+#: Characters without a space: more than half of a line.
 _UNBROKEN = re.compile(r"\S{60}")
-#: Characters of one output: ten pages. What is longer is cut in the middle.
+#: Most characters of one output: ten pages. A longer one is cut in the middle.
 LONGEST = 60_000
 SECONDS = 120
-#: One formula that Typst does not take, or one broken picture: without any of them is better than no PDF.
+#: If Typst cannot read a formula, or a picture is broken, a PDF without formulas or pictures is better than none.
 _PLAIN = {"COURSEHUB_PLAIN_FORMULAS": "1"}
 LESS_AND_LESS: tuple[Mapping[str, str], ...] = ({}, _PLAIN, _PLAIN | {"COURSEHUB_NO_PICTURES": "1"})
 
@@ -42,7 +42,7 @@ class NotMadeError(Exception):
 
 def main(folder: str, title: str) -> int:
     """Convert; return the exit code."""
-    # More than this, and the memory limit would end a kernel of the student's, or all of the server.
+    # With more than this, the memory limit could end a kernel of the student, or the whole server.
     if limit := int(os.environ.get("MEM_LIMIT") or 0) * 2 // 3:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
@@ -69,16 +69,16 @@ def pdf(notebook: dict[str, Any], folder: str, title: str, choices: Mapping[str,
         source = Path(scratch) / "notebook.typ"
         source.write_text((HERE / "page.typ").read_text(encoding="utf-8") + body, encoding="utf-8")
         try:
-            # Its root: nothing outside of it is read.
+            # Typst reads nothing outside its root.
             return bytes(typst.compile(str(source), root=scratch, sys_inputs={"title": _clean(title)}))
         except typst.TypstError as problem:
             raise NotMadeError(str(problem).partition("\n")[0]) from None
 
 
 def markup(notebook: dict[str, Any], folder: str, scratch: str, choices: Mapping[str, str]) -> str:
-    """Return the notebook in Typst's language; its pictures are then in ``scratch``. Raises NotMadeError."""
+    """Return the notebook in Typst's language, and put its pictures into ``scratch``. Raises NotMadeError."""
     argv = [pypandoc.get_pandoc_path(), "--from=ipynb+raw_tex+tex_math_dollars", "--to=typst", "--sandbox"]
-    # All results: the best was chosen here.
+    # "all", because ``shown`` has already chosen the best form.
     argv += ["--ipynb-output=all", f"--lua-filter={HERE / 'notebook.lua'}", "--extract-media=.", "--wrap=preserve"]
     try:
         done = subprocess.run(
@@ -98,7 +98,7 @@ def markup(notebook: dict[str, Any], folder: str, scratch: str, choices: Mapping
 
 
 def shown(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Return the notebook with one form of each result, without what no page can show. Raises ValueError."""
+    """Return the notebook with one form of each result, without what cannot be printed. Raises ValueError."""
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
         raise ValueError("that is no notebook")
     for cell in notebook["cells"]:
@@ -118,7 +118,7 @@ def shown(notebook: dict[str, Any]) -> dict[str, Any]:
 
 
 def _says_something(kind: str, data: Mapping[str, Any]) -> bool:
-    """HTML that is a program, as of an interactive plot, says nothing on paper; nor does a picture that is none."""
+    """Return whether a result can be printed. HTML of an interactive plot and invalid pictures cannot."""
     if kind in {"image/png", "image/jpeg"}:
         try:
             return base64.b64decode(_joined(data[kind])).startswith((b"\x89PNG", b"\xff\xd8"))
@@ -132,7 +132,7 @@ def _clean(text: Any) -> str:
 
 
 def _printed(text: Any) -> str:
-    """What a program printed, without the middle of a loop that printed without end."""
+    """Return what a program printed, without the middle if it is too long, as after an endless loop."""
     said = _clean(text)
     if len(said) > LONGEST:
         said = f"{said[: LONGEST // 2]}\n[... left out ...]\n{said[-LONGEST // 2 :]}"
@@ -140,7 +140,7 @@ def _printed(text: Any) -> str:
 
 
 def _breakable(said: str) -> str:
-    """Let a line without a space go on in the next one."""
+    """Allow line breaks in a line without spaces."""
     return _UNBROKEN.sub(lambda word: f"{word[0]}\u200b", said)
 
 

@@ -1,9 +1,9 @@
--- What pandoc makes of a notebook, put so that Typst can set all of it. FOLDER is where the notebook lies.
+-- Changes pandoc's document so that Typst can print all of it. COURSEHUB_FOLDER is the notebook's folder.
 local folder = os.getenv("COURSEHUB_FOLDER") or "."
 local plain_formulas, no_pictures = os.getenv("COURSEHUB_PLAIN_FORMULAS"), os.getenv("COURSEHUB_NO_PICTURES")
 local kinds = { png = "image/png", jpg = "image/jpeg", jpeg = "image/jpeg", gif = "image/gif", svg = "image/svg+xml", webp = "image/webp" }
 
--- Pictures: those of the notebook itself, or beside it. What is elsewhere, or no picture, is told by its address.
+-- Pictures: those in the notebook or beside it. For others, and for files that are no picture, the address is printed.
 function Image(image)
   if no_pictures then
     return pandoc.Str("[picture that cannot be shown]")
@@ -26,7 +26,7 @@ function Image(image)
   return image
 end
 
--- A table becomes as small as its longest words need. Typst could measure it; that costs twice the time and memory.
+-- A table becomes as small as its longest words require. Typst could measure it, but that needs twice the time and memory.
 local LINE, SMALLEST = 88, 3
 
 local function longest_word(cell)
@@ -60,7 +60,7 @@ function Table(table)
   return { pandoc.RawBlock("typst", begin), table, pandoc.RawBlock("typst", "]") }
 end
 
--- HTML and LaTeX in cells and results. Typst's own language only ever comes from here.
+-- HTML and LaTeX in cells and results. Raw Typst code comes only from this filter.
 function RawBlock(raw)
   if raw.format:match("html") then
     local read = pandoc.read(raw.text, "html")

@@ -1,1 +1,1 @@
-"""What each kernel of Python does differently from a plain one, a module for each thing."""
+"""The differences between the course's Python kernels and a plain one, one module for each."""

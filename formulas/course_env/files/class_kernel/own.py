@@ -1,4 +1,4 @@
-"""A student's own packages in a kernel: after all others, and named when one of them is what fails."""
+"""A student's own packages in a kernel: they come after all others, and a message names one that fails."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Called by IPython when the kernel has started."""
+    """Set this up; IPython calls it when the kernel has started."""
     own = os.environ.get("COURSEHUB_OWN", "")
     if own and own not in sys.path:
         sys.path.append(own)
@@ -15,7 +15,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def _explain(error: BaseException | None, own: str) -> None:
-    """Say that a package of the student's own is what did not import."""
+    """Print a message if one of the student's own packages did not import."""
     if not own or not isinstance(error, ImportError):
         return
     inside = [frame.filename for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(own)]

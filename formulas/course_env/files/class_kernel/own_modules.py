@@ -1,7 +1,7 @@
-"""Where a kernel finds a student's own modules: in the notebook's folder, behind Python's and the course's.
+"""A kernel finds a student's own modules in the notebook's folder, after Python's and the course's modules.
 
-A file there that has the name of one of those can hide none of them, so it cannot keep a kernel from starting. Who
-imports such a name is told which of the two it is.
+A file there cannot hide a module of Python or the course that has the same name, so it cannot prevent the start of a
+kernel. A student who imports such a name gets a note which of the two was imported.
 """
 
 import ast
@@ -13,33 +13,33 @@ from typing import Any
 
 
 def find_own_modules_last() -> None:
-    """Have modules of the working directory found after all others."""
+    """Put the working directory at the end of the search path for modules."""
     if "" not in sys.path:
         sys.path.append("")
 
 
 class Namesakes:
-    """Says once in a kernel, for each name, that a file of the notebook's folder is not what was imported."""
+    """Says, once per kernel and name, that a file of the notebook's folder was not imported."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._said: set[str] = set()
 
     def look(self, code: str) -> None:
-        """Look through the imports of a cell that is about to run."""
+        """Check the imports of a cell that is about to run."""
         for name in sorted(imported(code) - self._said):
             own = own_module(name)
             if own and taken_from_elsewhere(name):
                 self._said.add(name)
                 kind = "Python's own module" if name in sys.stdlib_module_names else "the course's package"
                 self._say(
-                    f"Note: {own} in this folder has the name of {kind} {name}, and that is what 'import {name}' "
-                    f"takes. To import your file, rename it."
+                    f"Note: {own} in this folder has the name of {kind} {name}, and 'import {name}' imports that one. "
+                    f"To import your file, rename it."
                 )
 
 
 def imported(code: str) -> set[str]:
-    """Return the first parts of the names that Python code imports; nothing for what is no Python."""
+    """Return the first parts of the names that Python code imports; nothing if it is not valid Python."""
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -54,7 +54,7 @@ def imported(code: str) -> set[str]:
 
 
 def own_module(name: str) -> str:
-    """Return what in the working directory has a module's name; empty without one."""
+    """Return the file or folder in the working directory with a module's name; empty if there is none."""
     for file in (f"{name}.py", f"{name}/__init__.py"):
         if Path(file).is_file():
             return file.removesuffix("/__init__.py")
@@ -62,7 +62,7 @@ def own_module(name: str) -> str:
 
 
 def taken_from_elsewhere(name: str) -> bool:
-    """Whether an import of the name takes a module that is not in the working directory."""
+    """Return whether an import of the name loads a module that is not in the working directory."""
     try:
         found = importlib.util.find_spec(name)
     except (ImportError, ValueError, AttributeError):
@@ -75,14 +75,14 @@ def taken_from_elsewhere(name: str) -> bool:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Join it to a kernel's shell."""
+    """Set this up in a kernel's shell."""
     namesakes = Namesakes(lambda line: print(line, file=sys.stderr))
 
     def before(info: Any) -> None:
         try:
             namesakes.look(shell.transform_cell(info.raw_cell or ""))
         except Exception:
-            # A note must never cost a cell.
+            # An error here must never prevent the cell.
             return
 
     shell.events.register("pre_run_cell", before)

@@ -1,6 +1,6 @@
-"""Where what a kernel's subprocesses print comes back to it: a Unix socket instead of a port on loopback.
+"""A kernel receives the output of its subprocesses through a Unix socket instead of a port on loopback.
 
-The kernel opens the port for every student who never forks; all accounts of the server could send to it.
+ipykernel opens the port in every kernel, even if it never forks, and every account on the server could send to it.
 """
 
 import os
@@ -14,30 +14,30 @@ import zmq
 from ipykernel.iostream import IOPubThread
 from zmq.eventloop.zmqstream import ZMQStream
 
-#: A Unix socket's path has 107 bytes; what is added to the directory ("/tmpXXXXXX/socket" by libzmq) has up to 32.
+#: A Unix socket's path has at most 107 bytes; the part below the directory (libzmq: "/tmpXXXXXX/socket") at most 32.
 _LONGEST_DIRECTORY = 107 - 32
-#: Then the kernel's process id, and something by chance.
+#: Followed by the kernel's process id and random characters.
 _NAME = "pipe-"
 
 
 def keep_off_the_network() -> None:
-    """Have kernels of this process listen for their subprocesses at a socket in the temporary directory."""
+    """Make kernels of this process listen for their subprocesses on a Unix socket."""
     IOPubThread._setup_pipe_in = listen
     IOPubThread._setup_pipe_out = connect
 
 
 def listen(thread: Any) -> None:
-    """Stand in for ``IOPubThread._setup_pipe_in``."""
+    """Replace ``IOPubThread._setup_pipe_in``."""
     thread._pipe_uuid = os.urandom(16)
     pipe = thread.socket.context.socket(zmq.PULL)
     pipe.linger = 0
     runtime = os.environ.get("JUPYTER_RUNTIME_DIR", "")
     if runtime and len(os.fsencode(runtime)) <= _LONGEST_DIRECTORY:
-        # The account's alone, and goes with the server.
+        # This directory belongs to the account and is removed with the server.
         sweep(Path(runtime))
         pipe.bind(f"ipc://{runtime}/{_NAME}{os.getpid()}-{os.urandom(4).hex()}")
     else:
-        # libzmq makes a directory for it that is the account's alone, and takes it away.
+        # libzmq makes a directory that only the account can enter, and removes it later.
         with _sockets_in(_temporary_directory()):
             pipe.bind("ipc://*")
     thread._pipe_endpoint = pipe.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -46,7 +46,7 @@ def listen(thread: Any) -> None:
 
 
 def sweep(runtime: Path) -> None:
-    """Remove the sockets of kernels that were killed, which could not do it themselves."""
+    """Remove the sockets of killed kernels, which could not do it themselves."""
     for left in runtime.glob(f"{_NAME}*"):
         number = left.name.removeprefix(_NAME).partition("-")[0]
         if number.isdigit() and not Path("/proc", number).exists():
@@ -54,10 +54,10 @@ def sweep(runtime: Path) -> None:
 
 
 def connect(thread: Any) -> tuple[Any, Any]:
-    """Stand in for ``IOPubThread._setup_pipe_out``, in a subprocess."""
+    """Replace ``IOPubThread._setup_pipe_out``, in a subprocess."""
     context = zmq.Context()
     pipe = context.socket(zmq.PUSH)
-    # Milliseconds that the last words of a subprocess that ends may take.
+    # Milliseconds for the last output of a subprocess that ends.
     pipe.linger = 3000
     pipe.connect(thread._pipe_endpoint)
     return context, pipe
@@ -70,10 +70,10 @@ def _temporary_directory() -> str:
 
 @contextmanager
 def _sockets_in(directory: str) -> Iterator[None]:
-    """Have libzmq make the directories of its sockets here.
+    """Make libzmq put the directories of its sockets into ``directory``.
 
-    Without TMPDIR it makes them in the working directory, by a relative name: it cannot where the notebook's folder is
-    read-only, and a subprocess that went to another folder does not find the socket.
+    Without TMPDIR it uses the working directory, with a relative name. This fails if the notebook's folder is
+    read-only, and a subprocess that changed to another folder does not find the socket.
     """
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = directory

@@ -1,4 +1,4 @@
-"""What JupyterLab says and offers to a student of the course: a server extension; ../labextension is its page part."""
+"""Additions to JupyterLab for a student of the course: a server extension; ../labextension is its page part."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Says why a kernel ended at the memory limit: Lab itself knows only that it died."""
+"""Say why a kernel ended at the memory limit: Lab itself knows only that it died."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-#: The event that Lab's page waits for.
+#: Lab's page waits for this event.
 EVENT = "https://coursehub.invalid/kernel-out-of-memory"
 SCHEMA = f"""
 "$id": {EVENT}
@@ -22,7 +22,7 @@ COURSE = Path("/etc/jupyter/class_own.json")
 
 
 def watch(server: Any) -> None:
-    """Tell the pages of a student's server when one of its kernels was killed for want of memory."""
+    """Send an event to the pages of a student's server when one of its kernels was killed at the memory limit."""
     server.event_logger.register_event_schema(SCHEMA)
     manager, counted = server.kernel_manager, kills(Path("/proc/self/cgroup"))
     seen = {"kills": counted}
@@ -47,17 +47,17 @@ def watch(server: Any) -> None:
 
 
 def message(limit: int, whom: str) -> str:
-    """Return what a student reads; ``limit`` is in bytes, 0 where there is none."""
+    """Return the message for the student; ``limit`` is in bytes, 0 if there is none."""
     amount = f"more than the {_readable(limit)} that each person has here" if limit else "more memory than there is"
     return (
-        f"The kernel needed {amount}, and was ended. Its variables are lost, your files are not. What helps: shut "
+        f"The kernel needed {amount}, and was stopped. Its variables are lost, your files are not. What helps: shut "
         "down kernels that you no longer need (Running, on the left), read big files in parts (usecols=, nrows=, "
         f"chunksize=), del what you no longer use. Files in /tmp count too. {whom}"
     ).strip()
 
 
 def kills(own: Path, root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return how many processes of this unit the kernel has killed for want of memory; None where nobody says so.
+    """Return how many processes of this unit Linux has killed at the memory limit; None if it does not say.
 
     ``own`` is /proc/self/cgroup. It has a line for all (cgroup v2) or one for memory (v1).
     """

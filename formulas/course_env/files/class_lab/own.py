@@ -1,4 +1,4 @@
-"""The student's own packages, for Lab: what there is, what does not work, and how to be rid of all of them."""
+"""The student's own packages, for Lab: list them, list those that do not work, and remove all of them."""
 
 import asyncio
 import json
@@ -9,14 +9,14 @@ from tornado import web
 
 
 class OwnPackages(APIHandler):
-    """``GET`` tells them, ``DELETE`` removes them. Nothing of them is imported: this is Jupyter's own process."""
+    """``GET`` lists them, ``DELETE`` removes them. None of them is imported: this is Jupyter's own process."""
 
-    # Lab asks by itself.
+    # Lab sends these requests itself.
     _track_activity = False
 
     @web.authenticated
     async def get(self) -> None:
-        """Answer {own, broken, earlier}, lists of lines; ``earlier`` are those of the environment before."""
+        """Answer {own, broken, earlier}, lists of lines; ``earlier`` are those of the previous environment."""
         place = Place.here()
         found = await asyncio.to_thread(
             lambda: {"own": place.own(), "broken": place.broken(), "earlier": place.earlier()}
@@ -25,7 +25,7 @@ class OwnPackages(APIHandler):
 
     @web.authenticated
     async def delete(self) -> None:
-        """Remove them, those of earlier environments too."""
+        """Remove them, also those of earlier environments."""
         try:
             await asyncio.to_thread(Place.here().reset)
         except OSError as problem:

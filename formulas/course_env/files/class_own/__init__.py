@@ -1,5 +1,5 @@
-"""Packages of a student's own: installed by pip into the student's home, beside what the course has and after it.
+"""A student's own packages: pip installs them into the student's home, in addition to the course's packages.
 
-Kernels and programs in terminals find them, Jupyter's own process never does. What the course has comes first, so
-nothing that a student installs takes its place (docs/decisions/own-packages.md).
+Kernels and programs in terminals find them; Jupyter's own process never does. The course's packages come first, so
+nothing that a student installs can replace them (docs/decisions/own-packages.md).
 """

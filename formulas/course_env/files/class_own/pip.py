@@ -1,6 +1,6 @@
-"""pip as a student of the course has it: into the student's own place, beside what the course has.
+"""pip for a student of the course: it installs into the student's own directory, in addition to the course's packages.
 
-Run as a program, by ``site/sitecustomize.py``, whenever somebody runs the course's pip.
+``site/sitecustomize.py`` runs this program whenever a student runs the course's pip.
 """
 
 import json
@@ -13,21 +13,21 @@ import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
-# Run with -I: nothing of the student's is on the path.
+# It runs with -I, so nothing of the student is on the path.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from class_own.place import Place, canonical, distributions
 
-#: What the course says of itself: {"help": whom to ask, "closed": whether the way out is a list}.
+#: The course's settings: {"help": the contact, "closed": whether the network is closed to all but a list}.
 COURSE = Path("/etc/jupyter/class_own.json")
-#: Settings by which pip would install elsewhere.
+#: Settings that would make pip install elsewhere.
 ELSEWHERE = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON", "PYTHONPATH", "PYTHONHOME")
-#: Seconds.
+#: Seconds to wait for a connection to the package index.
 REACHABLE = 5
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run pip; return its exit code. Says in plain words what pip's own words leave open."""
+    """Run pip; return its exit code. Add explanations to pip's own messages."""
     place, course = Place.here(), told(COURSE)
     try:
         place.make()
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     if installs:
         limits = [environment.get("PIP_CONSTRAINT", ""), str(place.constraints)]
         environment["PIP_CONSTRAINT"] = " ".join(filter(None, limits))
-    # Its own new version is the course's matter too.
+    # pip itself is also one of the course's packages: no notes about new versions of it.
     environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     done = subprocess.run([str(place.python), "-m", "pip", *arguments], env=environment, check=False)
     if installs and done.returncode:
@@ -55,14 +55,14 @@ def main(arguments: Sequence[str]) -> int:
         if (place.root / "share" / "jupyter" / "labextensions").is_dir():
             say(f"An extension of JupyterLab works only where the course has it. {asking(course)}")
         say(
-            "Your own packages are for you alone, and come after what the course has. "
-            "To be rid of all of them: Settings > Remove My Own Packages."
+            "Your own packages are only for you, and come after what the course has. "
+            "To remove all of them: Settings > Remove My Own Packages."
         )
     return done.returncode
 
 
 def fixed(arguments: Sequence[str], place: Place) -> list[str]:
-    """Return a sentence for each package that was asked for in another version than the course has."""
+    """Return a sentence for each requested package that the course has in another version."""
     have = {
         canonical(one.name): f"{one.name} {one.version}"
         for one in distributions(place.environment / place.packages.relative_to(place.root))
@@ -76,13 +76,13 @@ def fixed(arguments: Sequence[str], place: Place) -> list[str]:
 
 
 def asking(course: dict[str, object]) -> str:
-    """Return whom to ask for a package."""
+    """Return a sentence that says whom to ask for a package."""
     whom = str(course.get("help") or "").strip()
     return f"Ask for it: {whom}" if whom else "Ask your teacher for it."
 
 
 def unreachable(environment: "os._Environ[str]") -> str | None:
-    """Return the name of the package index when no connection to it can be made, else None."""
+    """Return the name of the package index if it cannot be reached, otherwise None."""
     address = environment.get("PIP_INDEX_URL") or configured()
     index = urllib.parse.urlsplit(address)
     name = index.hostname or ""
@@ -102,7 +102,7 @@ def unreachable(environment: "os._Environ[str]") -> str | None:
 
 
 def configured() -> str:
-    """Return the index that pip's own configuration names, or pip's own."""
+    """Return the index in pip's configuration, or pip's default."""
     asked = subprocess.run(
         [sys.executable, "-I", "-m", "pip", "config", "get", "global.index-url"],
         capture_output=True,
@@ -117,7 +117,7 @@ def configured() -> str:
 
 
 def told(path: Path) -> dict[str, object]:
-    """Return what the course says of itself, or nothing."""
+    """Return the course's settings, or nothing."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -126,7 +126,7 @@ def told(path: Path) -> dict[str, object]:
 
 
 def say(words: str) -> None:
-    """Print a line after what pip printed."""
+    """Print a line after pip's output."""
     sys.stdout.flush()
     print(words, file=sys.stderr, flush=True)
 

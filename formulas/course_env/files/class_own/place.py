@@ -1,4 +1,4 @@
-"""Where a student's own packages lie: a virtual environment in the home, for each of the course's environments one."""
+"""The directory of a student's own packages: a virtual environment for each of the course's environments."""
 
 import os
 import re
@@ -14,7 +14,7 @@ OWN = Path(".local/share/coursehub/packages")
 
 
 class Place:
-    """The place of whoever's home it is, for the environment (a directory) that runs."""
+    """The own packages in a home, for one of the course's environments (a directory)."""
 
     def __init__(self, home: Path, environment: Path) -> None:
         self.home, self.environment = home, environment
@@ -25,32 +25,32 @@ class Place:
 
     @classmethod
     def here(cls) -> "Place":
-        """Return the place for the environment that this process runs from."""
+        """Return the place for the environment of this process."""
         return cls(Path.home(), Path(os.environ.get("COURSEHUB_ENV") or os.path.realpath(sys.prefix)))
 
     @property
     def packages(self) -> Path:
-        """The directory with the modules."""
+        """Return the directory with the modules."""
         return _packages(self.root)
 
     def make(self) -> None:
-        """Make it where it is not there. What pip runs in sees what the course has. Raises OSError."""
+        """Make it if it is missing. Its pip sees the course's packages. Raises OSError."""
         made = self.root / "pyvenv.cfg"
         if not made.exists():
             argv = [sys.executable, "-I", "-m", "venv", "--without-pip", str(self.root)]
             done = subprocess.run(argv, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise OSError((done.stderr or done.stdout).strip() or f"{self.root} was not made")
-        # Each time: a reset that was cut short, or a student who tidied up, may have left half of it.
+        # Done each time: an interrupted reset, or a student who cleaned up, may have left only a part.
         self.packages.mkdir(parents=True, exist_ok=True)
         (self.packages / "course.pth").write_text(f"{_packages(self.environment)}\n", encoding="utf-8")
         pinned = (f"{one.name}=={one.version}\n" for one in distributions(_packages(self.environment)))
         self.constraints.write_text("".join(sorted(pinned)), encoding="utf-8")
 
     def reset(self) -> None:
-        """Remove all that is the student's own, of earlier environments too. Raises OSError."""
+        """Remove all own packages, also of earlier environments. Raises OSError."""
         try:
-            # Another's directory behind a link is no business of a reset.
+            # A link is removed itself, not the directory behind it, which may belong to another person.
             (os.unlink if self.all.is_symlink() else shutil.rmtree)(self.all)
         except FileNotFoundError:
             return
@@ -60,10 +60,10 @@ class Place:
         return sorted(f"{one.name} {one.version}" for one in distributions(self.packages))
 
     def earlier(self) -> list[str]:
-        """Return the packages that an earlier environment's place has and this one does not, as ``name==version``."""
+        """Return packages of the previous environment's place that this one does not have, as ``name==version``."""
         places = sorted((one for one in _folders(self.all) if one != self.root), key=lambda one: one.stat().st_mtime)
         if not places:
-            # Lab asks at each start, and to read what the course has takes a tenth of a second.
+            # Lab asks at each start, and reading the course's packages takes a tenth of a second.
             return []
         found = distributions(_packages(places[-1]))
         there = [*distributions(self.packages), *distributions(_packages(self.environment))]
@@ -71,7 +71,7 @@ class Place:
         return sorted(f"{one.name}=={one.version}" for one in found if canonical(one.name) not in here)
 
     def broken(self) -> list[str]:
-        """Return the packages that are not whole, each with what is missing. Imports nothing of them."""
+        """Return incomplete packages, each with what is missing. Nothing of them is imported."""
         found = [f"{one.name[1:]}: half removed" for one in _folders(self.packages) if one.name.startswith("~")]
         for one in _folders(self.packages):
             if one.name.endswith(".dist-info") and not one.name.startswith("~"):
@@ -82,13 +82,13 @@ class Place:
 
 
 def distributions(packages: Path) -> list[Distribution]:
-    """Return what is installed in a directory, whole or not, but for what has no name."""
+    """Return the packages that are installed in a directory, also incomplete ones, except those without a name."""
     found = (PathDistribution(one) for one in _folders(packages) if one.name.endswith(".dist-info"))
     return [one for one in found if _named(one)]
 
 
 def canonical(name: str) -> str:
-    """Return a package's name as the index compares it."""
+    """Return a package's name in the form in which the index compares names."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -1,11 +1,11 @@
-"""What nbgitpuller does in this class: the course's repositories alone, and nothing of a student's is ever lost.
+"""Changes nbgitpuller for a class: only the course's repositories are pulled, and a student's work is never lost.
 
-A Jupyter Server extension that puts its own puller and pages in the place of nbgitpuller's, whoever made the link.
+A Jupyter Server extension that replaces nbgitpuller's puller and pages by its own, whoever made the link.
 """
 
 from typing import Any
 
-#: What the course gives out (``asked.course``), where the server's configuration names no other file.
+#: The file with the course's repositories (``asked.course``), unless the server's configuration names another one.
 COURSE = "/etc/jupyter/class_pull_course.json"
 
 
@@ -14,10 +14,10 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _link_jupyter_server_extension(app: Any) -> None:
-    """All extensions are linked before the first is loaded, so nbgitpuller loads our classes whatever the order is."""
+    """Replace nbgitpuller's classes. All extensions are linked before the first is loaded, so any order works."""
     from nbgitpuller._compat import get_base_handler
 
-    # Before nbgitpuller's handlers, which take their base from it.
+    # Before nbgitpuller's handlers, which use it as their base class.
     get_base_handler(app)
     from nbgitpuller import handlers
 
@@ -29,7 +29,7 @@ def _link_jupyter_server_extension(app: Any) -> None:
 
 
 def _puller(*given: Any, **options: Any) -> Any:
-    """Each student's server starts with this module, and students cannot keep its bytecode: most of it waits."""
+    """Import the puller only now: every server imports this module at its start, without stored bytecode."""
     from class_pull.puller import ClassPuller
 
     return ClassPuller(*given, **options)

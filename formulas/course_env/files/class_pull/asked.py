@@ -1,7 +1,7 @@
-"""What a link may ask for: one of the course's repositories, in the folder of its name, and a page of Lab after it.
+"""What a link may ask for: one of the course's repositories, in the folder with its name, and then a page of Lab.
 
-Anybody can put a link to a student's server on a page of theirs, and the student's browser follows it signed in. So a
-link only chooses: where the material comes from and where it goes is said by the course.
+Anybody can put a link to a student's server on a page, and the student's browser follows it signed in. So a link only
+chooses: the course decides where the material comes from and where it goes.
 """
 
 import json
@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Repository:
-    """One of the course's repositories: the folder that it has in each home, and where it is pulled from."""
+    """One of the course's repositories: its folder in each home, and where it is pulled from."""
 
     name: str
     url: str
@@ -28,34 +28,34 @@ class Repository:
 
 
 class NotGiven(HTTPError):
-    """A link asks for what the course does not give out; ``advice`` is read by the student."""
+    """A link asks for something that the course does not offer; the student reads ``advice``."""
 
     def __init__(self, advice: str) -> None:
-        super().__init__(404, "A link asked for what the course does not give out")
+        super().__init__(404, "A link asked for something that the course does not offer")
         self.advice = advice
 
 
 @dataclass(frozen=True)
 class Course:
-    """The course's repositories by each address that a link may give, and the sentence that says whom to ask."""
+    """The course's repositories by each address that a link may contain, and the sentence that says whom to ask."""
 
     by_address: dict[str, Repository]
     help: str
 
     def find(self, address: str, branch: str | None) -> Repository:
-        """Return the repository that a link means. Raises NotGiven for one that is not the course's."""
+        """Return the repository that a link means. Raises NotGiven if it is not the course's."""
         found = self.by_address.get(_plain(address))
         if found is None:
-            raise NotGiven(f"This link is not of your course. {self.help}")
+            raise NotGiven(f"This link does not belong to your course. {self.help}")
         if branch not in (None, "", found.branch):
-            raise NotGiven(f"Your course does not give out this branch of {found.name}. {self.help}")
+            raise NotGiven(f"Your course does not offer this branch of {found.name}. {self.help}")
         return found
 
 
 def course(path: str) -> Course:
-    """Read what the course gives out; nothing where there is no such file.
+    """Return the course's repositories; none if there is no such file.
 
-    Read at each click, so that a new repository needs no restart of a student's server.
+    The file is read at each click, so a new repository needs no restart of a student's server.
     """
     try:
         given: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -71,10 +71,10 @@ def course(path: str) -> Course:
 
 
 def page(asked: str) -> str | None:
-    """Return the page that a link asks for, if it is one of Jupyter's own that is in this server; else None.
+    """Return the page that a link asks for, if it is one of Jupyter's own pages in this server; otherwise None.
 
-    The browser goes there from a page of ours: for the hub and for other services that would be a click of the
-    student's, so no link may lead out of this server by ``..``, however it is spelled.
+    The browser goes there from our page. To the hub and to other services this would look like the student's own click,
+    so no link may lead out of this server with ``..``, in any spelling.
     """
     path, letters = urlsplit(asked).path, asked
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""The student's own files in a copy of the course's material: what may be written, and under which name."""
+"""The student's files in a copy of the course's material: what may be written, and under which name."""
 
 import datetime
 import os
@@ -8,16 +8,16 @@ from pathlib import Path
 from class_pull.git import Git
 from class_pull.notes import Note
 
-#: Jupyter's own copies: nobody wants to hear of them.
+#: Jupyter's own copies; they are not reported.
 CHECKPOINTS = ".ipynb_checkpoints"
-#: What git needs in a repository and what must be the student's own, not a link to somebody else's.
+#: Parts of a repository that git needs. They must be the student's own, not links to another person's.
 _PARTS = ("", "objects", "refs", "HEAD", "index", "shallow", "packed-refs", "logs")
 
 
 def is_own(home: Path) -> bool:
-    """Whether ``home`` is a folder or file of the student's, or leads elsewhere: then the course leaves it alone.
+    """Return whether ``home`` is the student's own folder or file, or a link: then the course leaves it alone.
 
-    A folder that is a link, or whose repository is one, may be another person's to write, such as a team's.
+    Other people, such as a team, may be able to write to a folder that is a link, or whose repository is one.
     """
     if not os.path.lexists(home):
         return False
@@ -32,7 +32,7 @@ def is_own(home: Path) -> bool:
 
 
 class Files:
-    """The files of one copy at ``home``. ``told`` is what was renamed: true whatever happens then."""
+    """The files of one copy at ``home``. ``told`` reports what was renamed, even if a later step fails."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -40,9 +40,9 @@ class Files:
         self._given: set[Path] = set()
 
     def write_beside(self, git: Git, things: dict[str, str], written: list[Path]) -> list[Note]:
-        """Write the course's versions as new files, never over one that is there; what to tell.
+        """Write the course's versions as new files, never over an existing one; return what to report.
 
-        Each is in ``written`` as soon as it is begun.
+        Each file is added to ``written`` as soon as it exists.
         """
         told = []
         for name, thing in things.items():
@@ -55,9 +55,9 @@ class Files:
         return told
 
     def make_way(self, names: list[str], tracked: Container[str]) -> Iterator[str]:
-        """Rename what of the student's own stands where new files go, or where their directories go.
+        """Rename the student's files that are in the way of new files or their directories.
 
-        ``tracked`` holds the names in the student's version: of those git takes care. Yields lines of a log.
+        ``tracked`` has the names in the student's version; git handles those. Yields lines of a log.
         """
         for name in names:
             parts = name.split("/")
@@ -73,16 +73,16 @@ class Files:
                 yield f"{old} is now {new}\n"
 
     def _has_own(self, name: str, tracked: Container[str]) -> bool:
-        """Whether there is more at ``name`` than git may take away, as it is in a version."""
+        """Return whether ``name`` contains more than git may remove, because it is in a version."""
         if not self._is_directory(name):
             return True
         files = (path for path in (self.home / name).rglob("*") if path.is_symlink() or not path.is_dir())
         return any(str(path.relative_to(self.home)) not in tracked for path in files)
 
     def free(self, name: str, whose: str) -> Path:
-        """Return a path beside ``name`` that nothing has: ``lab1_teacher-2026-11-25.ipynb``."""
+        """Return an unused path beside ``name``: ``lab1_teacher-2026-11-25.ipynb``."""
         path = self.home / name
-        # A file's name has at most 255 bytes; half a letter is none.
+        # A file's name has at most 255 bytes. An incomplete character at the end is dropped.
         stem = os.fsencode(path.stem)[:200].decode(errors="ignore")
         today = f"{stem}_{whose}-{datetime.date.today():%Y-%m-%d}"
         number = 1
@@ -94,11 +94,11 @@ class Files:
             number += 1
 
     def inside(self, path: Path) -> str:
-        """Return a path as it is called in the copy."""
+        """Return a path relative to the copy."""
         return os.path.relpath(path, self.home)
 
     def put_aside(self) -> Path:
-        """Rename the whole copy; its new path: ``labs_backup_20261125-101500``."""
+        """Rename the whole copy; return its new path: ``labs_backup_20261125-101500``."""
         moment = f"{self.home.name}_backup_{datetime.datetime.now():%Y%m%d-%H%M%S}"
         number = 1
         while os.path.lexists(found := self.home.with_name(f"{moment}{'' if number == 1 else f'-{number}'}")):

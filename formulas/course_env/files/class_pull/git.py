@@ -1,8 +1,8 @@
-"""Runs git on a student's copy of the course's material so that nothing in that copy can start a program.
+"""Run git on a student's copy of the course's material so that nothing in that copy can start a program.
 
 A repository can name programs in many places: hooks, filters, a file system monitor, remote helpers, merge drivers. A
-student's folder may hold a repository that somebody else made. So git never reads the configuration, the attributes or
-the hooks in it: it works in a directory of its own beside it, with the copy's objects, index and files.
+student's folder may contain a repository that another person made. So git never reads the configuration, the attributes
+or the hooks in it: it works in a separate directory, with the copy's objects, index and files.
 """
 
 import re
@@ -12,10 +12,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Who makes the commits that bring both sides together.
+#: Author of the commits that merge both sides.
 AUTHOR = "nbgitpuller"
 _OBJECT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-#: ``gc`` must never run here: what the student's own branches hold looks like rubbish from this directory.
+#: ``gc`` must never run here: from this directory, objects of the student's own branches look unreachable.
 _CONFIG = """\
 [core]
     repositoryformatversion = 0
@@ -41,7 +41,7 @@ class GitFailed(Exception):
 
 
 class Git:
-    """git for one copy, ``home``: absolute, and perhaps not there yet. To be used in a ``with`` block.
+    """git for one copy, ``home``, an absolute path that may not exist yet. Use it in a ``with`` block.
 
     ``source`` is the only address that git may fetch from.
     """
@@ -58,7 +58,7 @@ class Git:
         (self.room / "config").write_text(_CONFIG, encoding="utf-8")
         (self.room / "HEAD").write_text("ref: refs/heads/none\n", encoding="utf-8")
         shared = self.source.removeprefix("file://").replace("\\", "\\\\").replace('"', '\\"')
-        # The other end of a fetch refuses another account's repository unless it is named here.
+        # The other side of a fetch refuses another account's repository unless it is named here.
         trusted = f'[safe]\n    directory = "{shared}"\n    directory = "{shared}/.git"\n'
         (self.room / "trusted").write_text(trusted, encoding="utf-8")
         return self
@@ -67,7 +67,7 @@ class Git:
         self._scratch.cleanup()
 
     def environment(self) -> dict[str, str]:
-        """Return all that git gets to see of the outside: none of the student's variables and settings."""
+        """Return the complete environment for git: none of the student's variables and settings."""
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self.room),
@@ -98,7 +98,7 @@ class Git:
     # -- in the room -------------------------------------------------------------------------------------
 
     def begin(self, commit: str, **refs: str) -> None:
-        """Stand at the student's ``commit``; ``refs`` are more commits that the copy has, so that none comes again."""
+        """Set HEAD to the student's ``commit``; ``refs`` are other commits in the copy, which need no new fetch."""
         if (self.store / "shallow").is_file():
             shutil.copyfile(self.store / "shallow", self.room / "shallow")
         (self.room / "HEAD").write_text(f"{commit}\n", encoding="utf-8")
@@ -106,16 +106,16 @@ class Git:
             self.run("update-ref", f"refs/known/{name}", known)
 
     def run(self, *words: str, given: bytes = b"", index: str | None = None) -> bytes:
-        """Return what a command writes. Raises GitFailed."""
+        """Return a command's output. Raises GitFailed."""
         env = self._inside() | ({"GIT_INDEX_FILE": index} if index else {})
         return _run(["git", *words], env, self.home, given)
 
     def line(self, *words: str, index: str | None = None) -> str:
-        """Return the one line that a command writes. Raises GitFailed."""
+        """Return a command's output of one line. Raises GitFailed."""
         return self.run(*words, index=index).decode().strip()
 
     def holds(self, *words: str) -> bool:
-        """Whether a command that answers by its exit code says yes."""
+        """Return whether a command exits with 0."""
         return self.attempt(*words).returncode == 0
 
     def attempt(self, *words: str) -> subprocess.CompletedProcess[bytes]:
@@ -123,24 +123,24 @@ class Git:
         return subprocess.run(["git", *words], env=self._inside(), cwd=self.home, capture_output=True, check=False)
 
     def say(self, *words: str) -> Iterator[str]:
-        """Run a command; lines of a log. Raises GitFailed."""
+        """Run a command; yield lines of a log. Raises GitFailed."""
         yield from _say(["git", *words], self._inside(), self.home)
 
     # -- the student's own repository ---------------------------------------------------------------------
 
     def clone(self, branch: str) -> Iterator[str]:
-        """Make ``home`` a copy of the newest version; lines of a log. Raises GitFailed."""
+        """Make ``home`` a copy of the newest version; yield lines of a log. Raises GitFailed."""
         argv = ["git", "clone", "--depth", "1", "--branch", branch, "--template=", "--no-recurse-submodules"]
         argv += ["--upload-pack=git-upload-pack", "--", self.source, str(self.home)]
         yield from _say(argv, self.environment(), self.home.parent)
 
     def fetch(self, branch: str, into: str) -> Iterator[str]:
-        """Bring a branch's newest version into the copy's store, under the ref ``into``; lines of a log."""
+        """Fetch a branch's newest version into the copy's store, under the ref ``into``; yield lines of a log."""
         argv = ["fetch", "--no-tags", "--no-auto-gc", "--upload-pack=git-upload-pack", "--force"]
         yield from self.say(*argv, "--", self.source, f"refs/heads/{branch}:{into}")
 
     def read_ref(self, name: str) -> str:
-        """Return the commit that ``name`` has in the student's repository, or nothing."""
+        """Return the commit of ``name`` in the student's repository, or nothing."""
         done = self._outside("rev-parse", "--verify", "--quiet", name)
         found = done.stdout.decode().strip()
         if done.returncode or not _OBJECT.fullmatch(found) or not self.holds("cat-file", "-e", f"{found}^{{commit}}"):
@@ -148,13 +148,13 @@ class Git:
         return found
 
     def write_ref(self, name: str, commit: str) -> None:
-        """Set what ``name`` is in the student's repository. Raises GitFailed."""
+        """Set ``name`` to ``commit`` in the student's repository. Raises GitFailed."""
         done = self._outside("update-ref", "-m", "course material", name, commit)
         if done.returncode:
             raise GitFailed(_last(done.stderr))
 
     def _outside(self, *words: str) -> subprocess.CompletedProcess[bytes]:
-        """Read or write names of commits only: that starts a hook and no other program of a repository."""
+        """Read or write only refs: of a repository's programs this could start only a hook, and hooks are off."""
         argv = [
             "git",
             f"--git-dir={self.store}",
@@ -184,4 +184,4 @@ def _say(argv: list[str], env: dict[str, str], where: Path) -> Iterator[str]:
 
 def _last(said: bytes) -> str:
     lines = said.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "git ended without a word"
+    return lines[-1] if lines else "git ended without a message"

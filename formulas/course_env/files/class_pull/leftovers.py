@@ -1,23 +1,23 @@
-"""What a git that was killed leaves in a student's copy, and what a pull does about it."""
+"""Remove what a killed git leaves in a student's copy."""
 
 import os
 import shutil
 from pathlib import Path
 
-#: What git writes while it changes something; only one that was killed leaves it.
+#: Lock files that git writes while it changes something; only a killed git leaves them.
 _LOCKS = ("index.lock", "HEAD.lock", "packed-refs.lock", "shallow.lock", "ORIG_HEAD.lock", "FETCH_HEAD.lock")
-#: What says that a merge waits for its end. The pull makes a version of its own of what is there.
+#: Marks of an unfinished merge. The pull makes its own version of the files as they are.
 _HALF_DONE = ("MERGE_HEAD", "MERGE_MODE", "MERGE_MSG", "CHERRY_PICK_HEAD", "REVERT_HEAD")
 _STAGED = "class_pull-"
 
 
 def staging(home: Path) -> Path:
-    """Return where a copy is made before it gets its name, so that one under that name is whole."""
+    """Return the path where a copy is made before it gets its name, so that a copy with that name is complete."""
     return home.with_name(f".{_STAGED}{home.name}")
 
 
 def remove_staging(home: Path) -> None:
-    """Remove what a killed clone left; never through a link."""
+    """Remove what a killed clone left; follow no link."""
     path = staging(home)
     if path.is_symlink():
         path.unlink()
@@ -26,7 +26,7 @@ def remove_staging(home: Path) -> None:
 
 
 def remove_repository(home: Path) -> None:
-    """Remove a directory in which nothing but a repository without any version is."""
+    """Remove a directory that contains only a repository without any version."""
     shutil.rmtree(home / ".git")
     home.rmdir()
 
@@ -38,13 +38,13 @@ def locks(store: Path) -> list[Path]:
 
 
 def clear(store: Path) -> None:
-    """Remove locks, and the marks of a merge that was begun. Only when no git runs."""
+    """Remove locks, and the marks of an unfinished merge. Only call this when no git runs."""
     for path in [*locks(store), *(store / name for name in _HALF_DONE)]:
         path.unlink(missing_ok=True)
 
 
 def git_runs(home: Path) -> bool:
-    """Whether a git of this account's works in ``home``; other accounts' processes cannot be seen and do not count."""
+    """Return whether a git of this account works in ``home``; other accounts' processes are not visible."""
     where = os.path.realpath(home)
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,7 +1,7 @@
-"""Merges the student's and the course's files in git's store, file by file; no file of the student's is touched.
+"""Merge the student's and the course's files in git's store, file by file; no file of the student is touched.
 
-A file that both sides changed in one place stays whole as the student has it, its bytes untouched, and the course's
-new version goes beside it. A notebook that lines merge into nonsense counts as such a file.
+A file that both sides changed in one place stays exactly as the student has it, byte for byte, and the course's new
+version is put beside it. A merged notebook that is not valid counts as such a file.
 """
 
 import os
@@ -14,7 +14,7 @@ from class_pull.files import CHECKPOINTS, Files
 from class_pull.git import Git
 from class_pull.notes import Note
 
-#: A file's mode and object, as git has them.
+#: A file's mode and object in git.
 Entry = tuple[str, str]
 Tree = dict[str, Entry]
 _FILES = ("100644", "100755")
@@ -22,7 +22,7 @@ _FILES = ("100644", "100755")
 
 @dataclass
 class Merged:
-    """What the files become; the course's objects that go ``beside`` the student's; what is true once it is done."""
+    """The new files; the course's objects to put ``beside`` the student's; what to report when it is done."""
 
     tree: Tree
     beside: dict[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ def tree_of(git: Git, commit: str) -> Tree:
 
 
 def stored(git: Git, tree: Tree) -> str:
-    """Put ``tree`` into git's store; its name there."""
+    """Put ``tree`` into git's store; return its name there."""
     index = str(git.room / "scratch-index")
     Path(index).unlink(missing_ok=True)
     lines = (f"{mode} {thing}\t".encode() + os.fsencode(name) for name, (mode, thing) in tree.items())
@@ -49,15 +49,16 @@ def stored(git: Git, tree: Tree) -> str:
 
 
 def new_commit(git: Git, tree: str, *parents: str) -> str:
-    """Make a version of both sides' work; its name."""
+    """Make a version with both sides' work; return its name."""
     before = [word for parent in parents for word in ("-p", parent)]
     return git.line("commit-tree", tree, *before, "-m", "The course's newest version")
 
 
 def merge(git: Git, files: Files, base: Tree, mine: Tree, theirs: Tree) -> Merged:
-    """Bring the student's tree and the course's together, which both come from ``base``.
+    """Merge the student's tree and the course's, which both come from ``base``.
 
-    What the student deleted comes back. A renamed file is a deleted and a new one: nothing the student wrote moves.
+    What the student deleted comes back. A renamed file is a deleted and a new one: nothing that the student wrote
+    moves.
     """
     done = Merged(dict(theirs))
     for name, entry in sorted(mine.items()):
@@ -80,7 +81,7 @@ def merge(git: Git, files: Files, base: Tree, mine: Tree, theirs: Tree) -> Merge
 
 
 def _both(git: Git, name: str, old: Entry | None, mine: Entry, theirs: Entry) -> Entry | None:
-    """Both sides' changes in one file; None where they collide, or would be no notebook together."""
+    """Return both sides' changes in one file; None if they conflict, or give no valid notebook."""
     if old is None or not {old[0], mine[0], theirs[0]} <= set(_FILES):
         return None
     with tempfile.TemporaryDirectory() as scratch:
@@ -95,7 +96,7 @@ def _both(git: Git, name: str, old: Entry | None, mine: Entry, theirs: Entry) ->
 
 
 def _room(files: Files, name: str, theirs: Tree, planned: list[Note]) -> str:
-    """``name``, or where the course now has a directory there, or a file for a directory above, another."""
+    """Return ``name``, or another name if the course now has a directory there, or a file instead of a parent."""
     above = ["/".join(name.split("/")[:count]) for count in range(1, name.count("/") + 1)]
     if not any(one in theirs for one in above) and not any(one.startswith(f"{name}/") for one in theirs):
         return name
@@ -111,6 +112,6 @@ def _is_notebook(content: bytes) -> bool:
     try:
         nbformat.validate(nbformat.reads(content.decode(), as_version=nbformat.NO_CONVERT))
     except Exception:
-        # Of another library's many kinds each means the same: Lab would not open it.
+        # Any error of that library means the same: Lab would not open it.
         return False
     return True

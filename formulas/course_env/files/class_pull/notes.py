@@ -1,7 +1,7 @@
-"""What a student has to hear of the pulls into each directory, kept until a page has shown it.
+"""Notes for the student about the pulls into each directory, kept until a page has shown them.
 
-Who leaves a page in the middle of a pull leaves the pull running, and the next click has nothing new to say. The notes
-are in a file of the student's, as a server ends with the class.
+A student who leaves a page in the middle of a pull leaves the pull running, and the next click has nothing to report.
+The notes are in a file of the student, because a server ends with the class.
 """
 
 import contextlib
@@ -13,19 +13,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 Note = dict[str, str]
-#: By directory, and by whether a page has shown them: "waiting" or "shown".
+#: Notes by directory, and by state: "waiting", or "shown" by a page.
 Known = dict[str, dict[str, list[Note]]]
 
 #: Pulls run in threads beside the server's pages.
 _lock = threading.Lock()
-#: What could not be written, by its file: a full disk must not fail a pull, nor take the place of its own error.
+#: Notes that could not be written, by file: a full disk must neither fail a pull nor hide the pull's own error.
 _unwritten: dict[Path, Known] = {}
 
 
 def begin(home: Path) -> None:
-    """A pull into ``home`` (absolute) begins: what a page has shown is not shown again.
+    """Start a pull into ``home`` (absolute): notes that a page has shown are removed.
 
-    Whether the folder is the student's own, each pull finds out anew.
+    Each pull checks again whether the folder is the student's own.
     """
     with _here(home) as here:
         here.pop("shown", None)
@@ -33,19 +33,19 @@ def begin(home: Path) -> None:
 
 
 def forget(home: Path) -> None:
-    """Another directory than before is at ``home``: nothing that was to be told is true of it."""
+    """Remove all notes of ``home``, because another directory is there now."""
     with _here(home) as here:
         here.clear()
 
 
 def add(home: Path, notes: list[Note]) -> None:
-    """Have ``notes`` shown with those that still wait."""
+    """Add ``notes`` to those that are waiting."""
     with _here(home) as here:
         here["waiting"] = [*here.get("waiting", []), *notes]
 
 
 def show(home: Path) -> list[Note]:
-    """What a page is to show now, and again when it is loaded again before the next pull."""
+    """Return the notes for a page. They are returned again if it is reloaded before the next pull."""
     with _here(home) as here:
         here["shown"] = [*here.get("shown", []), *here.pop("waiting", [])]
         return here["shown"]
@@ -53,7 +53,7 @@ def show(home: Path) -> list[Note]:
 
 @contextlib.contextmanager
 def _here(home: Path) -> Iterator[dict[str, list[Note]]]:
-    """The notes of one directory; what the block makes of them is kept."""
+    """Yield the notes of one directory; the block's changes are saved."""
     path = Path.home() / ".local/share/class_pull.json"
     with _lock:
         known = _unwritten[path] if path in _unwritten else _read(path)
@@ -76,7 +76,7 @@ def _here(home: Path) -> Iterator[dict[str, list[Note]]]:
 
 
 def _read(path: Path) -> Known:
-    """What is in the file; nothing where there is none, or where it is not as we leave it."""
+    """Return the notes in the file; none if it is missing or invalid."""
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
         return {home: {which: [dict(note) for note in here[which]] for which in here} for home, here in known.items()}

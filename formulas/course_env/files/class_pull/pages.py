@@ -1,4 +1,4 @@
-"""The pages of a pull at nbgitpuller's address: it runs, it failed, and what the student hears before Lab opens."""
+"""The pages of a pull at nbgitpuller's address: it runs, it failed, and the notes before Lab opens."""
 
 import os
 from pathlib import Path
@@ -13,12 +13,12 @@ from class_pull.asked import Course, NotGiven, Repository, course, page
 from class_pull.notes import Note, show
 
 HERE = Path(__file__).parent
-#: Browsers of 2023 and newer say where a request comes from.
+#: In this header, browsers since 2023 say where a request comes from.
 _SITE = "Sec-Fetch-Site"
 
 
 class _Pulling:
-    """What the page and the pull itself have in common: a link chooses one of the course's repositories, no more."""
+    """The base of the page and of the pull: a link only chooses one of the course's repositories."""
 
     settings: dict[str, Any]
     request: Any
@@ -27,21 +27,21 @@ class _Pulling:
         return course(self.settings["class_pull_course"])
 
     def _repository(self) -> Repository:
-        """Return what a link asks for. Raises NotGiven."""
+        """Return the repository that a link asks for. Raises NotGiven."""
         return self._course().find(self.get_query_argument("repo", ""), self.get_query_argument("branch", None))  # type: ignore[attr-defined]
 
     def _anew(self) -> bool:
-        """Whether the student asked, on our own page, to have the folder put aside: no link of others' may."""
+        """Return whether the student asked, on our own page, to put the folder aside. Other pages' links may not."""
         asked = self.get_query_argument("backup", "")  # type: ignore[attr-defined]
         return bool(asked) and self.request.headers.get(_SITE) == "same-origin"
 
 
 class PullPage(_Pulling, handlers.JupyterHandler):
-    """Shows that a pull runs, and sends the browser on to ``ToldPage``; a script of ours asks for the pull itself."""
+    """Shows that a pull runs, then redirects to ``ToldPage``. Our script on this page starts the pull itself."""
 
     @web.authenticated
     async def get(self) -> None:
-        """Show it."""
+        """Show the page."""
         try:
             repository = self._repository()
         except NotGiven as problem:
@@ -66,15 +66,15 @@ class PullPage(_Pulling, handlers.JupyterHandler):
 
 
 class PullStream(_Pulling, handlers.SyncHandler):
-    """nbgitpuller's own stream of a pull, which no other page may ask for."""
+    """nbgitpuller's own stream of a pull; no other page may request it."""
 
     async def prepare(self) -> None:
-        """Put the course's own words in the place of the link's."""
+        """Replace the link's parameters by the course's."""
         await super().prepare()
         if self._finished:
             return
         if self.request.headers.get(_SITE, "same-origin") != "same-origin":
-            raise web.HTTPError(403, reason="A pull begins on its own page")
+            raise web.HTTPError(403, reason="A pull starts on its own page")
         self.check_xsrf_cookie()
         repository, anew = self._repository(), self._anew()
         self.request.arguments = {
@@ -86,12 +86,12 @@ class PullStream(_Pulling, handlers.SyncHandler):
 
 
 class ToldPage(handlers.JupyterHandler):
-    """Which of the student's files were kept; straight on to Lab when there is nothing to say."""
+    """Lists the student's files that were kept; redirects to Lab if there are none."""
 
     @web.authenticated
     async def get(self, _folder: str, _address: str) -> None:
-        """Show it, or go on."""
-        # As the browser sent it: the address may hold a query and quoted letters of its own.
+        """Show the notes, or redirect."""
+        # The address as the browser sent it: it may contain a query and quoted characters.
         folder, _, asked = self.request.uri.partition("/git-pull/then/")[2].partition("/")
         folder, address = unquote(folder), page(asked) or "lab"
         told = show(Path(self.settings["server_root_dir"]).expanduser() / folder)
@@ -112,5 +112,5 @@ def _template(name: str) -> Any:
 
 
 def _readable(note: Note) -> Note:
-    """Without what is no letter: a file's name may be any bytes."""
+    """Replace invalid bytes: a file's name may be any bytes."""
     return {key: os.fsencode(text).decode(errors="replace") for key, text in note.items()}

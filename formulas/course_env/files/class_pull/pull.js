@@ -1,4 +1,4 @@
-// Follows one pull to its end (nbgitpuller's stream of events), then goes on to Lab or says what went wrong.
+// Follows one pull to its end (nbgitpuller's stream of events), then opens Lab or says what went wrong.
 "use strict";
 
 const given = (name) => decodeURIComponent(document.body.dataset[name] || "");
@@ -34,7 +34,7 @@ function pull() {
       failed(news.message || "", (news.error || {}).code);
     }
   };
-  // Without this the browser would ask again and again.
+  // Without this the browser would reconnect again and again.
   stream.onerror = () => {
     stream.close();
     failed("Your server did not answer; reload this page.", "");

@@ -1,8 +1,8 @@
-"""Brings the course's material into a student's home so that nothing of the student's is ever lost.
+"""Bring the course's material into a student's home so that the student's work is never lost.
 
-nbgitpuller's own puller merges files line by line and, where lines collide, drops the course's without a word; a
-notebook that is merged so may not even open. Here merging happens in git's store alone; the student's files are only
-touched by the last step, in which git itself refuses to write over anything that is not committed.
+nbgitpuller's own puller merges files line by line. If lines conflict, it drops the course's without a message, and a
+notebook that is merged this way may not even open. Here merging happens only in git's store. Only the last step touches
+the student's files, and in that step git itself refuses to overwrite anything that is not committed.
 """
 
 import os
@@ -17,31 +17,31 @@ from class_pull import leftovers, merging, notes
 from class_pull.files import Files, is_own
 from class_pull.git import Git, GitFailed
 
-#: The version of the course that was brought last. A teacher who rewrites the repository's history (a forced push) then
-#: still changes only what differs between the two versions.
+#: The course's version that was brought last. After a teacher rewrote the repository's history (a forced push), only
+#: the differences between the two versions count.
 BROUGHT = "refs/class/brought"
-#: The course's newest version, in git's room.
+#: The course's newest version, in our separate git directory.
 _NEWEST = "refs/known/newest"
 
-#: Seconds that a pull waits for another, or for a git of the student's own, in the same directory.
+#: Seconds that a pull waits for another pull, or for the student's own git, in the same directory.
 PATIENCE = 60
-#: One for each directory. Who closes the page in the middle of a pull leaves it running, and nbgitpuller's own lock is
-#: free when that pull has its next line to say: the next click would find half a repository.
+#: One lock for each directory. A student who closes the page in the middle of a pull leaves it running, and then
+#: nbgitpuller's own lock is released at the pull's next log line: the next click would find an incomplete repository.
 _running: dict[str, threading.Lock] = {}
 
 
 class PullFailed(GitPullerError):
-    """A pull that did not work; the message is read by the student. ``code`` is known to the page."""
+    """A pull that failed; the student reads the message. The page knows ``code``."""
 
     def __init__(self, message: str, code: str = "failed") -> None:
-        # An empty one: what Python was doing is no help to the student.
+        # No traceback: it does not help the student.
         super().__init__(code=code, message=message, traceback_message="")
 
 
 class ClassPuller:
-    """Pulls ``branch`` of ``git_url`` into ``repo_dir``, as nbgitpuller's handler asks; ``told`` is for the student.
+    """Pulls ``branch`` of ``git_url`` into ``repo_dir`` for nbgitpuller's handler; ``told`` has notes for the student.
 
-    What a link may ask for was decided before (``asked``). ``backup`` puts aside what is in ``repo_dir``.
+    ``asked`` has already decided what the link may ask for. ``backup`` puts aside what is in ``repo_dir``.
     """
 
     def __init__(self, git_url: str, repo_dir: str, *, branch: str, backup: bool = False, **_: Any) -> None:
@@ -49,16 +49,16 @@ class ClassPuller:
         self.git = Git(self.home, git_url)
         self.files = Files(self.home)
         self.told = self.files.told
-        # Put aside by ``pull``: here and now another pull may run in it.
+        # ``pull`` puts the folder aside, not this method: another pull may still run in it.
         self._anew = backup
 
     def pull(self) -> Iterator[str]:
-        """Bring the newest version, once nobody else does; lines of a log. Raises PullFailed."""
+        """Bring the newest version when no other pull runs; yield lines of a log. Raises PullFailed."""
         running = _running.setdefault(os.path.realpath(self.home), threading.Lock())
         for _ in range(PATIENCE):
             if running.acquire(timeout=1):
                 break
-            # Each line shows that the page is still open: nbgitpuller frees its lock when it is not.
+            # Each line tests whether the page is still open: if it is not, nbgitpuller releases its lock.
             yield f"Another pull into {self.home.name} is still running\n"
         else:
             raise PullFailed(f"Another pull into {self.home.name} is still running; restart your server if it hangs.")
@@ -92,32 +92,32 @@ class ClassPuller:
                     if student:
                         yield from self._update(git, student)
                         return
-                    # A clone that was killed, or one that the student only began.
+                    # A killed clone, or a repository that the student only started.
                     yield from self._discard()
                 yield from self._clone()
         finally:
-            # What was renamed before something failed is renamed.
+            # Files that were renamed before a failure stay renamed, so this is always reported.
             notes.add(self.home, self.told)
 
     def _wait_for_git(self) -> Iterator[str]:
-        """Wait until no git of the student's own works there; then what an ended one left can go."""
+        """Wait until no git of the student works there; then remove what a killed one left."""
         for _ in range(PATIENCE):
             if not leftovers.git_runs(self.home):
                 leftovers.clear(self.home / ".git")
                 return
-            yield from _second(f"git is at work in {self.home.name}\n")
-        raise PullFailed(f"git is still at work in {self.home.name}; end it in your terminal, then try again.")
+            yield from _second(f"git is running in {self.home.name}\n")
+        raise PullFailed(f"git is still running in {self.home.name}; end it in your terminal, then try again.")
 
     def _discard(self) -> Iterator[str]:
-        """Put aside what has no version at all; gone is only what nobody wrote."""
+        """Put aside a folder without any version; remove it if there are no files in it."""
         if [path.name for path in self.home.iterdir()] == [".git"]:
             leftovers.remove_repository(self.home)
-            yield f"{self.home} was only begun and is made anew\n"
+            yield f"{self.home} was incomplete and is made again\n"
         else:
             yield f"{self.home} is now {self.files.put_aside()}\n"
 
     def _clone(self) -> Iterator[str]:
-        """Make the copy beside, and give it its name when it is whole."""
+        """Make the copy under another name, and rename it when it is complete."""
         notes.forget(self.home)
         leftovers.remove_staging(self.home)
         staged = leftovers.staging(self.home)
@@ -125,7 +125,7 @@ class ClassPuller:
             yield from git.clone(self.branch)
             commit = git.read_ref("HEAD")
             git.write_ref(BROUGHT, commit)
-        # An empty directory may be in the way; one with something in it is not replaced.
+        # This replaces an empty directory, but not one with files.
         staged.rename(self.home)
 
     # -- a copy that is there ----------------------------------------------------------------------------
@@ -145,9 +145,9 @@ class ClassPuller:
                 git.write_ref(name, now)
 
     def _commit_all(self, git: Git) -> Iterator[str]:
-        """Make a version of what the student changed; what is staged counts as everything else."""
+        """Make a version of what the student changed, staged or not."""
         if git.attempt("reset", "--mixed", "--quiet").returncode:
-            # Of a power cut in the middle: an index is made anew from the version.
+            # After a power cut in the middle: make a new index from the version.
             (git.store / "index").unlink(missing_ok=True)
             git.run("reset", "--mixed", "--quiet")
         if not git.holds("diff-files", "--quiet"):
@@ -155,15 +155,15 @@ class ClassPuller:
             yield from git.say(*words)
 
     def _merge(self, git: Git, course: str, brought: str) -> Generator[str, None, str]:
-        """Make one version of the student's and the course's, in git's store; then switch the files to it.
+        """Merge the student's and the course's versions in git's store; then switch the files to the result.
 
-        Returns the version of the course that is brought now.
+        Return the course's version that is brought now.
         """
         student = git.line("rev-parse", "--verify", "HEAD^{commit}")
         base = self._base(git, student, course, brought)
         target = course
         if not git.holds("merge-base", "--is-ancestor", base, course):
-            # A history that was rewritten: its newest version alone counts, as a change of the one brought before.
+            # The history was rewritten: only its newest version counts, as a change of the version brought before.
             target = merging.new_commit(git, f"{course}^{{tree}}", base)
         mine, theirs = merging.tree_of(git, student), merging.tree_of(git, target)
         merged = merging.merge(git, self.files, merging.tree_of(git, base), mine, theirs)
@@ -189,14 +189,12 @@ class ClassPuller:
         return target
 
     def _base(self, git: Git, student: str, course: str, brought: str) -> str:
-        """The version of the course that the student's files come from."""
+        """Return the course's version from which the student's files come."""
         if brought and git.holds("merge-base", "--is-ancestor", brought, student):
             return brought
         common = git.attempt("merge-base", student, course).stdout.decode().strip()
         if not common:
-            raise PullFailed(
-                f"Your folder {self.home.name} is a repository of something else, so nothing was brought.", "merge"
-            )
+            raise PullFailed(f"Your folder {self.home.name} is another repository, so nothing was brought.", "merge")
         return common
 
 

@@ -1,1 +1,1 @@
-"""What each person's server does differently from a plain Jupyter Server, a module for each thing."""
+"""The differences between a person's server and a plain Jupyter Server, one module for each."""

@@ -1,19 +1,19 @@
-"""What counts as use of a student's server: what a person does, not what an open page asks for by itself."""
+"""What counts as use of a student's server: actions of a person, not requests that an open page sends itself."""
 
 from typing import Any
 
 from jupyter_server.base.handlers import APIHandler
 
-#: Methods by which a page only looks; Lab does so every few seconds.
+#: Methods that only read; Lab sends such requests every few seconds.
 LOOKS = ("GET", "HEAD", "OPTIONS")
-#: Where Lab keeps how its page looks: it writes that down every ten seconds, touched or not.
+#: Lab saves the layout of its page here every ten seconds, even if nobody touched it.
 PAGES_OWN = "/lab/api/"
 
 
 def count_what_a_person_does() -> None:
-    """Have the server's last activity leave out what pages of Lab ask for by themselves.
+    """Exclude requests that pages of Lab send themselves from the server's last activity.
 
-    Kernels and terminals count by their own messages, and a kernel that computes counts (ClassKernelManager).
+    Messages of kernels and terminals count, and so does a computing kernel (ClassKernelManager).
     """
     APIHandler.update_api_activity = _noticed
 

@@ -1,8 +1,8 @@
-"""Who closes a connection to a person's server: the proxy, not the server.
+"""Let the proxy close connections to a person's server, not the server.
 
-The proxy wants each connection closed after the answer, and node writes an empty string after a request's body. On a
-Unix socket that the server has closed by then this fails, and the proxy tells the browser 503 of what was answered. The
-hub, in an environment of its own, does the same (formula jupyterhub, class_inside/closing.py).
+The proxy asks to close each connection after the answer, and node writes an empty string after a request's body. If the
+server has already closed the Unix socket, this write fails, and the proxy sends 503 instead of the answer. The hub, in
+its own environment, has the same code (formula jupyterhub, class_inside/closing.py).
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from tornado.http1connection import HTTP1Connection
 
 
 def let_the_proxy_close() -> None:
-    """Have connections that came in stay open until the other side closes them."""
+    """Keep incoming connections open until the other side closes them."""
     before = HTTP1Connection._can_keep_alive
 
     def can_keep_alive(connection: HTTP1Connection, *arguments: Any) -> bool:

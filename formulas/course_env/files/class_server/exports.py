@@ -1,4 +1,4 @@
-"""File > Save and Export Notebook As: the entries that work, and no other."""
+"""File > Save and Export Notebook As: only the entries that work."""
 
 import json
 import shutil
@@ -9,14 +9,14 @@ from typing import Any
 
 from jupyter_server.nbconvert import handlers
 
-#: Programs that a format needs; a course may have them by ``apt``.
+#: Programs that a format needs; a course may install them by ``apt``.
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "ASCIIDocExporter": ("pandoc",),
     "LatexExporter": ("pandoc",),
     "RSTExporter": ("pandoc",),
     "PDFExporter": ("pandoc", "xelatex"),
 }
-#: They start a browser, whose own walls cannot stand inside a student's.
+#: These start a browser, whose sandbox cannot work inside a student's unit.
 NEVER = ("QtPDFExporter", "QtPNGExporter", "WebPDFExporter")
 #: Seconds that a PDF may take.
 LONGEST = 300
@@ -27,10 +27,10 @@ class NoPdfError(Exception):
 
 
 def offer(config: Any, root: Path) -> None:
-    """Switch off in Jupyter's configuration what would end in an error.
+    """Disable exports in Jupyter's configuration that would fail.
 
-    Each by its own name: a setting of a class counts for the classes made from it too, as PDF is made from LaTeX. PDF
-    is made by class_export, a program of its own below ``root``, where the course has it.
+    Each class is named: a setting of a class also applies to its subclasses, and PDF is a subclass of LaTeX.
+    class_export, a separate program below ``root``, makes PDFs, if the course has it.
     """
     for name in NEVER:
         config[name].enabled = False
@@ -43,13 +43,13 @@ def offer(config: Any, root: Path) -> None:
 
 
 def _make_pdfs(python: Path, program: Path) -> None:
-    """Have the server's exporter for PDF run ``program``; nbconvert's own wants TeX."""
+    """Make the server's exporter for PDF run ``program``; nbconvert's own needs TeX."""
     find = handlers.get_exporter
 
     def get_exporter(format: str, **named: Any) -> Any:
         exporter = find(format, **named)
         if format == "pdf":
-            # Here and not in the class: nbconvert is imported when somebody first exports, not at each start.
+            # Here and not in the class: nbconvert is imported at the first export, not at each start.
             exporter.from_notebook_node = lambda nb, resources: (pdf(python, program, nb, resources), resources)
         return exporter
 
@@ -57,7 +57,7 @@ def _make_pdfs(python: Path, program: Path) -> None:
 
 
 def pdf(python: Path, program: Path, notebook: Any, resources: dict[str, Any]) -> bytes:
-    """Return the notebook as a PDF, and set what the server wants to know of it. Raises NoPdfError."""
+    """Return the notebook as a PDF, and set what the server needs in ``resources``. Raises NoPdfError."""
     about = resources.get("metadata", {})
     argv = [str(python), "-I", str(program), str(about.get("path") or "."), str(about.get("name") or "notebook")]
     try:
@@ -68,7 +68,7 @@ def pdf(python: Path, program: Path, notebook: Any, resources: dict[str, Any]) -
         raise NoPdfError(f"no PDF was made: it takes more than {LONGEST} s") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        # What Python itself did not tell, it could not: memory ended.
+        # Without our own message, the program ran out of memory.
         known = said.startswith("no PDF was made: ")
         raise NoPdfError(said if known else "no PDF was made: the notebook is too big for the memory limit")
     resources["output_extension"] = ".pdf"

@@ -1,4 +1,4 @@
-"""Listens on the socket that systemd made for the server; Jupyter Server itself knows only sockets that it makes."""
+"""Listen on the socket that systemd made for the server; Jupyter Server itself only uses sockets that it makes."""
 
 import os
 import socket
@@ -7,19 +7,19 @@ from jupyter_server.serverapp import ServerApp
 
 from class_server.closing import let_the_proxy_close
 
-# The first that systemd hands over (sd_listen_fds(3)).
+# The first file descriptor that systemd passes (sd_listen_fds(3)).
 FIRST = 3
 
 
 def listen_on_inherited() -> str:
-    """Have the server listen on the socket that this process was started with; return its path, empty without one."""
+    """Make the server listen on the socket that systemd passed to it; return its path, empty if there is none."""
     meant = os.environ.pop("LISTEN_PID", "") == str(os.getpid()) and os.environ.pop("LISTEN_FDS", "") == "1"
     os.environ.pop("LISTEN_FDNAMES", None)
     if not meant:
         return ""
     listening = socket.socket(fileno=FIRST)
     listening.setblocking(False)
-    # No kernel and no terminal has a use for it.
+    # Kernels and terminals must not inherit it.
     listening.set_inheritable(False)
 
     def bind(app: ServerApp) -> bool:

@@ -1,17 +1,17 @@
-"""How a person's kernels are started: first to go when memory ends, and safe from files beside a notebook."""
+"""How a person's kernels are started: killed first at the memory limit, and safe from files beside a notebook."""
 
 import sys
 from typing import Any
 
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 
-# At the memory limit Linux ends the process with the highest score: a kernel, never the server that tells its student.
-# Whatever runs in a kernel inherits it.
+# At the memory limit Linux kills the process with the highest score: a kernel, never the server, which tells the
+# student. Everything that runs in a kernel inherits the score.
 FIRST_TO_GO = ["/usr/bin/choom", "--adjust", "1000", "--"]
 
 
 class ClassKernel(ServerKernelManager):
-    """A kernel of any language, started as this course wants it."""
+    """A kernel of any language, started with our options."""
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """Return the command that starts the kernel."""
@@ -21,8 +21,8 @@ class ClassKernel(ServerKernelManager):
 def safe(argv: list[str]) -> list[str]:
     """Return the command of a kernel so that Python's own modules are found before files in the notebook's folder.
 
-    A random.py there would be taken for Python's, and the kernel would end before it could say so: Lab then shows
-    "Connecting" for ever. class_kernel/own_modules.py gives the folder back, behind all else.
+    Otherwise a random.py there would replace Python's, and the kernel would end before it could say so: Lab then shows
+    "Connecting" for ever. class_kernel/own_modules.py adds the folder again, at the end of the path.
     """
     if argv[:2] != [sys.executable, "-m"]:
         return argv
@@ -30,5 +30,5 @@ def safe(argv: list[str]) -> list[str]:
 
 
 def use_class_kernels(config: Any) -> None:
-    """Have the server start kernels as ClassKernel."""
+    """Make the server start kernels as ClassKernel."""
     config.AsyncMappingKernelManager.kernel_manager_class = "class_server.kernels.ClassKernel"

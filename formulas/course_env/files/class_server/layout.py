@@ -1,4 +1,4 @@
-"""Which tabs Lab opens at a start: those of last time, unless what they held ended the server."""
+"""Which tabs Lab opens at a start: those of the last time, unless the server was killed then."""
 
 import atexit
 import contextlib
@@ -8,12 +8,12 @@ from jupyter_core.paths import jupyter_config_dir, jupyter_data_dir
 
 
 def forget_after_a_kill() -> None:
-    """Begin without tabs when the last server was killed, as at the limit of memory; tabs are all that is forgotten.
+    """Start without tabs if the last server was killed, for example at the memory limit; nothing else is removed.
 
-    Lab would open the very notebook again that ended it, at each start.
+    Otherwise Lab would open the notebook that caused this again, at each start.
     """
     mark = Path(jupyter_data_dir(), "class-server-runs")
-    # A server that could end by itself took it away.
+    # A server that ended normally has removed it.
     if mark.exists():
         for layout in Path(jupyter_config_dir(), "lab", "workspaces").glob("*.jupyterlab-workspace"):
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""On a phone the notebook view opens: Lab's own page is made for a desk, and shows no notebook on a small screen."""
+"""On a phone, open Notebook's view: Lab's page is made for big screens and shows no notebook on a small one."""
 
 import re
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 
 from jupyterlab_server.handlers import LabHandler
 
-#: Lab's pages, and what stands for each in Notebook.
+#: Addresses of Lab's pages.
 _LAB = re.compile(r"^(?P<base>/.*?)lab(?:/tree(?P<path>/.*)?)?/?$")
 
 
 def instead(address: str, headers: Mapping[str, str], base: str) -> str | None:
-    """Return where a phone goes that asks for a page of Lab, or None for who gets what was asked for.
+    """Return the Notebook page to which a phone is redirected from a page of Lab; None for no redirect.
 
-    Who chooses Lab in Notebook's menu gets it: a phone's owner knows best.
+    A person who chooses Lab in Notebook's menu gets Lab.
     """
     mobile = headers.get("Sec-CH-UA-Mobile") == "?1" or "Mobi" in headers.get("User-Agent", "")
     asked = urlsplit(address)
@@ -31,7 +31,7 @@ def instead(address: str, headers: Mapping[str, str], base: str) -> str | None:
 
 
 def open_notebooks() -> None:
-    """Send phones that ask for a page of Lab to Notebook's."""
+    """Redirect phones from pages of Lab to Notebook's."""
     page = LabHandler.get
 
     def get(handler: Any, *arguments: Any, **named: Any) -> Any:

@@ -1,7 +1,7 @@
-"""What kernels and terminals start with, and this server did not: the course's Python and the student's own packages.
+"""The environment of kernels and terminals: the course's Python and the student's own packages.
 
-Set while the server starts, in its own environment, which all that it starts inherits. It has imported what it needs by
-then, and had neither a path nor a variable of the student's when it did.
+It is set while the server starts, in the server's own environment, which kernels and terminals inherit. By then the
+server has imported what it needs, without any path or variable of the student.
 """
 
 import os
@@ -11,11 +11,11 @@ from class_own.place import Place
 
 
 def prepare(library: str) -> None:
-    """Let programs find the student's own packages, after all others; ``library`` has class_own."""
+    """Make programs find the student's own packages, after all others; ``library`` contains class_own."""
     place = Place.here()
     os.environ["COURSEHUB_ENV"] = str(place.environment)
     os.environ["COURSEHUB_OWN"] = str(place.packages)
     os.environ["COURSEHUB_OWN_BIN"] = str(place.python.parent)
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), os.environ["COURSEHUB_OWN_BIN"]])
-    # Its one module is site/sitecustomize.py.
+    # Its only module is sitecustomize.py.
     os.environ["PYTHONPATH"] = str(Path(library) / "class_own" / "site")

@@ -1,6 +1,6 @@
-"""Read by each Python that a student's kernel or terminal starts.
+"""Every Python that a student's kernel or terminal starts imports this module.
 
-In the course's own Python it adds the student's packages after all others, and sends pip where a student may install.
+In the course's Python it adds the student's packages after all others, and makes pip install where a student may.
 """
 
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def _pips_arguments(argv: list[str]) -> list[str] | None:
-    """Return what follows ``-m pip`` or the course's program pip; None where this is another program."""
+    """Return the arguments of ``-m pip`` or of the course's program pip; None for any other program."""
     rest = argv[1:]
     while rest and rest[0].startswith("-") and rest[0] not in {"-m", "-c"}:
         rest = rest[1:]

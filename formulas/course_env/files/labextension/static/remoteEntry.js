@@ -1,5 +1,5 @@
 // The page part of class_lab, for JupyterLab and Notebook: messages of the server, own packages, and Excel files. It is
-// written in the form that Lab's loader takes (webpack's module federation), by hand: it is small, and needs no build.
+// written by hand in the form that Lab's loader expects (webpack's module federation): it is small and needs no build.
 (() => {
   'use strict';
 
@@ -22,7 +22,7 @@
     const { ABCWidgetFactory, DocumentWidget } = await shared('@jupyterlab/docregistry');
     const { Widget } = await shared('@lumino/widgets');
 
-    /** All of a message: Lab cuts a notification after some 140 letters. */
+    /** Shows a complete message: Lab cuts a notification after about 140 characters. */
     function say(title, body) {
       return showDialog({ title, body, buttons: [Dialog.okButton()] });
     }
@@ -55,7 +55,7 @@
       activate: (app, palette, menu) => {
         app.commands.addCommand(REMOVE, {
           label: 'Remove My Own Packages…',
-          caption: 'Remove all that you installed with pip; what the course has stays',
+          caption: 'Remove everything that you installed with pip; what the course has stays',
           execute: async () => {
             const found = await ask(app, 'GET');
             const all = [...found.own, ...found.earlier];
