@@ -142,7 +142,7 @@ nginx:
     upstream: *proxy
     uploads: [*servers]
     signin: [*login]
-    # Lab's own program and its extensions', as jupyterlab_server names them. `apply` switches the environment as a whole.
+    # Scripts of Lab and of its extensions, by the paths of jupyterlab_server. `apply` switches the environment as a whole.
     programs:
       - {path: static/lab/, root: /opt/course/env/share/jupyter/lab/static}
       - {path: lab/extensions/, root: /opt/course/env/share/jupyter/labextensions}

@@ -18,7 +18,7 @@ include:
     - imports: {{ (course_env.imports + course_env.extra_imports) | json }}
     - keep: {{ course_env.keep }}
     - bytecode: {{ course_env.bytecode }}
-    # Lab's own program, which nginx sends.
+    # The scripts of Lab and its extensions, which nginx serves.
     - compress: [share/jupyter/lab/static, share/jupyter/labextensions]
     - uv: {{ course_env.uv }}
     - python: {{ course_env.python }}

@@ -12,8 +12,8 @@ from runner.course.material import DataSet, Repository
 from runner.course.model import WITH_MANUAL_DNS, Course
 
 _HEAD = """\
-# What a course file means where it says nothing: `course` has the keys of the file itself, the others those of an entry
-# in one of its lists; `manual_dns` counts before `course` where the file says `dns: manual`.
+# The defaults of a course file. `course` has the keys of the file itself; others are for an entry of a list in it.
+# `manual_dns` overrides `course` if the file says `dns: manual`.
 # Made by `./coursehub schema --write` from runner/course/; not to be edited.
 """
 _MODELS: dict[str, type[BaseModel]] = {

@@ -1,4 +1,4 @@
-"""What students are given: repositories that are pulled into their homes, and data sets that all share."""
+"""Material for students: repositories that are pulled into their homes, and data sets that all share."""
 
 from __future__ import annotations
 
@@ -91,24 +91,24 @@ Sha256 = Annotated[str, *text_like(r"^[0-9a-f]{64}$", "a SHA-256: 64 small lette
 
 
 class Repository(Facts):
-    """A git repository that students pull into their homes by a link."""
+    """A git repository that students pull into their homes with a link."""
 
     name: Annotated[RepositoryName, Field(examples=["labs"])]
-    """The folder that it becomes in each student's home."""
+    """The name of its folder in each student's home."""
     url: Annotated[GitAddress, Field(examples=["git@git.example.edu:physics/labs.git"])]
-    """Where git finds it. An https:// address must be public; git@ and ssh:// ones need a deploy key, which
-    ``./coursehub material COURSE`` makes and says where to paste. With ``cloud: local`` it may be a repository on this
-    computer, such as ``/home/me/labs``: each ``apply`` takes what is committed there."""
+    """The repository's address for git. An https:// address must be public; git@ and ssh:// addresses need a deploy
+    key. ``./coursehub material COURSE`` makes it and says where to paste it. With ``cloud: local`` it may be a repository
+    on this computer, such as ``/home/me/labs``: each ``apply`` takes what is committed there."""
     branch: Annotated[Branch, Field(examples=["spring"])] = "main"
-    """The branch that students get. Other branches never reach the server, so solutions may wait in one."""
+    """The branch that students get. Other branches never reach the server, so one of them may contain solutions."""
     open: Annotated[Within | None, Field(examples=["week-1/lab1.ipynb"])] = None
-    """The file or folder that the link opens in Lab; without it the repository's folder."""
+    """The file or folder that the link opens in Lab; by default the repository's folder."""
     host_key: Annotated[
         HostKey | None,
         Field(examples=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJY0hfTg0wlA3oxSvWLBd6aNTPOTYJVzfmj9Zsi0Yl5T"]),
     ] = None
-    """The host's own SSH key, for a private repository elsewhere than github.com, gitlab.com and bitbucket.org, whose
-    keys we know. Compare it with what the host's administrators publish."""
+    """The host's SSH key, for a private repository on another host than github.com, gitlab.com and bitbucket.org, whose
+    keys are built in. Compare it with the key that the host's administrators publish."""
 
     @model_validator(mode="after")
     def _host_is_known(self) -> Repository:
@@ -147,17 +147,17 @@ class Repository(Facts):
 
 
 class DataSet(Facts):
-    """Data that is stored once for the whole class and that nobody can change."""
+    """Data that is stored once for the whole class; nobody can change it."""
 
     name: Annotated[DataName, Field(examples=["rainfall"])]
-    """What students find below ``~/data``: a file, or with ``unpack`` a folder."""
+    """Its name below ``~/data``: a file, or with ``unpack`` a folder."""
     source: Annotated[DataSource, Field(examples=["https://data.example.edu/rainfall-2025.zip"])]
-    """Where it comes from: an https:// address, or a small file (5 MB at most) that lies in ``pillar/files/data/``."""
+    """Where it comes from: an https:// address, or a small file (at most 5 MB) in ``pillar/files/data/``."""
     sha256: Annotated[
         Sha256 | None, Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
     ] = None
-    """For an https:// address: what ``sha256sum`` prints for the file, so that everybody computes with the same
-    numbers. A new value brings the new file."""
+    """For an https:// address: the output of ``sha256sum`` for the file, so that everybody computes with the same
+    numbers. A new value makes the server download the new file."""
     unpack: Annotated[bool, Field(examples=[True])] = False
     """Whether it is a zip or tar archive whose content students want."""
 
@@ -179,14 +179,14 @@ class DataSet(Facts):
 
 
 class Material(Facts):
-    """What students are given to work with."""
+    """Material for students."""
 
     repositories: list[Repository] = Field(
         default=[], examples=[[{"name": "labs", "url": "git@github.com:physics/labs.git"}]]
     )
-    """Git repositories. ``./coursehub material COURSE`` prints the link of each for the LMS: a student who clicks it
-    has the newest version in their home, as files of their own. What a student changed stays as it is; where the course
-    changed the same place, the student is told and finds the course's version beside it."""
+    """Git repositories. ``./coursehub material COURSE`` prints a link for each, for the LMS. A student who clicks it
+    gets the newest version as their own files. What a student changed stays as it is. If the course changed the same
+    place, a page says so, and the course's version is put beside the student's."""
     data: list[DataSet] = Field(
         default=[],
         examples=[
@@ -199,7 +199,8 @@ class Material(Facts):
             ]
         ],
     )
-    """Data sets, stored once and not per student; everybody reads them in ``~/data``, nobody can change them."""
+    """Data sets, stored once and not for each student. Everybody can read them in ``~/data``; nobody can change
+    them."""
 
     @model_validator(mode="after")
     def _one_name_each(self) -> Material:

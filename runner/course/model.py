@@ -52,26 +52,26 @@ class Limits(Facts):
         AfterValidator(between("256M", "1024G", "one notebook takes about 190M, and below 256M none starts")),
         Field(examples=["1500M"]),
     ] = "1G"
-    """Memory of one person. At the limit the notebook's kernel ends, which loses its variables and no file; the
-    person's server and everybody else go on."""
+    """Memory of one person. At the limit the notebook's kernel is killed: its variables are lost, but no file. The
+    person's server and everybody else continue."""
     cpu: Annotated[float, Field(gt=0, le=64, examples=[1.5])] = 1.0
     """Processor cores of one person; 0.5 is half a core, 2.0 are two."""
     tasks: Annotated[int, Field(ge=64, le=32768, examples=[512])] = 512
-    """Processes and threads of one person; stops a runaway program that starts copies of itself."""
+    """Processes and threads of one person; this stops a program that starts more and more copies of itself."""
 
 
 class Page(Facts):
-    """What the sign-in page says besides the course's title."""
+    """Texts on the hub's pages, besides the course's title."""
 
     message: Annotated[Paragraph | None, Field(examples=["Lab 3 is due on Friday at 17:00."])] = None
-    """The message of the day. It stands on top of the sign-in page and the hub's other pages from the moment of
-    ``apply``; nothing restarts and nobody is disturbed. More lines than one: write ``|`` after the colon and indent
-    the lines below it."""
+    """The message of the day. After ``apply`` it is at the top of the sign-in page and of the hub's other pages;
+    nothing restarts and nobody is disturbed. For several lines, write ``|`` after the colon and indent the lines below
+    it."""
     help: Annotated[Text | None, Field(examples=["help@example.edu"])] = None
-    """Whom to ask. An email address or an https:// address becomes a link; other text, such as a room, stands as it
-    is."""
+    """The contact for questions. An email address or an https:// address becomes a link; other text, such as a room, is
+    shown as it is."""
     logo: Annotated[Picture | None, Field(examples=["crest.png"])] = None
-    """A picture above the course's title. Its file lies in ``pillar/files/logos/`` and has at most 1 MB."""
+    """A picture above the course's title. Its file is in ``pillar/files/logos/`` and has at most 1 MB."""
 
 
 class Term(Facts):
@@ -97,40 +97,41 @@ class Course(Facts):
         Reaches("everybody, at once; nothing restarts"),
         Field(examples=["ENGR 114: Engineering Programming with Python"]),
     ]
-    """What the course is called."""
+    """The name of the course."""
     domain: Annotated[
         Hostname,
         AfterValidator(without_www),
         Reaches("everybody: the address changes"),
         Field(examples=["engr114.example.edu"]),
     ]
-    """The address that students type. A name below a domain that you own; with ``cloud: digitalocean`` and ``dns:
+    """The address that students type. It is a name below a domain that you own. With ``cloud: digitalocean`` and ``dns:
     cloud`` that domain's zone must be in the same account."""
-    www: Annotated[bool, Reaches("whoever types www. before the address"), Field(examples=[False])] = True
-    """Whether the address works with www. before it too. That sends people on to the address itself."""
+    www: Annotated[bool, Reaches("people who type www. before the address"), Field(examples=[False])] = True
+    """Whether the address also works with www. before it. People are then redirected to the address itself."""
     contact: Annotated[Email, Reaches("nobody of the class"), Field(examples=["professor@example.edu"])]
-    """Your email address, for the account at the certificate authority. Let's Encrypt sends no mail about certificates
-    that run out (since June 2025): they renew themselves, and ``status`` and ``check`` fail when one has less than 20
-    days left."""
+    """Your email address, for the account at the certificate authority. Since June 2025 Let's Encrypt sends no mail
+    about certificates that expire. They are renewed automatically, and ``status`` and ``check`` fail when one has less
+    than 20 days left."""
     cloud: Annotated[Literal["local", "digitalocean"], Field(examples=["digitalocean"])] = "local"
-    """Where the server is made. ``local`` is this computer, for trying things out; ``digitalocean`` is a droplet, and
+    """Where the server is created. ``local`` is this computer, for trying things out; ``digitalocean`` is a droplet and
     needs a token in DIGITALOCEAN_ACCESS_TOKEN."""
     dns: Annotated[Literal["cloud", "manual"], Field(examples=["manual"])] = "cloud"
-    """Who makes the address point to the server. ``cloud``: we do, in the cloud's own DNS; ``manual``: you or your
-    college do, and the hub waits for it."""
+    """Who makes the DNS records of the address. ``cloud``: coursehub does, in the cloud's DNS; ``manual``: you or your
+    college do, and the hub waits for them."""
     isolation: Annotated[
         Literal["subdomains", "paths"],
         Reaches("everybody, at the next sign-in; the hub restarts"),
         Field(examples=["subdomains"]),
     ] = "subdomains"
-    """What keeps people's servers apart in a browser. ``subdomains``: each has an address of its own, such as
-    ``https://curie.engr114.example.edu/``, and a page that runs in one can do nothing in another or in the hub, whoever
-    looks at it, so teachers may open students' servers; ``paths``: all share the course's address, and people open
-    their own server alone. With ``dns: manual`` it is ``paths`` unless you say otherwise, as ``subdomains`` then needs
-    two more records from you: ``*.DOMAIN`` with the server's address, and an NS record ``_acme-challenge.DOMAIN`` with
-    the value DOMAIN. A change of it signs everybody out once."""
+    """What separates people's servers in a browser. ``subdomains``: each server has its own address, such as
+    ``https://curie.engr114.example.edu/``. A page of one server can do nothing in another server or in the hub, whoever
+    opens it, so teachers may open students' servers. ``paths``: all servers share the course's address, and people can
+    open only their own server. With ``dns: manual`` the default is ``paths``, because ``subdomains`` then needs two
+    more records from you: ``*.DOMAIN`` with the server's address, and an NS record ``_acme-challenge.DOMAIN`` with the
+    value
+    DOMAIN. A change signs everybody out once."""
     region: Annotated[Slug, Reaches("only a new server"), Field(examples=["nyc3"])] = "sfo3"
-    """Where in the world the server stands, in the cloud's own word. Near your students is fast."""
+    """The place of the server, by the cloud's own name. A place near your students is faster."""
     size: Annotated[Slug, Reaches("only a new server"), Field(examples=["s-4vcpu-8gb"])] = "s-4vcpu-8gb"
     """How big the server is, in the cloud's own word, and so what it costs. The class gets
     85 % of its memory: count 170 MB of that for each student who works with numpy, pandas and matplotlib (measured on
@@ -140,20 +141,20 @@ class Course(Facts):
         Reaches("only a new server"),
         Field(examples=["debian-12-x64"]),
     ] = "debian-13-x64"
-    """The operating system of a new server; of a server that is there it changes nothing."""
+    """The operating system of a new server; an existing server does not change."""
     timezone: Annotated[
         Timezone, Reaches("the server's clock and its logs"), Field(examples=["America/Los_Angeles"])
     ] = "Etc/UTC"
-    """The clock of the course, as Continent/City."""
+    """The time zone of the course, as Continent/City."""
     term: Annotated[
         Term | None, Reaches("nobody of the class"), Field(examples=[{"first": "2026-09-21", "last": "2026-12-11"}])
     ] = None
-    """The first and the last day of the course. ``plan``, ``up`` and ``status`` then say what the server costs for the
-    whole term."""
+    """The first and the last day of the course. With it, ``plan``, ``up`` and ``status`` say what the server costs for
+    the whole term."""
     limits: Annotated[Limits, Reaches(NEW_SERVERS), Field(examples=[{"memory": "1500M", "cpu": 1.5, "tasks": 512}])] = (
         Limits()
     )
-    """What one person's server may use, so that nobody takes the class down."""
+    """What one person's server may use, so that one person cannot stop the class."""
     upload_limit: Annotated[
         Amount,
         AfterValidator(between("1M", "20G", "bigger files belong under material: data, where they are stored once")),
@@ -162,53 +163,53 @@ class Course(Facts):
     ] = "100M"
     """The biggest file that can be uploaded in the browser."""
     idle_after: Annotated[Minutes, Reaches("everybody, at once; running servers go on"), Field(examples=[180])] = 120
-    """Minutes without use until a person's server is stopped. Files stay. Use is what a person does and what a notebook
-    or terminal computes; a page that is open and that nobody touches is none."""
+    """Minutes without use until a person's server is stopped. Files stay. Use means that a person does something, or
+    that a notebook or terminal computes; an open page that nobody touches does not count."""
     packages: Annotated[list[Requirement], Reaches(NEW_SERVERS)] = Field(
         default=[], examples=[["numpy", "pandas>=2,<3", "matplotlib"]]
     )
-    """Python packages of the course, with a version or a range where it matters. ``./coursehub lock COURSE`` picks
-    exact versions once and keeps them in git; nothing changes under a running class."""
+    """Python packages of the course, with a version or a range where it matters. ``./coursehub lock COURSE`` chooses
+    exact versions once and keeps them in git, so nothing changes during the term."""
     extensions: Annotated[list[Requirement], Reaches(NEW_SERVERS)] = Field(
         default=[], examples=[["jupyterlab-git", "jupyterlab-spellchecker>=0.8"]]
     )
-    """Extensions of JupyterLab, by their names at the Python index. Everybody of the class has them; they are locked
-    with the packages. One that is only a source package, without a built wheel, is refused. Every course has
-    jupyter-resource-usage (memory in use) and jupyter-archive (a folder as one file); docs/extensions.md says which
-    others classes like, and what they cost."""
+    """Extensions of JupyterLab, by their names at the Python index. Everybody in the class has them, and they are
+    locked with the packages. An extension that is only a source package, without a built wheel, is refused. Every
+    course has jupyter-resource-usage (memory in use) and jupyter-archive (a folder as one file). docs/extensions.md
+    lists others that are useful for classes, and their cost."""
     pdf: Annotated[bool, Reaches(NEW_SERVERS), Field(examples=[True])] = False
     """Whether notebooks can be saved as PDF (File > Save and Export Notebook As), with formulas, plots, wide tables and
-    letters of all scripts. It takes 300 MB of the server's disk."""
+    letters of all scripts. It needs 300 MB of the server's disk."""
     kernels: Annotated[list[Literal["r", "octave"]], Reaches(NEW_SERVERS)] = Field(
         default=[], examples=[["r", "octave"]]
     )
-    """Languages beside Python. ``r`` brings R with its recommended packages, ``octave`` GNU Octave with gnuplot, both
-    from Debian: a few hundred megabytes and a minute or two at the first ``apply``. More R packages come by ``apt``,
-    as r-cran-NAME."""
+    """Languages beside Python. ``r`` is R with its recommended packages, ``octave`` is GNU Octave with gnuplot. Both
+    come from Debian and need a few hundred megabytes, and a minute or two at the first ``apply``. More R packages: list
+    them under ``apt`` as r-cran-NAME."""
     apt: Annotated[list[DebianPackage], Reaches("everybody, at once")] = Field(
         default=[], examples=[["graphviz", "hunspell-de-de"]]
     )
-    """Debian packages for the server: programs and libraries that your Python packages or your students call. What is
-    taken out of the list stays installed on a server that is there, and is missing on the next new one."""
+    """Debian packages for the server: programs and libraries that your Python packages or your students use. A package
+    that you remove from the list stays installed on the existing server, and is not on the next new one."""
     imports: Annotated[
-        list[Module], Reaches("nobody; the modules are tried before the next packages are given out")
+        list[Module], Reaches("nobody; the modules are tried before the class gets the next packages")
     ] = Field(default=[], examples=[["numpy", "pandas", "matplotlib.pyplot"]])
-    """Modules that must import on the server before the class gets the packages. They are tried in the new environment,
-    beside the one that serves; if one fails, the class keeps what it had, and ``apply`` says which. One that joins the
-    list without a change of packages is tried too. Servers that run keep what they started with."""
+    """Modules that must import on the server before the class gets the packages. They are tried in the new environment;
+    if one fails, the class keeps the old environment, and ``apply`` says which module failed. A module that you add
+    without changing packages is tried too. Running servers keep the environment with which they started."""
     material: Annotated[
         Material,
         Reaches("everybody, at the next click of a link; nothing restarts"),
         Field(examples=[{"repositories": [{"name": "labs", "url": "https://github.com/physics/labs"}]}]),
     ] = Material()
-    """What students are given to work with: notebooks from git, and data. A change of it restarts nothing."""
+    """Material for students: notebooks from git, and data. A change restarts nothing."""
     network: Annotated[
         Network,
-        Reaches("everybody, at once; a running server finds the way to a list after its next start"),
+        Reaches("everybody, at once; a running server reaches the names of a list after its next start"),
         Field(examples=[{"only": ["index.example.org", "files.example.org"]}]),
     ] = Network()
-    """What people's programs may reach outside of the server. Nothing of it means the internet, but no mail, no private
-    network and nothing of the cloud's own."""
+    """What people's programs may reach outside the server. Without this key they reach the internet, but no mail
+    servers, no private networks and no internal services of the cloud."""
     page: Annotated[
         Page,
         Reaches("everybody, at once; nothing restarts"),
@@ -230,13 +231,13 @@ class Course(Facts):
         Reaches("everybody, at the next sign-in; the hub restarts, and running servers go on"),
         Field(examples=[{"kind": "google", "client_id": "1234567890-abc.apps.googleusercontent.com"}]),
     ] = Signin()
-    """How people sign in: by password, or vouched for by Google, GitHub, Microsoft, your college or your LMS."""
+    """How people sign in: by password, or through Google, GitHub, Microsoft, your college or your LMS."""
     people: Annotated[
         People | None,
         Field(examples=[{"professors": [{"account": "curie", "name": "Marie Curie"}], "students": []}]),
     ] = None
-    """Who may sign in, by role; nobody else of the college can. Leave it out to keep the people in an encrypted class
-    list (``./coursehub roster import COURSE FILE``): real names do not belong into git in clear."""
+    """Who may sign in, by role; nobody else from the college can. Leave it out to keep the people in an encrypted class
+    list (``./coursehub roster import COURSE FILE``): real names must not be in git in clear text."""
 
     @model_validator(mode="before")
     @classmethod

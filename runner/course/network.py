@@ -1,4 +1,4 @@
-"""What people's programs may reach outside of the server."""
+"""What people's programs may reach outside the server."""
 
 from __future__ import annotations
 
@@ -51,13 +51,14 @@ OwnNetwork = Annotated[str, AfterValidator(_network), _schema(r"^[0-9a-f.:]+(/[0
 
 
 class Network(Facts):
-    """What people's programs may reach outside of the server: of everybody who signs in, professors too."""
+    """What people's programs may reach outside the server. It applies to everybody who signs in, also to professors."""
 
     only: Annotated[list[Place] | None, Field(examples=[["index.example.org", "*.example.edu"]])] = None
-    """Closes everything but this list: names of web sites, reached by https, and networks. ``*.example.edu`` is
-    what is below that name, without the name itself; an empty list closes all. Left out, the internet is open. It
-    holds from ``apply`` on and ends what is open; a server that runs finds the way to the list's names after its next
-    start."""
+    """Closes everything except this list: names of web sites, reached over https, and networks. ``*.example.edu`` means
+    every name below that one, without the name itself; an empty list closes everything. Without this key the internet
+    is open. It takes effect with ``apply`` and also ends open connections. A running server reaches the names in the
+    list
+    only after its next start."""
     campus: list[OwnNetwork] = Field(default=[], examples=[["10.20.0.0/16"]])
-    """Private networks that are open, such as that of a mirror on the campus. All others are closed always, and so
-    are mail and the cloud's own address for its servers' secrets. It means nothing where ``only`` stands."""
+    """Private networks that are open, for example that of a mirror on the campus. All others are always closed, and so
+    are mail and the cloud's address for its servers' secrets. It has no effect together with ``only``."""

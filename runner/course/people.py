@@ -53,38 +53,39 @@ Team = Annotated[
 
 
 class Person(Facts):
-    """Somebody of the course."""
+    """A person of the course."""
 
     account: Annotated[Account, Field(examples=["curie"])]
-    """The Unix account, and the name to sign in with. Files belong to it, so it stays the same for the whole term."""
+    """The Unix account, and the name for sign-in. Files belong to it, so do not change it during the term."""
     name: Annotated[Text, Field(examples=["Marie Curie"])]
-    """The person's name, for your eyes: it stays in this file and never reaches the server."""
+    """The person's name. Teachers see students' and guests' names on the page *Students' work*; on the server only root
+    can read them."""
     email: Annotated[Email | None, Field(examples=["curie@example.edu"])] = None
-    """The person's address at the college, by which class lists and sign-in services know them."""
+    """The person's address at the college, which identifies them in class lists and at sign-in services."""
     login: Annotated[Text | None, Field(examples=["mcurie1"])] = None
-    """The person's login name at the college, where it is no email address."""
+    """The person's login name at the college, if it is not an email address."""
     github: Annotated[GitHubLogin | None, Field(examples=["mcurie"])] = None
-    """The person's login at GitHub, for ``signin: {kind: github}``; GitHub does not tell college addresses."""
+    """The person's login at GitHub, for ``signin: {kind: github}``; GitHub does not send college addresses."""
     number: Annotated[Text | None, Field(examples=["20067930"])] = None
-    """The college's own number of the person, by which class lists know them. It never reaches the server."""
+    """The college's number of the person, which identifies them in class lists. It never reaches the server."""
     groups: list[Team] = Field(default=[], examples=[["team-1"]])
-    """The teams that the person is in. Each team has a directory, ``~/groups/NAME``, in which its members change each
-    other's files and nobody else gets in."""
+    """The person's teams. Each team has a directory ``~/groups/NAME``. Its members can change each other's files there,
+    and nobody else can enter."""
 
 
 class People(Facts):
-    """Who may sign in, by role; nobody else of the college can."""
+    """Who may sign in, by role; nobody else from the college can."""
 
     professors: Annotated[list[Person], Field(min_length=1, examples=[[{"account": "curie", "name": "Marie Curie"}]])]
-    """Who teaches: sees who is there; starts, stops and opens students' servers, and looks at their files. At least
-    one."""
+    """People who teach: they see who is there; start, stop and open students' servers; and look at their files. At
+    least one."""
     assistants: list[Person] = Field(default=[], examples=[[{"account": "noether", "name": "Emmy Noether"}]])
-    """Who helps: sees students and guests; opens their servers and looks at their files."""
+    """People who help: they see students and guests, open their servers and look at their files."""
     students: list[Person] = Field(default=[], examples=[[{"account": "turing", "name": "Alan Turing"}]])
-    """Who learns: sees only their own files and server."""
+    """People who learn: they see only their own files and server."""
     guests: list[Person] = Field(default=[], examples=[[{"account": "visitor", "name": "Vera Visitor"}]])
-    """Who only listens in (a guest auditor): may sign in and work, sees only their own files and server. Teachers see
-    guests as they see students."""
+    """Guest auditors: they may sign in and work, and see only their own files and server. Teachers see guests in the
+    same way as students."""
 
     @model_validator(mode="after")
     def _one_account_each(self) -> People:

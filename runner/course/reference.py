@@ -13,23 +13,23 @@ _HEAD = """\
 
 <!-- Made by `./coursehub schema --write` from runner/course/; not to be edited. -->
 
-`pillar/courses/COURSE.sls` is the one file that you edit for a course. It is YAML: a key, a colon, a space, a value;
-what belongs below a key is indented with spaces by two more. Text with a colon or a `#` in it goes in quotes.
+`pillar/courses/COURSE.sls` is the only file that you edit for a course. It is YAML: a key, a colon, a space, a value.
+Keys below another key are indented by two more spaces. Put text that contains a colon or a `#` in quotes.
 
-    ./coursehub new COURSE               # asks, and writes a file that explains itself
+    ./coursehub new COURSE               # asks, and writes a file with comments
     ./coursehub new COURSE --from OLD    # next term's file: the old choices without the old class
     ./coursehub validate                 # every mistake in every course file, with its line; changes nothing
-    ./coursehub plan COURSE              # what the server would become
-    ./coursehub apply COURSE             # do it
+    ./coursehub plan COURSE              # shows what would change
+    ./coursehub apply COURSE             # changes the server
 
-A wrong file never reaches a server: each verb reads it first, and says the line, what is wrong and what may stand
+A wrong file never reaches a server: each verb checks it first, and says the line, what is wrong and what is allowed
 there.
 A complete example is [`pillar/courses/pillar.example`](../pillar/courses/pillar.example).
 
 **In an editor**: files made by `new` name their schema in the second line
 ([`pillar/courses.schema.json`](../pillar/courses.schema.json)). VS Code with Red Hat's YAML extension then completes
-keys, explains them under the mouse and marks mistakes, once it knows that `.sls` is YAML: `"files.associations":
-{"pillar/courses/*.sls": "yaml"}` in its settings.
+keys, explains them under the mouse and marks mistakes. It must know that `.sls` is YAML: add `"files.associations":
+{"pillar/courses/*.sls": "yaml"}` to its settings.
 
 """
 

@@ -52,28 +52,29 @@ class Signin(Facts):
     """How people sign in."""
 
     kind: Annotated[Kind, Field(examples=["google"])] = "password"
-    """Who says that somebody is who they say. ``password``: the hub itself; ``google``, ``github`` and ``microsoft``:
-    these; ``oidc``: any provider of OpenID Connect, such as your college's; ``lti13``: your LMS, which then opens the
-    hub. Only people of the course get in, whatever the kind, and homes stay when it changes. What stands here for
-    other kinds is not used. docs/sign-in.md has the steps for each."""
+    """Who confirms a person's identity. ``password``: the hub itself; ``google``, ``github`` and ``microsoft``: these
+    providers; ``oidc``: any provider of OpenID Connect, such as your college's; ``lti13``: your LMS, which then opens
+    the hub. For every kind, only people of the course get in, and homes stay when you change the kind. Keys of other
+    kinds
+    are ignored. docs/sign-in.md has the steps for each."""
     client_id: Annotated[Text | None, Field(examples=["1234567890-abc.apps.googleusercontent.com"])] = None
-    """The provider's name for this hub; every kind but ``password`` needs it. Its secret does not belong here:
+    """The provider's id of this hub; every kind except ``password`` needs it. Its secret does not belong here: use
     ``./coursehub secrets set COURSE oauth-client-secret``."""
     hosted_domain: Annotated[Hostname | None, Field(examples=["example.edu"])] = None
-    """For ``google``: the college's domain there, to refuse private accounts."""
+    """For ``google``: the college's domain at Google. Private accounts are then refused."""
     tenant: Annotated[Tenant | None, Field(examples=["11111111-2222-3333-4444-555555555555"])] = None
     """For ``microsoft``: the college's Directory (tenant) ID. Accounts of other organisations are refused."""
     issuer: Annotated[Address | None, Field(examples=["https://login.example.edu"])] = None
-    """For ``oidc`` and ``lti13``: the provider's or LMS's own address, letter by letter as it calls itself."""
+    """For ``oidc`` and ``lti13``: the address by which the provider or LMS identifies itself, exactly the same."""
     claim: Annotated[Claim, Field(examples=["preferred_username"])] = "email"
-    """For ``oidc``: by which of the provider's facts people are known. ``email`` is compared with people's ``email``,
-    any other with their ``login``; take one that people cannot change themselves."""
+    """For ``oidc``: the provider's claim that identifies people. ``email`` is compared with people's ``email``, any
+    other claim with their ``login``. Choose a claim that people cannot change themselves."""
     service: Annotated[Text | None, Field(examples=["Example College"])] = None
-    """For ``oidc`` and ``lti13``: what students call the provider or LMS; it stands on the sign-in page."""
+    """For ``oidc`` and ``lti13``: the name of the provider or LMS that students know; the sign-in page shows it."""
     authorize_url: Annotated[Address | None, Field(examples=["https://lms.example.edu/d2l/lti/authenticate"])] = None
     """For ``lti13``: the LMS's OpenID Connect authentication address."""
     jwks_url: Annotated[Address | None, Field(examples=["https://lms.example.edu/d2l/.well-known/jwks"])] = None
-    """For ``lti13``: where the LMS publishes the keys that it signs with."""
+    """For ``lti13``: the address at which the LMS publishes its signing keys."""
 
     @model_validator(mode="after")
     def _whole(self) -> Signin:

@@ -16,8 +16,8 @@ from runner.course import schema
 HEAD = """\
 #!yaml
 # yaml-language-server: $schema=../courses.schema.json
-# All that you decide about this course; docs/course-file.md has every key that may stand here.
-# After a change: `./coursehub validate {id}`, `./coursehub plan {id}` (what would it do?), `./coursehub apply {id}`.
+# All your decisions about this course; docs/course-file.md describes every key.
+# After a change: `./coursehub validate {id}`, `./coursehub plan {id}` (what would change?), `./coursehub apply {id}`.
 course:
 """
 #: Leaves room for an indent; .yamllint allows 130.

@@ -1,8 +1,8 @@
-"""Starts a person's server: ``jupyterhub-singleuser`` without what only a hub needs.
+"""Start a person's server: ``jupyterhub-singleuser`` without the modules that only a hub needs.
 
-``jupyterhub.singleuser`` imports the hub's pages and its database with them (SQLAlchemy, Alembic): half a second of a
-processor and 25 MB for each student, and nothing of it is ever called here. So it is imported beside stand-ins that are
-gone afterwards: whoever asks for one of those packages later gets the real one.
+``jupyterhub.singleuser`` imports the hub's pages and with them its database (SQLAlchemy, Alembic). This takes half a
+second of processor time and 25 MB for each student, and none of it is ever called here. So during that import these
+packages are replaced by stand-ins, which are removed afterwards: a later import gets the real package.
 """
 
 import importlib
@@ -14,12 +14,12 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-#: With all that is below each.
+#: These packages, and all modules below them.
 LEFT_OUT = ("alembic", "jupyterhub.handlers", "jupyterhub.orm", "sqlalchemy")
 
 
 class Absent(Exception):
-    """Stands for whatever is taken from a package that was left out; as an exception it can stand in ``except`` too."""
+    """Replaces everything from a package that was left out. It is an exception, so ``except`` accepts it too."""
 
 
 class StandIn(ModuleType):
@@ -43,7 +43,7 @@ class _LeaveOut(MetaPathFinder, Loader):
         return StandIn(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing to run."""
+        """Do nothing: a stand-in has no code."""
 
 
 def _is_left_out(name: str) -> bool:
@@ -52,7 +52,7 @@ def _is_left_out(name: str) -> bool:
 
 @contextmanager
 def without_the_hub() -> Iterator[None]:
-    """While the block runs, imports of what only a hub needs give stand-ins. Afterwards they are forgotten."""
+    """Replace imports of modules that only a hub needs by stand-ins while the block runs, then remove these."""
     finder = _LeaveOut()
     sys.meta_path.insert(0, finder)
     try:
@@ -68,7 +68,7 @@ def without_the_hub() -> Iterator[None]:
 
 
 def main() -> None:
-    """Start it. Another JupyterHub may need what is left out here: then all of it is imported."""
+    """Start the server. If another JupyterHub needs a module that is left out here, import everything instead."""
     try:
         with without_the_hub():
             singleuser = importlib.import_module("jupyterhub.singleuser")
