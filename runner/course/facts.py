@@ -208,5 +208,5 @@ Email = Annotated[
     str, *text_like(r"^[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+$", "an email address such as professor@example.edu")
 ]
 #: The cloud's name of a size or a region.
-Slug = Annotated[str, *text_like(r"^[a-z0-9]+(-[a-z0-9]+)*$", "a word of the cloud's own, such as s-4vcpu-8gb or sfo3")]
+Slug = Annotated[str, *text_like(r"^[a-z0-9]+(-[a-z0-9]+)*$", "one of the cloud's names, such as s-4vcpu-8gb or sfo3")]
 Minutes = Annotated[int, Field(ge=5, le=10080)]

@@ -47,7 +47,7 @@ TAKEN = "removed the right to read it"
         *((address, LINK) for address in ("everything/etc/passwd?do=show", "inner?do=show", "work/shadow?do=fetch")),
         *((f"pipe{how}", "no file (a pipe") for how in ("", "?do=show", "?do=fetch")),
         *((address, TAKEN) for address in ("closed.txt?do=show", "shut/", "of-root?do=fetch", "of-group?do=fetch")),
-        *((address, "not there") for address in ("nowhere", "lab.py/inner")),
+        *((address, "not exist") for address in ("nowhere", "lab.py/inner")),
         *((address, "no such file") for address in ("../bob/", "..%2f..%2fetc/passwd?do=show", "%2e%2e/etc/", "a%00b")),
         ("sparse.bin?do=fetch", "a download has at most"),
         ("big/?do=pack", "more than"),
