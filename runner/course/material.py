@@ -97,8 +97,8 @@ class Repository(Facts):
     """The name of its folder in each student's home."""
     url: Annotated[GitAddress, Field(examples=["git@git.example.edu:physics/labs.git"])]
     """The repository's address for git. An https:// address must be public; git@ and ssh:// addresses need a deploy
-    key. ``./coursehub material COURSE`` makes it and says where to paste it. With ``cloud: local`` it may be a repository
-    on this computer, such as ``/home/me/labs``: each ``apply`` takes what is committed there."""
+    key. ``./coursehub material COURSE`` makes it and says where to paste it. With ``cloud: local`` it may be a
+    repository on this computer, such as ``/home/me/labs``: each ``apply`` takes what is committed there."""
     branch: Annotated[Branch, Field(examples=["spring"])] = "main"
     """The branch that students get. Other branches never reach the server, so one of them may contain solutions."""
     open: Annotated[Within | None, Field(examples=["week-1/lab1.ipynb"])] = None
