@@ -273,7 +273,7 @@ def test_a_status_that_cannot_be_written_is_not_an_old_one(server: Server, labs:
     server.state.__salt__ = {"service.start": lambda _unit: None}
     done = server.apply(first={"url": url}, labs={"url": url})
     assert done["result"] is False
-    assert "labs: coursehub-material.service did not come to it" in done["comment"]
+    assert "labs: coursehub-material.service did not process it" in done["comment"]
 
 
 def test_program_that_does_not_run_is_reported(server: Server) -> None:
