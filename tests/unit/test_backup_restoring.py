@@ -67,7 +67,7 @@ def test_database_in_use_is_copied_as_of_one_moment(tmp_path: Path) -> None:
     assert copy.stat().st_mode & 0o777 == 0o600
 
 
-def test_database_that_is_damaged_is_found_and_keeps_the_old_copy(tmp_path: Path) -> None:
+def test_damaged_database_is_found_and_keeps_the_old_copy(tmp_path: Path) -> None:
     source, copy = tmp_path / "hub.sqlite", tmp_path / "copies" / "hub.sqlite"
     with sqlite3.connect(source) as made:
         made.execute("create table t (x)")
