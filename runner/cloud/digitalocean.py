@@ -48,8 +48,6 @@ class Cloud:
         self.claims = Claims(self._calls)
         self.others = Others(self._calls)
 
-    # -- what is special about a provider ----------------------------------------------------------------
-
     @property
     def authority(self) -> Authority | None:
         """None: Let's Encrypt."""
@@ -71,8 +69,6 @@ class Cloud:
     def backup_place(self, course_id: str) -> tuple[str, str] | None:
         """None: backups are the course file's matter."""
         return None
-
-    # -- what can be ordered -----------------------------------------------------------------------------
 
     def sizes(self) -> dict[str, Size]:
         """The sizes that can be ordered, by slug."""
@@ -102,8 +98,6 @@ class Cloud:
         """The operating systems that can be ordered: slug, and the regions that have it."""
         found = self._calls.entries("reading the images", "images", "images", type="distribution")
         return {image["slug"]: tuple(image["regions"]) for image in found if image["slug"]}
-
-    # -- keys --------------------------------------------------------------------------------------------
 
     def ensure_key(self, name: str, public_key: str) -> int:
         """The id of the account's SSH key ``public_key``, which is stored if necessary."""
@@ -140,8 +134,6 @@ class Cloud:
 
     def _keys(self) -> list[dict[str, Any]]:
         return self._calls.entries("reading the SSH keys", "account/keys", "ssh_keys")
-
-    # -- droplets ----------------------------------------------------------------------------------------
 
     def get(self, server_id: int) -> Server | None:
         """The droplet with this id, or None. Correct at once, while lists may be late."""
@@ -341,8 +333,6 @@ class Cloud:
                 continue
             if not used:
                 self._calls.delete("removing a tag", f"tags/{tag}")
-
-    # -- DNS ---------------------------------------------------------------------------------------------
 
     def zones(self) -> list[Zone]:
         """The account's DNS zones."""
