@@ -53,6 +53,9 @@ accounts:
   left_file: {{ server.paths.left }}
   people: {{ accounts | json }}
 
+homes:
+  limits: {each: {{ course.limits.disk | json }} }
+
 course_env:
   lock: salt://locks/{{ opts.id }}.txt
   # Octave's kernel is a Python package, so it is tested with the course's imports.

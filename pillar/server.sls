@@ -58,6 +58,12 @@ server:
     hub_state: &hub_state /srv/jupyterhub
     # Directories that the class shares.
     shared: &shared /srv/class
+    homes: &homes /home
+    # The disk on which both are, with limits and earlier versions; root alone enters.
+    class_disk: &class_disk /srv/disk
+    # Where earlier versions are kept, and where a person's own server sees theirs.
+    versions: &versions /srv/disk/history
+    earlier: &earlier /srv/earlier
     # Repositories of the teacher's own computer, each as one file that the runner sends (runner/session/folders.py).
     sent: /var/lib/coursehub-sent
     # A directory for each certificate, by its first name.
@@ -112,7 +118,8 @@ backup:
   databases: [/srv/jupyterhub/jupyterhub.sqlite]
 base:
   sshd: {port: *ssh}
-course_env: {root: *course, uv: *uv, python: *python}
+course_env: {root: *course, uv: *uv, python: *python, earlier: *earlier}
+homes: {home_root: *homes, class_root: *shared, disk: *class_disk}
 firewall:
   tcp: *public
   per_address: {ports: *web}
@@ -130,7 +137,9 @@ jupyterhub:
   allowed_groups: *all_roles
   owner_secret: *owner_secret
   work: {viewers: *teachers, owners: *learners, python: *course_python}
-  spawner: {cmd: [*start_server]}
+  spawner:
+    cmd: [*start_server]
+    versions: {kept: *versions, at: *earlier, team_prefix: *team_prefix}
 letsencrypt: {webroot: *acme, certificates: *certificates}
 material: {root: *shared, user: *material, known_hosts: *git_hosts}
 nginx:

@@ -58,6 +58,14 @@ class Limits(Facts):
     """Processor cores of one person; 0.5 is half a core, 2.0 are two."""
     tasks: Annotated[int, Field(ge=64, le=32768, examples=[512])] = 512
     """Processes and threads of one person; this stops a program that starts more and more copies of itself."""
+    disk: Annotated[
+        Annotated[Amount, AfterValidator(between("100M", "1000G", "nobody can work with less, and no server has more"))]
+        | None,
+        Field(examples=["2G"]),
+    ] = None
+    """Disk space of one home, and of each team's directory; it counts at once. Who has used it up can sign in and
+    delete; everybody else goes on. Without it each has an even share of the server's disk, at most 10G. Earlier
+    versions of files do not count."""
 
 
 class Page(Facts):

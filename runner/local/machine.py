@@ -26,6 +26,11 @@ from runner.local.walls import Wall, rules
 SHUTDOWN_SECONDS = 30.0
 NSPAWN_RUN = Path("/run/systemd/nspawn")
 
+# Loop devices are the kernel's, and nothing in a container makes their nodes.
+LOOP_DEVICES = (
+    "mknod -m 0600 /dev/loop-control c 10 237; "
+    "number=0; while [ $number -lt 64 ]; do mknod -m 0600 /dev/loop$number b 7 $number; number=$((number + 1)); done; "
+)
 # Runs as PID 1 and then executes systemd. On cgroup v1 nspawn mounts the controllers read-only, so the machine's units
 # could not have limits. Here, before systemd starts, they can be remounted.
 OPEN_CGROUPS = (
@@ -264,7 +269,7 @@ class NspawnBackend:
 
 def nspawn_argv(*, name: str, hostname: str, root: Path, namespace: str, machine_id: str, cgroup_v1: bool) -> list[str]:
     """The command line of a machine."""
-    init = OPEN_CGROUPS if cgroup_v1 else PLAIN_INIT
+    init = LOOP_DEVICES + (OPEN_CGROUPS if cgroup_v1 else PLAIN_INIT)
     return [
         "systemd-nspawn",
         "--quiet",

@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from coursehub_subvolumes import make_directory
+
 #: Salt puts it into a state module when it loads one.
 __opts__: dict[str, Any]
 
@@ -48,7 +50,8 @@ class _Directory(NamedTuple):
 
     def make(self) -> None:
         """Make it, or set its rights. Raises OSError."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.path.exists():
+            self._create()
         os.chown(self.path, 0, self.gid)
         for name, value in ((ACCESS, self.access), (DEFAULT, self.default)):
             if value is not None:
@@ -56,6 +59,13 @@ class _Directory(NamedTuple):
             elif _xattr(self.path, name) is not None:
                 os.removexattr(self.path, name)
         self.path.chmod(self.mode)
+
+    def _create(self) -> None:
+        # What the class writes to can have a limit of its own; what holds such directories has none.
+        if self.mode == MODE:
+            make_directory(self.path)
+        else:
+            self.path.mkdir(mode=0o700, parents=True)
 
 
 def managed(name: str, readers: str = "class", writers: Sequence[str] = (), team_prefix: str = "") -> dict[str, Any]:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from coursehub_subvolumes import make_directory
+
 #: Days since 1970, the unit in shadow: expired long ago, so that PAM's account check refuses.
 EXPIRED = "1"
 NEVER_SET = ("", "!", "*", "!!", "!*")
@@ -220,7 +222,8 @@ class MakeHome:
             return
         staged = home.with_name(f".{home.name}.new")
         shutil.rmtree(staged, ignore_errors=True)
-        shutil.copytree("/etc/skel", staged, symlinks=True)
+        make_directory(staged)
+        shutil.copytree("/etc/skel", staged, symlinks=True, dirs_exist_ok=True)
         for path in [staged, *staged.rglob("*")]:
             os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
         staged.chmod(0o700)

@@ -7,6 +7,8 @@ include:
   - uv
   - course_env.environment
   - jupyterhub.install
+  # Before anything has a home.
+  - homes
   - base
   - firewall
   - accounts
@@ -26,6 +28,20 @@ extend:
       - failhard: True
       - require:
         - apt_lists: base-apt-lists
+  homes-packages:
+    pkg:
+      - require:
+        - apt_lists: base-apt-lists
+  homes-look:
+    cmd:
+      - onchanges:
+        - class_accounts: accounts-class
+        - class_files: accounts-directories
+  # A home that is made while the class's disk is away would lie below it.
+  /home:
+    file:
+      - require:
+        - cmd: homes-disk
 {%- if salt['pillar.get']('material:repositories') or salt['pillar.get']('material:data') %}
   # The class's group, which reads it, must exist.
   material-parent:

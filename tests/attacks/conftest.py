@@ -87,19 +87,26 @@ def _visiting(hub: Hub) -> Iterator[Cast]:
     joined = {part: ["students", *(groups[team] for team in teams)] for part, teams in STUDENTS.items()}
     joined |= {part: [group] for part, (group, _) in TEACHERS.items()}
     people = {part: Person(hub, f"attack-{part}", secrets.token_hex(16)) for part in joined}
-    begin, end = ["set -eu"], []
+    # Homes and teams' directories are what `apply` would make.
+    begin, end = ["set -eu", "sub=; if mountpoint -q /srv/disk; then sub=--btrfs-subvolume-home; fi"], []
     for team, group in groups.items():
-        begin += [f"groupadd {group}", f"install -d -g {group} -m 2770 {teams[team]}"]
+        begin += [f"groupadd {group}", f"[ -z $sub ] || btrfs -q subvolume create {teams[team]}"]
+        begin += [f"install -d -g {group} -m 2770 {teams[team]}"]
         end += [f"rm -rf {teams[team]}", f"groupdel {group}"]
     for part, person in people.items():
         named = ",".join(["class", *joined[part]])
         begin += [
-            f"useradd --create-home --user-group --shell /bin/bash --groups {named} {person.account}",
+            f"useradd --create-home $sub --user-group --shell /bin/bash --groups {named} {person.account}",
             f"chmod 0700 {person.home}",
             f"echo '{person.account}:{person.password}' | chpasswd",
         ]
         end = [f"systemctl stop {person.unit}", f"userdel --remove --force {person.account}", *end]
-    away = "\n".join(["{", *end, "} 2> /dev/null || true"])
+    begin += ["[ -z $sub ] || coursehub-disk limits"]
+    end += [
+        "btrfs subvolume delete /srv/disk/history/{home,groups}/attack-*/*",
+        "rmdir /srv/disk/history/{home,groups}/attack-*",
+    ]
+    away = "\n".join(["{", *end, "} > /dev/null 2>&1 || true"])
     try:
         findable(hub, "attacks", [person.account for person in people.values()])
         # First remove the leftovers of a killed run.

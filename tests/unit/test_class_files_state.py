@@ -157,7 +157,10 @@ def start():
     (place / "env/bin/python").write_text("#!/bin/sh\necho runs\n")
     links = {"root": "/srv/class", "names": ["shared", "data"], "team_prefix": "team-"}
     text = (REPO / "formulas/course_env/files/start-server.sh").read_text()
-    (place / "start").write_text(jinja2.Template(text).render(link=place / "env", lib="/lib", class_links=links))
+    (place / "lib/class_server").mkdir(parents=True)
+    shutil.copy(REPO / "formulas/course_env/files/class_server/limited.py", place / "lib/class_server")
+    facts = {"class_links": links, "earlier": "/srv/earlier", "python": "/usr/bin/python3", "lib": place / "lib"}
+    (place / "start").write_text(jinja2.Template(text).render(link=place / "env", **facts))
     for program in (place / "start", place / "env/bin/python"):
         program.chmod(0o755)
     yield lambda account: as_(account, f"export HOME=/home/{account}; {place}/start | grep -qx runs")

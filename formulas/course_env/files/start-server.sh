@@ -43,4 +43,19 @@ done
 {%- endif %}
 ) || true
 {%- endif %}
-exec "$env/bin/python" -P {{ lib }}/class_server/single_user.py "$@"
+{%- if earlier %}
+(
+    cd "$HOME" || exit
+    link() {
+        if [ -n "$(ls "$2" 2> /dev/null)" ] && [ ! -e "$1" ] && [ ! -L "$1" ]; then
+            ln -sT "$2" "$1"
+        elif [ ! -e "$2" ] && [ "$(readlink "$1")" = "$2" ]; then
+            rm "$1"
+        fi
+    }
+    link 'Earlier versions' {{ earlier }}/home
+    link 'Earlier versions of groups' {{ earlier }}/groups
+) || true
+{%- endif %}
+# What follows makes no directory without the limit that its home has.
+exec {{ python }} -I -S {{ lib }}/class_server/limited.py "$env/bin/python" -P {{ lib }}/class_server/single_user.py "$@"

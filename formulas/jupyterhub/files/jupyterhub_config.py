@@ -70,6 +70,7 @@ if signin["client_secret"]:
 
 spawner = SETTINGS["spawner"]
 c.JupyterHub.spawner_class = "class_inside.spawner.ClassSpawner"
+c.ClassSpawner.versions = spawner["versions"]
 c.Spawner.hub_connect_url = url_of(places.door)
 c.Spawner.environment = {"JUPYTERHUB_ACTIVITY_INTERVAL": str(REPORTS)}
 c.SystemdSpawner.cmd = spawner["cmd"]

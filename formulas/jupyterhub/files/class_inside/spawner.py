@@ -5,6 +5,7 @@ SystemdSpawner itself would give it a TCP port, which any student can take first
 
 import asyncio
 import contextlib
+import grp
 import os
 import pwd
 import shlex
@@ -19,9 +20,9 @@ from jupyterhub.httpclient import fetch
 from jupyterhub.spawner import SpawnException
 from jupyterhub.utils import url_path_join
 from systemdspawner import SystemdSpawner
-from traitlets import Integer, Unicode, default
+from traitlets import Dict, Integer, Unicode, default
 
-from class_inside import units
+from class_inside import earlier, units
 from class_inside.homes import NoHome, mended
 from class_inside.last_words import NO_ACCOUNT, TELL, TRY_AGAIN, Reason, reason
 from class_inside.places import Places, url_of
@@ -63,6 +64,7 @@ class ClassSpawner(SystemdSpawner):
     starts_at_once = Integer(2, config=True, help="Servers that start at a time; others wait, and see their place.")
     start_memory = Integer(0, config=True, help="Bytes that a server and its first kernel need; 0: no start waits.")
     queue_timeout = Integer(600, config=True, help="Seconds that somebody waits for their turn.")
+    versions = Dict(config=True, help="Where earlier versions of homes are; see earlier.shown.")
 
     places = Places()
     # One for all servers, made with the first.
@@ -157,6 +159,8 @@ class ClassSpawner(SystemdSpawner):
     def properties(self, person: pwd.struct_passwd) -> dict[str, str | list[str]]:
         """Return the unit's properties: its restrictions, its limits, then those of the configuration."""
         found = confined(person.pw_dir, person.pw_uid, person.pw_gid, self.mem_limit) | mended(person.pw_dir)
+        groups = [entry.gr_name for entry in grp.getgrall() if person.pw_name in entry.gr_mem]
+        found = earlier.shown(found, person.pw_name, groups, self.versions)
         if self.mem_limit is not None:
             found |= {"MemoryAccounting": "yes", "MemoryMax": str(self.mem_limit)}
         if self.cpu_limit is not None:

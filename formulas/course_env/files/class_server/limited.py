@@ -1,0 +1,61 @@
+"""Starts a program that cannot ask btrfs for anything but copies: `limited.py PROGRAM ARGUMENT...`.
+
+On btrfs everybody may make a subvolume in their own directory, and a new subvolume has no limit: a home would have no
+end. systemd filters system calls only by name. This filter (seccomp(2)) also looks at what an ioctl asks for. All that
+the program starts inherits it.
+"""
+
+import ctypes
+import os
+import struct
+import sys
+
+#: The system call ioctl, by machine.
+IOCTL = {"x86_64": 16, "aarch64": 29}
+#: The second byte of every request to btrfs (linux/btrfs.h), and the three that any file system may get: copies of
+#: files and of parts that share their blocks (FICLONE, FICLONERANGE, FIDEDUPERANGE).
+BTRFS = 0x9400
+COPIES = (0x40049409, 0x4020940D, 0xC0189436)
+#: linux/filter.h and linux/seccomp.h
+LOAD, EQUAL, AND, RETURN = 0x20, 0x15, 0x54, 0x06
+ALLOW, REFUSE = 0x7FFF0000, 0x00050001
+#: Where the call's number and the lower half of its second argument are in struct seccomp_data.
+NUMBER, REQUEST = 0, 24
+PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, FILTER = 22, 38, 2
+
+
+class Refused(Exception):
+    """The kernel does not take the filter."""
+
+
+def program(ioctl: int) -> bytes:
+    """Return the filter as the kernel reads it. A jump counts from the instruction after it."""
+    copies = [(EQUAL, len(COPIES) - number, 0, request) for number, request in enumerate(COPIES)]
+    lines = [
+        (LOAD, 0, 0, NUMBER),
+        (EQUAL, 0, len(copies) + 5, ioctl),
+        (LOAD, 0, 0, REQUEST),
+        (AND, 0, 0, 0xFF00),
+        (EQUAL, 0, len(copies) + 2, BTRFS),
+        (LOAD, 0, 0, REQUEST),
+        *copies,
+        (RETURN, 0, 0, REFUSE),
+        (RETURN, 0, 0, ALLOW),
+    ]
+    return b"".join(struct.pack("<HBBI", *line) for line in lines)
+
+
+def limit_this_process() -> None:
+    """Put the filter before this process and all that it starts. Raises Refused."""
+    words = program(IOCTL[os.uname().machine])
+    kept = ctypes.create_string_buffer(words, len(words))
+    # struct sock_fprog: how many, then the address.
+    filters = struct.pack("@HP", len(words) // 8, ctypes.addressof(kept))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(PR_SET_SECCOMP, FILTER, filters, 0, 0):
+        raise Refused(os.strerror(ctypes.get_errno()))
+
+
+if __name__ == "__main__":
+    limit_this_process()
+    os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606

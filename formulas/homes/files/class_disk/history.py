@@ -1,0 +1,177 @@
+"""Earlier versions: read-only snapshots of each owner's directory, by hour and day, outside of their limits.
+
+They cost what was in the directory once and is no more. An owner may have as much of that as of the directory itself;
+then the oldest go. Otherwise somebody who writes everything anew each hour would fill the disk within a day.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from class_disk import btrfs
+from class_disk.limits import limit_of
+from class_disk.owners import Owner, owners
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from class_disk.config import Config
+
+#: Such as "2026-11-30 09.00 Monday": sorts by time, and is a name on every system.
+NAME = "%Y-%m-%d %H.%M %A"
+#: Per cent of the disk below which the oldest versions go, and up to which.
+SHORT, ENOUGH = 10, 15
+#: Seconds that the kernel may take to free what was deleted.
+FREEING = 60
+
+
+class Version(NamedTuple):
+    """One snapshot of an owner's directory."""
+
+    path: Path
+    known: btrfs.Subvolume
+
+
+def take(config: Config) -> list[str]:
+    """Keep a version of what changed since the last one, then delete old ones; return whose were taken.
+
+    Raises OSError.
+    """
+    btrfs.sync(config.top)
+    used, costs, taken = btrfs.usage(config.top), _Costs(config), []
+    everybody = owners(config)
+    total = shutil.disk_usage(config.disk).total
+    for owner in everybody:
+        now, before = btrfs.info(owner.path), versions(config, owner.name)
+        if before and now.changed <= before[-1].known.made:
+            continue
+        directory = config.history / owner.name
+        directory.mkdir(parents=True, exist_ok=True)
+        btrfs.snapshot(owner.path, directory, _name(directory))
+        taken.append(owner.said)
+        # What the directory alone had is what the version keeps from now on.
+        costs.add(owner.name, used[now.number].alone if now.number in used else 0)
+        for old in outdated(versions(config, owner.name), config.hourly, config.daily):
+            costs.delete(owner.name, old, used)
+    for owner in everybody:
+        _within(config, owner, limit_of(owner, config, total, len(everybody)), costs)
+    relieve(config, costs)
+    return taken
+
+
+def versions(config: Config, name: str) -> list[Version]:
+    """Return an owner's versions, the oldest first."""
+    directory = config.history / name
+    try:
+        paths = [path for path in directory.iterdir() if btrfs.is_subvolume(path)]
+    except FileNotFoundError:
+        return []
+    return sorted((Version(path, btrfs.info(path)) for path in paths), key=lambda one: one.known.made)
+
+
+def outdated(found: Sequence[Version], hourly: int, daily: int) -> list[Version]:
+    """Return those that are not kept: the last of each of so many hours and days that have one are."""
+    kept: set[Path] = set()
+    for pattern, count in (("%Y-%m-%d %H", hourly), ("%Y-%m-%d", daily)):
+        latest = {datetime.datetime.fromtimestamp(one.known.made_at).strftime(pattern): one.path for one in found}
+        kept.update(list(latest.values())[-count:] if count else [])
+    return [one for one in found if one.path not in kept]
+
+
+def relieve(config: Config, costs: _Costs | None = None) -> int:
+    """Delete old versions while the disk is short of room, of who has most first; return how many went."""
+    costs = costs or _Costs(config)
+    gone = 0
+    room = _free(config)
+    while room < (SHORT if not gone else ENOUGH):
+        kept = {name: versions(config, name) for name in _names(config)}
+        candidates = [name for name, found in kept.items() if len(found) > 1]
+        if not candidates:
+            break
+        most = max(candidates, key=costs.of)
+        costs.delete(most, kept[most][0], btrfs.usage(config.top))
+        gone += 1
+        _wait_until_freed(config)
+        room = _free(config)
+    return gone
+
+
+def _within(config: Config, owner: Owner, most: int, costs: _Costs) -> None:
+    """Delete an owner's oldest versions while they keep more than ``most`` bytes that the directory no longer has."""
+    found = versions(config, owner.name)
+    if len(found) < 2 or costs.of(owner.name) <= most:
+        return
+    number = btrfs.info(owner.path).number
+    while len(found) > 1:
+        used = btrfs.usage(config.top)
+        if costs.of(owner.name) - (used[number].used - used[number].alone) <= most:
+            return
+        costs.delete(owner.name, found.pop(0), used)
+        _wait_until_freed(config)
+
+
+class _Costs:
+    """Bytes that versions of each owner refer to, which no command of btrfs tells.
+
+    What a directory alone refers to before its snapshot is what that snapshot adds; what a snapshot alone refers to
+    when it is deleted is what goes. Kept beside the versions.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._file = config.history / "costs.json"
+        try:
+            self._bytes: dict[str, int] = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            self._bytes = {}
+
+    def of(self, name: str) -> int:
+        return self._bytes.get(name, 0)
+
+    def add(self, name: str, more: int) -> None:
+        self._bytes[name] = self.of(name) + more
+        self._write()
+
+    def delete(self, name: str, version: Version, used: dict[int, btrfs.Usage]) -> None:
+        btrfs.delete(version.path.parent, version.path.name)
+        known = used.get(version.known.number)
+        self._bytes[name] = max(self.of(name) - (known.alone if known else 0), 0)
+        self._write()
+
+    def _write(self) -> None:
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps(self._bytes), encoding="utf-8")
+        new.replace(self._file)
+
+
+def _name(directory: Path) -> str:
+    name = datetime.datetime.now().strftime(NAME)
+    # The hour that comes twice when clocks go back, or two by hand within a minute.
+    return next(one for one in (name, *(f"{name} ({n})" for n in range(2, 1000))) if not (directory / one).exists())
+
+
+def _names(config: Config) -> Iterable[str]:
+    yield "shared"
+    for kind in ("home", "groups"):
+        try:
+            yield from (f"{kind}/{path.name}" for path in (config.history / kind).iterdir())
+        except FileNotFoundError:
+            continue
+
+
+def _free(config: Config) -> float:
+    room = shutil.disk_usage(config.disk)
+    return 100 * room.free / room.total
+
+
+def _wait_until_freed(config: Config) -> None:
+    argv = ["btrfs", "subvolume", "sync", config.disk]
+    try:
+        subprocess.run(argv, capture_output=True, check=False, timeout=FREEING)
+    except subprocess.TimeoutExpired:
+        return
+    btrfs.sync(config.top)

@@ -1,0 +1,45 @@
+"""How many bytes each owner may use: what the course says, or a share of the disk."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from class_disk import btrfs
+from class_disk.owners import Owner, owners
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from class_disk.config import Config
+
+#: Shares are rounded down to whole steps, so that one person more changes nobody's.
+STEP = 256 << 20
+
+
+def limit_of(owner: Owner, config: Config, total: int, count: int) -> int:
+    """The bytes of one owner on a disk of ``total`` bytes that ``count`` owners share."""
+    each = config.said or _share(config, total, count)
+    return max(each, total * config.common_percent // 100) if owner.name == "shared" else each
+
+
+def _share(config: Config, total: int, count: int) -> int:
+    """So much that all of them together leave room for earlier versions, within bounds."""
+    share = total * config.shared_out_percent // 100 // max(count, 1)
+    return max(min(share // STEP * STEP, config.each_most), config.each_least)
+
+
+def set_all(config: Config, used: Mapping[int, btrfs.Usage] | None = None) -> list[str]:
+    """Give each owner the limit; return whose changed, by name. Raises OSError."""
+    used = btrfs.usage(config.top) if used is None else used
+    total, everybody = shutil.disk_usage(config.disk).total, owners(config)
+    changed = []
+    for owner in everybody:
+        # A server that starts before the first version sees those that come.
+        (config.history / owner.name).mkdir(parents=True, exist_ok=True)
+        wanted = limit_of(owner, config, total, len(everybody))
+        known = used.get(btrfs.info(owner.path).number)
+        if known is None or known.limit != wanted:
+            btrfs.limit(owner.path, wanted)
+            changed.append(owner.said)
+    return changed

@@ -1,0 +1,62 @@
+"""The command line of coursehub-disk.
+
+`make` makes the class's disk and mounts it, once; `grow` makes it bigger after the server's own disk became bigger;
+`limits` gives everybody their limit, `history` keeps earlier versions, `look` tells who uses how much. Exit 0: done; 1:
+it failed; 3: this server has no such disk, and standard output says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+
+from class_disk import history, limits, making, telling
+from class_disk.config import TOLD, Config
+
+#: One at a time; in TOLD.
+LOCK = "lock"
+NO_DISK = 3
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read the command line and do what it says; the process's exit code."""
+    parser = argparse.ArgumentParser(description="The class's own disk, with limits and earlier versions.")
+    parser.add_argument("verb", choices=["make", "grow", "limits", "history", "look"])
+    verb = parser.parse_args(argv).verb
+    TOLD.mkdir(mode=0o711, exist_ok=True)
+    with os.fdopen(os.open(TOLD / LOCK, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            print(_do(verb, Config.read()))
+        except making.NoDiskError as problem:
+            print(problem)
+            return NO_DISK
+        except (OSError, ValueError) as problem:
+            print(f"coursehub-disk {verb}: {problem}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _do(verb: str, config: Config) -> str:
+    if verb == "make":
+        try:
+            return making.make(config)
+        except making.NoDiskError as problem:
+            # Not tried again at each apply. Who takes the file away has it tried.
+            making.why_not(config).write_text(f"{problem}\n", encoding="utf-8")
+            raise
+    if not config.top.is_mount():
+        raise making.NoDiskError("this server has no disk of the class's own")
+    match verb:
+        case "grow":
+            return f"{making.grow(config) >> 20} MiB added"
+        case "limits":
+            return f"{len(limits.set_all(config))} limits set"
+        case "history":
+            # Counted: names are nobody's business in a journal.
+            return f"{len(history.take(config))} versions kept"
+        case _:
+            telling.look(config, TOLD)
+            return "looked"

@@ -1,0 +1,121 @@
+"""Makes the disk: a file that is allocated whole on the server's own disk, with a btrfs in it.
+
+What it takes is fixed, so students can fill it and nothing else; the rest of the server's disk is the system's own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from class_disk import btrfs
+from class_disk.config import GIB
+
+if TYPE_CHECKING:
+    from class_disk.config import Config
+
+#: Bytes below which no disk is made, and what stays free beside it at the least.
+LEAST, BESIDE = 2 * GIB, 4 * GIB
+UNITS = Path("/etc/systemd/system")
+
+
+class NoDiskError(Exception):
+    """There is no disk of the class's own here; the message says why."""
+
+
+def make(config: Config) -> str:
+    """Make the disk and mount it; return what was done. Raises NoDiskError, OSError."""
+    image = Path(config.image)
+    image.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    done = "mounted"
+    if not image.exists():
+        _may_be_made(config)
+        _make_image(image, _size(config))
+        done = "made"
+    btrfs.run("systemctl", "daemon-reload")
+    names = [unit(path) for path in (config.disk, config.home_root, config.class_root)]
+    btrfs.run("systemctl", "enable", "--quiet", *names)
+    btrfs.run("systemctl", "start", names[0])
+    btrfs.run("btrfs", "quota", "enable", config.disk)
+    for directory, mode in ((config.homes, 0o755), (config.shared, 0o755), (config.history, 0o700)):
+        directory.mkdir(exist_ok=True)
+        directory.chmod(mode)
+    Path(config.disk).chmod(0o700)
+    btrfs.run("systemctl", "start", *names[1:])
+    return done
+
+
+def grow(config: Config) -> int:
+    """Grow image and file system to what the server's disk has now, after it became bigger; return the bytes added."""
+    image = Path(config.image)
+    more = _size(config, has=image.stat().st_size) - image.stat().st_size
+    if more < GIB:
+        return 0
+    btrfs.run("fallocate", "--length", str(image.stat().st_size + more), str(image))
+    device = btrfs.run("findmnt", "--noheadings", "--output", "SOURCE", config.disk).strip()
+    btrfs.run("losetup", "--set-capacity", device)
+    btrfs.run("btrfs", "filesystem", "resize", "max", config.disk)
+    return more
+
+
+def why_not(config: Config) -> Path:
+    """Where it is written why a server has no such disk."""
+    return Path(config.image).with_name("none")
+
+
+def unit(path: str) -> str:
+    """The mount unit of a path without hyphens."""
+    return path[1:].replace("/", "-") + ".mount"
+
+
+def _may_be_made(config: Config) -> None:
+    home = Path(config.home_root)
+    if home.is_dir() and any(home.iterdir()):
+        raise NoDiskError(f"{home} has homes already, and nothing is moved unasked")
+    shared = Path(config.class_root)
+    if shared.is_dir() and any(shared.iterdir()):
+        raise NoDiskError(f"{shared} has files already, and nothing is moved unasked")
+    if _size(config) < LEAST:
+        raise NoDiskError("the server's disk is too small for one")
+    if "btrfs" not in Path("/proc/filesystems").read_text(encoding="utf-8"):
+        try:
+            btrfs.run("modprobe", "btrfs")
+        except OSError:
+            raise NoDiskError("this kernel has no btrfs") from None
+
+
+def _size(config: Config, has: int = 0) -> int:
+    """The bytes of the disk: all but the system's reserve, and what is free now; ``has`` are its own already."""
+    around = shutil.disk_usage(Path(config.image).parent)
+    reserve = max(config.reserve_least, around.total * config.reserve_percent // 100)
+    return min(around.total - reserve, around.free + has - BESIDE) // (1 << 20) * (1 << 20)
+
+
+def _make_image(image: Path, size: int) -> None:
+    # Under another name first: a file that is there is a whole one.
+    new = image.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    # Not os.posix_fallocate: where the file system cannot allocate, that writes zeros for minutes.
+    btrfs.run("fallocate", "--length", str(size), str(new))
+    # Metadata once: a second copy in the same file helps little, and small files would take twice the room.
+    btrfs.run("mkfs.btrfs", "--quiet", "--nodiscard", "--metadata", "single", "--label", "class", str(new))
+    if not _mounts(new):
+        new.unlink()
+        raise NoDiskError("this machine mounts no file as a disk (no loop devices)")
+    new.rename(image)
+
+
+def _mounts(image: Path) -> bool:
+    place = image.with_name("trial")
+    place.mkdir(exist_ok=True)
+    try:
+        btrfs.run("mount", "-o", "loop", str(image), str(place))
+        btrfs.run("umount", str(place))
+    except OSError:
+        return False
+    finally:
+        place.rmdir()
+    return True

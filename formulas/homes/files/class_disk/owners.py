@@ -1,0 +1,41 @@
+"""Whose directories are on the disk: people's homes, teams' directories and what all share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from class_disk import btrfs
+
+if TYPE_CHECKING:
+    from class_disk.config import Config
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a subvolume is, as ``home/NAME``, ``groups/NAME`` or ``shared``; ``gid`` may read what is told about it."""
+
+    name: str
+    path: Path
+    gid: int
+
+    @property
+    def said(self) -> str:
+        """The name that a teacher knows."""
+        return self.name.removeprefix("home/")
+
+
+def owners(config: Config) -> list[Owner]:
+    """Return all of them, sorted; what is no subvolume has no limit and no history."""
+    found = [Owner(f"home/{name}", config.homes / name, 0) for name in _names(config.homes)]
+    found += [Owner(f"groups/{name}", config.shared / "groups" / name, 0) for name in _names(config.shared / "groups")]
+    found.append(Owner("shared", config.shared / "shared", 0))
+    return [Owner(one.name, one.path, one.path.stat().st_gid) for one in found if btrfs.is_subvolume(one.path)]
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        return []
