@@ -88,6 +88,7 @@ jupyterhub:
   work:
     team_prefix: {{ server.groups.team_prefix }}
     teams: {{ server.paths.shared }}/groups
+    disk: /run/coursehub-disk/summary.json
   signin:
     kind: {{ course.signin.kind }}
     settings: {{ settings | json }}

@@ -37,7 +37,7 @@ include:
 jupyterhub-work-files:
   file.managed:
     - names:
-{%- for name in ['service.py', 'places.py', 'reading.py', 'pages.py', 'reader.py', 'page.html', 'page.css'] %}
+{%- for name in ['service.py', 'places.py', 'reading.py', 'pages.py', 'reader.py', 'space.py', 'page.html', 'page.css'] %}
       - {{ root }}/lib/class_work/{{ name }}:
         - source: salt://jupyterhub/files/class_work/{{ name }}
 {%- endfor %}

@@ -51,6 +51,17 @@ def test_server_that_is_well() -> None:
         ),
         ("lost ada\nlost bob\nlost ada\n", "starts", "the last starts all failed, of 2 people in 15 minutes"),
         ("started carl\nlost ada\nlost bob\n", "starts", "the last starts all failed, of 2 people in 15 minutes"),
+        (
+            'room {"total":1000,"free":500,"short":[{"name":"ada","used":99,"limit":100},'
+            '{"name":"bob","used":81,"limit":100}]}\n',
+            "disk space",
+            "disk full for ada 99 % of their limit; everybody else goes on",
+        ),
+        (
+            'room {"total":104857600,"free":5242880,"short":[{"name":"ada","used":90,"limit":100}]}\n',
+            "disk space",
+            "the class's disk is full: 5 MB of 100 MB are free",
+        ),
         ("material failed lab1: Permission denied\n", "material", "lab1: Permission denied"),
         (
             "material inactive\nunread labs: https://x/y is no repository that this server may read; correct it\n",
@@ -74,7 +85,16 @@ def test_full_disk_with_small_homes_blames_nobody() -> None:
     )
 
 
-@pytest.mark.parametrize("said", ["lost ada\nlost ada\n", "lost ada\nlost bob\nstarted carl\n", "material inactive\n"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "lost ada\nlost ada\n",
+        "lost ada\nlost bob\nstarted carl\n",
+        "material inactive\n",
+        "room none /home has homes already\n",
+        'room {"total":1000,"free":500,"short":[{"name":"ada","used":85,"limit":100}]}\n',
+    ],
+)
 def test_one_person_is_not_everybody(said: str) -> None:
     assert bad(WELL + said) == {}
 

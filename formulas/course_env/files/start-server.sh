@@ -47,7 +47,7 @@ done
 (
     cd "$HOME" || exit
     link() {
-        if [ -n "$(ls "$2" 2> /dev/null)" ] && [ ! -e "$1" ] && [ ! -L "$1" ]; then
+        if [ -d "$2" ] && [ ! -e "$1" ] && [ ! -L "$1" ]; then
             ln -sT "$2" "$1"
         elif [ ! -e "$2" ] && [ "$(readlink "$1")" = "$2" ]; then
             rm "$1"

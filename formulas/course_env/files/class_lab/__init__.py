@@ -5,6 +5,7 @@ from typing import Any
 from class_server.phone import open_notebooks
 from jupyter_server.utils import url_path_join
 
+from class_lab.disk import DiskSpace
 from class_lab.memory import watch
 from class_lab.own import OwnPackages
 
@@ -15,6 +16,10 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 def _load_jupyter_server_extension(server: Any) -> None:
     base = server.web_app.settings["base_url"]
-    server.web_app.add_handlers(".*$", [(url_path_join(base, "class", "own"), OwnPackages)])
+    handlers = [
+        (url_path_join(base, "class", "own"), OwnPackages),
+        (url_path_join(base, "class", "disk"), DiskSpace),
+    ]
+    server.web_app.add_handlers(".*$", handlers)
     watch(server)
     open_notebooks()

@@ -18,7 +18,7 @@ from tornado.log import app_log
 from tornado.template import Loader
 from tornado.web import HTTPError, RequestHandler, authenticated
 
-from class_work import reading
+from class_work import reading, space
 from class_work.openings import record
 from class_work.places import NOBODY, People, Place, Settings
 from class_work.reading import Readers, Unavailable
@@ -121,7 +121,11 @@ class PeoplePage(Page):
         """Show the list."""
         self.viewer()
         self.show_page(
-            "Students' work", people=self.people.owners(), names=self.people.names(), teams=self.people.teams()
+            "Students' work",
+            message=space.short(self.settings_.disk),
+            people=self.people.owners(),
+            names=self.people.names(),
+            teams=self.people.teams(),
         )
 
 

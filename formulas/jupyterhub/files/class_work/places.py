@@ -29,6 +29,7 @@ class Settings:
     python: str
     download: int
     subdomain_host: str = ""
+    disk: str = ""
     names: str = ""
 
     @property

@@ -27,9 +27,9 @@
       return showDialog({ title, body, buttons: [Dialog.okButton()] });
     }
 
-    async function ask(app, method) {
+    async function ask(app, method, what = 'own') {
       const settings = app.serviceManager.serverSettings;
-      const answer = await ServerConnection.makeRequest(URLExt.join(settings.baseUrl, 'class/own'), { method }, settings);
+      const answer = await ServerConnection.makeRequest(URLExt.join(settings.baseUrl, `class/${what}`), { method }, settings);
       if (!answer.ok) {
         throw new ServerConnection.ResponseError(answer, answer.statusText);
       }
@@ -97,6 +97,29 @@
       }
     };
 
+    const disk = {
+      id: 'coursehub-class:disk-space',
+      autoStart: true,
+      activate: app => {
+        let told = 0;
+        let shown = null;
+        const look = async () => {
+          const { level, message } = await ask(app, 'GET', 'disk');
+          if (level === told) {
+            return;
+          }
+          told = level;
+          if (shown) {
+            Notification.dismiss(shown);
+          }
+          shown = level ? Notification.emit(message, level > 1 ? 'error' : 'warning', { autoClose: false }) : null;
+        };
+        const again = () => look().catch(() => undefined);
+        void app.started.then(again);
+        setInterval(again, 60000);
+      }
+    };
+
     class ExcelFactory extends ABCWidgetFactory {
       createNewWidget(context) {
         const node = document.createElement('div');
@@ -137,7 +160,7 @@
       }
     };
 
-    return [messages, own, excel];
+    return [messages, own, disk, excel];
   }
 
   window._JUPYTERLAB = window._JUPYTERLAB || {};

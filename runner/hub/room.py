@@ -1,0 +1,54 @@
+"""The check of people's disk space: what the server writes down each minute (formula homes)."""
+
+from __future__ import annotations
+
+import json
+
+from runner.hub.checks import Check
+
+#: Per cent of their space at which a person or team can hardly save, and of the class's disk that must be free.
+SPENT, FREE = 95, 10
+
+#: Prints one line, or none on a server whose disk has not been looked at yet.
+LOOK = """
+if [ -e /var/lib/class-disk/none ]; then echo "room none $(head -n 1 /var/lib/class-disk/none)"; fi
+if [ -e /run/coursehub-disk/summary.json ]; then echo "room $(tr -d ' \\n' < /run/coursehub-disk/summary.json)"; fi
+"""
+
+
+def check(said: list[list[str]]) -> list[Check]:
+    """What LOOK printed, as a check; ``said`` has the words of each line."""
+    for words in said:
+        if words[:2] == ["room", "none"]:
+            why = " ".join(words[2:])
+            return [Check("disk space", True, f"nobody has a limit or earlier versions: {why}")]
+        if words[:1] == ["room"]:
+            return [_space(json.loads(words[1]))]
+    return []
+
+
+def _space(told: dict[str, object]) -> Check:
+    total, free = int(str(told["total"])), int(str(told["free"]))
+    short = told["short"] if isinstance(told["short"], list) else []
+    shares = [(one["name"], 100 * one["used"] // one["limit"]) for one in short]
+    most = _named(shares)
+    if free * 100 < total * FREE:
+        return Check(
+            "disk space",
+            False,
+            f"the class's disk is full: {free >> 20} MB of {total >> 20} MB are free, and old versions of files go; "
+            f"near their own limit: {most or 'nobody'}. Lower limits: disk, or take a bigger size",
+        )
+    if spent := [(name, share) for name, share in shares if share >= SPENT]:
+        return Check(
+            "disk space",
+            False,
+            f"disk full for {_named(spent)} of their limit; everybody else goes on. Have them delete some, or raise "
+            "limits: disk in the course file",
+        )
+    return Check("disk space", True, f"near their limit: {most or 'nobody'}")
+
+
+def _named(shares: list[tuple[str, int]]) -> str:
+    """The first of them; names stay on the teacher's terminal."""
+    return ", ".join(f"{name} {share} %" for name, share in shares[:5])
