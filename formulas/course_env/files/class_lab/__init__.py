@@ -8,6 +8,7 @@ from jupyter_server.utils import url_path_join
 from class_lab.disk import DiskSpace
 from class_lab.memory import watch
 from class_lab.own import OwnPackages
+from class_lab.versions import Versions
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -19,6 +20,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     handlers = [
         (url_path_join(base, "class", "own"), OwnPackages),
         (url_path_join(base, "class", "disk"), DiskSpace),
+        (url_path_join(base, "class", "versions"), Versions),
     ]
     server.web_app.add_handlers(".*$", handlers)
     watch(server)

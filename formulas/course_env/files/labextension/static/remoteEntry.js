@@ -12,6 +12,7 @@
   }
 
   const OUT_OF_MEMORY = 'https://coursehub.invalid/kernel-out-of-memory';
+  const VERSIONS = 'coursehub:earlier-versions';
   const REMOVE = 'coursehub:remove-own-packages';
 
   async function plugins() {
@@ -120,6 +121,23 @@
       }
     };
 
+    const versions = {
+      id: 'coursehub-class:earlier-versions',
+      autoStart: true,
+      optional: [ICommandPalette, IMainMenu],
+      activate: (app, palette, menu) => {
+        app.commands.addCommand(VERSIONS, {
+          label: 'Earlier Versions…',
+          caption: 'Files as they were: open, compare, put back what is deleted or spoilt',
+          execute: () => {
+            window.open(URLExt.join(app.serviceManager.serverSettings.baseUrl, 'class/versions'), '_blank', 'noopener');
+          }
+        });
+        palette?.addItem({ command: VERSIONS, category: 'File Operations' });
+        menu?.fileMenu.addGroup([{ command: VERSIONS }], 90);
+      }
+    };
+
     class ExcelFactory extends ABCWidgetFactory {
       createNewWidget(context) {
         const node = document.createElement('div');
@@ -160,7 +178,7 @@
       }
     };
 
-    return [messages, own, disk, excel];
+    return [messages, own, disk, versions, excel];
   }
 
   window._JUPYTERLAB = window._JUPYTERLAB || {};
