@@ -46,7 +46,7 @@ class Versions(JupyterHandler):
         except (NotThere, OSError) as problem:
             words["said"] = str(getattr(problem, "strerror", None) or problem)
         words["token"] = self.xsrf_token.decode()
-        words["address"] = lambda moment, how: _to(path, at=moment, do=how)
+        words["version"] = lambda moment, how: _to(path, at=moment, do=how)
         self.set_header("Content-Type", "text/html; charset=UTF-8")
         self.finish(Loader(str(Path(__file__).parent)).load("versions.html").generate(**words))
 
