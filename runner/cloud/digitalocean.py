@@ -5,18 +5,17 @@ The embedded local cloud speaks the same API, so there is one code path; only en
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import Any
 
 from runner.cloud.around import Around
 from runner.cloud.calls import Calls, Droplet, NotFound, Refused, SSHKey, Unanswered
 from runner.cloud.claims import Claims
 from runner.cloud.health import Health
-from runner.cloud.model import MADE_BY, TAG, Authority, DnsRecord, Order, Server, Size, Zone, maker, maker_tag, tag_of
+from runner.cloud.model import TAG, Authority, DnsRecord, Order, Server, Size, Zone, maker, maker_tag, tag_of
 from runner.cloud.others import Others
+from runner.cloud.reading import carriers, droplet_of, made_at, public_address
 from runner.cloud.records import Records
 from runner.errors import CoursehubError
 
@@ -138,7 +137,7 @@ class Cloud:
     def get(self, server_id: int) -> Server | None:
         """The droplet with this id, or None. Correct at once, while lists may be late."""
         try:
-            return self._calls.get("looking at the droplet", f"droplets/{server_id}", then=_one)
+            return self._calls.get("looking at the droplet", f"droplets/{server_id}", then=droplet_of)
         except NotFound:
             return None
 
@@ -160,7 +159,7 @@ class Cloud:
         droplets = self._calls.entries("looking whose an address is", "droplets", "droplets", tag_name=TAG)
         for droplet in droplets:
             networks = droplet.get("networks") or {}
-            if ip in (_public(networks.get("v4")), _public(networks.get("v6"))):
+            if ip in (public_address(networks.get("v4")), public_address(networks.get("v6"))):
                 tags = (tag.removeprefix(f"{TAG}:") for tag in droplet["tags"] if tag.startswith(f"{TAG}:"))
                 return next(tags, None)
         return None
@@ -183,7 +182,7 @@ class Cloud:
         """The droplet with a remembered id, unless another account uses that id for another course's droplet."""
 
         def read(data: Any) -> tuple[Server, list[str]]:
-            return _one(data), data["droplet"]["tags"]
+            return droplet_of(data), data["droplet"]["tags"]
 
         try:
             server, tags = self._calls.get("looking at the droplet", f"droplets/{known.id}", then=read)
@@ -250,7 +249,7 @@ class Cloud:
             found = self.find(course_id) or [
                 server
                 for droplet in self._calls.entries("looking for the droplet", "droplets", "droplets", name=name)
-                if droplet["name"] == name and _made(droplet) >= began - 60
+                if droplet["name"] == name and made_at(droplet) >= began - 60
                 if not any(tag.startswith(f"{TAG}:") for tag in droplet["tags"])
                 if (server := self.get(int(droplet["id"])))
             ]
@@ -328,7 +327,7 @@ class Cloud:
         self._calls.delete("removing a tag", f"tags/{tag_of(course_id)}")
         for tag in (*(maker_tag(name) for name in sorted({*makers, maker()})), TAG):
             try:
-                used = self._calls.get("looking at a tag", f"tags/{tag}", then=_carriers)
+                used = self._calls.get("looking at a tag", f"tags/{tag}", then=carriers)
             except NotFound:
                 continue
             if not used:
@@ -361,36 +360,3 @@ class Cloud:
     def remove_record(self, zone: Zone, record: DnsRecord) -> None:
         """Remove the records with the same data as ``record``; others with its name are not ours."""
         self._records.remove_record(zone, record)
-
-
-def _one(data: Any) -> Server:
-    """The droplet in an answer. Raises KeyError, TypeError or ValueError if there is none."""
-    droplet = data["droplet"]
-    networks = droplet.get("networks") or {}
-    made_by = next((tag.removeprefix(MADE_BY) for tag in droplet["tags"] if tag.startswith(MADE_BY)), "")
-    return Server(
-        id=int(droplet["id"]),
-        name=droplet["name"],
-        ip=_public(networks.get("v4")),
-        ip6=_public(networks.get("v6")),
-        size=droplet["size_slug"],
-        image=(droplet.get("image") or {}).get("slug") or "",
-        region=(droplet.get("region") or {}).get("slug") or "",
-        state=droplet["status"],
-        made_by=made_by,
-    )
-
-
-def _public(networks: list[dict[str, Any]] | None) -> str | None:
-    found = next((net["ip_address"] for net in networks or () if net["type"] == "public"), None)
-    return str(ipaddress.ip_address(found)) if found else None
-
-
-def _carriers(data: Any) -> int:
-    """The number of resources with a tag."""
-    return int(data["tag"]["resources"]["count"])
-
-
-def _made(droplet: dict[str, Any]) -> float:
-    """When a droplet was made, in seconds since 1970."""
-    return datetime.fromisoformat(droplet["created_at"]).timestamp()
