@@ -55,9 +55,9 @@ class Target(Facts):
     name: Annotated[TargetName, Field(examples=["spaces"])]
     """What you call it; secrets carry this name."""
     kind: Annotated[Kind, Field(examples=["s3"])]
-    """``s3``: a bucket of DigitalOcean Spaces or of anything that speaks S3; ``sftp``: any server with SSH, another
-    course's too; ``rest``: a restic REST server; ``directory``: a directory of the server itself, such as a mounted
-    volume, which alone is lost with the server."""
+    """The kind of place. ``s3``: a bucket of DigitalOcean Spaces or of anything that speaks S3; ``sftp``: any server
+    with SSH, another course's too; ``rest``: a restic REST server; ``directory``: a directory of the server itself,
+    such as a mounted volume, which alone is lost with the server."""
     path: Annotated[AbsolutePath | None, Field(examples=["/backups/physics"])] = None
     """For ``directory`` and ``sftp``: where the backups lie there."""
     host: Annotated[Machine | None, Field(examples=["backup.example.edu"])] = None
