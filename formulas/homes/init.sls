@@ -87,8 +87,9 @@ homes-units:
 
 {%- for name in ['look', 'history'] %}
 
-coursehub-disk-{{ name }}.timer:
+homes-{{ name }}-timer:
   service.running:
+    - name: coursehub-disk-{{ name }}.timer
     - enable: True
     - watch:
       - file: homes-units
