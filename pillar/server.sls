@@ -113,7 +113,7 @@ backup:
   shared: *shared
   hub_state: *hub_state
   # Who had which number and which password is saved too: a new server may give other numbers.
-  sources: [/home, *shared, *hub_state, *certificates, /etc/letsencrypt, *owner_secret, *left, *openings,
+  sources: [*homes, *shared, *hub_state, *certificates, /etc/letsencrypt, *owner_secret, *left, *openings,
             /etc/passwd, /etc/group, /etc/shadow]
   databases: [/srv/jupyterhub/jupyterhub.sqlite]
 base:

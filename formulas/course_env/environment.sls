@@ -38,7 +38,7 @@ include:
         link: {{ root }}/env
         lib: {{ root }}/lib
         class_links: {{ course_env.class_links | json }}
-        earlier: {{ course_env.earlier | json }}
+        earlier: {{ course_env.get('earlier', '') | json }}
         python: {{ course_env.python }}
     - require:
       - python_package: course_env-server

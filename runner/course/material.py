@@ -42,7 +42,7 @@ GitAddress = Annotated[
         rf"|ssh://([a-z_][a-z0-9_.-]*@)?{_HOST}(:[0-9]{{1,5}})?/{_PATH}|[a-z_][a-z0-9_.-]*@{_HOST}:{_PATH}"
         r"|(file://)?/[^\x00-\x1f\x7f]{1,400})$",
         "a git address: https://github.com/physics/labs for a public repository, git@github.com:physics/labs.git for a "
-        "private one (no name, password or token in it), or with cloud: local a folder such as /home/me/labs",
+        "private one (no name, password or token in it), or with cloud: local a folder such as /data/labs",
     ),
     AfterValidator(_no_page),
 ]
@@ -98,7 +98,7 @@ class Repository(Facts):
     url: Annotated[GitAddress, Field(examples=["git@git.example.edu:physics/labs.git"])]
     """The repository's address for git. An https:// address must be public; git@ and ssh:// addresses need a deploy
     key. ``./coursehub material COURSE`` makes it and says where to paste it. With ``cloud: local`` it may be a
-    repository on this computer, such as ``/home/me/labs``: each ``apply`` takes what is committed there."""
+    repository on this computer, such as ``/data/labs``: each ``apply`` takes what is committed there."""
     branch: Annotated[Branch, Field(examples=["spring"])] = "main"
     """The branch that students get. Other branches never reach the server, so one of them may contain solutions."""
     open: Annotated[Within | None, Field(examples=["week-1/lab1.ipynb"])] = None

@@ -23,7 +23,8 @@ NOBODY, MINUTES = 2, 15
 
 _LOOK = rf"""
 for way in k i; do
-  df -P -$way / /home /srv /var 2>/dev/null | awk -v way=$way 'NR > 1 {{print "disk", way, $6, $5 + 0, $4}}' | sort -u
+  df -P -$way / {PATHS["homes"]} /srv /var 2>/dev/null |
+    awk -v way=$way 'NR > 1 {{print "disk", way, $6, $5 + 0, $4}}' | sort -u
 done
 for unit in {" ".join(ALWAYS)}; do
   systemctl is-active --quiet $unit || echo "dead $unit"
@@ -54,7 +55,7 @@ fi
 """
 
 #: The largest homes; measured only if the disk is full.
-_BIGGEST = "timeout 40 du -s -B1M /home/* 2>/dev/null | sort -rn | head -n 3 | awk '{print $2, $1}'"
+_BIGGEST = f"timeout 40 du -s -B1M {PATHS['homes']}/* 2>/dev/null | sort -rn | head -n 3 | awk '{{print $2, $1}}'"
 
 _PROVIDER = (
     f"cd / && PYTHONPATH={PATHS['hub']}/lib timeout 45 {PATHS['hub']}/hub/current/bin/python -B "
@@ -83,7 +84,7 @@ def _disk(said: list[list[str]], run: Run) -> Check:
             continue
         what = "has no room for more files" if way == "i" else f"is {used} % full, {int(left) // 1024} MB are left"
         homes = [line.split() for line in run(_BIGGEST).splitlines()]
-        big = [(home.removeprefix("/home/"), size) for home, size in homes if int(size) >= BIG]
+        big = [(home.removeprefix(f"{PATHS['homes']}/"), size) for home, size in homes if int(size) >= BIG]
         if not big:
             todo = f"homes are small; 'coursehub ssh COURSE du -xm -d2 {path} | sort -n | tail' shows what fills it"
         else:

@@ -75,7 +75,7 @@ def begin(crowd: Sequence[Person]) -> str:
         lines += [
             f"useradd --create-home --user-group --shell /bin/bash --comment '{_MARK}' --groups {groups} "
             f"{person.account}",
-            f"chmod 0700 /home/{person.account}",
+            f"chmod 0700 {PATHS['homes']}/{person.account}",
         ]
     typed = "\n".join(f"{person.account}:{person.password}" for person in crowd)
     return "\n".join([*lines, f"chpasswd << 'PASSWORDS'\n{typed}\nPASSWORDS\n"])
