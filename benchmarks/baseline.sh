@@ -24,7 +24,7 @@ part() {
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends python3-pip-whl nginx-light certbot nftables unattended-upgrades openssl \
     python3-certbot-dns-standalone python3-dnspython libpam-pwquality cracklib-runtime python3-pwquality python3-pampy \
-    git nano less zip unzip file >/dev/null
+    git nano less zip unzip file btrfs-progs >/dev/null
 part apt
 
 python3 "$(echo /usr/share/python-wheels/pip-*.whl)/pip" install --quiet --disable-pip-version-check --no-cache-dir \
