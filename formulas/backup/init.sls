@@ -43,11 +43,8 @@ backup-command:
         hours: {{ backup.hours | json }}
         upload_kib: {{ backup.upload_limit }}
         homes: {{ backup.homes }}
-        shared: {{ backup.shared }}
         restic_from: {{ backup.restic_from | json }}
         alert: {{ backup.alert | json }}
-        hub_units: {{ backup.hub_units | json }}
-        hub_state: {{ backup.hub_state }}
     - serializer: json
     - makedirs: True
     - dir_mode: '0700'
@@ -102,6 +99,7 @@ backup-units:
     - template: jinja
     - context:
         hub_state: {{ backup.hub_state }}
+        mounts: {{ [backup.homes, backup.shared] | json }}
         directories: {{ directories | json }}
         hours: {{ backup.hours | json }}
         nightly: {{ backup.nightly | json }}

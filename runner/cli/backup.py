@@ -6,7 +6,6 @@ import click
 
 from runner.cli.base import Document, as_json_option, cli, course_argument, emit, project, shown
 from runner.console import Steps
-from runner.errors import USAGE, CoursehubError
 
 
 @cli.command()
@@ -23,37 +22,27 @@ def backup(course: str, as_json: bool) -> None:
 
 @cli.command()
 @course_argument
-@click.option("--user", help="Whose file or folder.")
-@click.option("--path", help="The file or folder, below the home; a dot is all of it.")
+@click.option("--user", required=True, help="Whose file or folder.")
+@click.option("--path", required=True, help="The file or folder, below the home; a dot is all of it.")
 @click.option("--at", help="The newest version of that time or before: 2026-11-30, '2026-11-30 14:00', yesterday.")
 @click.option("--in-place", is_flag=True, help="Over what is there now, and not beside it.")
 @click.option("--list", "listed", is_flag=True, help="Show the versions that there are.")
-@click.option("--all", "everything", is_flag=True, help="Everything, onto a new server.")
 @click.option("--target", help="From this target of the course file; otherwise from the one with the newest backup.")
 @as_json_option
 def restore(
     course: str,
     *,
-    user: str | None,
-    path: str | None,
+    user: str,
+    path: str,
     at: str | None,
     in_place: bool,
     listed: bool,
-    everything: bool,
     target: str | None,
     as_json: bool,
 ) -> None:
-    """Bring back a file, a folder, a home, or with --all everything. Beside what is there, unless --in-place."""
+    """Bring back a file, a folder or a home. Beside what is there, unless --in-place."""
     from runner.verbs import backup as verb
 
-    if everything:
-        if user or path or in_place or listed:
-            raise CoursehubError("--all goes with --at and --target alone", exit_code=USAGE)
-        document = verb.restore_all(project(), course, Steps(), at=at, target=target)
-        emit(document, as_json, _all(document))
-        return
-    if not user or not path:
-        raise CoursehubError("say --user and --path, or --all", exit_code=USAGE)
     if listed:
         document = verb.versions(project(), course, Steps(), user=user, path=path, target=target)
         emit(document, as_json, _versions(document))
@@ -92,16 +81,4 @@ def _restored(document: Document) -> list[str]:
     lines = [f"{document['to']} is as it was at {_minute(document['at'])}"]
     if document["left_out"]:
         lines.append(f"  {document['left_out']} files or folders in it belonged to others and were left out")
-    return lines
-
-
-def _all(document: Document) -> list[str]:
-    lines = [
-        f"{document['course']}: {document['homes']} homes, teams and the hub are as they were at "
-        f"{_minute(document['at'])}, in {document['seconds']['total']} s"
-    ]
-    if document["without_account"]:
-        lines.append(
-            f"  not restored, as they are not in the course any more: {', '.join(document['without_account'])}"
-        )
     return lines

@@ -229,7 +229,7 @@ class Course(Facts):
         Reaches("nobody of the class"),
         Field(examples=[{"targets": [{"name": "volume", "kind": "directory", "path": "/mnt/backups"}]}]),
     ] = Backup()
-    """Backups of homes, teams, the hub's database and the server's secrets. ``restore`` brings a file or all back."""
+    """Backups of homes, teams, the hub's database and the server's secrets. ``restore`` brings files and homes back."""
     alert: Annotated[
         Alert, Reaches("nobody of the class"), Field(examples=[{"webhook": "https://chat.example.edu/hooks/abc"}])
     ] = Alert()

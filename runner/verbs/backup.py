@@ -1,4 +1,4 @@
-"""``backup`` and ``restore``: a backup now, and a file, a home or everything back."""
+"""``backup`` and ``restore``: a backup now, and a file, a folder or a home back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from runner.console import Steps
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
-from runner.servers.claim import claim
 from runner.session import Session, visit
 
 #: Seconds that a backup or a restore may take.
@@ -60,17 +59,6 @@ def restore(
         session = visit(project, course_id, progress)
         words = [*_target(target), "--user", user, "--path", path, *(("--at", at) if at else ())]
         found = ask(session, str(session.server().ip), "restore", *words, *["--in-place"] * in_place)
-    return {"course": course_id, **found}
-
-
-def restore_all(
-    project: Project, course_id: str, steps: Steps, *, at: str | None, target: str | None
-) -> dict[str, Any]:
-    """Bring everything of a backup onto the course's server, which ``up`` has made."""
-    with claim(project, course_id, "restore"), steps.step("restore", f"restoring all of {course_id}") as progress:
-        session = visit(project, course_id, progress)
-        words = [*_target(target), *(("--at", at) if at else ())]
-        found = ask(session, str(session.server().ip), "restore-all", *words)
     return {"course": course_id, **found}
 
 

@@ -126,7 +126,9 @@ def _files(project: Project) -> Iterator[tuple[str, bytes]]:
     for name, root in roots:
         if name.startswith("state/replaced-"):
             continue
-        for path in [root] if root.is_file() else sorted(root.rglob("*")):
+        # Of the local cloud's backups only their passwords: the repositories are no keys.
+        below = root.glob("*.json") if name == "state/backups" else root.rglob("*")
+        for path in [root] if root.is_file() else sorted(below):
             # No links, and no sockets of ssh.
             if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_BYTES:
                 continue

@@ -22,12 +22,10 @@ def config_of(root: Path, *targets: Target, **changes: Any) -> Config:
         "hours": None,
         "upload_kib": 0,
         "homes": root / "home",
-        "shared": root / "shared",
+        "server": "0123456789abcdef0123456789abcdef",
         "restic_from": "",
         "alert_command": "",
         "alert_webhook": "",
-        "hub_units": (),
-        "hub_state": root / "hub",
     }
     return Config(**{**given, **changes})
 

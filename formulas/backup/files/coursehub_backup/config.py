@@ -45,14 +45,12 @@ class Config:
     upload_kib: int
     """KiB in a second; 0 is no limit."""
     homes: Path
-    shared: Path
+    server: str
+    """The server's machine-id, the tag of its snapshots."""
     restic_from: str
     """The Debian release that restic is taken from; empty is the server's own."""
     alert_command: str
     alert_webhook: str
-    hub_units: tuple[str, ...]
-    """Units that are stopped while the hub's own files are put back."""
-    hub_state: Path
 
     @property
     def staging(self) -> Path:
@@ -85,10 +83,8 @@ def load(path: Path = PLACE / "config.json") -> Config:
         hours=tuple(given["hours"]) if given["hours"] else None,
         upload_kib=given["upload_kib"],
         homes=Path(given["homes"]),
-        shared=Path(given["shared"]),
+        server=Path("/etc/machine-id").read_text(encoding="ascii").strip(),
         restic_from=given["restic_from"],
         alert_command=given["alert"].get("command") or "",
         alert_webhook=given["alert"].get("webhook") or "",
-        hub_units=tuple(given["hub_units"]),
-        hub_state=Path(given["hub_state"]),
     )

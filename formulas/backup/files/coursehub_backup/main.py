@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from coursehub_backup import config as configuration
-from coursehub_backup import everything, installing, restoring, saving, state, watching
+from coursehub_backup import installing, restoring, saving, state, watching
 from coursehub_backup.restic import Restic, ResticError
 
 
@@ -45,9 +45,6 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         if name == "restore":
             one.add_argument("--at")
             one.add_argument("--in-place", action="store_true")
-    everything_ = verbs.add_parser("restore-all")
-    everything_.add_argument("--target")
-    everything_.add_argument("--at")
     return parser.parse_args(argv)
 
 
@@ -78,7 +75,7 @@ def _bring(config: configuration.Config, restic: Restic, arguments: argparse.Nam
             whole = restoring.inside_home(config, arguments.user, arguments.path)
             found = restoring.listing(restic, whole)
             return {"versions": [{"at": one.at.isoformat(), "size": one.size} for one in found]}
-        case "restore":
+        case _:
             return restoring.restore(
                 *(config, restic),
                 account=arguments.user,
@@ -86,8 +83,6 @@ def _bring(config: configuration.Config, restic: Restic, arguments: argparse.Nam
                 when=arguments.at,
                 in_place=arguments.in_place,
             )
-        case _:
-            return everything.restore_all(config, restic, when=arguments.at)
 
 
 def _chosen(config: configuration.Config, name: str | None) -> configuration.Target:

@@ -20,6 +20,8 @@ from coursehub_backup.restic import HOST, INCOMPLETE, NO_REPOSITORY, Restic, Res
 PRUNE_EVERY, CHECK_EVERY = 20 * 3600, 6.5 * 86400
 #: One check reads this part of the data; after as many checks all of it was read.
 PARTS = 8
+#: Larger files are left out. No home has room for one, but a sparse file may have any size, and restic reads its holes.
+LARGEST = "20G"
 
 
 @contextlib.contextmanager
@@ -48,7 +50,9 @@ def copy_database(source: Path, copy: Path, *, seconds: float = 60) -> None:
 
 def run(config: Config, *, program: str = "/usr/bin/restic") -> bool:
     """Back up to every target; whether all went well. What happened is in the record."""
-    (STATE / "since").touch(exist_ok=True)
+    since = STATE / "since"
+    if not since.exists():
+        since.touch()
     with alone():
         damaged = _copies(config)
         good = not damaged
@@ -114,7 +118,8 @@ def _snapshot(config: Config, restic: Restic) -> dict[str, Any]:
     excludes = [part for pattern in config.exclude for part in ("--exclude", pattern)]
     done = restic.run(
         *limit,
-        *("backup", "--json", "--host", HOST, "--exclude-caches", *excludes, "--", *there, str(config.staging)),
+        *("backup", "--json", "--host", HOST, "--tag", config.server, "--exclude-larger-than", LARGEST, *excludes),
+        *("--", *there, str(config.staging)),
         accept=(INCOMPLETE,),
     )
     summary = _last(done.stdout, "summary")
@@ -159,5 +164,6 @@ def _tend(config: Config, restic: Restic) -> bool:
 def _thin_out(config: Config, target: Target, restic: Restic) -> None:
     keep = [part for unit, count in config.keep.items() if count for part in (f"--keep-{unit}", str(count))]
     if keep:
-        restic.run("forget", "--host", HOST, "--group-by", "host", "--keep-last", "1", *keep, "--prune")
+        # Each server's snapshots on their own: an empty new server must not push out the old one's last days.
+        restic.run("forget", "--host", HOST, "--group-by", "host,tags", "--keep-last", "1", *keep, "--prune")
     state.note(target.name, pruned=time.time())

@@ -103,4 +103,6 @@ def line(found: Record) -> str:
     times = [one["ok"] for one in found["targets"].values() if one.get("ok")]
     if not times:
         return "ok the first one is not due yet"
-    return f"ok the last one is {ago(found['now'] - min(times))} old, at {', '.join(found['targets'])}"
+    unread = max(one.get("unread") or 0 for one in found["targets"].values())
+    left_out = f"; {unread} files could not be read" if unread else ""
+    return f"ok the last one is {ago(found['now'] - min(times))} old, at {', '.join(found['targets'])}{left_out}"

@@ -46,22 +46,34 @@ def take(config: Config) -> list[str]:
     used, costs, taken = btrfs.usage(config.top), _Costs(config), []
     everybody = owners(config)
     total = shutil.disk_usage(config.disk).total
+    failed: list[OSError] = []
     for owner in everybody:
-        now, before = btrfs.info(owner.path), versions(config, owner.name)
-        if before and now.changed <= before[-1].known.made:
-            continue
-        directory = config.history / owner.name
-        directory.mkdir(parents=True, exist_ok=True)
-        btrfs.snapshot(owner.path, directory, _name(directory))
-        taken.append(owner.said)
-        # What the directory alone had is what the version keeps from now on.
-        costs.add(owner.name, used[now.number].alone if now.number in used else 0)
-        for old in outdated(versions(config, owner.name), config.hourly, config.daily):
-            costs.delete(owner.name, old, used)
+        try:
+            if _take(config, owner, used, costs):
+                taken.append(owner.said)
+        except OSError as error:
+            # The others get theirs.
+            failed.append(error)
     for owner in everybody:
         _within(config, owner, limit_of(owner, config, total, len(everybody)), costs)
     relieve(config, costs)
+    if failed:
+        raise failed[0]
     return taken
+
+
+def _take(config: Config, owner: Owner, used: dict[int, btrfs.Usage], costs: _Costs) -> bool:
+    now, before = btrfs.info(owner.path), versions(config, owner.name)
+    if before and now.changed <= before[-1].known.made:
+        return False
+    directory = config.history / owner.name
+    directory.mkdir(parents=True, exist_ok=True)
+    btrfs.snapshot(owner.path, directory, _name(directory))
+    # What the directory alone had is what the version keeps from now on.
+    costs.add(owner.name, used[now.number].alone if now.number in used else 0)
+    for old in outdated(versions(config, owner.name), config.hourly, config.daily):
+        costs.delete(owner.name, old, used)
+    return True
 
 
 def versions(config: Config, name: str) -> list[Version]:
@@ -109,7 +121,7 @@ def _within(config: Config, owner: Owner, most: int, costs: _Costs) -> None:
     number = btrfs.info(owner.path).number
     while len(found) > 1:
         used = btrfs.usage(config.top)
-        if costs.of(owner.name) - (used[number].used - used[number].alone) <= most:
+        if number not in used or costs.of(owner.name) - (used[number].used - used[number].alone) <= most:
             return
         costs.delete(owner.name, found.pop(0), used)
         _wait_until_freed(config)

@@ -18,7 +18,7 @@ MEMORY_FILES = 1 << 30
 # open sockets past RestrictAddressFamilies, and the keyring has had vulnerabilities that gave root.
 CALLS = [
     "@system-service @pkey ptrace process_vm_readv process_vm_writev pidfd_getfd",
-    "~@keyring io_uring_setup io_uring_enter io_uring_register perf_event_open userfaultfd",
+    "~@keyring copy_file_range io_uring_setup io_uring_enter io_uring_register perf_event_open userfaultfd",
 ]
 
 
