@@ -49,7 +49,7 @@ backup-command:
     - makedirs: True
     - dir_mode: '0700'
     - mode: '0600'
-    # Credentials of targets are in it.
+    # It contains the targets' credentials.
     - show_changes: False
 
 {{ place }}/password:
@@ -105,7 +105,7 @@ backup-units:
         nightly: {{ backup.nightly | json }}
         first_after: {{ backup.first_after }}
 
-# restic itself comes with the first run, minutes after the class can work: nobody waits for it.
+# The first run installs restic, minutes after the class can work, so that `apply` does not wait for it.
 backup-timers:
   service.running:
     - names:
@@ -119,7 +119,7 @@ backup-timers:
       - file: backup-units
 {%- else %}
 
-# What a server had that has no targets any more. Its cache and record go too; the backups lie elsewhere.
+# Cleans up a server whose targets were removed from the course file. The backups themselves are elsewhere and stay.
 backup-timers:
   cmd.run:
     - name: >-

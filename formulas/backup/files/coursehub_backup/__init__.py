@@ -1,1 +1,1 @@
-"""Backups of a server by restic: made by a timer, looked at by a watch, restored on a teacher's word."""
+"""Backups of a server with restic: a timer makes them, a watch checks them, a teacher restores from them."""

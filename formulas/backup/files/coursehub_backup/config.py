@@ -1,4 +1,4 @@
-"""What Salt wrote down: what is saved, where to, for how long."""
+"""The configuration that Salt writes: what is saved, to which targets, for how long."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ class Target:
 
     name: str
     repository: str
-    """As restic takes it, such as ``sftp:hub@backup.example.edu:/backups/physics``."""
+    """In restic's notation, such as ``sftp:hub@backup.example.edu:/backups/physics``."""
     options: tuple[str, ...] = ()
     """For restic's ``-o``."""
     environment: Mapping[str, str] | None = None
-    """What restic reads its credentials from."""
+    """Environment variables with the target's credentials."""
     append_only: bool = False
-    """Whether its credentials cannot delete: who keeps the target thins it out."""
+    """Whether the credentials cannot delete. Then old snapshots are deleted on the target's side, not from here."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """The whole of it."""
+    """All settings."""
 
     targets: tuple[Target, ...]
     sources: tuple[str, ...]
-    """Directories and files; those that are not there are left out."""
+    """Directories and files; missing ones are skipped."""
     exclude: tuple[str, ...]
-    """Patterns, as restic's ``--exclude`` takes them."""
+    """Patterns for restic's ``--exclude``."""
     databases: tuple[str, ...]
-    """SQLite files. Each is saved as a copy that SQLite made, and not as it lies on the disk."""
+    """SQLite files. Each is saved as a copy made by SQLite; the file itself may be in the middle of a write."""
     keep: Mapping[str, int]
-    """How many of the last hours, days, weeks and months keep a snapshot each."""
+    """For how many of the last hours, days, weeks and months one snapshot each is kept."""
     hours: tuple[int, int] | None
-    """The hours of the day in which a backup is made each hour, the last one included."""
+    """The first and the last hour of the day with an hourly backup."""
     upload_kib: int
-    """KiB in a second; 0 is no limit."""
+    """KiB per second; 0: no limit."""
     homes: Path
     server: str
     """The server's machine-id, the tag of its snapshots."""
     restic_from: str
-    """The Debian release that restic is taken from; empty is the server's own."""
+    """The Debian release to install restic from; empty: the server's own."""
     alert_command: str
     alert_webhook: str
 
     @property
     def staging(self) -> Path:
-        """Where copies of databases are made."""
+        """The directory for copies of databases."""
         return STATE / "databases"
 
     def staged(self, database: str) -> Path:
-        """The copy of one database."""
+        """The path of one database's copy."""
         return self.staging / database.strip("/").replace("/", "--")
 
 
 def load(path: Path = PLACE / "config.json") -> Config:
-    """Read the configuration. Raises OSError where there is none."""
+    """Read the configuration. Raises OSError if the file is missing."""
     given = json.loads(path.read_text())
     return Config(
         targets=tuple(

@@ -1,4 +1,4 @@
-"""restic itself: the server's own package, or a newer release's where that is too old."""
+"""Installs restic: the server's own package, or the one of a newer Debian release if that is too old."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from coursehub_backup.config import Config
 
 PROGRAM = "/usr/bin/restic"
-#: The first with ``--retry-lock``.
+#: The first version with ``--retry-lock``.
 MINIMUM = (0, 16)
-#: apt's own lists of the newer release: the system never installs anything else from there.
+#: apt's package lists of the newer release. They are kept apart so that nothing else is installed from that release.
 LISTS = Path("/var/lib/coursehub-restic")
 
 
 def version() -> tuple[int, ...] | None:
-    """The installed restic's version; None without one."""
+    """The version of the installed restic; None if there is none."""
     if not shutil.which(PROGRAM):
         return None
     said = subprocess.run([PROGRAM, "version"], capture_output=True, text=True, check=False).stdout
@@ -27,7 +27,7 @@ def version() -> tuple[int, ...] | None:
 
 
 def ensure(config: Config) -> None:
-    """Install restic unless a good one is there. Raises OSError with apt's last line."""
+    """Install restic unless a new enough one is installed. Raises OSError with apt's last line."""
     have = version()
     if have and have >= MINIMUM:
         return
@@ -40,7 +40,7 @@ def ensure(config: Config) -> None:
 
 
 def _newer_release(codename: str) -> list[str]:
-    """apt's options to take packages from another Debian release, from the mirror that the server uses anyway."""
+    """Options for apt-get to use another Debian release, from the mirror that the server is configured with."""
     asked = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages"]
     rows = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()
     mirror = next((row.split()[0] for row in rows if row.split()[1:] == ["Debian"]), None)

@@ -1,4 +1,4 @@
-"""The command ``coursehub-backup``: what timers and the teacher's computer call."""
+"""The command ``coursehub-backup``. The timers and the teacher's computer call it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from coursehub_backup.restic import Restic, ResticError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; 1, with one line on standard error, when it failed."""
+    """Run one command. Returns 1 if it failed, after one line on standard error."""
     arguments = _arguments(argv)
     os.umask(0o077)
     try:
@@ -66,7 +66,7 @@ def _run(config: configuration.Config, arguments: argparse.Namespace) -> int:
 
 
 def _bring(config: configuration.Config, restic: Restic, arguments: argparse.Namespace) -> dict[str, Any]:
-    """What a teacher asks of one target."""
+    """Run a command that works on one target; returns its result."""
     match arguments.verb:
         case "check":
             restic.run("check", "--read-data")
@@ -86,7 +86,7 @@ def _bring(config: configuration.Config, restic: Restic, arguments: argparse.Nam
 
 
 def _chosen(config: configuration.Config, name: str | None) -> configuration.Target:
-    """The target that is asked for, or the one with the newest good backup. Raises RestoreError."""
+    """The target with this name; without a name, the one with the newest good backup. Raises RestoreError."""
     if name is not None:
         for target in config.targets:
             if target.name == name:

@@ -1,4 +1,4 @@
-"""restic, run the same way each time; what its exit codes mean."""
+"""Runs restic, and explains its exit codes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 from coursehub_backup.config import CACHE, PLACE, STATE, Target
 
-#: The hostname in the repository: a new server goes on with the old one's snapshots.
+#: The hostname in the repository. It is the same on every server, so a new server continues the old one's snapshots.
 HOST = "coursehub"
 #: restic's exit codes since 0.17.
 INCOMPLETE, NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 3, 10, 11, 12
-#: How often a lock is waited for; one that nobody refreshes any more counts as dead after half an hour.
+#: How often, and how long each time, to wait for a lock. restic counts one as stale after 30 minutes without a refresh.
 LOCK_TRIES, LOCK_WAIT = 20, "2m"
 
 
 class ResticError(Exception):
-    """restic failed; the text is one line for a teacher, ``code`` restic's exit code."""
+    """restic failed. The text is one line for a teacher; ``code`` is restic's exit code."""
 
     def __init__(self, line: str, code: int) -> None:
         super().__init__(line)
@@ -25,7 +25,7 @@ class ResticError(Exception):
 
 
 class Restic:
-    """restic on one target."""
+    """Runs restic on one target."""
 
     def __init__(
         self,
@@ -47,30 +47,28 @@ class Restic:
         self._lock_tries = lock_tries
 
     def run(self, *arguments: str, accept: tuple[int, ...] = ()) -> subprocess.CompletedProcess[bytes]:
-        """Run one command; exit codes in ``accept`` are fine besides 0.
+        """Run one command. Exit code 0 and those in ``accept`` count as success.
 
-        A lock that its holder left behind is taken away and the command tried again.
-        Raises ResticError.
+        A stale lock is removed and the command tried again. Raises ResticError.
         """
         for _ in range(self._lock_tries):
             done = self._once(*arguments)
             if code_of(done) != LOCKED:
                 break
-            # Removes what a dead process of this host left, and what nobody refreshed for half an hour. A live
-            # holder's lock stays.
+            # Removes locks of dead processes on this host and locks without a refresh for 30 minutes. Others stay.
             self._once("unlock")
         if done.returncode and done.returncode not in accept:
             raise ResticError(self._why(done), code_of(done))
         return done
 
     def argv(self, *arguments: str) -> list[str]:
-        """The command line of a command; no secret is in it."""
+        """The command line. It contains no secret."""
         options = [part for option in self.target.options for part in ("-o", option)]
         common = ["--cache-dir", str(self._cache), "--retry-lock", self._lock_wait, *options]
         return [self._program, *common, *arguments]
 
     def environment(self) -> dict[str, str]:
-        """The environment of a command: the repository, where the password is, and the target's credentials."""
+        """The environment: the repository, the path of the password file, and the target's credentials."""
         kept = {key: os.environ[key] for key in ("PATH", "SSL_CERT_FILE") if key in os.environ}
         return {
             "PATH": "/usr/bin:/bin",
@@ -79,7 +77,7 @@ class Restic:
             "LC_ALL": "C.UTF-8",
             "RESTIC_REPOSITORY": self.target.repository,
             "RESTIC_PASSWORD_FILE": str(self._password),
-            # A class is at work beside it.
+            # A class may be working at the same time.
             "GOMAXPROCS": "1",
             "GOGC": "20",
             **(self.target.environment or {}),
@@ -110,7 +108,7 @@ class Restic:
 
 
 def code_of(done: subprocess.CompletedProcess[bytes]) -> int:
-    """The exit code; what a restic older than 0.17 says by words alone is given the newer one's number."""
+    """The exit code. For a restic older than 0.17 the messages are mapped to the codes of newer versions."""
     if done.returncode != 1:
         return done.returncode
     if b"repository is already locked" in done.stderr or b"unable to create lock" in done.stderr:

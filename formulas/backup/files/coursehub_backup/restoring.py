@@ -1,6 +1,6 @@
-"""Bringing one person's files back: into a directory of root's, then into the home as that person.
+"""Restores one person's files: first into a directory of root, then into the home with that person's rights.
 
-Root never writes into a home: its owner could put a symbolic link in a directory's place while root works.
+Root never writes into a home: the owner could replace a directory with a symbolic link while root works.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from typing import Any
 from coursehub_backup.config import STATE, Config
 from coursehub_backup.restic import HOST, Restic
 
-#: Characters that restic's patterns give a meaning to.
+#: Characters with a special meaning in restic's patterns.
 _SPECIAL = re.compile(r"([\\*?\[\]])")
 
 
 class RestoreError(Exception):
-    """A restore that cannot be; the text is one line for a teacher."""
+    """The restore is not possible. The text is one line for a teacher."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """A snapshot that has the path."""
+    """One snapshot; for a listing also the size and change time of the path in it."""
 
     snapshot: str
     at: datetime.datetime
@@ -48,14 +48,14 @@ def snapshots(restic: Restic) -> list[Version]:
 
 
 def _time(text: str) -> datetime.datetime:
-    # restic writes nanoseconds; Python 3.11 takes six digits.
+    # restic writes nanoseconds; Python 3.11 accepts six digits at most.
     return datetime.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).astimezone()
 
 
 def at(versions: list[Version], when: str | None) -> Version:
-    """The newest snapshot that is not younger than ``when``: ``2026-11-30``, ``2026-11-30 14:00``, ``yesterday``.
+    """The newest snapshot made at or before ``when``: ``2026-11-30``, ``2026-11-30 14:00``, ``yesterday``.
 
-    A day alone means its end. Raises RestoreError.
+    A day without a time means the end of that day. Raises RestoreError.
     """
     if not versions:
         raise RestoreError("there is no backup yet")
@@ -65,25 +65,25 @@ def at(versions: list[Version], when: str | None) -> Version:
     for version in versions:
         if version.at <= moment:
             return version
-    raise RestoreError(f"the oldest backup is of {versions[-1].at:%Y-%m-%d %H:%M}; choose a later time")
+    raise RestoreError(f"the oldest backup is from {versions[-1].at:%Y-%m-%d %H:%M}; choose a later time")
 
 
 def moment_of(when: str, now: datetime.datetime) -> datetime.datetime:
-    """What a teacher means by ``when``, in the server's time. Raises RestoreError."""
+    """``when`` as a time in the server's time zone. Raises RestoreError."""
     words = {"now": now, "yesterday": now.replace(hour=23, minute=59, second=59) - datetime.timedelta(days=1)}
     if when in words:
         return words[when]
     try:
         moment = datetime.datetime.fromisoformat(when)
     except ValueError:
-        raise RestoreError(f"{when!r} is no time; write 2026-11-30, '2026-11-30 14:00' or yesterday") from None
+        raise RestoreError(f"{when!r} is not a time; write 2026-11-30, '2026-11-30 14:00' or yesterday") from None
     if re.fullmatch(r"\d{4}-?\d\d-?\d\d", when):
         moment = moment.replace(hour=23, minute=59, second=59)
     return moment.replace(tzinfo=now.tzinfo) if moment.tzinfo is None else moment
 
 
 def listing(restic: Restic, path: Path) -> list[Version]:
-    """The versions of a file or directory that differ, the newest first; each with the time of its first backup."""
+    """The different versions of a file or directory, newest first, each with the time of its first backup."""
     done = restic.run("find", "--json", "--host", HOST, "--", literal(str(path)))
     times = {one.snapshot: one.at for one in snapshots(restic)}
     found: dict[tuple[int | None, str], Version] = {}
@@ -99,25 +99,25 @@ def listing(restic: Restic, path: Path) -> list[Version]:
 
 
 def literal(name: str) -> str:
-    """A restic pattern that stands for this name alone."""
+    """A restic pattern that matches only this name."""
     return _SPECIAL.sub(r"\\\1", name)
 
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A directory that root alone can enter, gone afterwards."""
+    """A temporary directory that only root can enter."""
     root = STATE / "scratch"
     root.mkdir(mode=0o700, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=root))
     try:
         yield made
     finally:
-        # What a snapshot of somebody's home holds may be deeper than Python's recursion goes.
+        # Not shutil.rmtree: a student's directories may be nested deeper than Python's recursion limit.
         subprocess.run(["rm", "-rf", "--one-file-system", "--", str(made)], check=False)
 
 
 def fetch(restic: Restic, snapshot: str, path: Path, into: Path) -> Path:
-    """Bring ``path`` of a snapshot into ``into``, under its own name. Raises RestoreError when it is not in there."""
+    """Restore ``path`` of a snapshot into ``into``, under its own name. Raises RestoreError if it is not there."""
     pattern = "/" + literal(path.name)
     restic.run("restore", "--sparse", "--target", str(into), "--include", pattern, f"{snapshot}:{path.parent}")
     got = into / path.name
@@ -127,7 +127,7 @@ def fetch(restic: Restic, snapshot: str, path: Path, into: Path) -> Path:
 
 
 def uid_then(restic: Restic, snapshot: str, account: str) -> int:
-    """The number that the account had when the snapshot was made: another server may give it another one."""
+    """The account's user ID when the snapshot was made; another server may have given it a different one."""
     text = restic.run("dump", snapshot, "/etc/passwd").stdout.decode(errors="replace")
     for line in text.splitlines():
         fields = line.split(":")
@@ -137,10 +137,10 @@ def uid_then(restic: Restic, snapshot: str, account: str) -> int:
 
 
 def weed(root: Path, uid: int) -> int:
-    """Remove what is not the person's own, and what is neither file, directory, link nor pipe; how many that were.
+    """Remove files of other owners, and special files except pipes. Returns how many were removed.
 
-    A student who swaps a directory for a link while a backup reads it gets somebody else's files into their own part of
-    the backup. The files' owner is what the backup read with them.
+    A student who replaces a directory with a link while a backup reads it gets another person's files into their own
+    part of the backup. But the backup also has each file's true owner.
     """
     removed = 0
     waiting = [root]
@@ -160,15 +160,15 @@ def _ordinary(mode: int) -> bool:
 
 
 def beside(name: str, taken_at: datetime.datetime) -> str:
-    """The name of a restored file beside the present one: ``lab (2026-11-30 14.00.00).ipynb``."""
+    """The name for a restored file next to the current one: ``lab (2026-11-30 14.00.00).ipynb``."""
     path = Path(name)
     return f"{path.stem} ({taken_at:%Y-%m-%d %H.%M.%S}){path.suffix}"
 
 
 def hand_over(source: Path, account: str, into: Path, *, replace: bool) -> None:
-    """Copy ``source`` into the directory ``into`` with the rights of ``account`` alone.
+    """Copy ``source`` into the directory ``into`` with only the rights of ``account``.
 
-    Raises RestoreError, with the last words of tar, when the home does not take it.
+    Raises RestoreError with tar's last line if that fails, for example because the home is full.
     """
     person = pwd.getpwnam(account)
     pack = ["tar", "--create", "--sparse", "--format=posix", "--xattrs", "--xattrs-include=user.*"]
@@ -183,7 +183,7 @@ def hand_over(source: Path, account: str, into: Path, *, replace: bool) -> None:
     unpack += ["--unlink-first"] if replace else ["--keep-old-files"]
     as_person = ["setpriv", f"--reuid={person.pw_uid}", f"--regid={person.pw_gid}", "--init-groups"]
     as_person += ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--reset-env"]
-    # Its parents are made, and the directory entered, as the person too.
+    # The person's rights also apply to creating the parent directories and entering the directory.
     script = 'mkdir -p -- "$1" && cd -- "$1" && shift && exec "$@"'
     argv = [*as_person, "/bin/sh", "-c", script, "sh", str(into), *unpack]
     with subprocess.Popen(
@@ -195,15 +195,18 @@ def hand_over(source: Path, account: str, into: Path, *, replace: bool) -> None:
         packed = packing.wait()
     if done.returncode or packed:
         last = (done.stderr.decode(errors="replace").strip().splitlines() or [f"tar ended with {packed}"])[-1]
-        raise RestoreError(f"{account}'s home did not take it: {last[:200]}")
+        raise RestoreError(f"writing into {account}'s home failed: {last[:200]}")
 
 
 def inside_home(config: Config, account: str, path: str) -> Path:
-    """The whole path of what a teacher calls ``path`` in a home. Raises RestoreError for one that leads out of it."""
+    """The absolute path of ``path`` in a home.
+
+    Raises RestoreError if there is no such account, or for a path that leads out of the home.
+    """
     try:
         pwd.getpwnam(account)
     except KeyError:
-        raise RestoreError(f"{account} is no account of this server") from None
+        raise RestoreError(f"{account} has no account on this server") from None
     home = config.homes / account
     whole = Path(os.path.normpath(home / path.removeprefix("~/")))
     if not whole.is_relative_to(home):
@@ -214,14 +217,14 @@ def inside_home(config: Config, account: str, path: str) -> Path:
 def restore(
     config: Config, restic: Restic, *, account: str, path: str, when: str | None, in_place: bool
 ) -> dict[str, Any]:
-    """Bring one path of one person back, beside what is there now or in its place; the path ``.`` is the whole home."""
+    """Restore one path of one person, next to the current version or in its place. The path ``.`` is the whole home."""
     whole = inside_home(config, account, path)
     version = at(snapshots(restic), when)
     with scratch() as place:
         got = fetch(restic, version.snapshot, whole, place)
         left_out = weed(got, uid_then(restic, version.snapshot, account))
         if not os.path.lexists(got):
-            raise RestoreError(f"{path} belonged to somebody else than {account}, so it was not restored")
+            raise RestoreError(f"{path} did not belong to {account}, so it was not restored")
         to = _destination(config.homes / account, whole, version, in_place=in_place)
         if to.name != got.name:
             got = got.rename(place / to.name)

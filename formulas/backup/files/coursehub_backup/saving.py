@@ -1,4 +1,4 @@
-"""One backup: copies of the databases, then each target in turn."""
+"""Makes one backup: copies the databases, then backs up to each target."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from coursehub_backup import state
 from coursehub_backup.config import STATE, Config, Target
 from coursehub_backup.restic import HOST, INCOMPLETE, NO_REPOSITORY, Restic, ResticError
 
-#: Seconds between two runs of what costs more than a backup does.
+#: Seconds between two prunes and between two checks; each costs more than a backup.
 PRUNE_EVERY, CHECK_EVERY = 20 * 3600, 6.5 * 86400
-#: One check reads this part of the data; after as many checks all of it was read.
+#: Each check reads one of this many parts of the data, so this many checks read all of it.
 PARTS = 8
-#: Larger files are left out. No home has room for one, but a sparse file may have any size, and restic reads its holes.
+#: Larger files are not saved. No home has space for one, but a sparse file can have any size, and restic reads its holes.
 LARGEST = "20G"
 
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """One backup at a time; who comes second waits."""
+    """Allow one backup at a time; a second one waits."""
     with (STATE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def copy_database(source: Path, copy: Path, *, seconds: float = 60) -> None:
-    """Copy a SQLite database that is in use, as it was at one moment. Raises sqlite3.Error."""
+    """Make a consistent copy of a SQLite database that is in use. Raises sqlite3.Error."""
     copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = copy.with_suffix(".new")
     new.unlink(missing_ok=True)
@@ -49,7 +49,7 @@ def copy_database(source: Path, copy: Path, *, seconds: float = 60) -> None:
 
 
 def run(config: Config, *, program: str = "/usr/bin/restic") -> bool:
-    """Back up to every target; whether all went well. What happened is in the record."""
+    """Back up to every target and record the results. Returns whether all went well."""
     since = STATE / "since"
     if not since.exists():
         since.touch()
@@ -74,7 +74,10 @@ def _copies(config: Config) -> str | None:
 
 
 def save(config: Config, restic: Restic, damaged: str | None) -> bool:
-    """Back up to one target and note how that went; ``damaged`` says what is wrong although a snapshot can be made."""
+    """Back up to one target and record the result.
+
+    ``damaged`` says what is wrong with a database; the snapshot is made all the same, but counts as failed.
+    """
     target, began = restic.target, time.time()
     state.note(target.name, tried=began)
     try:
@@ -93,18 +96,18 @@ def save(config: Config, restic: Restic, damaged: str | None) -> bool:
 
 
 def _repository(restic: Restic) -> str:
-    """The repository's id; one that was never there is made, another one than the last time is refused."""
+    """The repository's ID. A new target gets a repository; a different repository than last time is refused."""
     before = state.read().get("targets", {}).get(restic.target.name, {}).get("id")
     try:
         found = _id(restic)
     except ResticError as error:
         if error.code != NO_REPOSITORY or before:
-            # An empty place where the repository was is a disk that is not mounted, or worse.
+            # There was a repository before: a disk is not mounted, or worse. Do not create another one.
             raise
         restic.run("init")
         found = _id(restic)
     if before and before != found:
-        raise ResticError(f"{restic.target.name}: another repository lies there than at the last backup", 1)
+        raise ResticError(f"{restic.target.name}: the repository there is not the one of the last backup", 1)
     return found
 
 
@@ -143,11 +146,11 @@ def _last(output: bytes, kind: str) -> dict[str, Any]:
 
 
 def _tend(config: Config, restic: Restic) -> bool:
-    """Thin out, and read a part back, when it is time for that."""
+    """Delete old snapshots, and read back a part of the data, if either is due. Returns whether that went well."""
     target, now = restic.target, time.time()
     known = state.read().get("targets", {}).get(target.name, {})
     try:
-        # A time in the future is one before the clock was put right.
+        # A recorded time in the future is from a wrong clock: count it as due.
         if not target.append_only and not 0 <= now - known.get("pruned", 0) < PRUNE_EVERY:
             _thin_out(config, target, restic)
         if not 0 <= now - known.get("checked", 0) < CHECK_EVERY:
@@ -155,7 +158,7 @@ def _tend(config: Config, restic: Restic) -> bool:
             restic.run("check", f"--read-data-subset={part}/{PARTS}")
             state.note(target.name, checked=now, part=part, damage=None)
     except ResticError as error:
-        print(f"care of {target.name} failed: {error}", flush=True)
+        print(f"pruning or checking {target.name} failed: {error}", flush=True)
         state.note(target.name, damage=str(error))
         return False
     return True

@@ -1,4 +1,4 @@
-"""What happened at each target, and whether that is well. Times are seconds since 1970."""
+"""The record of each target's backups, and what is wrong with them. Times are seconds since 1970."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 
 from coursehub_backup.config import STATE, Config
 
-#: A backup is late when the last good one is older: with the nightly one alone, and within the hours of a class.
+#: Seconds after which the last good backup is too old: outside and within the hours with an hourly backup.
 NIGHTLY, HOURLY = 26 * 3600, 2.5 * 3600
 
 Record = dict[str, Any]
 
 
 def read(path: Path | None = None) -> Record:
-    """The record; what is not there or not whole counts as nothing known."""
+    """The record; empty if the file is missing or damaged."""
     try:
         found = json.loads((path or STATE / "state.json").read_text())
     except (OSError, ValueError):
@@ -28,7 +28,7 @@ def read(path: Path | None = None) -> Record:
 
 
 def write(record: Record, path: Path | None = None) -> None:
-    """Replace the record as a whole."""
+    """Replace the record atomically."""
     path = path or STATE / "state.json"
     handle, name = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(handle, "w") as file:
@@ -46,26 +46,26 @@ def note(target: str, path: Path | None = None, **facts: Any) -> None:
 
 
 def ago(seconds: float) -> str:
-    """A length of time in words."""
+    """A duration in words."""
     if seconds < 5400:
         return f"{max(0, round(seconds / 60))} minutes"
     return f"{round(seconds / 3600)} hours" if seconds < 36 * 3600 else f"{round(seconds / 86400)} days"
 
 
 def longest(config: Config, now: float) -> float:
-    """How old the last good backup may be at this moment."""
+    """How many seconds old the last good backup may be at the time ``now``."""
     if config.hours is None:
         return NIGHTLY
     hour = time.localtime(now).tm_hour
     first, last = config.hours
-    # The first two hours may still look back on the night.
+    # In the first two hours the last backup may still be the nightly one.
     return HOURLY if first + 2 < hour <= last else NIGHTLY
 
 
 def problem(config: Config, record: Record, now: float, since: float) -> str | None:
-    """What is wrong, in one line; None when each target has a fresh backup.
+    """What is wrong, in one line; None if each target has a recent backup.
 
-    ``since`` is when the server got its targets: before the first run nothing is late.
+    ``since`` replaces the last good backup of a target that has none yet. Before the first run nothing is late.
     """
     return next(_problems(config, record, now, since), None)
 
@@ -86,7 +86,7 @@ def _problems(config: Config, record: Record, now: float, since: float) -> Itera
 
 
 def document(config: Config, now: float) -> Record:
-    """All that a look at the server wants to know."""
+    """Everything that ``status`` reports."""
     record = read()
     since = (STATE / "since").stat().st_mtime if (STATE / "since").exists() else now
     return {
@@ -97,7 +97,7 @@ def document(config: Config, now: float) -> Record:
 
 
 def line(found: Record) -> str:
-    """``ok`` or ``bad`` and what a teacher reads of a document."""
+    """A document as one line for a teacher, which begins with ``ok`` or ``bad``."""
     if found["problem"]:
         return f"bad {found['problem']}"
     times = [one["ok"] for one in found["targets"].values() if one.get("ok")]

@@ -1,4 +1,4 @@
-"""Tells somebody when backups fail or are late: the course's own command, or an address that takes a JSON document."""
+"""Sends an alert when backups fail or are late, to the course's own command or to a webhook."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 from coursehub_backup import state
 from coursehub_backup.config import Config
 
-#: The same trouble is told again after this many seconds.
+#: Seconds after which the same problem is reported again.
 AGAIN = 24 * 3600
-#: A command of the course file is nobody's business with rights.
+#: The course file's command runs without rights.
 NOBODY: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": [], "env": {"PATH": "/usr/bin:/bin"}}
 
 
 def watch(config: Config, send: Callable[[Config, dict[str, Any]], None] | None = None) -> str | None:
-    """Look, and tell once a day what is wrong; a trouble that ended is told too. Returns the trouble."""
+    """Check the backups and return the problem, if any. Reports a problem once a day, and its end once."""
     now = time.time()
     problem: str | None = state.document(config, now)["problem"]
     record = state.read()
@@ -40,7 +40,7 @@ def _tell(config: Config, message: dict[str, Any], send: Callable[[Config, dict[
     try:
         send(config, message)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        # Not its text: an address can have a secret in it.
+        # Not the error's text: the address can contain a secret.
         print(f"the alert could not be delivered ({type(error).__name__})", flush=True)
 
 
