@@ -38,7 +38,7 @@ homes-program:
     - mode: '0644'
     - makedirs: True
 
-{#- nodiscard: what is deleted stays allocated, or the system could take it and the class's disk would end in errors. #}
+{#- nodiscard: deleted blocks stay allocated. Otherwise the system could use that space, and writes here would fail. #}
 {%- set mounts = [
       (homes.disk, image, 'btrfs', 'loop,noatime,nodiscard,nosuid,nodev'),
       (homes.home_root, homes.disk ~ '/homes', 'none', 'bind'),
@@ -55,7 +55,7 @@ homes-mounts:
     - template: jinja
     - mode: '0644'
 
-# Where it cannot be, homes stay on the server's own disk, and it is written down why.
+# If the disk cannot be made (exit code 3), homes stay on the server's own disk, and the file `none` says why.
 homes-disk:
   cmd.run:
     - name: /usr/local/sbin/coursehub-disk make || test $? = 3
@@ -95,7 +95,7 @@ homes-{{ name }}-timer:
       - file: homes-units
 {%- endfor %}
 
-# It gives limits to whom has none yet; it comes by itself each minute.
+# Apply changed limits now; the timer would do it within a minute.
 homes-look:
   cmd.run:
     - name: systemctl start --no-block coursehub-disk-look.service

@@ -1,1 +1,1 @@
-"""The class's disk: homes and shared directories on a btrfs of their own, with limits and earlier versions."""
+"""The class's disk: a btrfs for homes and shared directories, with limits and earlier versions."""

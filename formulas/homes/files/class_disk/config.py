@@ -1,4 +1,4 @@
-"""What the formula says of the disk, and where its parts are."""
+"""The configuration that the formula writes, and the paths on the disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONFIG = Path("/etc/coursehub/class-disk.json")
-#: What is so now, for whoever asks: `coursehub status`, the page of students' work, each person's Lab.
+#: The current usage. `coursehub status`, the page of students' work and each person's Lab read it.
 TOLD = Path("/run/coursehub-disk")
 GIB = 1 << 30
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": GIB}
@@ -15,7 +15,7 @@ _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": GIB}
 
 @dataclass(frozen=True)
 class Config:
-    """From CONFIG; the formula's defaults.yaml says what each is."""
+    """The content of CONFIG; the formula's defaults.yaml explains each value."""
 
     image: str
     disk: str
@@ -34,30 +34,30 @@ class Config:
 
     @classmethod
     def read(cls, path: Path = CONFIG) -> Config:
-        """Read it. Raises OSError, ValueError."""
+        """Read the file. Raises OSError, ValueError."""
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
     @property
     def top(self) -> Path:
-        """The disk's own directory, which root alone enters."""
+        """The disk's mount point, which only root can enter."""
         return Path(self.disk)
 
     @property
     def said(self) -> int | None:
-        """The bytes of each owner that the course file says, such as 2G; None where it says nothing."""
+        """The limit of each owner in bytes, from the course file; None if it sets none."""
         return int(self.each[:-1]) * _UNITS[self.each[-1]] if self.each else None
 
     @property
     def homes(self) -> Path:
-        """The directory that becomes the root of homes."""
+        """The directory that is mounted as the root of homes."""
         return self.top / "homes"
 
     @property
     def shared(self) -> Path:
-        """The directory that becomes the root of what the class shares."""
+        """The directory that is mounted as the root of the shared directories."""
         return self.top / "class"
 
     @property
     def history(self) -> Path:
-        """Where earlier versions are, a directory for each owner."""
+        """The directory of earlier versions, with a directory for each owner."""
         return self.top / "history"

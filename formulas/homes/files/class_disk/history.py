@@ -1,7 +1,8 @@
-"""Earlier versions: read-only snapshots of each owner's directory, by hour and day, outside of their limits.
+"""Earlier versions: hourly and daily read-only snapshots of each owner's directory. They do not count for limits.
 
-They cost what was in the directory once and is no more. An owner may have as much of that as of the directory itself;
-then the oldest go. Otherwise somebody who writes everything anew each hour would fill the disk within a day.
+A version takes space for data that the directory no longer has. An owner's versions may take as much space as the
+owner's limit; then the oldest are deleted. Otherwise somebody who rewrites everything every hour would fill the disk
+within a day.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
     from class_disk.config import Config
 
-#: Such as "2026-11-30 09.00 Monday": sorts by time, and is a name on every system.
+#: Such as "2026-11-30 09.00 Monday": sorts by time, and is a valid file name on every system.
 NAME = "%Y-%m-%d %H.%M %A"
-#: Per cent of the disk below which the oldest versions go, and up to which.
+#: Versions are deleted when less than SHORT per cent of the disk is free, until ENOUGH per cent is free.
 SHORT, ENOUGH = 10, 15
-#: Seconds that the kernel may take to free what was deleted.
+#: Seconds to wait for the kernel to free what was deleted.
 FREEING = 60
 
 
@@ -38,7 +39,7 @@ class Version(NamedTuple):
 
 
 def take(config: Config) -> list[str]:
-    """Keep a version of what changed since the last one, then delete old ones; return whose were taken.
+    """Take a version of each directory that changed, then delete old ones. Returns the owners with a new version.
 
     Raises OSError.
     """
@@ -52,7 +53,7 @@ def take(config: Config) -> list[str]:
             if _take(config, owner, used, costs):
                 taken.append(owner.said)
         except OSError as error:
-            # The others get theirs.
+            # One owner's error must not stop the others.
             failed.append(error)
     for owner in everybody:
         _within(config, owner, limit_of(owner, config, total, len(everybody)), costs)
@@ -69,7 +70,7 @@ def _take(config: Config, owner: Owner, used: dict[int, btrfs.Usage], costs: _Co
     directory = config.history / owner.name
     directory.mkdir(parents=True, exist_ok=True)
     btrfs.snapshot(owner.path, directory, _name(directory))
-    # What the directory alone had is what the version keeps from now on.
+    # From now on the version keeps the data that so far only the directory had.
     costs.add(owner.name, used[now.number].alone if now.number in used else 0)
     for old in outdated(versions(config, owner.name), config.hourly, config.daily):
         costs.delete(owner.name, old, used)
@@ -77,7 +78,7 @@ def _take(config: Config, owner: Owner, used: dict[int, btrfs.Usage], costs: _Co
 
 
 def versions(config: Config, name: str) -> list[Version]:
-    """Return an owner's versions, the oldest first."""
+    """Return an owner's versions, oldest first."""
     directory = config.history / name
     try:
         paths = [path for path in directory.iterdir() if btrfs.is_subvolume(path)]
@@ -87,7 +88,7 @@ def versions(config: Config, name: str) -> list[Version]:
 
 
 def outdated(found: Sequence[Version], hourly: int, daily: int) -> list[Version]:
-    """Return those that are not kept: the last of each of so many hours and days that have one are."""
+    """Return the versions to delete. Kept is the last one in each of the last hours and days that have one."""
     kept: set[Path] = set()
     for pattern, count in (("%Y-%m-%d %H", hourly), ("%Y-%m-%d", daily)):
         latest = {datetime.datetime.fromtimestamp(one.known.made_at).strftime(pattern): one.path for one in found}
@@ -96,7 +97,10 @@ def outdated(found: Sequence[Version], hourly: int, daily: int) -> list[Version]
 
 
 def relieve(config: Config, costs: _Costs | None = None) -> int:
-    """Delete old versions while the disk is short of room, of who has most first; return how many went."""
+    """If the disk is nearly full, delete the oldest versions of the owner with the most, until it is not.
+
+    Returns how many were deleted.
+    """
     costs = costs or _Costs(config)
     gone = 0
     room = _free(config)
@@ -114,7 +118,7 @@ def relieve(config: Config, costs: _Costs | None = None) -> int:
 
 
 def _within(config: Config, owner: Owner, most: int, costs: _Costs) -> None:
-    """Delete an owner's oldest versions while they keep more than ``most`` bytes that the directory no longer has."""
+    """Delete an owner's oldest versions while they take more than ``most`` bytes besides what the directory has."""
     found = versions(config, owner.name)
     if len(found) < 2 or costs.of(owner.name) <= most:
         return
@@ -128,10 +132,10 @@ def _within(config: Config, owner: Owner, most: int, costs: _Costs) -> None:
 
 
 class _Costs:
-    """Bytes that versions of each owner refer to, which no command of btrfs tells.
+    """The bytes that each owner's versions refer to. No btrfs command tells that, so they are counted here.
 
-    What a directory alone refers to before its snapshot is what that snapshot adds; what a snapshot alone refers to
-    when it is deleted is what goes. Kept beside the versions.
+    A snapshot adds the bytes that only the directory referred to just before it. Deleting a snapshot subtracts the
+    bytes that only it referred to. The counts are stored next to the versions.
     """
 
     def __init__(self, config: Config) -> None:
@@ -162,7 +166,7 @@ class _Costs:
 
 def _name(directory: Path) -> str:
     name = datetime.datetime.now().strftime(NAME)
-    # The hour that comes twice when clocks go back, or two by hand within a minute.
+    # A name can repeat when clocks go back, or when two versions are taken by hand within a minute.
     return next(one for one in (name, *(f"{name} ({n})" for n in range(2, 1000))) if not (directory / one).exists())
 
 

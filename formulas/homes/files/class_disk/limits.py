@@ -1,4 +1,4 @@
-"""How many bytes each owner may use: what the course says, or a share of the disk."""
+"""How many bytes each owner may use: the course file's limit, or a share of the disk."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
 
     from class_disk.config import Config
 
-#: Shares are rounded down to whole steps, so that one person more changes nobody's.
+#: Shares are rounded down to whole steps, so that one more person seldom changes anybody's limit.
 STEP = 256 << 20
 
 
 def limit_of(owner: Owner, config: Config, total: int, count: int) -> int:
-    """The bytes of one owner on a disk of ``total`` bytes that ``count`` owners share."""
+    """The limit of one owner in bytes, on a disk of ``total`` bytes that ``count`` owners share."""
     each = config.said or _share(config, total, count)
     return max(each, total * config.common_percent // 100) if owner.name == "shared" else each
 
 
 def _share(config: Config, total: int, count: int) -> int:
-    """So much that all of them together leave room for earlier versions, within bounds."""
+    """An equal share, within bounds. All shares together leave space for earlier versions."""
     share = total * config.shared_out_percent // 100 // max(count, 1)
     return max(min(share // STEP * STEP, config.each_most), config.each_least)
 
 
 def set_all(config: Config, used: Mapping[int, btrfs.Usage] | None = None) -> list[str]:
-    """Give each owner the limit; return whose changed, by name. Raises OSError."""
+    """Set each owner's limit. Returns the names of those whose limit changed. Raises OSError."""
     used = btrfs.usage(config.top) if used is None else used
     total, everybody = shutil.disk_usage(config.disk).total, owners(config)
     changed = []
     for owner in everybody:
-        # A server that starts before the first version sees those that come.
+        # Make the directory now: a student's server that starts before the first version must see later ones.
         (config.history / owner.name).mkdir(parents=True, exist_ok=True)
         wanted = limit_of(owner, config, total, len(everybody))
         known = used.get(btrfs.info(owner.path).number)

@@ -1,8 +1,8 @@
 """The command line of coursehub-disk.
 
-`make` makes the class's disk and mounts it, once; `grow` makes it bigger after the server's own disk became bigger;
-`limits` gives everybody their limit, `history` keeps earlier versions, `look` tells who uses how much. Exit 0: done; 1:
-it failed; 3: this server has no such disk, and standard output says why.
+`make` makes the class's disk once and mounts it. `grow` enlarges it after the server's own disk became bigger. `limits`
+sets everybody's limit, `history` takes earlier versions, `look` writes who uses how much. Exit code 0: done; 1: failed;
+3: this server has no such disk, and standard output says why.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import sys
 from class_disk import history, limits, making, telling
 from class_disk.config import TOLD, Config
 
-#: One at a time; in TOLD.
+#: In TOLD; only one command runs at a time.
 LOCK = "lock"
 NO_DISK = 3
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Read the command line and do what it says; the process's exit code."""
+    """Run one command and return the exit code."""
     parser = argparse.ArgumentParser(description="The class's own disk, with limits and earlier versions.")
     parser.add_argument("verb", choices=["make", "grow", "limits", "history", "look"])
     verb = parser.parse_args(argv).verb
@@ -44,18 +44,18 @@ def _do(verb: str, config: Config) -> str:
         try:
             return making.make(config)
         except making.NoDiskError as problem:
-            # Not tried again at each apply. Who takes the file away has it tried.
+            # Each apply would try again otherwise. After the file is deleted, the next apply tries again.
             making.why_not(config).write_text(f"{problem}\n", encoding="utf-8")
             raise
     if not config.top.is_mount():
-        raise making.NoDiskError("this server has no disk of the class's own")
+        raise making.NoDiskError("this server has no separate disk for the class")
     match verb:
         case "grow":
             return f"{making.grow(config) >> 20} MiB added"
         case "limits":
             return f"{len(limits.set_all(config))} limits set"
         case "history":
-            # Counted: names are nobody's business in a journal.
+            # Only the number, because students' names must not be in the journal.
             return f"{len(history.take(config))} versions kept"
         case _:
             telling.look(config, TOLD)

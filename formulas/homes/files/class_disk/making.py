@@ -1,6 +1,6 @@
-"""Makes the disk: a file that is allocated whole on the server's own disk, with a btrfs in it.
+"""Makes the disk: a fully allocated file on the server's own disk, with a btrfs in it.
 
-What it takes is fixed, so students can fill it and nothing else; the rest of the server's disk is the system's own.
+Its size is fixed, so students can fill only this file; the rest of the server's disk belongs to the system.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from class_disk.config import GIB
 if TYPE_CHECKING:
     from class_disk.config import Config
 
-#: Bytes below which no disk is made, and what stays free beside it at the least.
+#: Smallest size of the disk, and the space that must stay free next to it, in bytes.
 LEAST, BESIDE = 2 * GIB, 4 * GIB
 UNITS = Path("/etc/systemd/system")
 
 
 class NoDiskError(Exception):
-    """There is no disk of the class's own here; the message says why."""
+    """The server has no disk for the class; the message says why."""
 
 
 def make(config: Config) -> str:
@@ -48,7 +48,7 @@ def make(config: Config) -> str:
 
 
 def grow(config: Config) -> int:
-    """Grow image and file system to what the server's disk has now, after it became bigger; return the bytes added."""
+    """After the server's disk became bigger, enlarge image and file system. Returns the bytes added."""
     image = Path(config.image)
     more = _size(config, has=image.stat().st_size) - image.stat().st_size
     if more < GIB:
@@ -61,24 +61,24 @@ def grow(config: Config) -> int:
 
 
 def why_not(config: Config) -> Path:
-    """Where it is written why a server has no such disk."""
+    """The file that says why a server has no such disk."""
     return Path(config.image).with_name("none")
 
 
 def unit(path: str) -> str:
-    """The mount unit of a path without hyphens."""
+    """The name of the mount unit for a path without hyphens."""
     return path[1:].replace("/", "-") + ".mount"
 
 
 def _may_be_made(config: Config) -> None:
     home = Path(config.home_root)
     if home.is_dir() and any(home.iterdir()):
-        raise NoDiskError(f"{home} has homes already, and nothing is moved unasked")
+        raise NoDiskError(f"{home} has homes already, and nothing is moved automatically")
     shared = Path(config.class_root)
     if shared.is_dir() and any(shared.iterdir()):
-        raise NoDiskError(f"{shared} has files already, and nothing is moved unasked")
+        raise NoDiskError(f"{shared} has files already, and nothing is moved automatically")
     if _size(config) < LEAST:
-        raise NoDiskError("the server's disk is too small for one")
+        raise NoDiskError("the server's disk is too small for a separate one")
     if "btrfs" not in Path("/proc/filesystems").read_text(encoding="utf-8"):
         try:
             btrfs.run("modprobe", "btrfs")
@@ -87,24 +87,27 @@ def _may_be_made(config: Config) -> None:
 
 
 def _size(config: Config, has: int = 0) -> int:
-    """The bytes of the disk: all but the system's reserve, and what is free now; ``has`` are its own already."""
+    """The disk's size in bytes: everything except the system's reserve, but no more than is free.
+
+    ``has`` is the size that the disk has already.
+    """
     around = shutil.disk_usage(Path(config.image).parent)
     reserve = max(config.reserve_least, around.total * config.reserve_percent // 100)
     return min(around.total - reserve, around.free + has - BESIDE) // (1 << 20) * (1 << 20)
 
 
 def _make_image(image: Path, size: int) -> None:
-    # Under another name first: a file that is there is a whole one.
+    # Renamed when complete, so that a file under the final name is always complete.
     new = image.with_suffix(".new")
     new.unlink(missing_ok=True)
     os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    # Not os.posix_fallocate: where the file system cannot allocate, that writes zeros for minutes.
+    # Not os.posix_fallocate: if the file system cannot allocate, that writes zeros for minutes.
     btrfs.run("fallocate", "--length", str(size), str(new))
-    # Metadata once: a second copy in the same file helps little, and small files would take twice the room.
+    # Metadata only once: a second copy in the same file helps little, and small files would take twice the space.
     btrfs.run("mkfs.btrfs", "--quiet", "--nodiscard", "--metadata", "single", "--label", "class", str(new))
     if not _mounts(new):
         new.unlink()
-        raise NoDiskError("this machine mounts no file as a disk (no loop devices)")
+        raise NoDiskError("this machine cannot mount a file as a disk (no loop devices)")
     new.rename(image)
 
 

@@ -1,4 +1,4 @@
-"""Whose directories are on the disk: people's homes, teams' directories and what all share."""
+"""The owners of directories on the disk: people, teams, and everybody together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose a subvolume is, as ``home/NAME``, ``groups/NAME`` or ``shared``; ``gid`` may read what is told about it."""
+    """The owner of a subvolume.
+
+    ``name`` is ``home/NAME``, ``groups/NAME`` or ``shared``. The group ``gid`` may read the owner's usage.
+    """
 
     name: str
     path: Path
@@ -27,7 +30,7 @@ class Owner:
 
 
 def owners(config: Config) -> list[Owner]:
-    """Return all of them, sorted; what is no subvolume has no limit and no history."""
+    """Return all owners, sorted. A directory that is not a subvolume has no limit and no history."""
     found = [Owner(f"home/{name}", config.homes / name, 0) for name in _names(config.homes)]
     found += [Owner(f"groups/{name}", config.shared / "groups" / name, 0) for name in _names(config.shared / "groups")]
     found.append(Owner("shared", config.shared / "shared", 0))

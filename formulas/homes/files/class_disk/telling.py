@@ -1,4 +1,4 @@
-"""Writes down who uses how much: a file for each owner, which Lab reads, and one for teachers, which is root's."""
+"""Writes who uses how much: a file for each owner, which Lab reads, and a summary for teachers, readable for root."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def look(config: Config, told: Path) -> dict[str, Any]:
-    """Set missing limits, make room if there is none, write who uses how much; return what teachers read."""
+    """Set missing limits, free space if the disk is nearly full, and write the usage. Returns the teachers' summary."""
     used = btrfs.usage(config.top)
     if limits.set_all(config, used):
         used = btrfs.usage(config.top)
@@ -42,7 +42,7 @@ def look(config: Config, told: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, document: dict[str, Any], gid: int) -> None:
-    """Write a document that the group reads, whole or not at all."""
+    """Write a document atomically, readable for the group."""
     words = json.dumps(document)
     try:
         if path.read_text(encoding="utf-8") == words and path.stat().st_gid == gid:
