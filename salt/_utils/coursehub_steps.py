@@ -1,4 +1,4 @@
-"""Steps of a build: programs that run to their end, or say in one line why they did not."""
+"""Runs the programs of a build, and reports a failure in one line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BuildError(Exception):
 
 
 def run(argv: Sequence[str | Path], what: str, **kwargs: Any) -> None:
-    """Run one build step. Raises BuildError with the last thing it said."""
+    """Run one build step; ``what`` names it in errors. Raises BuildError with the most useful lines of its output."""
     try:
         done = subprocess.run(
             [str(part) for part in argv],
@@ -43,11 +43,11 @@ def run(argv: Sequence[str | Path], what: str, **kwargs: Any) -> None:
 
 
 def _last_words(output: str, returncode: int) -> str:
-    """Return the line of a tool's output that says most, without the drawing characters of uv."""
+    """Return the most useful lines of a tool's output, without the drawing characters of uv."""
     lines = [line.strip(" \t│├╰─▶×╭·") for line in output.splitlines()]
     lines = [line for line in lines if line and not line.startswith(("hint:", "help:"))]
     wanted = [line for line in lines if line.lower().startswith(("error", "caused by", "failed"))]
     said = "; ".join(dict.fromkeys(wanted[:1] + lines[-1:]))
-    # Some of it is said by packages: nothing in it may change the teacher's terminal.
+    # Packages write some of the output, so control characters must not reach the teacher's terminal.
     said = "".join(letter if letter.isprintable() else " " for letter in said)
     return said[:400] or f"exit code {returncode}"

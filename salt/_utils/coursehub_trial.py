@@ -1,8 +1,8 @@
-"""A trial of a new environment: what the class will import is imported once, by an account without rights.
+"""Tests a new environment: an account without rights imports once what the class will import.
 
-Whoever publishes a package decides what its import does. So it runs as nobody: without network, other people's
-processes or a file that it could write, and what it leaves running ends with it. Root only compiles the modules: by the
-system's Python, which finds nothing of the environment and reads a module without running it.
+A package's author decides what its import does. So the imports run as nobody: without network, without access to other
+people's processes, and without write access outside a temporary home. Processes that they leave behind are killed. Root
+only compiles the modules. It uses a Python outside the environment, which compiles a module without running it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ WALLS = (
     *("setpriv", f"--reuid={ACCOUNT}", "--regid=nogroup", "--clear-groups", "--no-new-privs"),
     *("--inh-caps=-all", "--bounding-set=-all"),
 )
-# Alone in the world: no variables, no directory and no site-packages to import from. Never the environment's own
-# bin/python: a package may bring a file of that name.
+# For root's Python: ignore environment variables, the current directory and site-packages. It is never the
+# environment's own bin/python, because a package may bring a file with that name.
 ISOLATED = ("-I", "-S")
 
-# Before a module is loaded, its bytecode is asked for, so that it is compiled once and not twice. One byte is one
-# answer, whichever thread takes it. The last line names the module, whatever its import does: most errors do not.
+# Before a module is loaded, this asks root to compile it, so that it is compiled once and not twice. Each answer is one
+# byte, and any thread may take it. The last line names the module, because most import errors do not.
 TRY = """
 import importlib, os, sys
 from importlib.machinery import SourceFileLoader
@@ -54,7 +54,7 @@ for name in sys.argv[3:]:
         sys.exit(f"import {name}: {type(problem).__name__}: {' '.join(str(problem).split())}")
 """
 
-# Whatever is asked for, only sources of the environment are compiled, each once, and an answer comes in any case.
+# The requests are not trusted: only sources of the environment are compiled, each once. Every request gets an answer.
 COMPILE = """
 import os, py_compile, sys
 from importlib.util import cache_from_source
@@ -72,7 +72,7 @@ for line in open(0, errors="surrogateescape"):
 
 
 def preflight(target: Path, imports: Sequence[str], interpreter: Path) -> None:
-    """Import what the class will import, and compile what that touches: the first sign-in needs it.
+    """Import what the class will import, and compile what that loads, so that the first sign-in is fast.
 
     ``interpreter`` is the Python that the environment was made with. Raises BuildError.
     """
@@ -89,13 +89,13 @@ def preflight(target: Path, imports: Sequence[str], interpreter: Path) -> None:
 
 
 def walls() -> Sequence[str]:
-    """Return the command that takes root's rights from the one behind it; who is not root has none to give up."""
+    """Return the command prefix that drops root's rights; empty if this process is not root."""
     return WALLS if os.geteuid() == 0 else ()
 
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[str]:
-    """Make a home for the account, and remove it."""
+    """Make a temporary home for the account."""
     home = tempfile.mkdtemp(prefix="preflight-")
     try:
         if walls():
@@ -108,12 +108,12 @@ def _scratch() -> Iterator[str]:
 
 @contextlib.contextmanager
 def _compiler(target: Path, interpreter: Path) -> Iterator[tuple[str, str]]:
-    """Start what writes bytecode into ``target``; yields the descriptors to ask it by and to read its answers from."""
+    """Start the compiler for ``target``. Yields the descriptors for requests to it and for its answers."""
     asked, asks = os.pipe()
     answers, answered = os.pipe()
     argv = [str(interpreter), *ISOLATED, "-c", COMPILE, str(target / "lib")]
     try:
-        # No variables: SOURCE_DATE_EPOCH alone would make bytecode of another kind.
+        # Without environment variables: SOURCE_DATE_EPOCH would change the kind of bytecode.
         compiler = subprocess.Popen(argv, stdin=asked, stdout=answered, stderr=subprocess.DEVNULL, umask=0o022, env={})
     finally:
         os.close(asked)
@@ -126,6 +126,6 @@ def _compiler(target: Path, interpreter: Path) -> Iterator[tuple[str, str]]:
         try:
             compiler.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            # Without walls something may still run that holds the other end.
+            # Without walls, a process that an import left behind may still hold the pipe open.
             compiler.kill()
             compiler.wait()

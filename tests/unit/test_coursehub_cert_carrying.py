@@ -86,7 +86,7 @@ def test_commands_of_the_old_server_are_not_carried(
     [
         ({"names": NAMES[:1]}, {}, "it is for hub.example.org"),
         ({"names": (*NAMES, "more.example.org")}, {}, "more.example.org"),
-        ({"days": 29}, {}, "it is good for 29 days only"),
+        ({"days": 29}, {}, "it is valid for only 29 more days"),
         ({}, {"directory": "https://staging.example.org/dir"}, f"it is from {DIRECTORY}"),
     ],
 )

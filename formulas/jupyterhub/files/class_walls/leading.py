@@ -1,22 +1,22 @@
-"""Where a link to the sign-in page may lead afterwards.
+"""Checks where a link to the sign-in page leads after the sign-in.
 
-Whoever has just signed in trusts what they see next. A link that ends at somebody else's server would show them what
-its owner likes there, such as a page that asks for the password once more.
+People who have just signed in trust the next page. If a link could lead to another person's server, that person could
+show them any page, such as one that asks for the password again.
 """
 
 from urllib.parse import unquote, urlsplit
 
-# What in the hub begins or opens the server of whom its next part names.
+# The hub's paths that start or open a server. The next part of the path is the owner's name.
 OPENS = ("user", "spawn", "spawn-pending")
 
 
 def leads_to_others(address: str, base_url: str, name: str) -> bool:
-    """Return whether an address of the hub leads to the server of somebody else than ``name``, by any reading of it.
+    """Return whether an address of the hub leads to the server of somebody other than ``name``.
 
-    ``base_url`` begins and ends with a slash. An address that can be read in two ways counts as one that does.
+    ``base_url`` begins and ends with a slash. The answer is also yes for an address that can be read in two ways.
     """
     path = urlsplit(address).path
-    # As one redirect may decode it before the next reads it.
+    # Decode several times, because a redirect may decode the address before the next one reads it.
     for _ in range(3):
         path = unquote(path)
     if "\\" in path or path != unquote(path) or not path.isprintable():

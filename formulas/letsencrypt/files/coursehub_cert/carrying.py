@@ -1,10 +1,10 @@
-"""A certificate on its way from a course's last server to its next one.
+"""Moves a certificate from a course's last server to its next one.
 
-Let's Encrypt gives five certificates for the same names in seven days, and a server that is made anew would take one
-each time. `give` says what the next server needs, `take` puts it where certbot has its own, so that certbot renews it.
+Let's Encrypt issues at most five certificates for the same names in seven days, and each new server would use up one.
+`give` exports what the next server needs. `take` stores it where certbot keeps its own, so that certbot renews it.
 
-Only keys and certificates travel. Certbot's configuration is written anew here: it names commands that root runs, and a
-server that was broken into must not choose those of the next one.
+Only keys and certificates are moved. Certbot's renewal file is written here instead: it names commands that root runs,
+and an attacker on the old server must not choose those of the next one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from coursehub_cert import authority, doors, places
 from coursehub_cert.certificate import AUTHENTICATORS, parts, renewal_file
 from coursehub_cert.config import DNS, Config
 
-#: Days that a carried certificate must still be good for: certbot renews at 30, so a shorter one saves no order.
+#: A carried certificate must be valid for more days than this. Certbot renews at 30, so one with less saves no order.
 MIN_DAYS = 30
 KINDS = ("cert", "privkey", "chain", "fullchain")
 ACCOUNT_FILES = ("meta.json", "private_key.json", "regr.json")
@@ -39,21 +39,21 @@ class Carried:
 
     @classmethod
     def read(cls, text: str) -> Carried:
-        """Parse what `give` wrote; raises ValueError when it is anything else."""
+        """Parse the output of `give`. Raises ValueError if it is anything else."""
         raw = json.loads(text)
         try:
             carried = cls(raw["directory"], raw["pems"], raw["account"], raw["files"])
             texts = [carried.directory, *carried.pems.values(), *carried.files.values()]
             whole = set(carried.pems) == set(KINDS) and set(carried.files) == set(ACCOUNT_FILES)
             if not whole or not _ACCOUNT.fullmatch(carried.account) or not all(isinstance(one, str) for one in texts):
-                raise ValueError("it is not whole")
+                raise ValueError("it is incomplete")
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"it is not whole: {error!r}") from None
+            raise ValueError(f"it is incomplete: {error!r}") from None
         return carried
 
 
 def fingerprint(config: Config) -> str:
-    """Tells one certificate from another; empty without one."""
+    """The SHA-256 of the certificate with its chain; empty if there is none."""
     try:
         return hashlib.sha256((config.lineage / "fullchain.pem").read_bytes()).hexdigest()
     except OSError:
@@ -61,7 +61,7 @@ def fingerprint(config: Config) -> str:
 
 
 def give(config: Config, known: str) -> str:
-    """What the next server needs, as JSON. Empty without a certificate, or when its fingerprint is `known`."""
+    """What the next server needs, as JSON. Empty if there is no certificate, or if its fingerprint is `known`."""
     if not config.names or fingerprint(config) in ("", known):
         return ""
     try:
@@ -82,14 +82,17 @@ def give(config: Config, known: str) -> str:
 
 
 def take(config: Config) -> str:
-    """Use a certificate that was carried here, once. An empty string, or why it is of no use."""
+    """Install a certificate that was sent here, then delete what was sent.
+
+    Returns why it cannot be used, or an empty string.
+    """
     source = places.STATE / "carried.json"
     try:
         text = source.read_text()
     except OSError:
         return ""
     try:
-        # Certbot's own goes before.
+        # Certbot already has a certificate; that one is kept.
         if any(part.exists() for part in parts(config)):
             return ""
         carried = Carried.read(text)
@@ -104,7 +107,7 @@ def take(config: Config) -> str:
 
 
 def unfit(config: Config, carried: Carried, now: datetime.datetime) -> str:
-    """Why a certificate would not do here, or an empty string."""
+    """Why a certificate cannot be used here, or an empty string."""
     from cryptography import x509  # comes with certbot
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -122,10 +125,10 @@ def unfit(config: Config, carried: Carried, now: datetime.datetime) -> str:
     if carried.directory != config.directory:
         return f"it is from {carried.directory}"
     if days <= MIN_DAYS:
-        return f"it is good for {days:.0f} days only"
+        return f"it is valid for only {days:.0f} more days"
     if x509.load_pem_x509_certificate(carried.pems["cert"].encode()) != found:
-        return "its files are of two certificates"
-    return "" if _public(key) == _public(found) else "its key is another one's"
+        return "its files belong to two certificates"
+    return "" if _public(key) == _public(found) else "its key belongs to another certificate"
 
 
 def _public(holder: Any) -> bytes:
@@ -136,7 +139,7 @@ def _public(holder: Any) -> bytes:
 
 
 def _write(config: Config, carried: Carried) -> None:
-    """Put it where certbot has what it ordered itself. The renewal file comes last: without it there is no lineage."""
+    """Write the files where certbot keeps its own. The renewal file is last: without it there is no lineage yet."""
     name = config.names[0]
     there = _account_directory(carried.directory) / carried.account
     for file in ACCOUNT_FILES:
@@ -164,7 +167,7 @@ def _account_directory(server: str) -> Path:
 
 
 def renewal(config: Config, carried: Carried) -> str:
-    """Certbot's renewal file for this server, as it writes one after an order of ours (`authority.certbot_argv`)."""
+    """Certbot's renewal file for this server, the same as after an order with `authority.certbot_argv`."""
     lineage, archive = config.lineage, places.LETSENCRYPT / "archive" / config.names[0]
     lines = ["version = 2.1.0", f"archive_dir = {archive}", *(f"{kind} = {lineage}/{kind}.pem" for kind in KINDS)]
     lines += ["[renewalparams]", f"account = {carried.account}", "key_type = ecdsa", f"server = {carried.directory}"]
