@@ -12,7 +12,7 @@ from runner.console import Steps
 @course_argument
 @as_json_option
 def backup(course: str, as_json: bool) -> None:
-    """Back the course up now, to all of its targets."""
+    """Back up the course now, to all of its targets."""
     from runner.verbs import backup as verb
 
     with shown(as_json, _targets):
@@ -23,11 +23,13 @@ def backup(course: str, as_json: bool) -> None:
 @cli.command()
 @course_argument
 @click.option("--user", required=True, help="Whose file or folder.")
-@click.option("--path", required=True, help="The file or folder, below the home; a dot is all of it.")
-@click.option("--at", help="The newest version of that time or before: 2026-11-30, '2026-11-30 14:00', yesterday.")
-@click.option("--in-place", is_flag=True, help="Over what is there now, and not beside it.")
-@click.option("--list", "listed", is_flag=True, help="Show the versions that there are.")
-@click.option("--target", help="From this target of the course file; otherwise from the one with the newest backup.")
+@click.option("--path", required=True, help="The file or folder in the home; a dot is the whole home.")
+@click.option("--at", help="The newest version at or before this time: 2026-11-30, '2026-11-30 14:00', yesterday.")
+@click.option(
+    "--in-place", is_flag=True, help="Overwrite the current version; otherwise the restored one gets another name."
+)
+@click.option("--list", "listed", is_flag=True, help="Show the versions in the backups.")
+@click.option("--target", help="Restore from this target; the default is the one with the newest backup.")
 @as_json_option
 def restore(
     course: str,
@@ -40,7 +42,7 @@ def restore(
     target: str | None,
     as_json: bool,
 ) -> None:
-    """Bring back a file, a folder or a home. Beside what is there, unless --in-place."""
+    """Restore a file, a folder or a home. Without --in-place nothing is overwritten."""
     from runner.verbs import backup as verb
 
     if listed:

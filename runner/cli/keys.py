@@ -1,4 +1,4 @@
-"""``coursehub keys``: what this computer alone has, saved and brought back."""
+"""``coursehub keys``: saves and restores what only this computer has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _passphrase_option = click.option(
 
 @cli.group()
 def keys() -> None:
-    """Save what this computer alone has, and bring it back on another."""
+    """Save what only this computer has, and restore it on another."""
 
 
 @keys.command("backup")
@@ -25,7 +25,7 @@ def keys() -> None:
 @_passphrase_option
 @as_json_option
 def backup(file: Path, passphrase_file: str | None, as_json: bool) -> None:
-    """Write keys, passwords and secrets to FILE, encrypted, and a sheet to print beside it."""
+    """Write keys, passwords and secrets to FILE, encrypted, and a sheet to print next to it."""
     from runner.verbs import keys as verb
 
     typed = _given(passphrase_file) if passphrase_file else _ask_new()
@@ -35,11 +35,13 @@ def backup(file: Path, passphrase_file: str | None, as_json: bool) -> None:
 
 @keys.command("restore")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--replace", is_flag=True, help="Take the backup's files where others are here; those are kept aside.")
+@click.option(
+    "--replace", is_flag=True, help="Replace files that differ; the old ones are kept in .coursehub/replaced-TIME."
+)
 @_passphrase_option
 @as_json_option
 def restore(file: Path, replace: bool, passphrase_file: str | None, as_json: bool) -> None:
-    """Bring back what FILE has. Files that are here and differ are not touched."""
+    """Restore the content of FILE. Without --replace, nothing is changed if files here differ."""
     from runner.verbs import keys as verb
 
     typed = _given(passphrase_file) if passphrase_file else _ask("Passphrase (not shown)")
@@ -48,7 +50,7 @@ def restore(file: Path, replace: bool, passphrase_file: str | None, as_json: boo
 
 
 def _given(path: str) -> str:
-    """The first line of what is given. Raises CoursehubError (2) for nothing."""
+    """The first line of the file. Raises CoursehubError (2) if it is empty."""
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
@@ -63,7 +65,9 @@ def _given(path: str) -> str:
 
 def _ask(question: str, *, default: str | None = None, confirm: bool = False) -> str:
     if not sys.stdin.isatty():
-        raise CoursehubError("the passphrase is asked for at a terminal; give --passphrase-file here", exit_code=USAGE)
+        raise CoursehubError(
+            "the passphrase can be typed only at a terminal; use --passphrase-file here", exit_code=USAGE
+        )
     return str(
         click.prompt(
             question, default=default, hide_input=True, show_default=False, confirmation_prompt=confirm, err=True
@@ -72,4 +76,4 @@ def _ask(question: str, *, default: str | None = None, confirm: bool = False) ->
 
 
 def _ask_new() -> str:
-    return _ask("A passphrase for the file (not shown; Enter alone has one made)", default="", confirm=True)
+    return _ask("A passphrase for the file (not shown; press Enter to get a generated one)", default="", confirm=True)

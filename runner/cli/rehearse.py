@@ -10,14 +10,17 @@ from runner.console import Steps
 
 @cli.command()
 @course_argument
-@click.option("--students", type=click.IntRange(1, 500), required=True, help="How many sign in.")
+@click.option("--students", type=click.IntRange(1, 500), required=True, help="How many students sign in.")
 @click.option(
-    "--over", type=click.FloatRange(0), default=0.0, help="Seconds within which they come (default: at once)."
+    "--over",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Spread the sign-ins over so many seconds (default: all at once).",
 )
-@click.option("--yes", is_flag=True, help="Also while people are at work on the server.")
+@click.option("--yes", is_flag=True, help="Run even if people are working on the server.")
 @as_json_option
 def rehearse(course: str, students: int, over: float, yes: bool, as_json: bool) -> None:
-    """Let a class of throw-away students sign in at once, before the real one does, and say what the server holds."""
+    """Let a class of temporary students sign in, and say whether the server is big enough for the real one."""
     from runner.rehearsal import advice
     from runner.verbs import rehearse as verb
 

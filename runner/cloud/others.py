@@ -1,4 +1,4 @@
-"""What costs money beside droplets and coursehub never makes: a teacher may have put it beside a course's server."""
+"""Finds things that cost money and that coursehub never makes. A teacher may have added them to a course's server."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from runner.cloud.calls import Calls, Forbidden, NotFound
 
-#: About how many US dollars a month (the API has no prices for them): a GB of a volume, a GB of a snapshot, an address
-#: that leads to no droplet, the smallest load balancer.
+#: Approximate US dollars a month, because the API has no prices for these: a GB of a volume, a GB of a snapshot, a
+#: reserved address without a droplet, the smallest load balancer.
 _VOLUME_GB, _SNAPSHOT_GB, _ADDRESS, _BALANCER = 0.10, 0.06, 5.0, 12.0
 
 
 @dataclass(frozen=True)
 class Other:
-    """One thing: what it is in a reader's words, its name, and about how many US dollars a month it costs alone."""
+    """One such thing: its kind in words, its name, and about how many US dollars a month it costs by itself."""
 
     kind: str
     name: str
@@ -23,7 +23,7 @@ class Other:
 
 
 class Others:
-    """Looks for such things in one account. Methods raise CoursehubError with one line."""
+    """Finds such things in one account. Methods raise CoursehubError with one line."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -31,7 +31,7 @@ class Others:
         self.unseen: list[str] = []
 
     def of(self, server_ids: Iterable[int], tags: Iterable[str]) -> list[Other]:
-        """What is attached to these droplets, was made of them, or carries one of the tags."""
+        """Everything that is attached to these droplets, was made from them, or has one of the tags."""
         ids, marks = set(server_ids), set(tags)
         self.unseen = []
         found: list[Other] = []
@@ -39,7 +39,7 @@ class Others:
             try:
                 listed = self._calls.entries(f"looking for {kind}s", path, key)
             except Forbidden:
-                # A custom token need not have the scope, as we make none of these.
+                # A custom token may lack this scope, because coursehub makes none of these.
                 self.unseen.append(kind)
                 continue
             except NotFound:

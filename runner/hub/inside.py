@@ -1,4 +1,4 @@
-"""The check of a server from inside: disk, units, starts, material, and the sign-in provider."""
+"""Checks a server from inside: disk, units, starts, material, and the sign-in provider."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from runner.hub.checks import Check
 
 #: A file system is full from this use in per cent, or below this free space in bytes.
 FULL, LEAST = 95, 500 << 20
-#: Megabytes from which a home may be what fills the disk.
+#: Homes of at least so many megabytes are named when the disk is full.
 BIG = 500
 #: Units that everybody needs.
 ALWAYS = ("jupyterhub", "jupyterhub-proxy", "jupyterhub-work", "nginx", "ssh")
-#: Units that failed and of which another look says more.
+#: If these units fail, their own check says more, so the check of units skips them.
 OWN_WORDS = ("coursehub-material", "coursehub-backup", "coursehub-restic")
-#: If the last starts, of this many people, all failed within these minutes, the hub is at fault.
+#: If the last starts all failed, for at least so many people within so many minutes, the hub has a problem.
 NOBODY, MINUTES = 2, 15
 
 _LOOK = rf"""
@@ -47,7 +47,7 @@ if [ -e /usr/local/sbin/coursehub-backup ]; then
 fi
 true
 """
-#: Asks the git hosts now: the timer may have looked a minute ago, and what it saw may be mended or broken since.
+#: Fetches from the git hosts now, because the timer's last result may be out of date.
 _ASK = """
 if [ -e /etc/coursehub-material/config.json ]; then
   timeout 45 systemctl start coursehub-material.service 2>/dev/null
@@ -113,7 +113,7 @@ def _starts(said: list[list[str]]) -> Check:
         if words[0] == "lost":
             lost.add(words[1])
         elif words[0] == "started":
-            # Whatever was wrong before, the hub starts servers again.
+            # A later start succeeded, so the hub works again.
             lost.clear()
     if len(lost) >= NOBODY:
         one = min(lost)
@@ -153,7 +153,7 @@ def look_at_provider(run: Run, course_id: str, at: str) -> Check:
             return Check("provider secret", True, line)
         case "refused":
             todo = (
-                f"copy both anew from the provider's form: client_id at {at}, then 'coursehub secrets set {course_id} "
+                f"copy both again from the provider's form: client_id at {at}, then 'coursehub secrets set {course_id} "
                 f"oauth-client-secret' and 'coursehub apply {course_id}'"
             )
         case "silent":

@@ -1,4 +1,4 @@
-"""The check of people's disk space: what the server writes down each minute (formula homes)."""
+"""Checks people's disk space, from the usage that the server writes every minute (formula homes)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 
 from runner.hub.checks import Check
 
-#: Per cent of their space at which a person or team can hardly save, and of the class's disk that must be free.
+#: Per cent of its limit from which an owner can hardly save, and per cent of the class's disk that must be free.
 SPENT, FREE = 95, 10
 
-#: Prints one line, or none on a server whose disk has not been looked at yet.
+#: Prints one line, or none if the server has not written its usage yet.
 LOOK = """
 if [ -e /var/lib/class-disk/none ]; then echo "room none $(head -n 1 /var/lib/class-disk/none)"; fi
 if [ -e /run/coursehub-disk/summary.json ]; then echo "room $(tr -d ' \\n' < /run/coursehub-disk/summary.json)"; fi
@@ -17,7 +17,7 @@ if [ -e /run/coursehub-disk/summary.json ]; then echo "room $(tr -d ' \\n' < /ru
 
 
 def check(said: list[list[str]]) -> list[Check]:
-    """What LOOK printed, as a check; ``said`` has the words of each line."""
+    """The check for LOOK's output; ``said`` has the words of each line."""
     for words in said:
         if words[:2] == ["room", "none"]:
             why = " ".join(words[2:])
@@ -36,19 +36,19 @@ def _space(told: dict[str, object]) -> Check:
         return Check(
             "disk space",
             False,
-            f"the class's disk is full: {free >> 20} MB of {total >> 20} MB are free, and old versions of files go; "
+            f"the class's disk is full: {free >> 20} MB of {total >> 20} MB are free, and old versions of files are deleted; "
             f"near their own limit: {most or 'nobody'}. Lower limits: disk, or take a bigger size",
         )
     if spent := [(name, share) for name, share in shares if share >= SPENT]:
         return Check(
             "disk space",
             False,
-            f"disk full for {_named(spent)} of their limit; everybody else goes on. Have them delete some, or raise "
+            f"disk full for {_named(spent)} of their limit; nobody else is affected. Let them delete some, or raise "
             "limits: disk in the course file",
         )
     return Check("disk space", True, f"near their limit: {most or 'nobody'}")
 
 
 def _named(shares: list[tuple[str, int]]) -> str:
-    """The first of them; names stay on the teacher's terminal."""
+    """The first five with their per cent, as text. It is for the teacher's terminal only, because of the names."""
     return ", ".join(f"{name} {share} %" for name, share in shares[:5])

@@ -1,7 +1,6 @@
-"""The firewalls of the account, enforced by this host's nftables in front of the machines.
+"""Enforces the account's firewalls with this host's nftables, as the provider does in front of droplets.
 
-For what comes from this host and from beyond it, as the provider's firewalls are in front of droplets; two machines of
-one cloud reach each other past them.
+They apply to traffic from this host and from outside, but not between two machines of one cloud.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ EVERYBODY = frozenset({"0.0.0.0/0", "::/0"})
 
 @dataclass(frozen=True)
 class Opening:
-    """What one inbound rule lets in: ``ports`` as the API has them (22, 8000-8100, all), networks of both families."""
+    """What one inbound rule allows: ``ports`` in the API's notation (22, 8000-8100, all), networks of both families."""
 
     protocol: str
     ports: str
@@ -27,14 +26,14 @@ class Opening:
 
 @dataclass(frozen=True)
 class Wall:
-    """A machine, and all that is let in to it."""
+    """A machine and everything that its firewalls allow."""
 
     slot: int
     openings: frozenset[Opening]
 
 
 def walls_of(account: Account) -> tuple[Wall, ...]:
-    """A wall for each droplet that has firewalls; what one of them lets in is let in."""
+    """A wall for each droplet that has firewalls. What any of them allows is allowed."""
     found = []
     for droplet in account.droplets:
         mine = [
@@ -63,7 +62,7 @@ def rules(identity: Identity, subnet: Subnet, walls: Iterable[Wall]) -> str:
         chains.append(f"chain {name} {{ {'; '.join([*lines, *refused])}; }}")
         leads.append(f"ip daddr {subnet.address(wall.slot)} goto {name}")
         leads.append(f"ip6 daddr {subnet.address6(wall.slot)} goto {name}")
-    # "add" before "delete" makes the replacement work, and atomic, whether the table is there or not.
+    # "add" before "delete" makes one atomic replacement that also works if the table does not exist yet.
     return "\n".join([
         f"add table {table}",
         f"delete table {table}",

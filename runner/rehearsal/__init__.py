@@ -1,1 +1,1 @@
-"""A class that signs in at once, before the real one does: throw-away people on a real hub, and what it cost."""
+"""Rehearses a class on a real hub: temporary people sign in at the same time, and the cost is measured."""

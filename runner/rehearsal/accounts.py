@@ -1,4 +1,4 @@
-"""Throw-away accounts on a server, and how nothing of them stays."""
+"""Makes temporary accounts on a server, and removes them completely."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from runner.agreed import GROUPS_OF, PATHS
 
 PREFIX = "rehearsal-"
-#: What the list of accounts says of them: an account of that name that is somebody's is never touched.
+#: The comment field of these accounts. An account without it is never touched, whatever its name.
 _MARK = "made for a rehearsal by coursehub"
 
-#: Takes away whatever they had. A hub that runs keeps people in its memory, so one that knew them begins anew, which
-#: takes two seconds; servers and kernels of others live on.
+#: Removes everything of these accounts. A running hub keeps people in memory, so a hub that knows them is restarted.
+#: That takes two seconds; other people's servers and kernels keep running.
 _AWAY = rf"""
 accounts=$(getent passwd | awk -F: '$1 ~ /^{PREFIX}[0-9]+$/ && $5 == "{_MARK}" {{print $1}}')
 if [ -n "$accounts" ]; then
@@ -56,19 +56,22 @@ fi
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who exists for a rehearsal."""
+    """A temporary person of a rehearsal."""
 
     account: str
     password: str = field(repr=False)
 
 
 def people(number: int) -> list[Person]:
-    """That many, each with a new password."""
+    """So many temporary people, each with a new password."""
     return [Person(f"{PREFIX}{place:03}", secrets.token_hex(16)) for place in range(1, number + 1)]
 
 
 def begin(crowd: Sequence[Person]) -> str:
-    """A shell script that makes their accounts, after what a killed rehearsal left. It has passwords: never in argv."""
+    """A shell script that makes the accounts. First it removes what a killed rehearsal left.
+
+    It contains passwords, so never pass it in argv.
+    """
     groups = f"{GROUPS_OF['everybody']},{GROUPS_OF['students']}"
     lines = ["set -eu", _AWAY]
     for person in crowd:
@@ -82,11 +85,11 @@ def begin(crowd: Sequence[Person]) -> str:
 
 
 def end() -> str:
-    """A shell script that takes them away."""
+    """A shell script that removes the accounts."""
     return f"set -eu\n{_AWAY}"
 
 
-#: Prints how many other people's servers run.
+#: Prints how many servers of real people run.
 AT_WORK = (
     "systemctl list-units --state=active,activating --no-legend --plain 'jupyter-*.service' "
     f"| grep -cv '^jupyter-{PREFIX}' || true"

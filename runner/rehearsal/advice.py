@@ -1,4 +1,4 @@
-"""What a rehearsal says about the size of the server, in a teacher's words."""
+"""Says for a teacher whether the server is big enough, and which size is."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from runner.cloud import Size
 
-#: Seconds that a student should wait at most until the first cell runs.
+#: Most seconds that a student should wait until the first cell runs.
 PATIENCE = 60
 #: The part of a server's memory that the class may use (formula jupyterhub, class_limits).
 CLASS_SHARE = 0.85
-#: MB that the hub, nginx and the system need besides.
+#: MB for the hub, nginx and the system.
 SYSTEM = 600
 
 
 def advise(done: Mapping[str, Any], sizes: Mapping[str, Size], current: str, region: str) -> list[str]:
-    """Lines for the teacher: who got in, how many the memory is enough for, and which size is."""
+    """Lines for the teacher: how many got a server, how many the memory is enough for, and which size to take."""
     students, served = done["students"], done["served"]
     first = done["steps"]["first answer"]
     here, each = sizes.get(current), _each(done)
@@ -40,24 +40,24 @@ def advise(done: Mapping[str, Any], sizes: Mapping[str, Size], current: str, reg
 
 
 def _each(done: Mapping[str, Any]) -> float:
-    """MB of one student's server and kernels; 0 where nobody had one."""
+    """MB of one student's server and kernels; 0 if nobody had one."""
     people = done["usage"]["people"]["server"]["pss"]["count"]
     return float(done["usage"]["pss"] / people) if people else 0.0
 
 
 def _room(done: Mapping[str, Any]) -> float:
-    """MB that the class may use; 0 where there is no limit."""
+    """MB that the class may use; 0 if there is no limit."""
     return (done["usage"]["class"].get("MemoryMax") or 0) / (1 << 20)
 
 
 def _better(done: Mapping[str, Any], sizes: Mapping[str, Size], here: Size | None, region: str) -> str:
-    """The cheapest size that has memory and processors for all of them."""
+    """Which size to take: the cheapest one with enough memory and processors for all."""
     students, each = done["students"], _each(done)
     if not each or here is None:
-        return "nobody's server ran, so that no size can be named: 'coursehub check' says what is wrong"
+        return "nobody's server ran, so the size that is needed is unknown: 'coursehub check' says what is wrong"
     servers = done["usage"]["people"]["server"]["pss"]["count"]
     memory = (students * each + SYSTEM) / CLASS_SHARE
-    # What so many sign-ins take, spread over the seconds that people are ready to wait.
+    # Enough processors for the CPU seconds of all sign-ins within PATIENCE.
     work = sum(part["cpu"] for part in done["usage"]["parts"].values()) + done["usage"]["people_cpu"]
     vcpus = math.ceil(work / servers * students / PATIENCE)
     fitting = [
@@ -69,13 +69,13 @@ def _better(done: Mapping[str, Any], sizes: Mapping[str, Size], here: Size | Non
         and size.price_monthly > here.price_monthly
     ]
     if not fitting:
-        return f"no size in {region} is big enough for all at once; have them begin in groups"
+        return f"no size in {region} is big enough for all at once; let them start in groups"
     best = min(fitting, key=lambda size: size.price_monthly)
     return f"take {best.slug}, {best.price_monthly - here.price_monthly:.0f} dollars more a month"
 
 
 def lines(document: Mapping[str, Any]) -> list[str]:
-    """The document for people: each step's figures, what it cost the server, and the advice."""
+    """The document as lines of text: each step's figures, the server's cost, and the advice."""
     if "steps" not in document:
         return []
     found = [f"  {'seconds':<14}{'people':>8}{'half':>8}{'95 %':>8}{'slowest':>9}"]

@@ -1,4 +1,4 @@
-"""All students of a rehearsal at once, and what the server used for them."""
+"""Runs all students of a rehearsal at once, and measures what the server uses."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Run = Callable[[str], str]
 
 
 def trust(ca_bundle: Path | None) -> ssl.SSLContext:
-    """Whose certificates to accept: the file's, or the system's."""
+    """The TLS settings: trust the authorities in this file, or the system's."""
     return ssl.create_default_context(cafile=str(ca_bundle) if ca_bundle else None)
 
 
 def used(run: Run) -> dict[str, Any]:
-    """What the server's parts have used so far (see ``probe.py``); ``run`` runs a shell script there as root."""
+    """What the server's parts have used so far (see ``probe.py``). ``run`` runs a shell script there as root."""
     found: dict[str, Any] = json.loads(
         run(f"python3 -I - '{PREFIX}' << 'PROBE'\n{_PROBE.read_text(encoding='utf-8')}\nPROBE\n")
     )
@@ -38,7 +38,7 @@ def used(run: Run) -> dict[str, Any]:
 def perform(
     place: Place, crowd: Sequence[Person], over: float, run: Run, progress: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Let the crowd in within ``over`` seconds, measure while all tabs are open, and return the figures."""
+    """Start the students spread over ``over`` seconds, measure while all tabs are open, and return the figures."""
     before, spent, began = used(run), _own_cpu(), time.monotonic()
     students = [Student(place, person) for person in crowd]
 
@@ -72,7 +72,7 @@ async def _later(seconds: float, student: Student, done: asyncio.Event) -> Recor
 
 
 def _settled(student: Student, day: asyncio.Task[Record]) -> bool:
-    """Whether a student has nothing left to do but to look at the page."""
+    """Whether a student has failed, or has done all steps and only keeps the tab open."""
     return day.done() or "save" in student.record.seconds
 
 
@@ -88,7 +88,7 @@ def _own_cpu() -> float:
 
 
 def _usage(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """CPU seconds of each part in the meantime, and memory at the end."""
+    """CPU seconds of each part between the two measurements, and memory at the end."""
     parts = {
         name: {"cpu": round(part["cpu"] - before["parts"][name]["cpu"], 2), "pss": part["pss"]}
         for name, part in after["parts"].items()

@@ -1,4 +1,4 @@
-"""What a class saw, as numbers."""
+"""Statistics of a rehearsal."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ FIRST_ANSWER = "first answer"
 
 
 def percentile(values: Sequence[float], per_cent: float) -> float:
-    """The smallest value that at least so many per cent of the ``values``, of which there is one, do not exceed."""
+    """The nearest-rank percentile: the smallest value that ``per_cent`` of the values do not exceed.
+
+    ``values`` must not be empty.
+    """
     ordered = sorted(values)
     return ordered[max(math.ceil(len(ordered) * per_cent / 100), 1) - 1]
 
 
 def summary(values: Iterable[float]) -> dict[str, float | int]:
-    """How many there are, and p50, p95 and the largest."""
+    """Count, p50, p95 and maximum; only the count if there are no values."""
     known = list(values)
     if not known:
         return {"count": 0}
@@ -33,7 +36,7 @@ def summary(values: Iterable[float]) -> dict[str, float | int]:
 
 
 def document(records: Sequence[Record]) -> dict[str, Any]:
-    """Each step's figures in seconds, who got through, and what stopped the others."""
+    """Each step's figures in seconds, how many students finished, and why the others did not."""
     steps = {step: summary(one.seconds[step] for one in records if step in one.seconds) for step in STEPS}
     steps[FIRST_ANSWER] = summary(one.first_answer for one in records if one.first_answer is not None)
     failures = Counter(f"{one.failed_at}: {one.why}" for one in records if one.failed_at)

@@ -1,7 +1,7 @@
-"""What a browser asks for when it opens Lab, for who has no browser.
+"""The requests that a browser makes when it opens Lab.
 
-Chromium asked for 87 things in November 2026: the page, about forty pieces of Lab's own program, those of extensions,
-and some thirty questions to the server. Names of pieces change with each release, so they are read from the page.
+Chromium made 87 requests in November 2026: the page, about forty scripts of Lab, those of extensions, and about thirty
+requests to the server's API. The names of scripts change with each release, so they are read from the page.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import html
 import json
 import re
 
-#: Pieces of Lab's program that Chromium loaded besides the first.
+#: Scripts of Lab that Chromium loaded after the main one.
 _PIECES = 40
 _CONFIG = re.compile(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', re.DOTALL)
 _SCRIPT = re.compile(r'<script[^>]* src="([^"]+)"')
-#: In the program: the numbers of its pieces with what their names end in, and the one that has a name of its own.
+#: In the main script: the number of each further script with the end of its name, and the one that has its own name.
 _PIECE = re.compile(r'\b(\d+):"([0-9a-f]{16,20})"')
 _NAMED = re.compile(r'\b(\d+):"(jlab_core)"')
 
-#: Questions, in the order in which Chromium's Lab asked them; a server without one of the extensions answers 404.
+#: Requests to the API, in Chromium's order. A server without the extension in question answers 404.
 QUESTIONS = (
     "api/kernelspecs",
     "api/me",
@@ -47,12 +47,12 @@ QUESTIONS = (
     "api/contents?content=1&hash=0",
     "kernelspecs/python3/logo-svg.svg",
 )
-#: What an open page asks for again and again, and after how many seconds.
+#: Requests that an open page repeats, with the interval in seconds.
 AGAIN = {"api/metrics/v1": 10, "api/contents?content=1&hash=0": 10, "api/sessions": 10, "api/kernels": 10}
 
 
 def first_programs(page: str) -> list[str]:
-    """Paths of the programs that the page itself names, those of extensions included. Raises ValueError for no page."""
+    """Paths of the scripts that the page names, including those of extensions. Raises ValueError if it is not Lab's."""
     found = _CONFIG.search(page)
     if not found:
         raise ValueError("the page is not Lab's")
@@ -63,7 +63,7 @@ def first_programs(page: str) -> list[str]:
 
 
 def pieces(program: str, path: str) -> list[str]:
-    """Paths of the pieces that Lab's program, which was at ``path``, goes on to load."""
+    """Paths of the scripts that Lab's main script loads next. ``path`` is the main script's own."""
     folder = path.rpartition("/")[0]
     ends, names = dict(_PIECE.findall(program)), dict(_NAMED.findall(program))
     chosen = [*names, *(number for number in ends if number not in names)][:_PIECES]

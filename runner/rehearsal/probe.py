@@ -1,6 +1,6 @@
-"""Runs on the server, as root: what its parts have used so far, as one JSON document. It imports nothing of ours.
+"""Runs on the server as root and prints what its parts have used so far, as JSON. It imports nothing of coursehub.
 
-CPU seconds are those of processes that run, with their ended children. Memory is PSS: what several share counts once.
+CPU seconds are those of running processes and of their ended children. Memory is PSS: shared memory counts once.
 """
 
 import json
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
-#: What the command of a person's server names.
+#: How the command line of a person's server ends.
 SERVERS = (b"jupyterhub-singleuser", b"class_server/single_user.py")
 PARTS = {"hub": "jupyterhub", "proxy": "jupyterhub-proxy", "nginx": "nginx"}
 
@@ -28,7 +28,7 @@ def shown(unit: str, *names: str) -> dict[str, str]:
 
 
 def processes(unit: str) -> list[int]:
-    """Those of a unit, by its control group in whichever hierarchy systemd keeps."""
+    """The processes of a unit, from its control group. systemd may use one of several cgroup hierarchies."""
     group = shown(unit, "ControlGroup").get("ControlGroup", "")
     found: set[int] = set()
     for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"):
@@ -41,7 +41,7 @@ def processes(unit: str) -> list[int]:
 
 
 def cpu(pid: int) -> float:
-    """Seconds of a process and of its children that ended; 0 for one that is gone."""
+    """CPU seconds of a process and its ended children; 0 if it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -50,7 +50,7 @@ def cpu(pid: int) -> float:
 
 
 def pss(pid: int) -> float:
-    """Megabytes of a process; 0 for one that is gone."""
+    """PSS of a process in megabytes; 0 if it is gone."""
     try:
         found = re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     except OSError:
@@ -59,12 +59,12 @@ def pss(pid: int) -> float:
 
 
 def sums(pids: list[int]) -> dict[str, float]:
-    """Of some processes together."""
+    """CPU seconds, megabytes and number of some processes."""
     return {"cpu": round(sum(map(cpu, pids)), 2), "pss": round(sum(map(pss, pids)), 1), "processes": len(pids)}
 
 
 def kind(pid: int) -> str:
-    """Whether a process of a student's is the server or of a kernel."""
+    """Whether a student's process is the server or belongs to a kernel."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -81,7 +81,7 @@ def person(unit: str) -> dict[str, dict[str, float]]:
 
 
 def main(prefix: str) -> None:
-    """Print it; people are those whose accounts begin with ``prefix``."""
+    """Print the JSON. People are the accounts that begin with ``prefix``."""
     units = subprocess.run(
         ["systemctl", "list-units", "--plain", "--no-legend", f"jupyter-{prefix}*.service"],
         capture_output=True,

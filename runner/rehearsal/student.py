@@ -1,4 +1,4 @@
-"""One student of a rehearsal, from the sign-in page to a saved notebook, and then with the tab left open."""
+"""One student of a rehearsal: from the sign-in page to a saved notebook, and then with an open tab."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from runner.rehearsal.accounts import Person
 
 #: What a student does, in this order.
 STEPS = ("sign in", "server", "lab", "kernel", "imports", "plot", "save")
-#: Those after which the first cell can be run.
+#: The steps until the first cell can run.
 READY = STEPS[:4]
-#: Seconds that one step may take, and one answer to Lab.
+#: Time limits in seconds: for one step, and for one request.
 PATIENCE, ANSWER = 180, 60
 NOTEBOOK = "rehearsal.ipynb"
 
@@ -49,12 +49,12 @@ print(6 * 7)
 
 
 class Trouble(Exception):
-    """What a student would see go wrong, in a few words."""
+    """A failure that a student would see. The text is a few words."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A hub: its domain, where it is, whose certificates to trust, and whether each server has a name of its own."""
+    """A hub: its domain, its address, the TLS settings, and whether each server has its own host name."""
 
     domain: str
     ip: str
@@ -73,7 +73,7 @@ class Place:
 
 @dataclass
 class Record:
-    """What one student saw: seconds of each step that was done, and what ended the day early."""
+    """What one student saw: the seconds of each finished step, and what failed, if anything."""
 
     account: str
     seconds: dict[str, float] = field(default_factory=dict)
@@ -89,31 +89,31 @@ class Record:
 
 
 class _Names(AbstractResolver):
-    """Everything below the hub's name is at its address: people of a rehearsal are in nobody's DNS."""
+    """Resolves every name to the hub's address, because the temporary people's names are not in DNS."""
 
     def __init__(self, ip: str) -> None:
         self.ip = ip
 
     async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
-        """Return the one address."""
+        """Return the hub's address."""
         return [{"hostname": host, "host": self.ip, "port": port, "family": family or 2, "proto": 0, "flags": 0}]
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, because nothing is open."""
 
 
 class Student:
-    """Does what a browser would, over connections of its own."""
+    """Does what a browser would do, with its own connections."""
 
     def __init__(self, place: Place, person: Person) -> None:
         self.place, self.person = place, person
         self.record = Record(person.account)
-        # What the hub's page said last to who waits.
+        # The last message of the hub's waiting page.
         self.told = ""
         self.base = f"{place.server_of(person.account)}/user/{person.account}/"
 
     async def day(self, done: asyncio.Event) -> Record:
-        """Do all steps, then leave the tab open until ``done``. Whatever goes wrong stands in the record."""
+        """Do all steps, then keep the tab open until ``done``. A failure is in the returned record."""
         connector = aiohttp.TCPConnector(limit_per_host=6, resolver=_Names(self.place.ip), ssl=self.place.trust)
         jar = aiohttp.CookieJar(quote_cookie=False)
         patience = aiohttp.ClientTimeout(total=ANSWER)
@@ -170,7 +170,7 @@ class Student:
                 raise Trouble(f"the sign-in was refused (HTTP {answer.status})")
 
     async def _get_server(self) -> None:
-        """Ask for a server, and wait on the hub's stream of news as the page does."""
+        """Request a server, and wait for the hub's progress events as the page does."""
         hub = f"{self.place.hub}/hub/"
         status, where, _ = await self._get(f"{hub}spawn")
         if status >= 400:
@@ -214,7 +214,7 @@ class Student:
         return body
 
     async def _kernel(self) -> Kernel:
-        """Open a new notebook: a session with its kernel, and the kernel's first answer."""
+        """Open a new notebook: start a session with its kernel, and wait for the kernel's first answer."""
         await self._change("PUT", f"api/contents/{NOTEBOOK}", {"type": "notebook", "content": _notebook([])})
         wanted = {"path": NOTEBOOK, "name": NOTEBOOK, "type": "notebook", "kernel": {"name": "python3"}}
         made = await self._change("POST", "api/sessions", wanted)
@@ -227,7 +227,7 @@ class Student:
         await self._change("PUT", f"api/contents/{NOTEBOOK}", {"type": "notebook", "content": _notebook(cells)})
 
     async def _stay(self, done: asyncio.Event, *sockets: aiohttp.ClientWebSocketResponse) -> None:
-        """Look at the page: read what comes, ask what Lab asks by itself."""
+        """Keep the page open: read the websockets, and repeat the requests that Lab repeats."""
         busy = [asyncio.create_task(_read(one)) for one in sockets]
         busy += [asyncio.create_task(self._ask_again(question, pause)) for question, pause in lab.AGAIN.items()]
         try:
@@ -246,7 +246,7 @@ class Student:
     # -- requests ----------------------------------------------------------------------------------------
 
     async def _get(self, url: str) -> tuple[int, str, bytes]:
-        """The status, the last address and the body of what is there."""
+        """The status, the address after redirects, and the body."""
         async with self.http.get(url, max_redirects=20) as answer:
             body = await answer.read()
             self.record.requests += 1 + len(answer.history)
@@ -274,7 +274,7 @@ class Student:
 
 
 class Kernel:
-    """A kernel at the other end of a websocket."""
+    """A kernel, over its websocket."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
@@ -286,7 +286,7 @@ class Kernel:
         await self.socket.close()
 
     async def run(self, code: str) -> None:
-        """Run code that prints 42. Raises Trouble when it does not."""
+        """Run code that must print 42. Raises Trouble if it does not."""
         content = {
             "code": code,
             "silent": False,
@@ -300,7 +300,7 @@ class Kernel:
             raise Trouble(f"the kernel answered {printed[-80:]!r}")
 
     async def ask(self, kind: str, content: dict[str, Any]) -> str:
-        """Send a message, wait until the kernel has dealt with it, and return what was printed meanwhile."""
+        """Send a message, wait until the kernel has processed it, and return what it printed."""
         message = uuid.uuid4().hex
         header = {
             "msg_id": message,

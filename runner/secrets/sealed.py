@@ -1,4 +1,4 @@
-"""One file behind a passphrase, by GnuPG: ``gpg --decrypt FILE`` opens it on any computer, without coursehub too."""
+"""Encrypts one file with a passphrase by GnuPG. ``gpg --decrypt FILE`` opens it anywhere, without coursehub."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import tempfile
 from runner.errors import USAGE, CoursehubError
 from runner.secrets.vault import need_gnupg
 
-#: Letters of a passphrase, at the least: whoever finds the file can try as many as they like.
+#: Smallest length of a passphrase. Anybody who finds the file can try as many passphrases as they like.
 MIN_LETTERS = 16
 _SECONDS = 120
-#: The slowest that GnuPG has, for whoever tries passphrases.
+#: GnuPG's slowest key derivation, against guessing.
 _SLOW = ("--s2k-mode", "3", "--s2k-digest-algo", "SHA512", "--s2k-count", "65011712", "--cipher-algo", "AES256")
 
 
@@ -20,13 +20,13 @@ def need_strong(passphrase: str) -> None:
     """Refuse a passphrase that can be guessed. Raises CoursehubError (2)."""
     if len(passphrase) < MIN_LETTERS or len(set(passphrase)) < MIN_LETTERS // 2 or "\n" in passphrase:
         raise CoursehubError(
-            f"the passphrase needs {MIN_LETTERS} letters at least, such as five words; take a longer one",
+            f"the passphrase needs at least {MIN_LETTERS} letters, such as five words; use a longer one",
             exit_code=USAGE,
         )
 
 
 def seal(content: bytes, passphrase: str) -> bytes:
-    """``content`` encrypted. Raises CoursehubError when GnuPG cannot."""
+    """Encrypt ``content``. Raises CoursehubError if GnuPG fails."""
     done = _gpg(content, passphrase, "--symmetric", *_SLOW)
     if done.returncode:
         raise CoursehubError(f"encrypting failed: {_said(done)}; look at 'gpg --version'")
@@ -34,13 +34,16 @@ def seal(content: bytes, passphrase: str) -> bytes:
 
 
 def unseal(content: bytes, passphrase: str, shown: str) -> bytes:
-    """What ``seal`` was given. Raises CoursehubError for another passphrase, or a file that was changed."""
+    """Decrypt what ``seal`` returned. Raises CoursehubError for a wrong passphrase or a damaged file.
+
+    ``shown`` names the file in errors.
+    """
     done = _gpg(content, passphrase, "--decrypt")
     if done.returncode == 0:
         return done.stdout
     if b"Bad session key" in done.stderr:
-        raise CoursehubError(f"{shown}: the passphrase is another one, or the file is damaged; type it as on the sheet")
-    raise CoursehubError(f"{shown} is damaged or no backup of keys ({_said(done)}); take another copy of it")
+        raise CoursehubError(f"{shown}: the passphrase is wrong, or the file is damaged; type it as on the sheet")
+    raise CoursehubError(f"{shown} is damaged or not a backup of keys ({_said(done)}); use another copy of it")
 
 
 def _said(done: subprocess.CompletedProcess[bytes]) -> str:

@@ -1,8 +1,9 @@
-"""A server's certificate, kept for the course's next server.
+"""Keeps a server's certificate for the course's next server.
 
-Let's Encrypt gives five certificates for the same names in seven days. So what a server has is fetched after each apply
-and before it is deleted, and sent to the next one before its first highstate; what is done with it there is in
-formulas/letsencrypt (carrying.py). It lies in ``.coursehub/certificates``, encrypted for this computer's key alone.
+Let's Encrypt issues at most five certificates for the same names in seven days. So the certificate is fetched after
+each apply and before the server is deleted, and sent to the next server before its first highstate. The server's part
+is in formulas/letsencrypt (carrying.py). The certificate is stored in ``.coursehub/certificates``, encrypted for this
+computer's key only.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from runner.files import write_private
 from runner.secrets.vault import Vault
 from runner.session.session import Session
 
-#: Days that a certificate must still be good for, as formulas/letsencrypt has it.
+#: A kept certificate must be valid for more days than this; the same number as in formulas/letsencrypt.
 MIN_DAYS = 30
 _GIVE = """
 if [ -x /usr/local/sbin/coursehub-cert ]; then /usr/local/sbin/coursehub-cert give --known '{known}'; fi
@@ -37,7 +38,7 @@ CARRIED
 
 
 def fetch(session: Session, server: Server, *, seconds: int = 60) -> None:
-    """Keep the server's certificate, if it is another one than is kept. Raises CoursehubError."""
+    """Fetch the server's certificate, unless it is the one that is kept already. Raises CoursehubError."""
     known = _fingerprint(session)
     said = session.access.run(str(server.ip), _GIVE.format(known=known), seconds=seconds).strip()
     if not said:
@@ -49,7 +50,7 @@ def fetch(session: Session, server: Server, *, seconds: int = 60) -> None:
 
 
 def fetch_if_possible(session: Session, server: Server, report: Callable[[str], None], *, seconds: int = 60) -> None:
-    """The same for a verb that has done its work by now, or goes on without."""
+    """The same, but a failure is only reported: the verb has done its work, or can continue without it."""
     try:
         fetch(session, server, seconds=seconds)
     except (CoursehubError, ValueError, KeyError) as error:
@@ -57,7 +58,7 @@ def fetch_if_possible(session: Session, server: Server, report: Callable[[str], 
 
 
 def fetch_the_last(session: Session, server: Server, progress: Callable[[str], None]) -> None:
-    """The same before the server is deleted. One that does not answer, or was never met, is deleted all the same."""
+    """The same before the server is deleted. A server that does not answer or was never contacted is skipped."""
     met = session.access.known_hosts.exists() and not session.access.has_first_host_key()
     if met and server.state == "active" and server.ip:
         progress("keeping the certificate for the next server")
@@ -65,7 +66,7 @@ def fetch_the_last(session: Session, server: Server, progress: Callable[[str], N
 
 
 def send(session: Session, server: Server, report: Callable[[str], None]) -> None:
-    """Give a new server the certificate of the last one; a server that has one of its own keeps that."""
+    """Send the last server's certificate to a new server. A server that has one keeps its own."""
     if not _path(session).exists():
         return
     try:
@@ -84,14 +85,14 @@ def send(session: Session, server: Server, report: Callable[[str], None]) -> Non
 
 
 def forget(session: Session) -> None:
-    """Drop what is kept."""
+    """Delete the kept certificate."""
     _path(session).unlink(missing_ok=True)
     _note(session).unlink(missing_ok=True)
 
 
 def _fits(session: Session, chain: str) -> bool:
-    """Whether it is good for long enough and from an authority that there still is; the server looks at the rest."""
-    # Few runs of a verb come here, and it takes a fifth of a second.
+    """Whether it is valid for long enough and from an authority that still exists. The server checks the rest."""
+    # Imported here because it takes a fifth of a second, and few commands need it.
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
 
@@ -104,7 +105,7 @@ def _fits(session: Session, chain: str) -> bool:
         return True
     roots = x509.load_pem_x509_certificates(authority.bundle.read_bytes())
     for root in roots:
-        # InvalidSignature is of its own kind, and a key of another sort is a TypeError or ValueError.
+        # A key of another type raises TypeError or ValueError.
         with contextlib.suppress(InvalidSignature, TypeError, ValueError):
             certificates[-1].verify_directly_issued_by(root)
             return True

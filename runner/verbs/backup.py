@@ -1,4 +1,4 @@
-"""``backup`` and ``restore``: a backup now, and a file, a folder or a home back."""
+"""``backup`` and ``restore``: makes a backup now; restores a file, a folder or a home."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COMMAND = "/usr/local/sbin/coursehub-backup"
 
 
 def backup(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
-    """Make a backup now, with the timer's own unit; one that runs already is waited for."""
+    """Make a backup now with the timer's unit. If one is running already, wait for it."""
     with steps.step("backup", f"backup of {course_id}") as progress:
         session = visit(project, course_id, progress)
         ip = str(session.server().ip)
@@ -36,7 +36,7 @@ def backup(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
 def versions(
     project: Project, course_id: str, steps: Steps, *, user: str, path: str, target: str | None
 ) -> dict[str, Any]:
-    """The versions of one path that the backups have, the newest first."""
+    """The versions of one path in the backups, newest first."""
     with steps.step("restore", f"versions of {path}") as progress:
         session = visit(project, course_id, progress)
         found = ask(session, str(session.server().ip), "list", *_target(target), "--user", user, "--path", path)
@@ -54,7 +54,7 @@ def restore(
     in_place: bool,
     target: str | None,
 ) -> dict[str, Any]:
-    """Bring one path of one person back."""
+    """Restore one path of one person."""
     with steps.step("restore", f"restoring {path} of {user}") as progress:
         session = visit(project, course_id, progress)
         words = [*_target(target), "--user", user, "--path", path, *(("--at", at) if at else ())]
@@ -69,14 +69,14 @@ def _target(name: str | None) -> list[str]:
 def _need_targets(session: Session, ip: str) -> None:
     if session.access.run(ip, f"test -e {_COMMAND} && echo yes || true").strip() != "yes":
         raise CoursehubError(
-            f"{session.at('domain')}: {session.course_id} has no backup on its server; write where to under backup: "
+            f"{session.at('domain')}: {session.course_id} has no backup on its server; add a target under backup: "
             f"targets:, then 'coursehub apply {session.course_id}'",
             exit_code=USAGE,
         )
 
 
 def ask(session: Session, ip: str, *words: str) -> dict[str, Any]:
-    """What the server's own command answers. Raises CoursehubError with its line when it fails."""
+    """Run a command of the server's coursehub-backup; returns its JSON. Raises CoursehubError with its error line."""
     _need_targets(session, ip)
     command = shlex.join([_COMMAND, *words])
     said = session.access.run(ip, f"{command} 2>&1 || true", seconds=LONGEST)

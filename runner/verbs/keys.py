@@ -1,7 +1,7 @@
-"""``keys backup`` and ``keys restore``: what a teacher's computer alone has, as one encrypted file.
+"""``keys backup`` and ``keys restore``: what only a teacher's computer has, in one encrypted file.
 
-Without it nobody can change or delete the servers, or read what git keeps encrypted. The file is a tar archive that
-GnuPG encrypted with a passphrase, so it opens without coursehub as well.
+If that is lost, nobody can change or delete the servers, or read the encrypted files in git. The file is a tar archive,
+encrypted by GnuPG with a passphrase, so it can be opened without coursehub.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from runner.secrets import sealed
 from runner.secrets.vault import Vault
 from runner.servers.access import write_roster
 
-#: In .coursehub: what is made anew by itself, or is true for one computer alone. All else is kept.
+#: In .coursehub: not saved, because it is recreated automatically or applies to one computer only.
 LEFT_OUT = frozenset(
     {"audit", "claims", "cloud", "cloud.lock", "error.log", "roster", "roster.lock", "salt", "salt.d", "scratch"}
 )
-#: In pillar/: the courses, for whoever never pushed their repository.
+#: In pillar/: saved too, in case the teacher never pushed the repository.
 OF_THE_PILLAR = ("courses", "secrets", "site.sls", "files/locks", "files/logos")
-#: Bytes of one file. What is larger is no key.
+#: Bytes of one file. A larger file is not a key and is skipped.
 MAX_BYTES = 4 * 1024**2
 _KEY, _ACCEPTED, _ABOUT = "vault/key.asc", "vault/accepted", "about.json"
-#: Letters that nobody takes for another.
+#: Letters and digits that cannot be mistaken for each other.
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 def make_passphrase() -> str:
-    """One that nobody guesses (118 bits), in groups that can be typed from paper."""
+    """A random passphrase (118 bits), in groups that are easy to type from paper."""
     groups = ("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(6))
     return "-".join(groups)
 
 
 def backup(project: Project, target: Path, passphrase: str, *, made: bool) -> dict[str, Any]:
-    """Write all that must not be lost to ``target``, and a sheet to print beside it.
+    """Write everything that must not be lost to ``target``, and a sheet to print next to it.
 
-    ``made`` says that the passphrase was made for this file, so that the sheet has to show it. Raises CoursehubError.
+    ``made`` says that the passphrase was generated, so the sheet must show it. Raises CoursehubError.
     """
     sealed.need_strong(passphrase)
     sheet = target.with_name(f"{target.name}.sheet.txt")
     if target.exists():
-        raise CoursehubError(f"{target} is there already; give another name", exit_code=USAGE)
+        raise CoursehubError(f"{target} exists already; give another name", exit_code=USAGE)
     vault = Vault(project)
     files = dict(_files(project))
     fingerprints = vault.private_keys()
@@ -65,7 +65,7 @@ def backup(project: Project, target: Path, passphrase: str, *, made: bool) -> di
     }
     files[_ABOUT] = json.dumps(about).encode()
     content = sealed.seal(_packed(files), passphrase)
-    # Read back before anybody relies on it.
+    # Check that the file can be read before anybody relies on it.
     if _unpacked(sealed.unseal(content, passphrase, str(target))) != files:
         raise CoursehubError(f"{target} could not be read back; run this again")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -75,14 +75,15 @@ def backup(project: Project, target: Path, passphrase: str, *, made: bool) -> di
 
 
 def restore(project: Project, source: Path, passphrase: str, *, replace: bool) -> dict[str, Any]:
-    """Bring back what ``backup`` wrote. What is here already and differs is never touched without ``replace``.
+    """Restore what ``backup`` wrote.
 
-    With it the old files are kept in ``.coursehub/replaced-TIME``. Raises CoursehubError (2) that names what differs.
+    If files here differ, nothing is changed without ``replace``, and CoursehubError (2) names them. With ``replace``,
+    the old files are moved to ``.coursehub/replaced-TIME``.
     """
     try:
         content = source.read_bytes()
     except FileNotFoundError:
-        raise CoursehubError(f"{source} is not there", exit_code=USAGE) from None
+        raise CoursehubError(f"{source} does not exist", exit_code=USAGE) from None
     files = _unpacked(sealed.unseal(content, passphrase, str(source)))
     about = json.loads(files.pop(_ABOUT, b"{}"))
     key, accepted = files.pop(_KEY, None), files.pop(_ACCEPTED, b"")
@@ -93,7 +94,7 @@ def restore(project: Project, source: Path, passphrase: str, *, replace: bool) -
         newest = max(path.stat().st_mtime for path in differ)
         age = "newer" if newest > about.get("made", 0) else "older"
         raise CoursehubError(
-            f"{len(differ)} files here are others than in the backup and {age} ({shown}); nothing was changed. If the "
+            f"{len(differ)} files here differ from the backup's and are {age} ({shown}); nothing was changed. If the "
             "backup's are the right ones, run this again with --replace",
             exit_code=USAGE,
         )
@@ -119,17 +120,17 @@ def restore(project: Project, source: Path, passphrase: str, *, replace: bool) -
 
 
 def _files(project: Project) -> Iterator[tuple[str, bytes]]:
-    """All that is kept, by its name in the archive."""
+    """Everything to save: the name in the archive, and the content."""
     roots = [(f"state/{path.name}", path) for path in sorted(project.state.iterdir()) if path.name not in LEFT_OUT]
     pillar = project.root / "pillar"
     roots += [(f"pillar/{name}", pillar / name) for name in OF_THE_PILLAR if (pillar / name).exists()]
     for name, root in roots:
         if name.startswith("state/replaced-"):
             continue
-        # Of the local cloud's backups only their passwords: the repositories are no keys.
+        # Of the local cloud's backups only the passwords are saved; the repositories contain no keys.
         below = root.glob("*.json") if name == "state/backups" else root.rglob("*")
         for path in [root] if root.is_file() else sorted(below):
-            # No links, and no sockets of ssh.
+            # Skip links and ssh's sockets.
             if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_BYTES:
                 continue
             yield str(PurePosixPath(name) / path.relative_to(root)) if path != root else name, path.read_bytes()
@@ -158,15 +159,15 @@ def _unpacked(content: bytes) -> dict[str, bytes]:
                 if file is not None:
                     found[entry.name] = file.read()
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise CoursehubError("it is no backup of keys; take the file that 'coursehub keys backup' wrote") from error
+        raise CoursehubError("this is not a backup of keys; use the file that 'coursehub keys backup' wrote") from error
     return found
 
 
 def _place(project: Project, name: str) -> Path:
-    """Where a file of the archive belongs. Raises CoursehubError for one that leads out of the working copy."""
+    """The path for a file of the archive. Raises CoursehubError for a path outside the working copy."""
     parts = PurePosixPath(name).parts
     if len(parts) < 2 or parts[0] not in ("state", "pillar") or any(part in ("..", "/") for part in parts):
-        raise CoursehubError(f"the backup has a file {name!r}, which no backup of keys has; take another copy")
+        raise CoursehubError(f"the backup contains {name!r}, which no backup of keys has; use another copy")
     return (project.state if parts[0] == "state" else project.root / "pillar").joinpath(*parts[1:])
 
 
@@ -184,9 +185,9 @@ def _write(path: Path, content: bytes, mode: int = PRIVATE) -> None:
 
 
 def _sheet(target: Path, about: dict[str, Any], passphrase: str | None) -> list[str]:
-    """The page to print: what the file is, and how to come back from nothing."""
+    """The page to print: what the file is, and how to restore it on a new computer."""
     made = time.strftime("%d %B %Y, %H:%M", time.localtime(about["made"]))
-    secret = passphrase or "the one that you typed. It is written down nowhere: ______________________________"
+    secret = passphrase or "the one that you typed. It is stored nowhere: ______________________________"
     return [
         "COURSEHUB: KEYS OF A TEACHER'S COMPUTER",
         "",
@@ -196,8 +197,8 @@ def _sheet(target: Path, about: dict[str, Any], passphrase: str | None) -> list[
         *(f"Key:         {one}" for one in about["keys"]),
         f"Passphrase:  {secret}",
         "",
-        "The file opens the servers of these courses and what git keeps encrypted: class lists and secrets. Keep it in",
-        "two places that do not burn together, neither of them this computer. Print this sheet, then delete it.",
+        "The file opens the servers of these courses, and what is encrypted in git: class lists and secrets.",
+        "Keep two copies in two different buildings, and not only on this computer. Print this sheet, then delete it.",
         "",
         "On a new computer (Debian 12 or newer, or WSL with it):",
         "  1. git clone YOUR-REPOSITORY coursehub; cd coursehub",
@@ -205,7 +206,7 @@ def _sheet(target: Path, about: dict[str, Any], passphrase: str | None) -> list[
         "  3. ./coursehub status, then ./coursehub apply YOUR-COURSE",
         "",
         f"Without coursehub: gpg --decrypt {target.name} | tar -xJ",
-        "After a new course, a new server or a new secret, make a new file.",
+        "Make a new file after each new course, new server or new secret.",
     ]
 
 
@@ -218,7 +219,7 @@ def backup_lines(document: dict[str, Any]) -> list[str]:
 
 
 def restore_lines(document: dict[str, Any]) -> list[str]:
-    """What is back, for a person."""
+    """What was restored, for a person."""
     lines = [f"{document['written']} of {document['files']} files were written; the others were here already"]
     if document["replaced"]:
         lines.append(f"what they replaced is in {document['replaced']}")

@@ -1,4 +1,4 @@
-"""``rehearse``: a class of throw-away people signs in at once, and what that says about the server."""
+"""``rehearse``: a class of temporary people signs in at the same time, to see whether the server is big enough."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from runner.rehearsal.student import Place
 from runner.servers.claim import claim, claim_in_cloud
 from runner.session import Session, visit
 
-#: Seconds that making, or taking away, an account may take.
+#: Seconds that making or removing an account may take.
 _ACCOUNT_SECONDS = 5
 
 
 def rehearse(
     project: Project, course_id: str, steps: Steps, *, students: int, over: float, disturb: bool = False
 ) -> dict[str, Any]:
-    """Let so many throw-away students in within ``over`` seconds; the figures, and what they say of the server's size.
+    """Let temporary students sign in, spread over ``over`` seconds. Returns figures, and advice on the server's size.
 
-    Nothing of them stays on the server. Raises CoursehubError where people are at work and ``disturb`` is not given, or
-    where students sign in elsewhere than at the hub.
+    Nothing of them stays on the server. Raises CoursehubError if people are working and ``disturb`` is not set, or if
+    students do not sign in with a password of the hub.
     """
     with claim(project, course_id, "rehearse"):
         with steps.step("look", f"look at the server of {course_id}") as progress:
@@ -37,8 +37,8 @@ def _may(session: Session, course_id: str, ip: str, disturb: bool) -> None:
     kind = session.course.signin.kind
     if kind != "password":
         raise CoursehubError(
-            f"{session.at('signin', 'kind')}: students of {course_id} sign in by {kind}, where throw-away people have "
-            "no account; rehearse on a copy of the course without signin, whose server has the same size",
+            f"{session.at('signin', 'kind')}: students of {course_id} sign in by {kind}, where temporary people have "
+            "no account; rehearse with a copy of the course without signin, on a server of the same size",
             exit_code=USAGE,
         )
     at_work = int(session.access.run(ip, accounts.AT_WORK).strip() or 0)
@@ -54,13 +54,13 @@ def _perform(session: Session, ip: str, steps: Steps, students: int, over: float
     people = accounts.people(students)
     wait = 60 + _ACCOUNT_SECONDS * students
     try:
-        with steps.step("accounts", f"make {students} throw-away accounts"):
+        with steps.step("accounts", f"make {students} temporary accounts"):
             session.access.run(ip, accounts.begin(people), seconds=wait)
         with steps.step("class", f"{students} students sign in") as progress:
             place = Place(session.course.domain, ip, crowd.trust(session.ca_bundle), session.course.subdomains)
             done = crowd.perform(place, people, over, lambda script: session.access.run(ip, script), progress)
     finally:
-        with steps.step("away", "take them away"):
+        with steps.step("away", "remove the accounts"):
             session.access.run(ip, accounts.end(), seconds=wait)
     course = session.course
     return {

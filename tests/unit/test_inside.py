@@ -55,7 +55,7 @@ def test_server_that_is_well() -> None:
             'room {"total":1000,"free":500,"short":[{"name":"ada","used":99,"limit":100},'
             '{"name":"bob","used":81,"limit":100}]}\n',
             "disk space",
-            "disk full for ada 99 % of their limit; everybody else goes on",
+            "disk full for ada 99 % of their limit; nobody else is affected",
         ),
         (
             'room {"total":104857600,"free":5242880,"short":[{"name":"ada","used":90,"limit":100}]}\n',
