@@ -36,8 +36,8 @@ def _space(told: dict[str, object]) -> Check:
         return Check(
             "disk space",
             False,
-            f"the class's disk is full: {free >> 20} MB of {total >> 20} MB are free, and old versions of files are deleted; "
-            f"near their own limit: {most or 'nobody'}. Lower limits: disk, or take a bigger size",
+            f"the class's disk is full: {free >> 20} MB of {total >> 20} MB are free, and old versions of files are "
+            f"deleted; near their own limit: {most or 'nobody'}. Lower limits: disk, or take a bigger size",
         )
     if spent := [(name, share) for name, share in shares if share >= SPENT]:
         return Check(
