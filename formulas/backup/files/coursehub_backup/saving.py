@@ -20,7 +20,7 @@ from coursehub_backup.restic import HOST, INCOMPLETE, NO_REPOSITORY, Restic, Res
 PRUNE_EVERY, CHECK_EVERY = 20 * 3600, 6.5 * 86400
 #: Each check reads one of this many parts of the data, so this many checks read all of it.
 PARTS = 8
-#: Larger files are not saved. No home has space for one, but a sparse file can have any size, and restic reads its holes.
+#: Larger files are not saved. No home has space for one, but a sparse file can have any size, and restic reads it all.
 LARGEST = "20G"
 
 
