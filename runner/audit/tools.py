@@ -94,7 +94,7 @@ def _run(argv: list[str], cwd: Path | None = None) -> None:
         ) from None
     if done.returncode:
         raise CoursehubError(
-            f"the scanners could not be installed: {_reason(done.stderr)}; run the audit again when that is mended"
+            f"the scanners could not be installed: {_reason(done.stderr)}; fix that and run the audit again"
         )
 
 

@@ -49,7 +49,7 @@ def main() -> None:
         _end(said, "interrupted; run the same command again and it goes on where it was", FAILED)
     except OSError as error:
         what = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
-        _end(said, f"{what}; mend that and run the same command again", FAILED)
+        _end(said, f"{what}; fix that and run the same command again", FAILED)
     except Exception as error:
         # The traceback goes to a file: it helps developers, not teachers.
         path = project().state / "error.log"

@@ -11,7 +11,7 @@ from runner.course.material import HostKey
 
 Kind = Literal["directory", "sftp", "s3", "rest"]
 
-#: What a kind cannot do without.
+#: The keys that each kind requires.
 NEEDS: dict[Kind, tuple[str, ...]] = {
     "directory": ("path",),
     "sftp": ("host", "user", "path", "host_key"),
@@ -59,13 +59,13 @@ class Target(Facts):
     with SSH, another course's too; ``rest``: a restic REST server; ``directory``: a directory of the server itself,
     such as a mounted volume, which alone is lost with the server."""
     path: Annotated[AbsolutePath | None, Field(examples=["/backups/physics"])] = None
-    """For ``directory`` and ``sftp``: where the backups lie there."""
+    """For ``directory`` and ``sftp``: the directory for the backups."""
     host: Annotated[Machine | None, Field(examples=["backup.example.edu"])] = None
     """For ``sftp``: the host."""
     port: Annotated[int, Field(ge=1, le=65535, examples=[22])] = 22
     """For ``sftp``: its port."""
     user: Annotated[User | None, Field(examples=["hub"])] = None
-    """For ``sftp``: the account there. Its key is made by the first ``up`` or ``apply``, which says what to paste."""
+    """For ``sftp``: the account there. The first ``up`` or ``apply`` makes its key and says where to paste it."""
     host_key: Annotated[
         HostKey | None, Field(examples=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoq"])
     ] = None
@@ -78,9 +78,9 @@ class Target(Facts):
     """For ``s3``: the access key's id; for ``rest``: the user's name. The secret that belongs to it does not belong
     here: ``./coursehub secrets set COURSE backup-NAME``."""
     append_only: Annotated[bool, Field(examples=[True])] = False
-    """Whether the credentials can add and read, and not delete, as a REST server with ``--append-only`` or a bucket's
-    policy has it. Whoever took the server over could then not take the backups along; thinning out is that place's own
-    task."""
+    """Whether the credentials can add and read but not delete; a REST server with ``--append-only`` or a bucket's
+    policy can do this. Then an attacker on the server cannot delete the backups. The target itself must delete old
+    ones."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -91,12 +91,12 @@ class Target(Facts):
 
 
 class Hours(Facts):
-    """From when to when."""
+    """The hours of the day with an hourly backup."""
 
     first: Annotated[int, Field(ge=0, le=23, examples=[7])] = 7
-    """The hour of the first one."""
+    """The hour of the first backup."""
     last: Annotated[int, Field(ge=0, le=23, examples=[23])] = 23
-    """The hour of the last one."""
+    """The hour of the last backup."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -106,16 +106,16 @@ class Hours(Facts):
 
 
 class Keep(Facts):
-    """How many snapshots stay, counted back from the newest."""
+    """How many backups to keep, counted back from the newest."""
 
     hourly: Annotated[int, Field(ge=0, le=10000, examples=[48])] = 48
-    """One for each of the last hours that have one."""
+    """For so many of the last hours that have a backup, one each is kept."""
     daily: Annotated[int, Field(ge=0, le=10000, examples=[30])] = 30
-    """One for each of the last days."""
+    """The same for days."""
     weekly: Annotated[int, Field(ge=0, le=10000, examples=[26])] = 26
-    """One for each of the last weeks."""
+    """The same for weeks."""
     monthly: Annotated[int, Field(ge=0, le=10000, examples=[24])] = 24
-    """One for each of the last months."""
+    """The same for months."""
 
 
 _EXAMPLE = {
@@ -131,16 +131,16 @@ class Backup(Facts):
     """Where a course's backups go, how often they are made and how long they are kept."""
 
     targets: list[Target] = Field(default=[], examples=[[_EXAMPLE]])
-    """Where to. Each gets a whole backup of its own, encrypted with the secret ``backup-password``, which the first
-    ``up`` or ``apply`` makes. Without any, a course on the local cloud is backed up to this computer, below
-    ``.coursehub/backups``, and any other course not at all: ``up`` and ``status`` say so."""
+    """The places for backups. Each gets a complete backup, encrypted with the secret ``backup-password``, which the
+    first ``up`` or ``apply`` makes. Without a target, a course on the local cloud is backed up to this computer, in
+    ``.coursehub/backups``. Any other course then has no backup, and ``up`` and ``status`` say so."""
     hours: Annotated[Hours | None, Field(examples=[{"first": 7, "last": 23}])] = Hours()
-    """The hours of the day, by the course's clock, with a backup each hour; besides, there is one every night. ``null``
-    leaves the nightly one alone."""
+    """The hours of the day with an hourly backup, in the course's time zone. There is also one every night. ``null``
+    means only the nightly one."""
     keep: Annotated[Keep, Field(examples=[{"hourly": 48, "daily": 30, "weekly": 26, "monthly": 24}])] = Keep()
     """How long backups are kept."""
     upload_limit: Annotated[int, Field(ge=0, le=10_000_000, examples=[5000])] = 0
-    """KiB that a backup sends in a second at most; 0 is no limit."""
+    """Limit for sending a backup, in KiB per second; 0 means no limit."""
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
@@ -153,9 +153,9 @@ class Backup(Facts):
 
 
 class Alert(Facts):
-    """Who is told when something is wrong that nobody sees at once, such as a backup that fails or is late."""
+    """Where to report problems that nobody notices at once, such as a backup that fails or is late."""
 
     webhook: Annotated[Webhook | None, Field(examples=["https://chat.example.edu/hooks/abc"])] = None
-    """An address that gets a JSON document by POST: ``text`` is the line, ``ok`` whether it is well again."""
+    """An address that gets a JSON document by POST: ``text`` is the message, ``ok`` is true when a problem is over."""
     command: Annotated[Command | None, Field(examples=["mail -s coursehub professor@example.edu"])] = None
     """A command that the server runs as an account without rights, with the same document on its standard input."""

@@ -85,8 +85,8 @@ def _needs_same_rest(read: Source, text: str) -> None:
         same = False
     if not same:
         raise CoursehubError(
-            f"{read.at('course', 'people')}: the people cannot be cut out of what stands around them; put people: and "
-            "what belongs to it on lines of their own",
+            f"{read.at('course', 'people')}: the people cannot be removed without changing the text around them; put "
+            "people: and what belongs to it on lines of their own",
             exit_code=USAGE,
         )
 

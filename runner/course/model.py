@@ -63,13 +63,13 @@ class Limits(Facts):
         | None,
         Field(examples=["2G"]),
     ] = None
-    """Disk space of one home, and of each team's directory; it counts at once. Who has used it up can sign in and
-    delete; everybody else goes on. Without it each has an even share of the server's disk, at most 10G. Earlier
-    versions of files do not count."""
+    """Disk space of one home, and of each team's directory. A change applies at once. People who have used it up can
+    sign in and delete files; nobody else is affected. Without this key everybody has an equal share of the server's
+    disk, at most 10G. Earlier versions of files do not count."""
 
 
 class Page(Facts):
-    """Texts on the hub's pages, besides the course's title."""
+    """Texts on the hub's pages, in addition to the course's title."""
 
     message: Annotated[Paragraph | None, Field(examples=["Lab 3 is due on Friday at 17:00."])] = None
     """The message of the day. After ``apply`` it is at the top of the sign-in page and of the hub's other pages;
@@ -132,18 +132,17 @@ class Course(Facts):
         Field(examples=["subdomains"]),
     ] = "subdomains"
     """What separates people's servers in a browser. ``subdomains``: each server has its own address, such as
-    ``https://curie.engr114.example.edu/``. A page of one server can do nothing in another server or in the hub, whoever
-    opens it, so teachers may open students' servers. ``paths``: all servers share the course's address, and people can
-    open only their own server. With ``dns: manual`` the default is ``paths``, because ``subdomains`` then needs two
-    more records from you: ``*.DOMAIN`` with the server's address, and an NS record ``_acme-challenge.DOMAIN`` with the
-    value
-    DOMAIN. A change signs everybody out once."""
+    ``https://curie.engr114.example.edu/``. A page of one server can do nothing in another server or in the hub, no
+    matter who opens it. So teachers may open students' servers. ``paths``: all servers share the course's address, and
+    people can open only their own server. With ``dns: manual`` the default is ``paths``, because ``subdomains`` then
+    needs two more records from you: ``*.DOMAIN`` with the server's address, and an NS record
+    ``_acme-challenge.DOMAIN`` with the value DOMAIN. A change signs everybody out once."""
     region: Annotated[Slug, Reaches("only a new server"), Field(examples=["nyc3"])] = "sfo3"
     """The place of the server, by the cloud's own name. A place near your students is faster."""
     size: Annotated[Slug, Reaches("only a new server"), Field(examples=["s-4vcpu-8gb"])] = "s-4vcpu-8gb"
-    """How big the server is, in the cloud's own word, and so what it costs. The class gets
-    85 % of its memory: count 170 MB of that for each student who works with numpy, pandas and matplotlib (measured on
-    30 November 2026). ``coursehub rehearse`` measures it on your server."""
+    """The size of the server, by the cloud's own name; it decides the cost. The class gets 85 % of its memory. A
+    student who works with numpy, pandas and matplotlib needs 170 MB of that (measured on 30 November 2026).
+    ``coursehub rehearse`` measures it on your server."""
     image: Annotated[
         Literal["debian-13-x64", "debian-12-x64", "ubuntu-24-04-x64"],
         Reaches("only a new server"),
@@ -191,9 +190,9 @@ class Course(Facts):
     kernels: Annotated[list[Literal["r", "octave"]], Reaches(NEW_SERVERS)] = Field(
         default=[], examples=[["r", "octave"]]
     )
-    """Languages beside Python. ``r`` is R with its recommended packages, ``octave`` is GNU Octave with gnuplot. Both
-    come from Debian and need a few hundred megabytes, and a minute or two at the first ``apply``. More R packages: list
-    them under ``apt`` as r-cran-NAME."""
+    """Languages in addition to Python. ``r`` is R with its recommended packages, ``octave`` is GNU Octave with gnuplot.
+    Both come from Debian and need a few hundred megabytes, and a minute or two at the first ``apply``. More R packages:
+    list them under ``apt`` as r-cran-NAME."""
     apt: Annotated[list[DebianPackage], Reaches("everybody, at once")] = Field(
         default=[], examples=[["graphviz", "hunspell-de-de"]]
     )
@@ -223,7 +222,7 @@ class Course(Facts):
         Reaches("everybody, at once; nothing restarts"),
         Field(examples=[{"message": "Lab 3 is due on Friday at 17:00.", "help": "help@example.edu"}]),
     ] = Page()
-    """What the sign-in page says besides the course's title. A change of it restarts nothing."""
+    """What the sign-in page says in addition to the course's title. A change restarts nothing."""
     backup: Annotated[
         Backup,
         Reaches("nobody of the class"),
@@ -233,7 +232,7 @@ class Course(Facts):
     alert: Annotated[
         Alert, Reaches("nobody of the class"), Field(examples=[{"webhook": "https://chat.example.edu/hooks/abc"}])
     ] = Alert()
-    """Who is told when something is wrong that nobody sees at once, such as a backup that fails or is late."""
+    """Where to report problems that nobody notices at once, such as a backup that fails or is late."""
     signin: Annotated[
         Signin,
         Reaches("everybody, at the next sign-in; the hub restarts, and running servers go on"),

@@ -112,7 +112,7 @@ def explain(error: ErrorDetails) -> str:
         return f"{key}: wants at least {error['ctx']['min_length']} in its list; add one"
     if error["type"].endswith(_KIND) or error["type"].startswith(_KIND):
         hint = _hint(error, node)
-        ends = hint.endswith(("?", "out"))
+        ends = hint.endswith(("?", "remove the line"))
         return f"{key}{shown}: {schema.wants(node)}{hint}" + ("" if ends else "; correct it")
     said = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if node.get("patternErrorMessage") == f"wants {said}":
@@ -133,7 +133,7 @@ def _hint(error: ErrorDetails, node: schema.Schema) -> str:
         near = difflib.get_close_matches(str(value).lower(), map(str, node["enum"]), n=1)
         return f"; did you mean {near[0]}?" if near else ""
     if value is None:
-        return "; nothing stands there, so give a value or take the line out"
+        return "; there is no value, so give one or remove the line"
     # Without quotes YAML reads 2026 as a number, 2026-09-01 as a date and yes as true.
     if node.get("type") == "string" and isinstance(value, bool | int | float | datetime.date):
         return "; put it in quotes" if re.search(node.get("pattern", ""), str(value)) else ""

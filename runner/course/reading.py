@@ -68,7 +68,7 @@ def _one_source_of_people(project: Project, course_id: str, course: Course, read
     listed = project.people_file(course_id)
     if course.people is not None and listed.exists():
         raise CoursehubError(
-            f"{read.at('course', 'people')}: people stand here and in the class list {project.shown(listed)}; "
+            f"{read.at('course', 'people')}: people are listed here and in the class list {project.shown(listed)}; "
             "remove one of them",
             exit_code=USAGE,
         )
@@ -116,7 +116,9 @@ def _logo_is_there(project: Project, course: Course, read: Source) -> None:
     with path.open("rb") as handle:
         head = handle.read(12)
     if not any(head.startswith(mark) for mark in _PICTURES):
-        raise CoursehubError(f"{where}: page.logo: {project.shown(path)} is no picture of that kind", exit_code=USAGE)
+        raise CoursehubError(
+            f"{where}: page.logo: {project.shown(path)} is not a picture of that kind", exit_code=USAGE
+        )
     if size > _LOGO_BYTES:
         raise CoursehubError(
             f"{where}: page.logo: {project.shown(path)} has {size / 1e6:.1f} MB; make it smaller than 1 MB",
@@ -125,7 +127,7 @@ def _logo_is_there(project: Project, course: Course, read: Source) -> None:
 
 
 def _folders_are_for_a_trial(course: Course, read: Source) -> None:
-    """Refuse a repository on this computer for a server elsewhere, which fetches by itself all the time."""
+    """Refuse a folder of this computer for a server elsewhere, which fetches regularly and cannot reach it."""
     for number, one in enumerate(course.material.repositories):
         if one.folder and course.cloud != "local":
             where = read.at("course", "material", "repositories", number, "url")
@@ -149,7 +151,7 @@ def _data_is_there(project: Project, course: Course, read: Source) -> None:
             raise CoursehubError(f"{where}: {project.shown(path)} is not there; {hint}", exit_code=USAGE)
         if path.stat().st_size > _DATA_BYTES:
             raise CoursehubError(
-                f"{where}: {project.shown(path)} has {path.stat().st_size / 1e6:.1f} MB, and is sent with each apply; "
-                "above 5 MB put it on a web server and give its https:// address",
+                f"{where}: {project.shown(path)} has {path.stat().st_size / 1e6:.1f} MB, and each apply sends it; "
+                "if it is above 5 MB, put it on a web server and give its https:// address",
                 exit_code=USAGE,
             )

@@ -70,7 +70,8 @@ class Source:
                 line = key.start_mark.line + 1
                 if key.value in seen:
                     raise CoursehubError(
-                        f"{self.shown}:{line}: {key.value} stands twice (first in line {seen[key.value]}); remove one",
+                        f"{self.shown}:{line}: {key.value} is there twice (first in line {seen[key.value]}); "
+                        "remove one",
                         exit_code=USAGE,
                     )
                 seen[key.value] = line

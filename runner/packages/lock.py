@@ -80,7 +80,7 @@ def parse_packages(packages: Iterable[str], where: str) -> list[str]:
         name = str(requirement)
         if parsed.get(requirement.name, name) != name:
             raise CoursehubError(
-                f"{where}: packages: {requirement.name} stands there twice, with different versions; keep one",
+                f"{where}: packages: {requirement.name} is listed twice, with different versions; keep one",
                 exit_code=USAGE,
             )
         parsed[requirement.name] = name
@@ -208,7 +208,7 @@ def resolve(argv: list[str], requirements: str, where: str, root: Path) -> None:
     if refused := _REFUSED.search(done.stderr):
         raise CoursehubError(
             f"the packages could not be resolved: the Python index, or a filter on the way, refuses this computer "
-            f"({refused['code'] or refused['status']}); ask those who run your network"
+            f"({refused['code'] or refused['status']}); ask the people who run your network"
         )
     if unknown := _UNKNOWN.search(said):
         raise CoursehubError(
@@ -219,7 +219,7 @@ def resolve(argv: list[str], requirements: str, where: str, root: Path) -> None:
     if "No solution found" in said:
         reason = said[said.find("Because") :] if "Because" in said else said
         raise CoursehubError(f"{where}: {reason[:500]}", exit_code=USAGE)
-    raise CoursehubError(f"the packages could not be resolved: {said[:500]}; run it again when that is mended")
+    raise CoursehubError(f"the packages could not be resolved: {said[:500]}; fix that and run it again")
 
 
 def _run_uv(argv: list[str], requirements: str) -> subprocess.CompletedProcess[str]:

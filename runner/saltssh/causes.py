@@ -15,8 +15,8 @@ class Cause:
 
 
 _LATER = "wait some minutes"
-#: For a refusal or a wrong certificate, which do not pass by themselves.
-_NETWORK = "ask those who run your network (or the mirror) to let the server through"
+#: For a refusal or a wrong certificate, which waiting does not fix.
+_NETWORK = "ask the people who run your network (or the mirror) to let the server through"
 #: The first match counts: a full disk also breaks downloads, and a dead name server looks like a dead mirror.
 #: "COURSE" in a remedy becomes the course's id.
 _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
@@ -60,7 +60,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
         ),
         Cause(
             "the certificate of what the server downloads from has expired, or the server's clock is wrong",
-            "look at 'coursehub ssh COURSE date'; if that is right, tell those who run the mirror or index",
+            "look at 'coursehub ssh COURSE date'; if that is right, tell the people who run the mirror or index",
         ),
     ),
     (
@@ -73,8 +73,8 @@ _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
         Cause(
             "something between the server and the internet, such as a campus filter, replaces certificates, and the "
             "server does not trust it",
-            "ask those who run your network for the certificate of its authority, and put it under base: extra_ca: in "
-            "pillar/site.sls",
+            "ask the people who run your network for the certificate of its authority, and put it under base: "
+            "extra_ca: in pillar/site.sls",
         ),
     ),
     (
@@ -105,7 +105,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
     ),
     (
         re.compile(r"E: Failed to fetch \S*/(?P<file>\S+?)(?:_\S*)?\s+404\b"),
-        Cause("the Debian mirror does not have {file}, which stands in its own list (404)", _LATER),
+        Cause("the Debian mirror does not have {file}, although its own list names it (404)", _LATER),
     ),
     (
         re.compile(r"E: Failed to fetch \S*/(?P<file>\S+?)(?:_\S*)?\s+(?P<how>[^\[\n]*[^\s\[])"),

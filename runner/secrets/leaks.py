@@ -120,7 +120,7 @@ def _of_secrets(name: str, text: str) -> Iterator[Leak]:
     below = name.removeprefix(_SECRETS)
     if below.startswith("keys/") and below.endswith(".asc"):
         if not _PUBLIC_KEY.match(text):
-            yield Leak(name, 1, "not a public key", "write it anew with 'coursehub secrets key'")
+            yield Leak(name, 1, "not a public key", "write it again with 'coursehub secrets key'")
     elif not below.endswith(".sls") or not _encrypted(text):
         yield Leak(name, 1, "not encrypted", f"set it with 'coursehub secrets set'; {_NOW}")
 
@@ -205,7 +205,7 @@ def _git(project: Project, *arguments: str) -> str | None:
 
 def _unsaid(stderr: str) -> CoursehubError:
     said = (stderr.strip().splitlines() or ["no reason given"])[-1]
-    return CoursehubError(f"git cannot say whether secrets are tracked in clear ({said}); mend the checkout")
+    return CoursehubError(f"git cannot say whether secrets are tracked in clear ({said}); repair the checkout")
 
 
 def main() -> int:

@@ -70,7 +70,7 @@ class Vault:
             done = self._gpg("--show-keys", "--with-colons", given=text)
             keys = _fingerprints(done.stdout, "pub")
             if done.returncode or len(keys) != 1:
-                raise CoursehubError(f"{shown} is not one public key; write it anew with 'coursehub secrets key'")
+                raise CoursehubError(f"{shown} is not one public key; write it again with 'coursehub secrets key'")
             found[keys[0]] = path
         return found
 
@@ -108,7 +108,9 @@ class Vault:
                 )
                 have = self.private_keys()
                 if made.returncode or not have:
-                    raise CoursehubError(f"no key could be made in {self.home}: {_last(made.stderr)}; mend that")
+                    raise CoursehubError(
+                        f"no key could be made in {self.home}: {_last(made.stderr)}; fix that and run this again"
+                    )
         return have[0]
 
     def _publish(self, fingerprint: str) -> None:
@@ -119,7 +121,7 @@ class Vault:
         write_whole(path, exported.stdout)
 
     def export_private(self) -> str:
-        """This computer's private keys, armoured: for a file that is encrypted as a whole."""
+        """This computer's private keys, armoured. Write them only into a file that is encrypted."""
         with self.agent():
             done = self._gpg("--armor", "--export-secret-keys", *self.private_keys())
         if done.returncode or "PRIVATE KEY" not in done.stdout:
@@ -127,7 +129,7 @@ class Vault:
         return done.stdout
 
     def import_private(self, armoured: str, accepted: Iterable[str]) -> None:
-        """Take in private keys of another computer, beside those that are here, and whom that one encrypted for."""
+        """Add private keys of another computer, and the fingerprints that were accepted there."""
         ensure_gnupg(fail)
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.home.chmod(0o700)
@@ -167,7 +169,7 @@ class Vault:
         return done.stdout
 
     def seal(self, text: str) -> str:
-        """``text`` as one armoured message for this computer's key alone: for what never goes into git."""
+        """``text`` as one armoured message for this computer's key only: for content that never goes into git."""
         ensure_gnupg(fail)
         with self.agent():
             mine = self._own_key()

@@ -341,9 +341,9 @@ def ssh_error(course_id: str, ip: str, stderr: str) -> CoursehubError:
     """OpenSSH's error message as one line."""
     if is_host_key_refusal(stderr):
         return HostKeyRefused(
-            f"{course_id}: the server at {ip} shows another host key than the one we know: it is not our server, or "
-            f"somebody stands in between. Nothing was sent. If you rebuilt it yourself: 'coursehub down {course_id}', "
-            "then up"
+            f"{course_id}: the server at {ip} shows another host key than the known one: it is not our server, or "
+            "somebody intercepts the connection. Nothing was sent. If you rebuilt it yourself: 'coursehub down "
+            f"{course_id}', then up"
         )
     last = (stderr.strip().splitlines() or ["no answer"])[-1]
     return CoursehubError(
@@ -354,7 +354,7 @@ def ssh_error(course_id: str, ip: str, stderr: str) -> CoursehubError:
 def write_roster(project: Project) -> None:
     """Write salt-ssh's roster from the stored servers."""
     with (project.state / "roster.lock").open("a") as lock:
-        # Two courses may run ``up`` at the same time: whoever lists first must write first.
+        # Two courses may run ``up`` at the same time. The lock covers listing and writing, so no server is lost.
         fcntl.flock(lock, fcntl.LOCK_EX)
         write_private(project.state / "roster", yaml.safe_dump(_roster(project)))
 

@@ -25,7 +25,7 @@ SAID = {
     "http://mirror/debian/"
     "pool/main/p/python-pip/python3-pip-whl_25.1.1%2bdfsg-1_all.deb  404  Not Found [IP: 10.1.1.1 80]\n"
     "      E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?": (
-        "the Debian mirror does not have python3-pip-whl, which stands in its own list (404)"
+        "the Debian mirror does not have python3-pip-whl, although its own list names it (404)"
     ),
     "E: Failed to fetch http://mirror/debian/pool/main/n/nginx/nginx_1.26.3-3%2bdeb13u11_amd64.deb  Error reading from "
     "server. Remote end closed connection [IP: 10.1.1.1 80]\n": (
@@ -111,8 +111,8 @@ SAID = {
         "another program installs packages on the server and does not end (python3, process 6046)"
     ),
 }
-#: What waiting mends: somebody else's server or line is down for now.
-PASSES = ("name server", "does not answer", "does not deliver", "in its own list")
+#: What waiting fixes: somebody else's server or line is down for now.
+PASSES = ("name server", "does not answer", "does not deliver", "its own list names it")
 
 
 @pytest.mark.parametrize("said", SAID)

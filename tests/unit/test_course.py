@@ -85,7 +85,7 @@ def test_subdomains_need_wildcard_and_challenge_records(project: Project) -> Non
             "people.professors is missing",
         ),
         ("{account: student1, name: A B}", "{account: student1, nam: A B}", 16, "did you mean name?"),
-        ("  title:", "  title: twice\n  title:", 4, "title stands twice (first in line 3)"),
+        ("  title:", "  title: twice\n  title:", 4, "title is there twice (first in line 3)"),
         ('"Physics 1"', '"Physics 1', 3, "a quote that opens here is not closed"),
         ('"Physics 1"', "{% if x %}", 3, "Jinja is not for course files"),
         ("course:", "kurs:", 2, "unknown key kurs; did you mean course?"),

@@ -304,7 +304,7 @@ def test_the_document_has_it_all(coursehub: Any, project: Project) -> None:
             "domain ('engr114.example.edu'): with cloud: local the address ends in .coursehub.test",
         ),
         ("packages: [numpy,", "packages: [numpy, astropy,", "run ./coursehub lock demo"),
-        ("packages: [numpy,", 'packages: [numpy, "numpy>=2",', "numpy stands there twice"),
+        ("packages: [numpy,", 'packages: [numpy, "numpy>=2",', "numpy is listed twice"),
     ],
 )
 def test_what_up_would_refuse_is_found_before(coursehub: Any, project: Project, old: str, new: str, says: str) -> None:
@@ -338,7 +338,7 @@ def test_two_courses_with_one_name_are_reported(coursehub: Any, project: Project
     [
         ("other.png", b"\x89PNG\r\n\x1a\n", "pillar/files/logos/crest.png is not there; put it there"),
         ("crets.png", b"\x89PNG\r\n\x1a\n", "pillar/files/logos/crest.png is not there; did you mean crets.png?"),
-        ("crest.png", b"<svg onload=x>", "pillar/files/logos/crest.png is no picture of that kind"),
+        ("crest.png", b"<svg onload=x>", "pillar/files/logos/crest.png is not a picture of that kind"),
         ("crest.png", b"\x89PNG\r\n\x1a\n" + b"0" * 1_200_000, "has 1.2 MB; make it smaller than 1 MB"),
         ("crest.png", b"\x89PNG\r\n\x1a\n", ""),
     ],

@@ -135,7 +135,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     ],
     "imports": [
         ("numpy", f"imports ('numpy'): {LIST}"),
-        (None, f"imports: {LIST.removesuffix('correct it')}nothing stands there, so give a value or take the line out"),
+        (None, f"imports: {LIST.removesuffix('correct it')}there is no value, so give one or remove the line"),
         (["os; import sys"], f"imports.1 ('os; import sys'): {MODULE}"),
     ],
     "material": [("labs", f"material ('labs'): {BELOW}")],
@@ -377,7 +377,7 @@ def test_a_key_that_must_be_given_is_missed(project: Project, path: tuple[str, .
         ("course:", "title: x\ncourse:", "unknown key title; it belongs below course:"),
         ("  title:", "  titel:", "unknown key titel; did you mean title?"),
         ("    cpu:", "\tcpu:", "a tab; indent with spaces"),
-        ("  region: nyc3", "  region: nyc3\n  region: sfo3", "region stands twice"),
+        ("  region: nyc3", "  region: nyc3\n  region: sfo3", "region is there twice"),
     ],
 )
 def test_keys_that_do_not_exist(project: Project, old: str, new: str, says: str) -> None:

@@ -187,7 +187,7 @@ def test_a_git_that_dies_midway_is_one_line(project: Project, monkeypatch: pytes
         return subprocess.CompletedProcess(argv, -9, done.stdout[: len(done.stdout) // 2], b"")
 
     monkeypatch.setattr(leaks.subprocess, "run", dies)
-    with pytest.raises(CoursehubError, match=r"git cannot say .* \(no reason given\); mend the checkout"):
+    with pytest.raises(CoursehubError, match=r"git cannot say .* \(no reason given\); repair the checkout"):
         leaks.find(project)
 
 

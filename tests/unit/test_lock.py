@@ -176,7 +176,7 @@ def test_what_is_not_a_package_is_refused_before_uv_sees_it(package, said):
 
 
 def test_package_with_two_versions_is_refused():
-    with pytest.raises(CoursehubError, match="numpy stands there twice"):
+    with pytest.raises(CoursehubError, match="numpy is listed twice"):
         lock.parse_packages(["numpy", "NumPy>=2"], "x")
     assert lock.parse_packages(["numpy", "NumPy"], "x") == ["numpy"]
 

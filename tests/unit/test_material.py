@@ -141,7 +141,9 @@ def test_a_data_file_is_there_and_small(project: Project) -> None:
     with pytest.raises(CoursehubError, match=r"did you mean hights\.csv\?"):
         courses.load(project, "phys")
     (project.data / "heights.csv").write_bytes(b"0" * 5_000_001)
-    with pytest.raises(CoursehubError, match=r"has 5\.0 MB, and is sent with each apply; above 5 MB put it on a web"):
+    with pytest.raises(
+        CoursehubError, match=r"has 5\.0 MB, and each apply sends it; if it is above 5 MB, put it on a web"
+    ):
         courses.load(project, "phys")
     (project.data / "heights.csv").write_text("1")
     assert courses.load(project, "phys").material.data[0].name == "h.csv"

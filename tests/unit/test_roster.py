@@ -69,9 +69,7 @@ def test_people_are_cut_out_with_their_comments_and_nothing_else(
 def test_people_that_cannot_be_cut_out_stay(project: Project, text: str) -> None:
     path = project.course_file("chem")
     path.write_text(text)
-    with pytest.raises(
-        CoursehubError, match=r"chem.sls:\d: the people cannot be cut out of .*; put people: "
-    ) as caught:
+    with pytest.raises(CoursehubError, match=r"chem.sls:\d: the people cannot be removed .*; put people: ") as caught:
         roster.encrypt(project, "chem")
     assert caught.value.exit_code == USAGE
     assert path.read_text() == text

@@ -86,7 +86,7 @@ def test_people_in_both_places_are_refused(coursehub: Any, project: Project, tmp
     ended = coursehub("roster", "show", "phys")
     assert ended.code == 2
     assert (
-        "pillar/courses/phys.sls:6: people stand here and in the class list pillar/secrets/phys-people.sls"
+        "pillar/courses/phys.sls:6: people are listed here and in the class list pillar/secrets/phys-people.sls"
         in ended.line
     )
 

@@ -167,7 +167,7 @@ def test_a_damaged_message_is_one_line(mine: Vault, damage: object) -> None:
 def test_a_file_among_the_keys_that_is_no_public_key(project: Project, mine: Vault) -> None:
     mine.ensure_key()
     (project.secrets / "keys" / "x.asc").write_text("not a key\n")
-    with pytest.raises(CoursehubError, match=r"pillar/secrets/keys/x.asc is not one public key; write it anew"):
+    with pytest.raises(CoursehubError, match=r"pillar/secrets/keys/x.asc is not one public key; write it again"):
         mine.encrypt("x")
     (project.secrets / "keys" / "x.asc").write_text("-----BEGIN PGP PRIVATE KEY BLOCK-----\n")
     with pytest.raises(CoursehubError, match="holds a private key"):

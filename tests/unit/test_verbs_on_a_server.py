@@ -179,7 +179,7 @@ def test_wrong_host_key_is_refused_by_every_verb(up: School, coursehub: Coursehu
         for verb in (("apply", "phys"), ("up", "phys"), ("ssh", "phys", "true", "--json"), ("logs", "phys", "--json")):
             ended = coursehub(*verb)
             assert ended.code == 1
-            assert "shows another host key than the one we know" in ended.line
+            assert "shows another host key than the known one" in ended.line
     finally:
         known.write_text(right)
 
