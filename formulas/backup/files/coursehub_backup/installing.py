@@ -41,9 +41,11 @@ def ensure(config: Config) -> None:
 
 def _newer_release(codename: str) -> list[str]:
     """Options for apt-get to use another Debian release, from the mirror that the server is configured with."""
-    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages"]
-    rows = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()
-    mirror = next((row.split()[0] for row in rows if row.split()[1:] == ["Debian"]), None)
+    mirror = _mirror()
+    if mirror is None:
+        # apt tells it from its package lists, and there may be none yet.
+        _apt("update")
+        mirror = _mirror()
     if mirror is None:
         raise OSError("apt knows no Debian mirror")
     (LISTS / "lists/partial").mkdir(parents=True, exist_ok=True)
@@ -54,6 +56,12 @@ def _newer_release(codename: str) -> list[str]:
         *("-o", f"Dir::State::lists={LISTS}/lists"),
         *("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="),
     ]
+
+
+def _mirror() -> str | None:
+    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages"]
+    rows = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()
+    return next((row.split()[0] for row in rows if row.split()[1:] == ["Debian"]), None)
 
 
 def _apt(*arguments: str) -> None:
