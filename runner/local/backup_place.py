@@ -1,4 +1,4 @@
-"""Where on this computer a local course's backups are, and what opens them."""
+"""The place of a local course's backups on this computer, and its passwords."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runner.files import write_private
 
 @dataclass(frozen=True)
 class Place:
-    """One course's repository on this computer, with what opens it."""
+    """One course's repository on this computer, with its passwords."""
 
     course_id: str
     password: str
@@ -21,17 +21,17 @@ class Place:
     """Of the HTTP server."""
 
     def repository(self, address: str) -> str:
-        """As restic takes it, for a server that reaches the place at ``address`` (``host:port``)."""
+        """The repository in restic's notation, for a server that reaches it at ``address`` (``host:port``)."""
         return f"rest:http://{self.course_id}:{self.token}@{address}/{self.course_id}/"
 
 
 def root_of(state: Path) -> Path:
-    """Where all courses' backups are. ``down`` and ``local stop`` leave it alone."""
+    """The directory of all courses' backups. ``down`` and ``local stop`` do not touch it."""
     return state / "backups"
 
 
 def ensure(state: Path, course_id: str) -> Place:
-    """The course's place, made at the first call."""
+    """The course's place. The first call makes it."""
     path = root_of(state) / f"{course_id}.json"
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The place on this computer where the local cloud's servers keep their backups: restic's REST protocol over HTTP.
+"""Stores the backups of the local cloud's servers on this computer, over restic's REST protocol.
 
-It outlives the servers, and the local cloud too. What a server deletes is kept for 30 days: whoever takes a server over
-cannot take its backups along.
+The backups stay when the servers or the local cloud are gone. Deleted files are kept for 30 days, so an attacker on a
+server cannot destroy its backups.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A student takes the room that others need, or gets out of the limit of their own disk space."""
+"""Attacks on disk space: a student fills the space that others need, or gets around their own limit."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from tests.attacks.conftest import Cast
 from tests.support.attackers import Person
 from tests.support.hub import Hub
 
-#: What the kernel says at the limit of a directory's space (EDQUOT), and where the whole disk is full (ENOSPC).
+#: The kernel's errors at a directory's limit (EDQUOT) and on a full disk (ENOSPC).
 FULL = ("Disk quota exceeded", "No space left on device")
 MIB = 1 << 20
 
 
 @pytest.fixture(autouse=True)
 def disk(hub: Hub) -> None:
-    """Only a server with a disk of the class's own has limits."""
+    """Only a server with a separate disk for the class has limits."""
     if hub.run("mountpoint -q /srv/disk && echo yes || true").strip() != "yes":
         pytest.skip("homes lie on this server's own disk")
 
 
 @pytest.fixture
 def tight(hub: Hub, mallory: Person) -> Iterator[Person]:
-    """Mallory, who has 200 MiB for as long as the test runs, and whose home is as before afterwards."""
+    """Mallory with a limit of 200 MiB during the test. Afterwards her home is as before."""
     mallory.serve()
-    # The look of each minute would give her what everybody has.
+    # Otherwise the timer would reset her limit within a minute.
     hub.run(f"systemctl stop coursehub-disk-look.timer; btrfs qgroup limit 200M {mallory.home}")
     try:
         yield mallory
@@ -36,7 +36,7 @@ def tight(hub: Hub, mallory: Person) -> Iterator[Person]:
 
 
 def used(hub: Hub, path: str) -> int:
-    """Bytes of a home or a team's directory, as its limit counts them."""
+    """Used bytes of a home or a team's directory, as they count for its limit."""
     said = hub.run(f"btrfs filesystem sync /srv/disk; btrfs qgroup show -re --raw -f {path} | tail -n 1")
     return int(said.split()[1])
 
@@ -113,7 +113,7 @@ def test_sparse_and_copied_files(tight: Person, hub: Hub) -> None:
         dd if=/dev/zero of=attack bs=1M count=300 conv=notrunc status=none
     """)
     assert "sparse" in said.text
-    # Shared blocks cost no room, but a million of them would make the accounting slow for everybody.
+    # Shared blocks take no space, but a million of them would slow down the accounting for everybody.
     assert "attack-clone" in said.text and "not permitted" in said.text
     assert any(words in said.text for words in FULL), said.text
     assert used(hub, tight.home) <= 200 * MIB

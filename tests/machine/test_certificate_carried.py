@@ -1,4 +1,4 @@
-"""A course's second server goes on with the certificate of its first: nothing is ordered, and certbot renews it."""
+"""A course's second server keeps the first one's certificate: nothing is ordered, and certbot renews it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SERIAL = "openssl x509 -noout -serial -in /etc/letsencrypt/live/{name}/cert.pem"
 
 @pytest.fixture(scope="module")
 def rebuilt(hub: Hub, sandbox: Sandbox) -> tuple[str, str, int]:
-    """A course that was up, down and up again: its name, the first server's serial, orders of the second ``up``.
+    """A course after up, down and up: its name, the serial of the first certificate, the second ``up``'s orders.
 
     ``hub`` keeps the local cloud, and with it the authority, running in between.
     """
@@ -45,12 +45,12 @@ def test_a_second_server_orders_no_certificate(sandbox: Sandbox, rebuilt: tuple[
     name, serial, orders = rebuilt
     assert orders == 0
     assert sandbox.on_server("carried", SERIAL.format(name=name)) == serial
-    # The verb has looked at it from outside; here the whole is looked at again, sign-in and all.
+    # The verb already checked it from outside. This checks everything again, including sign-in.
     assert sandbox.json("check", "carried")["ok"]
 
 
 def test_certbot_renews_what_was_carried(sandbox: Sandbox, rebuilt: tuple[str, str, int]) -> None:
-    """By its own unit, with the old account: the address that it answers at is the new server's."""
+    """Renewal by certbot's own unit with the old account. It answers at the new server's address."""
     name, serial, _ = rebuilt
     machine = Machine.of(sandbox, "carried")
     machine.run(f"sed -i '1i renew_before_expiry = 5000 days' /etc/letsencrypt/renewal/{name}.conf")
@@ -75,7 +75,7 @@ def test_kept_certificates_are_encrypted(sandbox: Sandbox, rebuilt: tuple[str, s
 
 
 def holds(path: Path, text: str) -> bool:
-    """Whether a file of the working copy has a text in it."""
+    """Whether any file of the working copy contains a text."""
     if ".venv" in path.parts or path.stat().st_size > 50 * 1024**2:
         return False
     return text.encode() in path.read_bytes()

@@ -1,4 +1,4 @@
-"""A student gets back alone what is gone, and is told before the disk space is used up; so are the teachers."""
+"""A student can restore lost files without help. Students and teachers get a warning before a limit is reached."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def student(hub: Hub) -> Iterator[Person]:
 
 
 def contents(person: Person, method: str, path: str, **options: object) -> dict[str, object]:
-    """Lab's own requests for files, as its file browser makes them."""
+    """The requests that Lab's file browser makes for files."""
     answer = person.client.api(method, f"/api/contents/{quote(path)}", **options)
     return answer.json() if answer.text else {}
 
 
 def newest(person: Person) -> str:
-    """The folder of the newest version, as the file browser lists it."""
+    """The folder of the newest version in the file browser's list."""
     listed = contents(person, "GET", LINK)["content"]
     assert isinstance(listed, list)
     return str(max(one["path"] for one in listed))
@@ -49,7 +49,7 @@ def test_deleted_and_emptied_files_come_back(hub: Hub, student: Person) -> None:
     contents(student, "DELETE", "versions/lab.txt")
     assert student.shell("cd ~/versions && rm rm.txt && : > empty.txt && ls").text == "empty.txt"
 
-    # Of one hour the last version stays, so this test takes one.
+    # Only the last version of an hour is kept, so this test takes only one.
     kept = hub.run(f"ls /srv/disk/history/home/{STUDENT}").splitlines()
     then = f"{LINK}/{kept[-1]}/versions"
     assert newest(student) == f"{LINK}/{kept[-1]}"
@@ -75,7 +75,7 @@ def test_earlier_versions_cost_their_owner_nothing(hub: Hub, student: Person) ->
 
 
 def test_short_of_disk_space_is_told(hub: Hub, student: Person) -> None:
-    """At 80 % the student reads it in Lab and the teachers on their page and in `check`; at 100 % it is said so."""
+    """At 80 % Lab warns the student, and the teachers' page and `check` name them. At 100 % all say that it is full."""
     limit = json.loads(hub.run(f"coursehub-disk look > /dev/null; cat /run/coursehub-disk/home/{STUDENT}.json"))[
         "limit"
     ]

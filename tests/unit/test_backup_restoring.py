@@ -1,4 +1,4 @@
-"""Restoring with restic itself: what comes back is equal, and what belongs to others does not."""
+"""Restores with a real restic: restored files are equal, and other people's files are left out."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ needs_restic = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("restic"
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    """A directory that others can go through, as pytest's own is not."""
+    """A directory that other accounts can enter; pytest's own cannot be entered."""
     with tempfile.TemporaryDirectory() as made:
         Path(made).chmod(0o755)
         yield Path(made)
@@ -96,7 +96,7 @@ def root() -> Iterator[Path]:
 
 @pytest.fixture
 def here(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Config, Restic]:
-    """A home of nobody's, a repository beside it, and the program's own places below the test's directory."""
+    """A home that belongs to nobody, a repository, and the program's own directories, all in the test's directory."""
     for directory in ("home", "state", "etc"):
         (root / directory).mkdir()
     for module in (state, saving, restoring, configuration):
@@ -163,7 +163,7 @@ def test_restored_file_lies_beside_the_present_one(here: tuple[Config, Restic]) 
 
 @needs_restic
 def test_others_files_in_a_home_are_left_out(here: tuple[Config, Restic]) -> None:
-    """A directory that was swapped for a link while the backup read it has somebody else's files."""
+    """A directory that was replaced by a link during the backup contains another person's files."""
     config, restic = here
     stolen = config.homes / "nobody/labs/stolen"
     stolen.mkdir()
@@ -178,7 +178,7 @@ def test_others_files_in_a_home_are_left_out(here: tuple[Config, Restic]) -> Non
 
 @needs_restic
 def test_restore_through_a_link_writes_with_the_persons_rights(here: tuple[Config, Restic], root: Path) -> None:
-    """The student put a link to a directory of root's in the place of a folder."""
+    """The student replaced a folder with a link to a directory of root."""
     config, restic = here
     assert saving.save(config, restic, None)
     labs = config.homes / "nobody/labs"

@@ -1,4 +1,4 @@
-"""When a backup is late or wrong, what is told about it, and to whom how often."""
+"""When a backup counts as late or failed, what is reported, to whom and how often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The class's disk: who gets how much, which earlier versions stay, and what is written about it."""
+"""The class's disk: limits, which earlier versions are kept, and the written usage."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_class_disk_takes_the_course_files_limit(tmp_path: Path) -> None:
     said = config(tmp_path, each="2G")
     assert limits.limit_of(owner("home/curie"), said, 42 * GIB, 30) == 2 * GIB
     assert limits.limit_of(owner("groups/red"), said, 42 * GIB, 30) == 2 * GIB
-    # What teachers share with all has a part of the disk.
+    # The directory that teachers share with everybody has its own part of the disk.
     assert limits.limit_of(owner("shared"), said, 100 * GIB, 30) == 10 * GIB
 
 
@@ -67,7 +67,7 @@ def version(number: int, when: str) -> history.Version:
 
 
 def test_class_disk_keeps_versions_by_hour_and_day() -> None:
-    """The last of each hour and day that has one; a week without work is no reason to forget the last version."""
+    """The last version of each hour and day is kept. After a week without work the last version is still there."""
     found = [
         version(1, "2026-11-02 09:00"), version(2, "2026-11-02 16:00"), version(3, "2026-11-20 10:00"),
         version(4, "2026-11-30 08:00"), version(5, "2026-11-30 09:00"), version(6, "2026-11-30 09:40"),
@@ -79,7 +79,7 @@ def test_class_disk_keeps_versions_by_hour_and_day() -> None:
 
 
 def test_class_disk_is_not_made_where_homes_are(tmp_path: Path) -> None:
-    """Nothing of a server that has a class already is moved or hidden."""
+    """On a server that already has a class, nothing is moved or hidden."""
     (tmp_path / "home/curie").mkdir(parents=True)
     with pytest.raises(making.NoDiskError, match="has homes already"):
         making.make(config(tmp_path))
@@ -115,7 +115,7 @@ def test_class_disk_reads_the_kernels_table(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_class_disk_tells_owners_and_teachers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An owner's file is its group's alone; the teachers' lists who is short, the worst first."""
+    """Only the owner's group can read its file. The teachers' summary lists who is short of space, the worst first."""
     told, gid = tmp_path / "told", tmp_path.stat().st_gid
     told.mkdir()
     (tmp_path / "disk").mkdir()
@@ -135,7 +135,7 @@ def test_class_disk_tells_owners_and_teachers(tmp_path: Path, monkeypatch: pytes
 
 
 def test_limited_filter_has_no_way_around() -> None:
-    """The filter's own machine, run by hand: which requests pass, also with bits that the kernel ignores."""
+    """Runs the filter's program by hand: which requests pass, also with bits that the kernel ignores."""
     sys.path.insert(0, str(FILES.parents[1] / "course_env/files"))
     from class_server import limited
 

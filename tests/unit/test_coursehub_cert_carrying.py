@@ -1,4 +1,4 @@
-"""A certificate that is carried from one server to the next: whole, for these names alone, and data only."""
+"""A certificate that moves from one server to the next: it is complete, for exactly these names, and only data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def config(cert: SimpleNamespace, tmp_path: Path) -> Any:
 
 
 def order(cert: SimpleNamespace, config: Any, **how: Any) -> None:
-    """As if certbot had ordered one: lineage, renewal file, account."""
+    """Files as certbot writes them after an order: lineage, renewal file, account."""
     issue(cert, config, how.pop("names", NAMES), how="dns-standalone", **how)
     renewal = cert.certificate.renewal_file(config)
     renewal.write_text(f"{renewal.read_text()}account = {ACCOUNT}\npre_hook = /tmp/theirs\n")
@@ -41,7 +41,7 @@ def order(cert: SimpleNamespace, config: Any, **how: Any) -> None:
 
 
 def carried(cert: SimpleNamespace, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **how: Any) -> str:
-    """What an old server gives; after that ``config``'s places are a new server's."""
+    """The output of ``give`` on an old server. Afterwards ``config``'s paths are those of a new server."""
     order(cert, config, **how)
     text = cert.carrying.give(config, "")
     monkeypatch.setattr(cert.places, "LETSENCRYPT", tmp_path / "new")
@@ -73,7 +73,7 @@ def test_next_server_has_the_same_certificate(
 def test_commands_of_the_old_server_are_not_carried(
     cert: SimpleNamespace, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Certbot runs the hooks of its renewal file as root; an old server that was broken into may have changed them."""
+    """Certbot runs the hooks in its renewal file as root. An attacker on the old server may have changed them."""
     assert "theirs" not in carried(cert, config, tmp_path, monkeypatch)
     cert.carrying.take(config)
     renewal = cert.certificate.renewal_file(config).read_text()

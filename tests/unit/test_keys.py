@@ -1,4 +1,4 @@
-"""Keys of a teacher's computer: one encrypted file, and a new computer from nothing but that and a clone."""
+"""Keys of a teacher's computer: one encrypted file, and a new computer from only that file and a clone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Moved = Callable[[], Project]
 
 @pytest.fixture
 def moved(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Moved:
-    """Goes to another computer: the course files of a clone, an empty home, none of the keys."""
+    """Switches to another computer: a clone's course files, an empty home, no keys."""
 
     def move() -> Project:
         other = Project(tmp_path / "other")
@@ -41,7 +41,7 @@ def moved(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_new_computer_goes_on(coursehub: Any, api: Api, project: Project, moved: Moved, tmp_path: Path) -> None:
-    """Its server is known there, its secrets are read, and ``down`` may delete what the old computer made."""
+    """The new computer knows the server and can read the secrets, and ``down`` can delete the old computer's server."""
     coursehub("up", "phys", "--yes")
     Secrets(project, "phys").set("api-key", "s3cret")
     server, key = Access(project, "phys").server(), Access(project, "phys").client_key()
@@ -69,7 +69,7 @@ def test_the_file_is_encrypted_and_private(project: Project, tmp_path: Path) -> 
     assert [stat.S_IMODE(path.stat().st_mode) for path in (target, sheet)] == [0o600, 0o600]
     assert b"OPENSSH" not in target.read_bytes()
     assert WORDS not in sheet.read_text()
-    # GnuPG and tar alone open it.
+    # GnuPG and tar can open it without coursehub.
     gpg = ["gpg", "--homedir", str(tmp_path), "--batch", "--pinentry-mode", "loopback", "--passphrase-fd", "0"]
     command = [*gpg, "--decrypt", str(target)]
     done = subprocess.run(command, input=WORDS.encode(), capture_output=True, check=True)

@@ -1,4 +1,4 @@
-"""What costs money beside a server and coursehub did not make: ``down`` names it with its cost, and leaves it."""
+"""Things that cost money and that coursehub did not make: ``down`` names them with their cost, and leaves them."""
 
 from __future__ import annotations
 

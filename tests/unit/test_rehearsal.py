@@ -1,4 +1,4 @@
-"""A rehearsal's figures, what it says of the size, and what it takes of a page of Lab."""
+"""A rehearsal's figures, its advice on the size, and how it reads Lab's page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIZES = {
 
 
 def done(served: int, students: int, *, each: float, cpu: float, slowest: float) -> dict[str, Any]:
-    """A rehearsal's document as far as the advice reads it."""
+    """The parts of a rehearsal's document that the advice reads."""
     return {
         "students": students,
         "served": served,
@@ -60,7 +60,7 @@ def test_document_counts_who_got_through_and_why_not() -> None:
 
 
 def test_advice_names_the_cheapest_size_for_all() -> None:
-    """40 students of 150 MB want 7.8 GB; their 88 CPU-seconds are no matter for four processors."""
+    """40 students with 150 MB each need 7.8 GB. Their 88 CPU-seconds are no problem for four processors."""
     said = advice.advise(done(22, 40, each=150, cpu=2, slowest=30), SIZES, "small", "sfo3")
     assert said[0] == "Your server holds 22 of 40; take middle, 24 dollars more a month."
     assert said[-1] == "Each one's server and kernel use 150 MB; the memory is enough for 22."
@@ -112,7 +112,7 @@ def test_lab_program_leads_to_its_pieces() -> None:
 
 
 def test_passwords_are_in_no_command_line() -> None:
-    """The script goes through standard input; within it only chpasswd reads them, from its own."""
+    """The script is passed on standard input. In it, only chpasswd reads passwords, from its own standard input."""
     crowd = accounts.people(2)
     script = accounts.begin(crowd)
     lines = [line for line in script.splitlines() if any(one.password in line for one in crowd)]
@@ -126,7 +126,7 @@ def test_scripts_are_shell() -> None:
 
 
 def test_probe_counts_this_very_process() -> None:
-    """Megabytes and seconds of a process that is there, and nothing of one that is gone."""
+    """Megabytes and seconds of an existing process, and zero for one that is gone."""
     here = int(Path("/proc/self").resolve().name)
     assert probe.pss(here) > 5
     assert probe.cpu(here) > 0

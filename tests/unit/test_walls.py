@@ -1,4 +1,4 @@
-"""Firewalls of the account: whose they are, and what the kernel lets through by the rules that are made of them."""
+"""Firewalls of the account: which machines they apply to, and what the kernel lets through with their rules."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_droplet_has_what_all_its_firewalls_let_in() -> None:
 
 
 def test_walls_follow_the_account(api: Api) -> None:
-    """Made, changed, taken away, and gone with the droplet: the machines are told each time."""
+    """A firewall is made, changed and removed, and its droplet is deleted: the rules follow each time."""
     order = {"name": "d", "size": "s-1vcpu-1gb", "image": "debian-13-x64", "region": "nyc3", "ipv6": True}
     made = api.ok("POST", "droplets", order)["droplet"]
     body = {"name": "walls", "inbound_rules": [rule("tcp", "22")], "outbound_rules": [], "droplet_ids": [made["id"]]}
@@ -76,7 +76,7 @@ def test_a_droplet_has_ipv6_when_it_was_ordered(api: Api) -> None:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Callable[[], str]]:
-    """Two namespaces with a bridge between them; the function runs python in the machine's."""
+    """Two network namespaces with a bridge between them. The function runs Python in the machine's namespace."""
     names = [f"h4w{tmp_path.name[-6:]}{one}".replace("_", "") for one in "ab"]
     outside, inside = names
     identity, subnet = Identity.of(tmp_path), Subnet(ipaddress.IPv4Network("10.101.7.0/24"))
@@ -148,7 +148,7 @@ for one in sys.argv[1:]:
 
 @pytest.mark.skipif(local.why_unavailable() is not None, reason="makes network namespaces")
 def test_the_kernel_lets_through_what_is_let_in(machine: Callable[[list[dict[str, Any]]], str]) -> None:
-    """Ports 22, 80 and 8000 by IPv4, then by IPv6, to programs that listen on all of them."""
+    """Ports 22, 80 and 8000 over IPv4, then over IPv6, with programs that listen on all of them."""
     assert machine([rule("tcp", "22"), rule("tcp", "80")]) == "yes yes no yes yes no"
     assert machine([rule("tcp", "all")]) == "yes yes yes yes yes yes"
     assert machine([rule("tcp", "8000-8100"), rule("udp", "53")]) == "no no yes no no yes"
