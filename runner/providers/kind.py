@@ -1,4 +1,4 @@
-"""A provider before it is asked: how to connect to its account, and what this computer knows by itself."""
+"""The interface of a provider: how to connect to its account, and what this computer knows without asking it."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Kind(Protocol):
     costs: bool
     """Whether its servers cost money; then other computers can reach and change them too."""
     keeps_backups: bool
-    """Whether it has a place for backups of a course that names none."""
+    """Whether it has a place for the backups of a course without targets."""
     zone: str | None
-    """The one zone that its addresses must be in; None when that is the account's matter."""
+    """The only zone for its addresses; None if that depends on the account."""
 
     def connect(self, state: Path, report: Report) -> Provider:
         """The account, ready for any verb."""
@@ -58,10 +58,10 @@ class Kind(Protocol):
         """What servers need on this computer, as text. Raises CoursehubError for what is missing."""
 
     def ca_bundle(self, state: Path) -> Path | None:
-        """The file to verify its hubs' certificates with; None is the system's own."""
+        """The file to verify its hubs' certificates with; None for the system's own."""
 
     def mistakes(self, course: Course) -> Iterator[tuple[str, str]]:
         """Keys of a course file whose values this provider can never have, each with the reason. Uses no network."""
 
     def tidy(self, state: Path, report: Report) -> None:
-        """After a server was deleted: stop what only servers need."""
+        """Stop what only servers need. Called after a server was deleted."""

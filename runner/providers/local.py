@@ -57,7 +57,7 @@ class LocalAccount(Cloud):
         local.set_names(self._state, course_id, hostnames)
 
     def backup_place(self, course_id: str) -> tuple[str, str]:
-        """This computer, which keeps them when the local cloud is gone."""
+        """A place on this computer. It stays when the local cloud is gone."""
         place = local.backup_place(self._state, course_id)
         return place.repository(self._here.backups), place.password
 
@@ -98,7 +98,7 @@ class Local:
         return "can make servers on this computer"
 
     def ca_bundle(self, state: Path) -> Path | None:
-        """The roots of its own authority; None while the cloud does not run."""
+        """The certificates of its own authority; None while the cloud does not run."""
         here = local.find(state)
         return here.ca_bundle if here else None
 
@@ -109,7 +109,7 @@ class Local:
             if value not in known:
                 near = difflib.get_close_matches(value, known, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
-                yield key, f"{key} ({value!r}): the local cloud has none such; {hint}"
+                yield key, f"{key} ({value!r}): the local cloud does not have it; {hint}"
         if course.dns == "cloud" and not course.domain.endswith(f".{ZONE}"):
             yield "domain", f"domain ({course.domain!r}): with cloud: local the address ends in .{ZONE}"
 
