@@ -295,9 +295,9 @@ def test_the_document_has_it_all(coursehub: Any, project: Project) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("size: s-4vcpu-8gb", "size: s-4vcpu-8bg", "the local cloud has none such; did you mean s-4vcpu-8gb?"),
-        ("  size:", "  region: mars1\n  size:", "region ('mars1'): the local cloud has none such; there are: nyc3"),
-        ("debian-13-x64", "ubuntu-24-04-x64", "image ('ubuntu-24-04-x64'): the local cloud has none such"),
+        ("size: s-4vcpu-8gb", "size: s-4vcpu-8bg", "the local cloud does not have it; did you mean s-4vcpu-8gb?"),
+        ("  size:", "  region: mars1\n  size:", "region ('mars1'): the local cloud does not have it; there are: nyc3"),
+        ("debian-13-x64", "ubuntu-24-04-x64", "image ('ubuntu-24-04-x64'): the local cloud does not have it"),
         (
             "engr114.coursehub.test",
             "engr114.example.edu",

@@ -38,7 +38,7 @@ ADDRESS = "wants an address such as https://login.example.edu; correct it"
 FOLDER = "wants a short name for the students' folder: small letters, digits and -; correct it"
 GIT = (
     "wants a git address: https://github.com/physics/labs for a public repository, git@github.com:physics/labs.git for "
-    "a private one (no name, password or token in it); correct it"
+    "a private one (no name, password or token in it), or with cloud: local a folder such as /data/labs; correct it"
 )
 BRANCH = "wants the name of a branch, such as main; correct it"
 WITHIN = "wants a file or folder of the repository, such as week-1/lab1.ipynb; correct it"
@@ -99,6 +99,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (0, "limits.cpu (0): wants a number above 0 to 64; correct it"),
         (65, "limits.cpu (65): wants a number above 0 to 64; correct it"),
     ],
+    "limits.disk": [("lots", f"limits.disk ('lots'): {AMOUNT}"), (2, f"limits.disk (2): {AMOUNT}")],
     "limits.tasks": [
         (12, "limits.tasks (12): wants a whole number from 64 to 32768; correct it"),
         (64.5, "limits.tasks (64.5): wants a whole number from 64 to 32768; correct it"),
@@ -156,7 +157,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
             "git@github.com:x --upload-pack=y",
             f"material.repositories.1.url ('git@github.com:x --upload-pack=y'): {GIT}",
         ),
-        ("file:///etc", f"material.repositories.1.url ('file:///etc'): {GIT}"),
+        ("ftp://github.com/x", f"material.repositories.1.url ('ftp://github.com/x'): {GIT}"),
     ],
     "material.repositories[].branch": [
         ("week 1", f"material.repositories.1.branch ('week 1'): {BRANCH}"),

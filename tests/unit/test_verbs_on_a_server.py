@@ -86,7 +86,7 @@ def test_up_on_a_finished_course_with_a_hub_is_done(open_hub: School, coursehub:
 def test_check_and_status_of_a_hub(open_hub: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch) -> None:
     # The hub is a stand-in without nginx.
     monkeypatch.setattr(versions, "look_at_nginx", lambda *_: Check("nginx", True, "1.0 runs"))
-    monkeypatch.setattr(inside, "look", lambda _: [Check("units", True, "all run")])
+    monkeypatch.setattr(inside, "look", lambda *_, **__: [Check("units", True, "all run")])
     ended = coursehub("check", "phys", "--json")
     assert (ended.code, ended.document["ok"]) == (0, True)
     (status,) = coursehub("status", "phys", "--json").document["courses"]
