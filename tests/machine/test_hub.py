@@ -115,7 +115,9 @@ def test_a_late_student_disturbs_nobody(hub: Hub) -> None:
             started = hub.run("systemctl show -p ActiveEnterTimestampMonotonic jupyterhub jupyterhub-proxy nginx")
             hub.sandbox.edit("demo", "    students:\n", "    students:\n      - {account: late, name: Late Comer}\n")
             outcome = hub.sandbox.json("apply", "demo")["courses"]["demo"]
-            assert {change["name"] for change in outcome["changes"]} == {"accounts-class"}
+            assert {change["name"] for change in outcome["changes"]} == {
+                "accounts-class", "homes-look", "/etc/jupyterhub/names.json",
+            }  # fmt: skip
             assert kernel.run("print(kept)") == "before the late student"
             assert (
                 hub.run("systemctl show -p ActiveEnterTimestampMonotonic jupyterhub jupyterhub-proxy nginx") == started

@@ -166,7 +166,7 @@ def test_who_is_taken_out_of_the_file_is_out_and_nobody_notices(trial: Trial) ->
         try:
             outcome = trial.apply()
             assert {change["name"] for change in outcome["changes"]} == {
-                "accounts-class", "/srv/jupyterhub/identities.json",
+                "accounts-class", "homes-look", "/etc/jupyterhub/names.json", "/srv/jupyterhub/identities.json",
             }, outcome  # fmt: skip
             assert CLAIMS["other"]["email"].lower() not in str(outcome).lower()
             until("the end of the session", lambda: leaver.get("/hub/home").url != f"{leaver.base}/hub/home", 60)

@@ -80,7 +80,7 @@ def staffed(hub: Hub) -> Iterator[Hub]:
             student.stop_server()
         outcome = hub.sandbox.json("apply", hub.course)["courses"][hub.course]
         # A change of the class changes accounts and directories, and restarts nothing.
-        changed = {"accounts-class", "accounts-directories", "/etc/jupyterhub/names.json"}
+        changed = {"accounts-class", "accounts-directories", "homes-look", "/etc/jupyterhub/names.json"}
         assert {change["name"] for change in outcome["changes"]} == changed
         as_(hub, STUDENT, f"cat > lab.ipynb <<'END'\n{json.dumps(NOTEBOOK)}\nEND\nln -s /etc/passwd passwd")
         yield hub
