@@ -216,7 +216,7 @@ def test_cookies_that_shut_somebody_out(alice: Person, count: int) -> None:
     header = "; ".join(f"junk{number}={'x' * 3900}" for number in range(count))
     answer = alice.new_client().get("/hub/home", headers={**CLICK, "Cookie": header})
     assert answer.headers["Clear-Site-Data"] == '"cookies"'
-    assert "Go on and sign in" in answer.text and answer.status_code == 431
+    assert "Continue and sign in" in answer.text and answer.status_code == 431
 
 
 def test_a_link_signs_somebody_out(alice: Person) -> None:
