@@ -51,7 +51,7 @@ def test_pip_install_survives_a_restart_and_is_reset(hub: Hub, student: Person) 
     """%pip installs into the student's own directory; the server's own process does not use it."""
     said = student.python("get_ipython().run_line_magic('pip', 'install cowsay')", 120)
     assert "Successfully installed cowsay" in said
-    assert "for you alone" in said
+    assert "only for you" in said
     student.restart()
     where = student.python("import cowsay; print(cowsay.__file__)")
     assert where.startswith(f"/home/{STUDENT}/.local/share/coursehub/packages/")

@@ -156,5 +156,8 @@ async def _said_by(*argv: str) -> str:
         said = b""
     with contextlib.suppress(ProcessLookupError):
         process.kill()
+    # While its output is unread, asyncio would wait for its end for ever.
+    while printed and await printed.read(MOST):
+        pass
     await process.wait()
     return said.decode(errors="replace")
