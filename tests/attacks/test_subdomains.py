@@ -133,8 +133,12 @@ def test_names_of_people_from_the_web_servers_log(mallory: Person, hub: Hub) -> 
 
     Stopped by: no host name is logged, and no path that contains one.
     """
+    log = "/var/log/nginx/access.log"
+    # Before this, other attacks may have asked for paths with the name in them.
+    seen = int(hub.run(f"stat -c %s {log}"))
     mallory.serve().get(f"/user/{mallory.account}/lab")
-    assert hub.run(f"grep -rl {mallory.account} /var/log/nginx || true") == ""
+    new = hub.run(f"tail -c +{seen + 1} {log}")
+    assert "/user/-" in new and mallory.account not in new, new
 
 
 def test_names_of_another_depth_or_domain(outside: Outside) -> None:

@@ -121,7 +121,13 @@ WALLS = [
         test_rights.test_programs_that_run_as_their_owner,
         "True",
         again=("mallory",),
-        **property_of_servers("NoNewPrivileges=no", "RestrictNamespaces=no", also="chmod {bit} /usr/bin/chsh"),
+        # The filter of course_env's limited.py forbids new rights too, so it goes with the unit's property.
+        **property_of_servers(
+            *("NoNewPrivileges=no", "RestrictNamespaces=no"),
+            also="chmod {bit} /usr/bin/chsh; cp -n /opt/course/bin/start-server /root/start-server; "
+            "if [ {bit} = u+s ]; then sed -i 's#^exec .*limited.py #exec #' /opt/course/bin/start-server; "
+            "else mv /root/start-server /opt/course/bin/start-server; fi",
+        ),
     ),
     Wall(
         "locks of root's jobs are root's",

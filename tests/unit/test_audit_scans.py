@@ -273,5 +273,5 @@ def test_each_figure_has_a_goal(measures: Callable[[], list[Measure]]) -> None:
     ],
 )
 def test_scanners_not_installed_says_why(said: str, reason: str) -> None:
-    with pytest.raises(CoursehubError, match=f"could not be installed: .*{reason}; run the audit again"):
+    with pytest.raises(CoursehubError, match=f"could not be installed: .*{reason}; fix that and run the audit again"):
         tools._run(["sh", "-c", f"echo '{said}' >&2; exit 1"])

@@ -91,7 +91,7 @@ def wheel(directory: Path, name: str, version: str = "1.0", body: str = "") -> s
 @pytest.mark.parametrize("typed", [["python", "-m", "pip"], ["python", "-u", "-m", "pip"], ["pip"]])
 def test_own_package_is_found_after_the_courses(student: Student, typed: list[str]) -> None:
     said = student.run(*typed, "install", "--no-deps", wheel(student.home, "mine", body="word = 'mine'"))
-    assert "for you alone" in said
+    assert "only for you" in said
     assert student.run("python", "-c", "import mine; print(mine.word)").strip() == "mine"
     last = student.run("python", "-c", "import sys; print(sys.path[-1])").strip()
     assert last == str(student.packages)

@@ -109,13 +109,15 @@ def test_looking_at_a_server_that_is_off_leaves_it_off(coursehub: Any, api: Api,
 @pytest.mark.parametrize("verb", ["apply", "plan"])
 def test_what_only_a_new_server_can_have_is_a_note(coursehub: Any, project: Project, droplet: int, verb: str) -> None:
     del droplet
-    assert "note:" not in coursehub(verb, "phys").out
+    assert "only a new server" not in coursehub(verb, "phys").out
     set_value(project, "size: s-4vcpu-8gb", "size: s-8vcpu-16gb")
     set_value(project, "image: debian-13-x64", "image: debian-12-x64")
     ended = coursehub(verb, "phys", "--json")
     # The error is the failed SSH; the notes come in addition.
     assert "SSH on 127.0.0.9 does not answer" in ended.line
-    size, image = ended.document["courses"]["phys"]["notes"]
+    # The first note is that this course has no backup target.
+    backup, size, image = ended.document["courses"]["phys"]["notes"]
+    assert "backup" in backup
     (line,) = [n for n, text in enumerate(project.course_file("phys").read_text().splitlines(), 1) if "size:" in text]
     assert size == (
         f"pillar/courses/phys.sls:{line}: size is s-8vcpu-16gb here and s-4vcpu-8gb on the server; only a new server "

@@ -57,5 +57,9 @@ done
     link 'Earlier versions of groups' {{ earlier }}/groups
 ) || true
 {%- endif %}
+# Jupyter makes these at its first start. Where the home is full it must start without them, so that its owner can delete.
+if ! mkdir -p "$HOME/.jupyter" "$HOME/.local/share/jupyter" 2> /dev/null; then
+    aside=$(mktemp -d) && export JUPYTER_CONFIG_DIR="$aside/config" JUPYTER_DATA_DIR="$aside/data"
+fi
 # What follows makes no directory without the limit that its home has.
 exec {{ python }} -I -S {{ lib }}/class_server/limited.py "$env/bin/python" -P {{ lib }}/class_server/single_user.py "$@"
