@@ -57,9 +57,11 @@ done
     link 'Earlier versions of groups' {{ earlier }}/groups
 ) || true
 {%- endif %}
-# Jupyter makes these at its first start. Where the home is full it must start without them, so that its owner can delete.
-if ! mkdir -p "$HOME/.jupyter" "$HOME/.local/share/jupyter" 2> /dev/null; then
-    aside=$(mktemp -d) && export JUPYTER_CONFIG_DIR="$aside/config" JUPYTER_DATA_DIR="$aside/data"
+# Jupyter and IPython write into the home when they start. Where it is full they write elsewhere until the next start, so
+# that its owner gets in and can delete.
+if ! head -c 65536 /dev/zero 2> /dev/null > "$HOME/.coursehub-room"; then
+    aside=$(mktemp -d) && export JUPYTER_CONFIG_DIR="$aside/config" JUPYTER_DATA_DIR="$aside/data" IPYTHONDIR="$aside/ipython"
 fi
+rm -f "$HOME/.coursehub-room"
 # What follows makes no directory without the limit that its home has.
 exec {{ python }} -I -S {{ lib }}/class_server/limited.py "$env/bin/python" -P {{ lib }}/class_server/single_user.py "$@"

@@ -76,6 +76,9 @@ def main() -> None:
         for name in [name for name in sys.modules if name.partition(".")[0] == "jupyterhub"]:
             del sys.modules[name]
         singleuser = importlib.import_module("jupyterhub.singleuser")
+    # It moves settings of before 2015, and writes into the home that it did. A full home would not start.
+    application = importlib.import_module("jupyter_core.application")
+    application.JupyterApp.migrate_config = lambda _app: None
     sys.exit(singleuser.main())
 
 
