@@ -212,7 +212,7 @@ def resolve(argv: list[str], requirements: str, where: str, root: Path) -> None:
         )
     if unknown := _UNKNOWN.search(said):
         raise CoursehubError(
-            f"{where}: the Python index has no package {unknown['name']}; correct the name (pypi.org finds it), or "
+            f"{where}: the Python index has no package {unknown['name']}; correct the name (search the index), or "
             "take it out",
             exit_code=USAGE,
         )

@@ -126,7 +126,7 @@ def test_relocking_keeps_versions_and_upgrade_does_not(root, wheels):
 @pytest.mark.parametrize(
     ("packages", "said"),
     [
-        (["nosuch"], "the Python index has no package nosuch; correct the name (pypi.org finds it), or take it out"),
+        (["nosuch"], "the Python index has no package nosuch; correct the name (search the index), or take it out"),
         (["arrays>=9"], "Because "),
         (["frames==1.0", "arrays==2.0"], "Because "),
     ],
