@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from runner.project import Project
+from tests.support.projects import empty_project
 from tests.support.typed import Ended, typed
 
 COURSE = """\
@@ -23,10 +24,7 @@ PEOPLE = "  people:\n    professors: [{account: curie, name: M C}]\n"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setenv("COURSEHUB_KEYS", str(tmp_path / "keys"))
-    monkeypatch.setenv("COURSEHUB_ROOT", str(tmp_path / "root"))
-    made = Project(tmp_path / "root")
-    made.courses.mkdir(parents=True)
+    made = empty_project(tmp_path, monkeypatch)
     made.course_file("phys").write_text(COURSE)
     made.course_file("chem").write_text(COURSE + PEOPLE)
     return made

@@ -23,6 +23,7 @@ from runner.secrets import Secrets
 from runner.setup import material
 from runner.verbs import courses as course_verbs
 from runner.verbs import material as material_verb
+from tests.support.projects import empty_project
 from tests.support.typed import Ended, typed
 
 pytestmark = pytest.mark.unit
@@ -51,11 +52,7 @@ def course_of(repositories: list[dict[str, Any]], data: list[dict[str, Any]] | N
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setenv("COURSEHUB_KEYS", str(tmp_path / "keys"))
-    monkeypatch.setenv("COURSEHUB_ROOT", str(tmp_path / "root"))
-    made = Project(tmp_path / "root")
-    made.courses.mkdir(parents=True)
-    return made
+    return empty_project(tmp_path, monkeypatch)
 
 
 def write(project: Project, document: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from runner import people
 from runner.people import ClassList
 from runner.project import Project
+from tests.support.projects import empty_project
 from tests.support.typed import Ended, typed
 
 pytestmark = pytest.mark.unit
@@ -31,10 +32,7 @@ LISTED = ClassList.model_validate(
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setenv("COURSEHUB_KEYS", str(tmp_path / "keys"))
-    monkeypatch.setenv("COURSEHUB_ROOT", str(tmp_path / "root"))
-    made = Project(tmp_path / "root")
-    made.courses.mkdir(parents=True)
+    made = empty_project(tmp_path, monkeypatch)
     made.course_file("phys").write_text(COURSE)
     people.write(made, "phys", LISTED)
     return made
