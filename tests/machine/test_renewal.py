@@ -88,7 +88,9 @@ def delegated(hub: Hub, name: str, to: str | None) -> Iterator[None]:
     zone = next(one["name"] for one in zones if name.endswith(one["name"]))
     records = f"{cloud.endpoint}domains/{zone}/records"
     known = account.get(f"{records}?per_page=200", timeout=20).json()["domain_records"]
-    old = next(one for one in known if one["type"] == "NS" and one["name"].startswith("_acme-challenge"))
+    # The zone may have the records of other hubs too.
+    ours = f"_acme-challenge.{name}".removesuffix(f".{zone}")
+    old = next(one for one in known if one["type"] == "NS" and one["name"] == ours)
 
     def put(data: str) -> int:
         # The API lists names without the final dot and accepts them only with it.
