@@ -21,6 +21,7 @@ class DigitalOcean:
     name = "DigitalOcean"
     costs = True
     keeps_backups = False
+    name_servers: tuple[str, ...] = ("ns1.digitalocean.com", "ns2.digitalocean.com", "ns3.digitalocean.com")
     zone: str | None = None
 
     def connect(self, state: Path, report: Report) -> Provider:

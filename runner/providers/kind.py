@@ -39,6 +39,8 @@ class Kind(Protocol):
     """Whether its servers cost money; then other computers can reach and change them too."""
     keeps_backups: bool
     """Whether it has a place for the backups of a course without targets."""
+    name_servers: tuple[str, ...]
+    """The name servers to which a school delegates its domain; a provider that costs something has some."""
     zone: str | None
     """The only zone for its addresses; None if that depends on the account."""
 

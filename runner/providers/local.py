@@ -68,6 +68,7 @@ class Local:
     name = NAME
     costs = False
     keeps_backups = True
+    name_servers: tuple[str, ...] = ()
     zone: str | None = ZONE
 
     def connect(self, state: Path, report: Report) -> Provider:

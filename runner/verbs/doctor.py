@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,6 @@ _TOOLS = {"ssh": "openssh-client", "ssh-keygen": "openssh-client", "git": "git",
 _CLOCK = 60.0
 #: Bytes that the working copy needs for keys, packages and logs.
 _DISK = 1024**3
-#: Domain of the provider's name servers.
-_PROVIDER = ".digitalocean.com"
 _DNS_SECONDS, _DNS_PORT = 3.0, 53
 _RESOLV = Path("/etc/resolv.conf")
 
@@ -78,10 +76,10 @@ def _account(
     try:
         cloud = kind.visit(project.state, lambda _line: None)
     except CoursehubError as problem:
-        told = str(problem)
+        reason = str(problem)
 
         def refused() -> str:
-            raise CoursehubError(told)
+            raise CoursehubError(reason)
 
         yield "token", refused
         return
@@ -94,7 +92,7 @@ def _account(
     session = Session(project, course_id, course, cloud)
     yield "keys", lambda: _keys(session)
     yield "order", lambda: _order(session)
-    yield "address", lambda: _address(session)
+    yield "address", lambda: _address(session, kind.name_servers)
 
 
 def _tools() -> str:
@@ -173,22 +171,20 @@ def _order(session: Session) -> str:
     return f"{course.size} with {course.image} in {course.region}, {price:.0f} dollars a month"
 
 
-def _address(session: Session) -> str:
+def _address(session: Session, ours: Sequence[str]) -> str:
+    """Check who serves the course's zone; ``ours`` are the provider's name servers."""
     course = session.course
     zone = session.zone()
     if zone is None:
         return f"{course.domain}: you make its A record yourself once 'up' says the address (dns: manual)"
     servers = _name_servers(zone.name)
+    enter = f"enter {', '.join(ours[:-1])} and {ours[-1]} as its name servers where you bought it"
     if not servers:
-        raise CoursehubError(
-            f"{session.at('domain')}: nobody serves {zone.name} yet; enter ns1{_PROVIDER}, ns2{_PROVIDER} and "
-            f"ns3{_PROVIDER} as its name servers where you bought it"
-        )
-    if not any(server.endswith(_PROVIDER) for server in servers):
+        raise CoursehubError(f"{session.at('domain')}: nobody serves {zone.name} yet; {enter}")
+    if not set(servers) & set(ours):
         raise CoursehubError(
             f"{session.at('domain')}: {zone.name} is served by {', '.join(servers)}, not by {session.cloud.name}; "
-            f"enter ns1{_PROVIDER}, ns2{_PROVIDER} and ns3{_PROVIDER} as its name servers where you bought it, or "
-            "write dns: manual"
+            f"{enter}, or write dns: manual"
         )
     return f"{course.domain}, in the zone {zone.name}, which {session.cloud.name} serves"
 
