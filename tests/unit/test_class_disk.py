@@ -15,14 +15,14 @@ pytestmark = pytest.mark.unit
 FILES = Path(__file__).parents[2] / "formulas/homes/files"
 sys.path.insert(0, str(FILES))
 
-from class_disk import btrfs, history, limits, making, telling  # noqa: E402
+from class_disk import btrfs, history, limits, making, reporting  # noqa: E402
 from class_disk.config import GIB, Config  # noqa: E402
 from class_disk.owners import Owner  # noqa: E402
 
 MIB = 1 << 20
 
 
-def config(tmp_path: Path, **said: object) -> Config:
+def config(tmp_path: Path, **given: object) -> Config:
     facts = {
         "image": str(tmp_path / "place/disk.img"),
         "disk": str(tmp_path / "disk"),
@@ -39,7 +39,7 @@ def config(tmp_path: Path, **said: object) -> Config:
         "hourly": 3,
         "daily": 2,
     }
-    return Config(**{**facts, **said})  # type: ignore[arg-type]
+    return Config(**{**facts, **given})  # type: ignore[arg-type]
 
 
 def owner(name: str) -> Owner:
@@ -54,16 +54,16 @@ def test_class_disk_is_shared_out_in_steps(tmp_path: Path, total: int, count: in
 
 
 def test_class_disk_takes_the_course_files_limit(tmp_path: Path) -> None:
-    said = config(tmp_path, each="2G")
-    assert limits.limit_of(owner("home/curie"), said, 42 * GIB, 30) == 2 * GIB
-    assert limits.limit_of(owner("groups/red"), said, 42 * GIB, 30) == 2 * GIB
+    given = config(tmp_path, each="2G")
+    assert limits.limit_of(owner("home/curie"), given, 42 * GIB, 30) == 2 * GIB
+    assert limits.limit_of(owner("groups/red"), given, 42 * GIB, 30) == 2 * GIB
     # The directory that teachers share with everybody has its own part of the disk.
-    assert limits.limit_of(owner("shared"), said, 100 * GIB, 30) == 10 * GIB
+    assert limits.limit_of(owner("shared"), given, 100 * GIB, 30) == 10 * GIB
 
 
 def version(number: int, when: str) -> history.Version:
-    made_at = datetime.fromisoformat(when).timestamp()
-    return history.Version(Path(f"/v/{number}"), btrfs.Subvolume(number, number, number, made_at))
+    created_at = datetime.fromisoformat(when).timestamp()
+    return history.Version(Path(f"/v/{number}"), btrfs.Subvolume(number, number, number, created_at))
 
 
 def test_class_disk_keeps_versions_by_hour_and_day() -> None:
@@ -114,24 +114,36 @@ def test_class_disk_reads_the_kernels_table(monkeypatch: pytest.MonkeyPatch) -> 
     }
 
 
-def test_class_disk_tells_owners_and_teachers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_class_disk_reads_the_kernels_struct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The offsets are those of struct btrfs_ioctl_get_subvol_info_args in linux/btrfs.h."""
+
+    def ioctl(_descriptor: int, _request: int, answer: bytearray) -> None:
+        struct.pack_into("<Q", answer, 0, 257)
+        struct.pack_into("<2Q", answer, 344, 90, 80)
+        struct.pack_into("<QI", answer, 392, 1_700_000_000, 500_000_000)
+
+    monkeypatch.setattr(btrfs.fcntl, "ioctl", ioctl)
+    assert btrfs.info(tmp_path) == btrfs.Subvolume(257, 90, 80, 1_700_000_000.5)
+
+
+def test_class_disk_reports_to_owners_and_teachers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the owner's group can read its file. The teachers' summary lists who is short of space, the worst first."""
-    told, gid = tmp_path / "told", tmp_path.stat().st_gid
-    told.mkdir()
+    reports, gid = tmp_path / "reports", tmp_path.stat().st_gid
+    reports.mkdir()
     (tmp_path / "disk").mkdir()
     everybody = [Owner(f"home/{name}", Path(name), gid) for name in ("curie", "meitner", "noether")]
     numbers = {"curie": 1, "meitner": 2, "noether": 3}
     used = {1: btrfs.Usage(85, 0, 100), 2: btrfs.Usage(100, 0, 100), 3: btrfs.Usage(79, 0, 100)}
-    monkeypatch.setattr(telling, "owners", lambda _: everybody)
-    monkeypatch.setattr(telling.limits, "set_all", lambda *_: [])
-    monkeypatch.setattr(telling.history, "relieve", lambda _: 0)
+    monkeypatch.setattr(reporting, "owners", lambda _: everybody)
+    monkeypatch.setattr(reporting.limits, "set_all", lambda *_: [])
+    monkeypatch.setattr(reporting.history, "relieve", lambda _: 0)
     monkeypatch.setattr(btrfs, "usage", lambda _: used)
     monkeypatch.setattr(btrfs, "info", lambda path: btrfs.Subvolume(numbers[path.name], 0, 0, 0.0))
-    summary = telling.look(config(tmp_path), told)
+    summary = reporting.look(config(tmp_path), reports)
     assert [one["name"] for one in summary["short"]] == ["meitner", "curie"]
-    assert json.loads((told / "home/noether.json").read_text()) == {"used": 79, "limit": 100}
-    assert (told / "home/noether.json").stat().st_mode & 0o777 == (0o640 if gid else 0o600)
-    assert (told / "summary.json").stat().st_mode & 0o777 == 0o600
+    assert json.loads((reports / "home/noether.json").read_text()) == {"used": 79, "limit": 100}
+    assert (reports / "home/noether.json").stat().st_mode & 0o777 == (0o640 if gid else 0o600)
+    assert (reports / "summary.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_limited_filter_has_no_way_around() -> None:

@@ -13,7 +13,7 @@ from tests.support.loading import load
 
 pytestmark = pytest.mark.unit
 LAB = Path(__file__).parents[2] / "formulas/course_env/files/class_lab"
-versions, disk = load(LAB / "past.py"), load(LAB / "room.py")
+versions, disk = load(LAB / "past.py"), load(LAB / "space.py")
 
 FIRST, SECOND = "2026-11-29 09.00 Sunday", "2026-11-30 09.00 Monday"
 
@@ -79,10 +79,10 @@ def test_versions_show_a_notebooks_cells(tmp_path: Path) -> None:
 def test_disk_space_is_told_from_a_level_on(tmp_path: Path, used: int, level: int) -> None:
     told = tmp_path / "ada.json"
     told.write_text(json.dumps({"used": used * 10**6, "limit": 10**8}))
-    found, message = disk.said(told)
+    found, message = disk.warning(told)
     assert found == level
     assert (f"{used} of 100 MB" in message) == bool(level)
 
 
 def test_disk_space_without_limits_is_not_told(tmp_path: Path) -> None:
-    assert disk.said(tmp_path / "nobody.json") == (0, "")
+    assert disk.warning(tmp_path / "nobody.json") == (0, "")

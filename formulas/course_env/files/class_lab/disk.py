@@ -7,7 +7,7 @@ import pwd
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
-from class_lab.room import TOLD, said
+from class_lab.space import USAGE, warning
 
 
 class DiskSpace(APIHandler):
@@ -19,5 +19,5 @@ class DiskSpace(APIHandler):
     @web.authenticated
     def get(self) -> None:
         """Answer from what was written down last; a server without limits has nothing to say."""
-        level, message = said(TOLD / f"{pwd.getpwuid(os.getuid()).pw_name}.json")
+        level, message = warning(USAGE / f"{pwd.getpwuid(os.getuid()).pw_name}.json")
         self.finish(json.dumps({"level": level, "message": message}))

@@ -3,16 +3,16 @@
 import json
 from pathlib import Path
 
-#: What the server writes down each minute (formula homes).
-TOLD = Path("/run/coursehub-disk/home")
-#: Per cent from which on the student is told, and at which nothing can be saved.
+#: Each account's usage, which the server writes every minute (formula homes).
+USAGE = Path("/run/coursehub-disk/home")
+#: Per cent of the limit from which a student is warned, and from which nothing can be saved.
 NEARLY, WHOLLY = 80, 98
 
 
-def said(told: Path) -> tuple[int, str]:
-    """Return the level and what a student reads."""
+def warning(usage: Path) -> tuple[int, str]:
+    """Return the level (0 none, 1 nearly full, 2 full) and what a student reads."""
     try:
-        found = json.loads(told.read_text(encoding="utf-8"))
+        found = json.loads(usage.read_text(encoding="utf-8"))
         used, limit = int(found["used"]), int(found["limit"])
     except (OSError, ValueError, KeyError):
         return 0, ""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from class_disk.programs import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,20 +23,19 @@ MAX_REFERENCED = 1 << 0
 NO_LIMIT = (1 << 64) - 1
 #: The inode number of a subvolume's own directory.
 SUBVOLUME = 256
-ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-#: The fields of struct btrfs_ioctl_get_subvol_info_args.
-_INFO = struct.Struct("<Q256sQQQQ48sQQQQ" + "QQ" * 4 + "64s")
+#: struct btrfs_ioctl_get_subvol_info_args: the number, name, parent, directory, generation, flags and UUIDs, the four
+#: transactions of change, creation, send and receive, and their times in seconds and nanoseconds.
+_INFO = struct.Struct("<Q256sQQQQ48s" + "Q" * 4 + "QI4x" * 4 + "64x")
 
 
 @dataclass(frozen=True)
 class Subvolume:
-    """A subvolume. ``changed`` and ``made`` are transaction numbers: of its last change and of its creation."""
+    """A subvolume. ``changed`` and ``created`` are the numbers of transactions, ``created_at`` is Unix time."""
 
     number: int
     changed: int
-    made: int
-    made_at: float
-    """Unix time."""
+    created: int
+    created_at: float
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Usage:
     """Bytes that a subvolume refers to, bytes that only it refers to, and its limit (None: no limit)."""
 
     used: int
-    alone: int
+    exclusive: int
     limit: int | None
 
 
@@ -58,14 +58,12 @@ def is_subvolume(path: Path) -> bool:
 
 def info(path: Path) -> Subvolume:
     """The kernel's information about a subvolume. Raises OSError."""
-    answer = bytearray(504)
+    answer = bytearray(_INFO.size)
     with _opened(path) as descriptor:
         fcntl.ioctl(descriptor, GET_SUBVOL_INFO, answer)
-    fields = _INFO.unpack_from(answer)
-    number, changed, made = fields[0], fields[7], fields[8]
-    # The struct has four times: last change, creation, send, receive.
-    seconds, nanoseconds = struct.unpack_from("<QI", answer, 8 + 256 + 32 + 48 + 32 + 16)
-    return Subvolume(number, changed, made, seconds + nanoseconds / 1e9)
+    fields = _INFO.unpack(answer)
+    number, changed, created, seconds, nanoseconds = (fields[at] for at in (0, 7, 8, 13, 14))
+    return Subvolume(number, changed, created, seconds + nanoseconds / 1e9)
 
 
 def snapshot(source: Path, directory: Path, name: str) -> None:
@@ -105,15 +103,6 @@ def usage(disk: Path) -> dict[int, Usage]:
             most = None if words[3] == "none" else int(words[3])
             found[int(words[0][2:])] = Usage(int(words[1]), int(words[2]), most)
     return found
-
-
-def run(*argv: str) -> str:
-    """Run a program and return its output. Raises OSError with its last line if it fails."""
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=ENVIRONMENT)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise OSError(0, said[-1] if said else f"exit code {done.returncode}", argv[0])
-    return done.stdout
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 CONFIG = Path("/etc/coursehub/class-disk.json")
 #: The current usage. `coursehub status`, the page of students' work and each person's Lab read it.
-TOLD = Path("/run/coursehub-disk")
+REPORTS = Path("/run/coursehub-disk")
 GIB = 1 << 30
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": GIB}
 
@@ -43,7 +43,7 @@ class Config:
         return Path(self.disk)
 
     @property
-    def said(self) -> int | None:
+    def given_limit(self) -> int | None:
         """The limit of each owner in bytes, from the course file; None if it sets none."""
         return int(self.each[:-1]) * _UNITS[self.each[-1]] if self.each else None
 

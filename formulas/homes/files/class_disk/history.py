@@ -35,7 +35,7 @@ class Version(NamedTuple):
     """One snapshot of an owner's directory."""
 
     path: Path
-    known: btrfs.Subvolume
+    subvolume: btrfs.Subvolume
 
 
 def take(config: Config) -> list[str]:
@@ -51,7 +51,7 @@ def take(config: Config) -> list[str]:
     for owner in everybody:
         try:
             if _take(config, owner, used, costs):
-                taken.append(owner.said)
+                taken.append(owner.title)
         except OSError as error:
             # One owner's error must not stop the others.
             failed.append(error)
@@ -65,13 +65,13 @@ def take(config: Config) -> list[str]:
 
 def _take(config: Config, owner: Owner, used: dict[int, btrfs.Usage], costs: _Costs) -> bool:
     now, before = btrfs.info(owner.path), versions(config, owner.name)
-    if before and now.changed <= before[-1].known.made:
+    if before and now.changed <= before[-1].subvolume.created:
         return False
     directory = config.history / owner.name
     directory.mkdir(parents=True, exist_ok=True)
     btrfs.snapshot(owner.path, directory, _name(directory))
     # From now on the version keeps the data that so far only the directory had.
-    costs.add(owner.name, used[now.number].alone if now.number in used else 0)
+    costs.add(owner.name, used[now.number].exclusive if now.number in used else 0)
     for old in outdated(versions(config, owner.name), config.hourly, config.daily):
         costs.delete(owner.name, old, used)
     return True
@@ -84,14 +84,15 @@ def versions(config: Config, name: str) -> list[Version]:
         paths = [path for path in directory.iterdir() if btrfs.is_subvolume(path)]
     except FileNotFoundError:
         return []
-    return sorted((Version(path, btrfs.info(path)) for path in paths), key=lambda one: one.known.made)
+    return sorted((Version(path, btrfs.info(path)) for path in paths), key=lambda one: one.subvolume.created)
 
 
 def outdated(found: Sequence[Version], hourly: int, daily: int) -> list[Version]:
     """Return the versions to delete. Kept is the last one in each of the last hours and days that have one."""
     kept: set[Path] = set()
     for pattern, count in (("%Y-%m-%d %H", hourly), ("%Y-%m-%d", daily)):
-        latest = {datetime.datetime.fromtimestamp(one.known.made_at).strftime(pattern): one.path for one in found}
+        moments = ((datetime.datetime.fromtimestamp(one.subvolume.created_at), one.path) for one in found)
+        latest = {moment.strftime(pattern): path for moment, path in moments}
         kept.update(list(latest.values())[-count:] if count else [])
     return [one for one in found if one.path not in kept]
 
@@ -125,7 +126,7 @@ def _within(config: Config, owner: Owner, most: int, costs: _Costs) -> None:
     number = btrfs.info(owner.path).number
     while len(found) > 1:
         used = btrfs.usage(config.top)
-        if number not in used or costs.of(owner.name) - (used[number].used - used[number].alone) <= most:
+        if number not in used or costs.of(owner.name) - (used[number].used - used[number].exclusive) <= most:
             return
         costs.delete(owner.name, found.pop(0), used)
         _wait_until_freed(config)
@@ -154,8 +155,8 @@ class _Costs:
 
     def delete(self, name: str, version: Version, used: dict[int, btrfs.Usage]) -> None:
         btrfs.delete(version.path.parent, version.path.name)
-        known = used.get(version.known.number)
-        self._bytes[name] = max(self.of(name) - (known.alone if known else 0), 0)
+        usage = used.get(version.subvolume.number)
+        self._bytes[name] = max(self.of(name) - (usage.exclusive if usage else 0), 0)
         self._write()
 
     def _write(self) -> None:

@@ -19,7 +19,7 @@ STEP = 256 << 20
 
 def limit_of(owner: Owner, config: Config, total: int, count: int) -> int:
     """The limit of one owner in bytes, on a disk of ``total`` bytes that ``count`` owners share."""
-    each = config.said or _share(config, total, count)
+    each = config.given_limit or _share(config, total, count)
     return max(each, total * config.common_percent // 100) if owner.name == "shared" else each
 
 
@@ -41,5 +41,5 @@ def set_all(config: Config, used: Mapping[int, btrfs.Usage] | None = None) -> li
         known = used.get(btrfs.info(owner.path).number)
         if known is None or known.limit != wanted:
             btrfs.limit(owner.path, wanted)
-            changed.append(owner.said)
+            changed.append(owner.title)
     return changed

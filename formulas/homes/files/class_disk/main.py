@@ -12,10 +12,10 @@ import fcntl
 import os
 import sys
 
-from class_disk import history, limits, making, telling
-from class_disk.config import TOLD, Config
+from class_disk import history, limits, making, reporting
+from class_disk.config import REPORTS, Config
 
-#: In TOLD; only one command runs at a time.
+#: In REPORTS; only one command runs at a time.
 LOCK = "lock"
 NO_DISK = 3
 
@@ -25,8 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="The class's own disk, with limits and earlier versions.")
     parser.add_argument("verb", choices=["make", "grow", "limits", "history", "look"])
     verb = parser.parse_args(argv).verb
-    TOLD.mkdir(mode=0o711, exist_ok=True)
-    with os.fdopen(os.open(TOLD / LOCK, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600), "w") as lock:
+    REPORTS.mkdir(mode=0o711, exist_ok=True)
+    with os.fdopen(os.open(REPORTS / LOCK, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             print(_do(verb, Config.read()))
@@ -45,7 +45,7 @@ def _do(verb: str, config: Config) -> str:
             return making.make(config)
         except making.NoDiskError as problem:
             # Each apply would try again otherwise. After the file is deleted, the next apply tries again.
-            making.why_not(config).write_text(f"{problem}\n", encoding="utf-8")
+            making.refusal(config).write_text(f"{problem}\n", encoding="utf-8")
             raise
     if not config.top.is_mount():
         raise making.NoDiskError("this server has no separate disk for the class")
@@ -58,5 +58,5 @@ def _do(verb: str, config: Config) -> str:
             # Only the number, because students' names must not be in the journal.
             return f"{len(history.take(config))} versions kept"
         case _:
-            telling.look(config, TOLD)
+            reporting.look(config, REPORTS)
             return "looked"

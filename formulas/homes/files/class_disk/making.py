@@ -10,8 +10,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from class_disk import btrfs
 from class_disk.config import GIB
+from class_disk.programs import run
 
 if TYPE_CHECKING:
     from class_disk.config import Config
@@ -34,16 +34,16 @@ def make(config: Config) -> str:
         _may_be_made(config)
         _make_image(image, _size(config))
         done = "made"
-    btrfs.run("systemctl", "daemon-reload")
+    run("systemctl", "daemon-reload")
     names = [unit(path) for path in (config.disk, config.home_root, config.class_root)]
-    btrfs.run("systemctl", "enable", "--quiet", *names)
-    btrfs.run("systemctl", "start", names[0])
-    btrfs.run("btrfs", "quota", "enable", config.disk)
+    run("systemctl", "enable", "--quiet", *names)
+    run("systemctl", "start", names[0])
+    run("btrfs", "quota", "enable", config.disk)
     for directory, mode in ((config.homes, 0o755), (config.shared, 0o755), (config.history, 0o700)):
         directory.mkdir(exist_ok=True)
         directory.chmod(mode)
     Path(config.disk).chmod(0o700)
-    btrfs.run("systemctl", "start", *names[1:])
+    run("systemctl", "start", *names[1:])
     return done
 
 
@@ -53,14 +53,14 @@ def grow(config: Config) -> int:
     more = _size(config, has=image.stat().st_size) - image.stat().st_size
     if more < GIB:
         return 0
-    btrfs.run("fallocate", "--length", str(image.stat().st_size + more), str(image))
-    device = btrfs.run("findmnt", "--noheadings", "--output", "SOURCE", config.disk).strip()
-    btrfs.run("losetup", "--set-capacity", device)
-    btrfs.run("btrfs", "filesystem", "resize", "max", config.disk)
+    run("fallocate", "--length", str(image.stat().st_size + more), str(image))
+    device = run("findmnt", "--noheadings", "--output", "SOURCE", config.disk).strip()
+    run("losetup", "--set-capacity", device)
+    run("btrfs", "filesystem", "resize", "max", config.disk)
     return more
 
 
-def why_not(config: Config) -> Path:
+def refusal(config: Config) -> Path:
     """The file that says why a server has no such disk."""
     return Path(config.image).with_name("none")
 
@@ -81,7 +81,7 @@ def _may_be_made(config: Config) -> None:
         raise NoDiskError("the server's disk is too small for a separate one")
     if "btrfs" not in Path("/proc/filesystems").read_text(encoding="utf-8"):
         try:
-            btrfs.run("modprobe", "btrfs")
+            run("modprobe", "btrfs")
         except OSError:
             raise NoDiskError("this kernel has no btrfs") from None
 
@@ -102,9 +102,9 @@ def _make_image(image: Path, size: int) -> None:
     new.unlink(missing_ok=True)
     os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     # Not os.posix_fallocate: if the file system cannot allocate, that writes zeros for minutes.
-    btrfs.run("fallocate", "--length", str(size), str(new))
+    run("fallocate", "--length", str(size), str(new))
     # Metadata only once: a second copy in the same file helps little, and small files would take twice the space.
-    btrfs.run("mkfs.btrfs", "--quiet", "--nodiscard", "--metadata", "single", "--label", "class", str(new))
+    run("mkfs.btrfs", "--quiet", "--nodiscard", "--metadata", "single", "--label", "class", str(new))
     if not _mounts(new):
         new.unlink()
         raise NoDiskError("this machine cannot mount a file as a disk (no loop devices)")
@@ -115,8 +115,8 @@ def _mounts(image: Path) -> bool:
     place = image.with_name("trial")
     place.mkdir(exist_ok=True)
     try:
-        btrfs.run("mount", "-o", "loop", str(image), str(place))
-        btrfs.run("umount", str(place))
+        run("mount", "-o", "loop", str(image), str(place))
+        run("umount", str(place))
     except OSError:
         return False
     finally:

@@ -24,7 +24,7 @@ class Owner:
     gid: int
 
     @property
-    def said(self) -> str:
+    def title(self) -> str:
         """The name that a teacher knows."""
         return self.name.removeprefix("home/")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from class_disk.config import Config
 
 
-def look(config: Config, told: Path) -> dict[str, Any]:
+def look(config: Config, directory: Path) -> dict[str, Any]:
     """Set missing limits, free space if the disk is nearly full, and write the usage. Returns the teachers' summary."""
     used = btrfs.usage(config.top)
     if limits.set_all(config, used):
@@ -28,16 +28,16 @@ def look(config: Config, told: Path) -> dict[str, Any]:
         if known is None or known.limit is None:
             continue
         document = {"used": known.used, "limit": known.limit}
-        _write(told / f"{owner.name}.json", document, owner.gid)
+        _write(directory / f"{owner.name}.json", document, owner.gid)
         if known.used * 100 >= known.limit * config.warn_percent:
-            short.append((known.used / known.limit, {"name": owner.said, **document}))
+            short.append((known.used / known.limit, {"name": owner.title, **document}))
     room = shutil.disk_usage(config.disk)
     summary = {
         "total": room.total,
         "free": room.free,
         "short": [one for _, one in sorted(short, key=lambda pair: pair[0], reverse=True)],
     }
-    _write(told / "summary.json", summary, 0)
+    _write(directory / "summary.json", summary, 0)
     return summary
 
 

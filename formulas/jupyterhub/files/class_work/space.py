@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 
-def short(told: str) -> str:
-    """Return a line about those that the server has written down in the file ``told``; empty where nobody is."""
+def short(summary: str) -> str:
+    """Return a line about the people in the file ``summary`` who are short of space, or an empty string."""
     try:
-        found = json.loads(Path(told).read_text(encoding="utf-8"))["short"] if told else []
+        found = json.loads(Path(summary).read_text(encoding="utf-8"))["short"] if summary else []
     except (OSError, ValueError, KeyError):
         return ""
     if not found:
