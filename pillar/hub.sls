@@ -88,7 +88,7 @@ jupyterhub:
   work:
     team_prefix: {{ server.groups.team_prefix }}
     teams: {{ server.paths.shared }}/groups
-    disk: /run/coursehub-disk/summary.json
+    disk: {{ server.paths.disk_usage }}/summary.json
   signin:
     kind: {{ course.signin.kind }}
     settings: {{ settings | json }}

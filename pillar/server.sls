@@ -56,6 +56,7 @@ server:
     hub: &hub /opt/jupyterhub
     # The hub's database and secrets.
     hub_state: &hub_state /srv/jupyterhub
+    hub_database: &hub_database /srv/jupyterhub/jupyterhub.sqlite
     # Directories that the class shares.
     shared: &shared /srv/class
     homes: &homes /home
@@ -64,18 +65,32 @@ server:
     # Where earlier versions are kept, and where a person's own server sees theirs.
     versions: &versions /srv/disk/history
     earlier: &earlier /srv/earlier
+    # The directory of that disk's file, and where root's timer writes who uses how much of it.
+    class_disk_place: &class_disk_place /var/lib/class-disk
+    disk_usage: /run/coursehub-disk
     # Repositories of the teacher's own computer, each as one file that the runner sends (runner/session/folders.py).
     sent: /var/lib/coursehub-sent
+    # What the runner ships: Salt, states, and the pillar with its secrets.
+    shipped: &shipped /var/lib/coursehub-salt
     # A directory for each certificate, by its first name.
     certificates: &certificates /etc/ssl/coursehub
+    # The last server's certificate, which the runner sends to a new server.
+    carried_certificate: /var/lib/coursehub/cert/carried.json
     # The files with which the certificate authority's questions are answered on port 80.
     acme: &acme /var/www/acme
     # The secret with which nginx checks the pass to a server; see docs/decisions/browser-walls.md.
     owner_secret: &owner_secret /etc/nginx/owner-pass.secret
+    # What each mirror of a repository has, and what is wrong with it.
+    material_status: /var/lib/coursehub-material/status.json
     # By this file the accounts formula tells the hub who left.
     left: &left /var/lib/coursehub/left.json
     # Who opened whose work. It is made with the first opening.
     openings: &openings /var/log/coursehub/openings.log
+
+  certificate:
+    # A certificate goes to the next server only if it is valid for more days than this. Certbot renews with 30 days left, so
+    # with fewer there is a new order anyway.
+    carried_days: &carried_days 30
 
   urls:
     # The hub's proxy, in nginx's notation.
@@ -115,11 +130,11 @@ backup:
   # Who had which number and which password is saved too: a new server may give other numbers.
   sources: [*homes, *shared, *hub_state, *certificates, /etc/letsencrypt, *owner_secret, *left, *openings,
             /etc/passwd, /etc/group, /etc/shadow]
-  databases: [/srv/jupyterhub/jupyterhub.sqlite]
+  databases: [*hub_database]
 base:
   sshd: {port: *ssh}
 course_env: {root: *course, uv: *uv, python: *python, earlier: *earlier}
-homes: {home_root: *homes, class_root: *shared, disk: *class_disk}
+homes: {home_root: *homes, class_root: *shared, disk: *class_disk, place: *class_disk_place}
 firewall:
   tcp: *public
   per_address: {ports: *web}
@@ -136,11 +151,12 @@ jupyterhub:
   front_group: *web_server
   allowed_groups: *all_roles
   owner_secret: *owner_secret
+  hidden: [*certificates, *shipped]
   work: {viewers: *teachers, owners: *learners, python: *course_python}
   spawner:
     cmd: [*start_server]
     versions: {kept: *versions, at: *earlier, team_prefix: *team_prefix}
-letsencrypt: {webroot: *acme, certificates: *certificates}
+letsencrypt: {webroot: *acme, certificates: *certificates, carried_days: *carried_days}
 material: {root: *shared, user: *material, known_hosts: *git_hosts}
 nginx:
   user: *web_server

@@ -27,6 +27,8 @@ GROUPS: tuple[str, ...] = (_FACTS["groups"]["everybody"], *_FACTS["groups"]["all
 GROUPS_OF: Mapping[str, str] = {"everybody": _FACTS["groups"]["everybody"], **_FACTS["groups"]["roles"]}
 #: Prefix of a team's Unix group.
 TEAM_PREFIX: str = _FACTS["groups"]["team_prefix"]
+#: A certificate goes to the next server if it is valid for more days than this.
+CARRIED_DAYS: int = _FACTS["certificate"]["carried_days"]
 #: SSH host keys that every server knows from the start, by host.
 GIT_HOSTS: Mapping[str, str] = _FACTS["git_hosts"]
 #: The systemd units that make up a hub.

@@ -51,7 +51,7 @@ jupyterhub-work-files:
     - source: salt://jupyterhub/files/jupyterhub-work.service
     - template: jinja
     - mode: '0644'
-    - context: {{ {'root': root, 'state': jupyterhub.state} | json }}
+    - context: {{ {'root': root, 'state': jupyterhub.state, 'hidden': jupyterhub.hidden} | json }}
 
 # Starts before the hub, which would wait for it. A restart of one does not restart the other.
 jupyterhub-work:

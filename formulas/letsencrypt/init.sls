@@ -34,6 +34,7 @@ letsencrypt-command:
         reload: {{ letsencrypt.reload | json }}
         dns_wait: {{ letsencrypt.dns_wait }}
         ttl_wait: {{ letsencrypt.ttl_wait }}
+        carried_days: {{ letsencrypt.carried_days }}
         challenge: {{ letsencrypt.challenge }}
         open_dns: {{ letsencrypt.open_dns | json }}
         close_dns: {{ letsencrypt.close_dns | json }}

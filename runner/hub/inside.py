@@ -38,7 +38,7 @@ if [ -e /etc/coursehub-material/config.json ]; then
     "$(journalctl -u coursehub-material _TRANSPORT=stdout -o cat --no-pager -n 1 2>/dev/null)"
   python3 -c '
 import json
-for name, status in json.load(open("/var/lib/coursehub-material/status.json")).items():
+for name, status in json.load(open("{PATHS["material_status"]}")).items():
     if "problem" in status:
         print("unread", name + ":", status["problem"]["line"])' 2>/dev/null
 fi

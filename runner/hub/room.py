@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 
+from runner.agreed import PATHS
 from runner.hub.checks import Check
 
 #: Per cent of its limit from which an owner can hardly save, and per cent of the class's disk that must be free.
 SPENT, FREE = 95, 10
 
+#: Says why a server has no disk for the class.
+_REFUSAL = f"{PATHS['class_disk_place']}/none"
+_SUMMARY = f"{PATHS['disk_usage']}/summary.json"
 #: Prints one line, or none if the server has not written its usage yet.
-LOOK = """
-if [ -e /var/lib/class-disk/none ]; then echo "room none $(head -n 1 /var/lib/class-disk/none)"; fi
-if [ -e /run/coursehub-disk/summary.json ]; then echo "room $(tr -d ' \\n' < /run/coursehub-disk/summary.json)"; fi
+LOOK = f"""
+if [ -e {_REFUSAL} ]; then echo "room none $(head -n 1 {_REFUSAL})"; fi
+if [ -e {_SUMMARY} ]; then echo "room $(tr -d ' \\n' < {_SUMMARY})"; fi
 """
 
 

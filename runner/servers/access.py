@@ -14,6 +14,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from runner.agreed import PATHS
 from runner.cloud import Server, maker
 from runner.errors import CoursehubError
 from runner.files import write_private
@@ -26,7 +27,7 @@ CLOUD_INIT_SECONDS = 600
 #: A Unix socket's path has at most 107 bytes; ssh adds 18 while it creates it.
 _SOCKET_PATH = 107 - 18
 #: The directory where salt-ssh unpacks itself. Its default below /var/tmp is writable by every student.
-THIN_DIR = "/var/lib/coursehub-salt"
+THIN_DIR = PATHS["shipped"]
 
 _FIRST_CONTACT = """
 set -eu

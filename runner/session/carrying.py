@@ -12,27 +12,27 @@ import contextlib
 import datetime
 import json
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from runner.agreed import CARRIED_DAYS, PATHS
 from runner.cloud import Server
 from runner.errors import CoursehubError
 from runner.files import write_private
 from runner.secrets.vault import Vault
 from runner.session.session import Session
 
-#: A kept certificate must be valid for more days than this; the same number as in formulas/letsencrypt.
-MIN_DAYS = 30
 _GIVE = """
 if [ -x /usr/local/sbin/coursehub-cert ]; then /usr/local/sbin/coursehub-cert give --known '{known}'; fi
 """
-_SEND = """
+_CARRIED = PurePosixPath(PATHS["carried_certificate"])
+_SEND = f"""
 set -eu
 if [ -e /etc/letsencrypt/live ]; then exit 0; fi
-mkdir -p -m 0755 /var/lib/coursehub
-mkdir -p /var/lib/coursehub/cert
+mkdir -p -m 0755 {_CARRIED.parent.parent}
+mkdir -p {_CARRIED.parent}
 umask 077
-cat > /var/lib/coursehub/cert/carried.json <<'CARRIED'
-{document}
+cat > {_CARRIED} <<'CARRIED'
+{{document}}
 CARRIED
 """
 
@@ -98,7 +98,7 @@ def _fits(session: Session, chain: str) -> bool:
 
     certificates = x509.load_pem_x509_certificates(chain.encode())
     left = certificates[0].not_valid_after_utc - datetime.datetime.now(datetime.UTC)
-    if left <= datetime.timedelta(days=MIN_DAYS):
+    if left <= datetime.timedelta(days=CARRIED_DAYS):
         return False
     authority = session.cloud.authority
     if authority is None:

@@ -36,6 +36,7 @@ def within(directory: Path, patch: pytest.MonkeyPatch) -> SimpleNamespace:
     modules = package()
     patch.setattr(modules.places, "CONFIG", directory / "cert.json")
     patch.setattr(modules.places, "STATE", directory / "state")
+    patch.setattr(modules.places, "CARRIED", directory / "carried.json")
     patch.setattr(modules.places, "LETSENCRYPT", directory / "letsencrypt")
     return modules
 
@@ -72,6 +73,8 @@ def config(cert: SimpleNamespace, tmp_path: Path) -> Any:
         "live": str(tmp_path / "ssl" / "hub.example.org"),
         "reload": ["touch", str(tmp_path / "reloaded")],
         "dns_wait": 0,
+        "ttl_wait": 0,
+        "carried_days": 30,
         "challenge": "http",
         "open_dns": [],
         "close_dns": [],

@@ -46,7 +46,7 @@ def carried(cert: SimpleNamespace, config: Any, tmp_path: Path, monkeypatch: pyt
     text = cert.carrying.give(config, "")
     monkeypatch.setattr(cert.places, "LETSENCRYPT", tmp_path / "new")
     (tmp_path / "new").mkdir()
-    cert.places.write_atomically(cert.places.STATE / "carried.json", text)
+    cert.places.write_atomically(cert.places.CARRIED, text)
     return str(text)
 
 
@@ -62,7 +62,7 @@ def test_next_server_has_the_same_certificate(
     assert (found.names, found.directory, found.challenge) == (frozenset(NAMES), DIRECTORY, "dns")
     here = SimpleNamespace(here=NAMES, elsewhere={})
     assert cert.deciding.reason_to_ask(config, found, here, datetime.datetime.now(datetime.UTC)) == ("", ())
-    assert not (cert.places.STATE / "carried.json").exists()
+    assert not (cert.places.CARRIED).exists()
     key = cert.places.LETSENCRYPT / "archive" / NAMES[0] / "privkey1.pem"
     assert key.stat().st_mode & 0o777 == 0o600
     assert (cert.places.LETSENCRYPT / "live").stat().st_mode & 0o777 == 0o700
@@ -104,7 +104,7 @@ def test_another_certificate_is_not_used(
     config = cert.config.Config.read(cert.places.CONFIG)
     assert why in cert.carrying.take(config)
     assert not config.lineage.exists()
-    assert not (cert.places.STATE / "carried.json").exists()
+    assert not (cert.places.CARRIED).exists()
 
 
 @pytest.mark.parametrize("spoil", ["pems", "files", "account", "key", "json"])
@@ -123,7 +123,7 @@ def test_a_spoiled_one_is_not_used(
 
         document["pems"]["privkey"] = trustme.CA().issue_cert("x.example.org").private_key_pem.bytes().decode()
     text = "{" if spoil == "json" else json.dumps(document)
-    cert.places.write_atomically(cert.places.STATE / "carried.json", text)
+    cert.places.write_atomically(cert.places.CARRIED, text)
     assert cert.carrying.take(config)
     assert not any(part.exists() for part in cert.certificate.parts(config))
 

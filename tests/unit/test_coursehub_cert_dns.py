@@ -31,7 +31,7 @@ def write(cert: SimpleNamespace, tmp_path: Path, **changes: Any) -> None:
     raw = {
         "names": NAMES, "email": "p@example.org", "directory": "https://ca.example.org/dir",
         "addresses": sorted(OWN), "webroot": str(tmp_path / "www"), "live": str(tmp_path / "ssl" / "hub"),
-        "reload": [], "dns_wait": 0, "challenge": "dns",
+        "reload": [], "dns_wait": 0, "ttl_wait": 0, "carried_days": 30, "challenge": "dns",
         "open_dns": ["touch", str(tmp_path / "open")], "close_dns": ["rm", str(tmp_path / "open")],
     }  # fmt: skip
     cert.places.CONFIG.write_text(json.dumps({**raw, **changes}))

@@ -21,8 +21,6 @@ from coursehub_cert import authority, doors, places
 from coursehub_cert.certificate import AUTHENTICATORS, parts, renewal_file
 from coursehub_cert.config import DNS, Config
 
-#: A carried certificate must be valid for more days than this. Certbot renews at 30, so one with less saves no order.
-MIN_DAYS = 30
 KINDS = ("cert", "privkey", "chain", "fullchain")
 ACCOUNT_FILES = ("meta.json", "private_key.json", "regr.json")
 _ACCOUNT = re.compile(r"[0-9a-f]{32}")
@@ -86,7 +84,7 @@ def take(config: Config) -> str:
 
     Returns why it cannot be used, or an empty string.
     """
-    source = places.STATE / "carried.json"
+    source = places.CARRIED
     try:
         text = source.read_text()
     except OSError:
@@ -124,7 +122,7 @@ def unfit(config: Config, carried: Carried, now: datetime.datetime) -> str:
         return f"it is for {', '.join(sorted(names))}"
     if carried.directory != config.directory:
         return f"it is from {carried.directory}"
-    if days <= MIN_DAYS:
+    if days <= config.carried_days:
         return f"it is valid for only {days:.0f} more days"
     if x509.load_pem_x509_certificate(carried.pems["cert"].encode()) != found:
         return "its files belong to two certificates"

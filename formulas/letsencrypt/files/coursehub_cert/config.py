@@ -16,6 +16,7 @@ HTTP, DNS = "http", "dns"
 class Config:
     """The formula's pillar key. `live` is the link that web servers read; `dns_wait` and `ttl_wait` are seconds.
 
+    A certificate of the last server is used if it is valid for more than `carried_days`.
     `challenge` is how we prove to the CA that the names are ours: `http` or `dns`. The commands `open_dns` and
     `close_dns` open and close the firewall while a certificate is ordered by `dns`.
     """
@@ -28,10 +29,11 @@ class Config:
     live: str
     reload: tuple[str, ...]
     dns_wait: int
+    ttl_wait: int
+    carried_days: int
     challenge: str
     open_dns: tuple[str, ...]
     close_dns: tuple[str, ...]
-    ttl_wait: int = 330
 
     @classmethod
     def read(cls, path: Path) -> Config:

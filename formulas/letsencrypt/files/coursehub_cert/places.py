@@ -6,6 +6,7 @@ from pathlib import Path
 
 CONFIG = Path("/etc/coursehub/cert.json")
 STATE = Path("/var/lib/coursehub/cert")
+CARRIED = STATE / "carried.json"
 LETSENCRYPT = Path("/etc/letsencrypt")
 #: The command that certbot's hooks call.
 COMMAND = "/usr/local/sbin/coursehub-cert"
