@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from runner.agreed import GROUPS_OF, PATHS
 
@@ -12,46 +13,7 @@ PREFIX = "rehearsal-"
 #: The comment field of these accounts. An account without it is never touched, whatever its name.
 _MARK = "made for a rehearsal by coursehub"
 
-#: Removes everything of these accounts. A running hub keeps people in memory, so a hub that knows them is restarted.
-#: That takes two seconds; other people's servers and kernels keep running.
-_AWAY = rf"""
-accounts=$(getent passwd | awk -F: '$1 ~ /^{PREFIX}[0-9]+$/ && $5 == "{_MARK}" {{print $1}}')
-if [ -n "$accounts" ]; then
-  systemctl stop $(printf 'jupyter-%s.service ' $accounts) || true
-fi
-for account in $accounts; do
-  pkill -KILL -u "$account" || true
-  userdel --remove --force "$account" 2> /dev/null || true
-done
-cd {PATHS["hub_state"]}
-forget() {{
-  {PATHS["hub"]}/hub/current/bin/python -I - "$1" << 'FORGET'
-import pwd, sys
-from jupyterhub import orm
-
-def gone(name):
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return True
-    return False
-
-session = orm.new_session_factory("sqlite:///{PATHS["hub_state"]}/jupyterhub.sqlite")()
-known = [user for user in session.query(orm.User).filter(orm.User.name.like("{PREFIX}%")) if gone(user.name)]
-print(len(known))
-if sys.argv[1] == "now":
-    for user in known:
-        session.delete(user)
-    session.commit()
-FORGET
-}}
-if [ -e jupyterhub.sqlite ] && [ "$(forget ask)" != 0 ]; then
-  systemctl stop jupyterhub
-  forget now > /dev/null || failed=1
-  systemctl start jupyterhub
-  [ -z "${{failed:-}}" ]
-fi
-"""
+_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -73,7 +35,7 @@ def begin(crowd: Sequence[Person]) -> str:
     It contains passwords, so never pass it in argv.
     """
     groups = f"{GROUPS_OF['everybody']},{GROUPS_OF['students']}"
-    lines = ["set -eu", _AWAY]
+    lines = [end()]
     for person in crowd:
         lines += [
             f"useradd --create-home --user-group --shell /bin/bash --comment '{_MARK}' --groups {groups} "
@@ -86,7 +48,11 @@ def begin(crowd: Sequence[Person]) -> str:
 
 def end() -> str:
     """A shell script that removes the accounts."""
-    return f"set -eu\n{_AWAY}"
+    forget, remove = ((_HERE / name).read_text(encoding="utf-8") for name in ("forget.py", "remove.sh"))
+    return (
+        f"forget() {{\n{PATHS['hub']}/hub/current/bin/python -I - \"$@\" << 'FORGET'\n{forget}FORGET\n}}\n"
+        f"set -- '{PREFIX}' '{_MARK}' '{PATHS['hub_database']}'\n{remove}"
+    )
 
 
 #: Prints how many servers of real people run.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +125,23 @@ def test_passwords_are_in_no_command_line() -> None:
 def test_scripts_are_shell() -> None:
     for script in (accounts.begin(accounts.people(1)), accounts.end(), accounts.AT_WORK):
         subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+
+
+def test_people_without_an_account_leave_the_hub(hub_python: str, tmp_path: Path) -> None:
+    """Only people with the prefix who have no account any more are forgotten."""
+    database, program = tmp_path / "hub.sqlite", Path(accounts.__file__).with_name("forget.py")
+    make = (
+        "import sys; from jupyterhub import orm; session = orm.new_session_factory(sys.argv[1])();"
+        "session.add_all([orm.User(name=one) for one in ('rehearsal-001', 'rehearsal-002', 'ada')]); session.commit()"
+    )
+    subprocess.run([hub_python, "-c", make, f"sqlite:///{database}"], check=True)
+    found = [
+        subprocess.check_output([hub_python, "-I", program, str(database), "rehearsal-", action], text=True).strip()
+        for action in ("count", "delete", "count")
+    ]
+    assert found == ["2", "2", "0"]
+    with contextlib.closing(sqlite3.connect(database)) as hub:
+        assert hub.execute("select name from users").fetchall() == [("ada",)]
 
 
 def test_probe_counts_this_very_process() -> None:
