@@ -75,7 +75,7 @@ def text_like(pattern: str, wanted: str) -> tuple[AfterValidator, WithJsonSchema
         return value
 
     return AfterValidator(check), WithJsonSchema(
-        {"type": "string", "pattern": pattern, "patternErrorMessage": f"wants {wanted}"}
+        {"type": "string", "pattern": pattern, "patternErrorMessage": f"must be {wanted}"}
     )
 
 
@@ -111,13 +111,13 @@ def _day(value: object) -> object:
     with contextlib.suppress(ValueError):
         if isinstance(value, str):
             return datetime.date.fromisoformat(value)
-    raise ValueError("wants a day such as 2026-09-21 (year, month, day)")
+    raise ValueError("must be a day such as 2026-09-21 (year, month, day)")
 
 
 Day = Annotated[
     datetime.date,
     BeforeValidator(_day),
-    WithJsonSchema({"type": "string", "format": "date", "patternErrorMessage": "wants a day such as 2026-09-21"}),
+    WithJsonSchema({"type": "string", "format": "date", "patternErrorMessage": "must be a day such as 2026-09-21"}),
 ]
 #: RFC 1123 labels; at least two, because no certificate authority accepts a bare name.
 Hostname = Annotated[
@@ -173,7 +173,7 @@ def between(low: str, high: str, why: str) -> Callable[[str], str]:
 
     def check(value: str) -> str:
         if not bytes_of(low) <= bytes_of(value) <= bytes_of(high):
-            raise ValueError(f"wants an amount from {low} to {high}: {why}")
+            raise ValueError(f"must be an amount from {low} to {high}: {why}")
         return value
 
     return check

@@ -39,7 +39,7 @@ def _place(value: str) -> str:
 
 
 def _schema(pattern: str, wanted: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "patternErrorMessage": f"wants {wanted}"})
+    return WithJsonSchema({"type": "string", "pattern": pattern, "patternErrorMessage": f"must be {wanted}"})
 
 
 Place = Annotated[

@@ -109,14 +109,14 @@ def explain(error: ErrorDetails) -> str:
         return f"{key} is missing; add it" + (f", such as {location[-1]}: {such_as}" if such_as else "")
     shown = _shown(error.get("input"))
     if error["type"] == "too_short":
-        return f"{key}: wants at least {error['ctx']['min_length']} in its list; add one"
+        return f"{key}: needs at least {error['ctx']['min_length']} in its list; add one"
     if error["type"].endswith(_KIND) or error["type"].startswith(_KIND):
         hint = _hint(error, node)
         ends = hint.endswith(("?", "remove the line"))
-        return f"{key}{shown}: {schema.wants(node)}{hint}" + ("" if ends else "; correct it")
+        return f"{key}{shown}: {schema.accepts(node)}{hint}" + ("" if ends else "; correct it")
     said = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if node.get("patternErrorMessage") == f"wants {said}":
-        return f"{key}{shown}: wants {said}; correct it"
+    if node.get("patternErrorMessage") == f"must be {said}":
+        return f"{key}{shown}: must be {said}; correct it"
     return f"{key}{shown}: {said}; correct it"
 
 

@@ -82,7 +82,7 @@ def _first_list_of(entries: Mapping[str, Any]) -> str:
 
 def _section(name: str, node: schema.Schema, parent: schema.Schema, path: tuple[str, ...]) -> str:
     shown = ".".join(path)
-    facts = [f"- {kind(node)}", f"- default: {_default(name, node, parent)}"]
+    facts = [f"- value: {_kind(node)}", f"- default: {_default(name, node, parent)}"]
     example = f"```yaml\n{compose_one(name, node)}\n```"
     return "\n\n".join([f"{'#' * (1 + len(path))} {shown}", node["description"], "\n".join(facts), example])
 
@@ -93,12 +93,15 @@ def compose_one(name: str, node: schema.Schema) -> str:
     return "\n".join(line[2:] for line in lines[lines.index("course:") + 1 :] if not line.lstrip().startswith("#"))
 
 
-def kind(node: schema.Schema) -> str:
+def _kind(node: schema.Schema) -> str:
     """The type of a key, for the page."""
     if node.get("type") == "array":
-        each = schema.wants(node.get("items", {})).removeprefix("wants ")
-        return f"wants a list; each is {each}"
-    return schema.wants(node)
+        return f"a list; each is {_accepts(node.get('items', {}))}"
+    return _accepts(node)
+
+
+def _accepts(node: schema.Schema) -> str:
+    return schema.accepts(node).removeprefix("must be ")
 
 
 def _default(name: str, node: schema.Schema, parent: schema.Schema) -> str:

@@ -100,20 +100,20 @@ def walk(node: Schema | None = None, path: tuple[str, ...] = ()) -> Iterator[tup
                 yield from walk(branch[entries], (*path, "[]" if entries == "items" else "*"))
 
 
-def wants(node: Schema) -> str:
-    """What a key accepts, in words: `wants a whole number from 64 to 32768`."""
+def accepts(node: Schema) -> str:
+    """What a key accepts, in words: `must be a whole number from 64 to 32768`."""
     if "enum" in node:
-        return "wants one of " + ", ".join(map(str, node["enum"]))
+        return "must be one of " + ", ".join(map(str, node["enum"]))
     if "patternErrorMessage" in node:
         return str(node["patternErrorMessage"])
     return {
-        "string": "wants text in quotes",
-        "boolean": "wants true or false",
-        "array": "wants a list (a line with '- ' for each)",
-        "object": "wants keys and values below it",
-        "integer": f"wants a whole number{_bounds(node)}",
-        "number": f"wants a number{_bounds(node)}",
-    }.get(str(node.get("type")), "wants another kind of value")
+        "string": "must be text in quotes",
+        "boolean": "must be true or false",
+        "array": "must be a list (a line with '- ' for each)",
+        "object": "must be a group of keys below it",
+        "integer": f"must be a whole number{_bounds(node)}",
+        "number": f"must be a number{_bounds(node)}",
+    }.get(str(node.get("type")), "must be another kind of value")
 
 
 def _bounds(node: Schema) -> str:

@@ -28,10 +28,15 @@ course:
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
-        ("  size:", "  limits: {memory: 50M}\n  size:", 6, "limits.memory ('50M'): wants an amount from 256M to 1024G"),
-        ("  size:", "  limits: {memory: 99999999G}\n  size:", 6, "limits.memory ('99999999G'): wants an amount from"),
+        (
+            "  size:",
+            "  limits: {memory: 50M}\n  size:",
+            6,
+            "limits.memory ('50M'): must be an amount from 256M to 1024G",
+        ),
+        ("  size:", "  limits: {memory: 99999999G}\n  size:", 6, "limits.memory ('99999999G'): must be an amount from"),
         ("  size:", "  limits: {memory: 16G}\n  size:", 6, "the server of size s-4vcpu-8gb has 8G for everybody"),
-        ("  size:", "  upload_limit: 99999G\n  size:", 6, "upload_limit ('99999G'): wants an amount from 1M to 20G"),
+        ("  size:", "  upload_limit: 99999G\n  size:", 6, "upload_limit ('99999G'): must be an amount from 1M to 20G"),
         ("phys.example", "www.phys.example", 4, "domain ('www.phys.example.edu'): write phys.example.edu; the hub"),
         ('"P"', "“P”", 3, "curly quotes around it would be shown to everybody; type straight ones"),
         (

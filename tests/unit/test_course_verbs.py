@@ -139,19 +139,19 @@ def test_a_course_whose_people_are_elsewhere_can_be_copied(coursehub: Any, proje
         (["../x", *flags()], "'../x' cannot name a course"),
         (["phys1"], "--title, --domain, --contact, --professor must be given; or run it in a terminal and it asks"),
         (["phys1", *flags(contact=None)], "--contact must be given"),
-        (["phys1", *flags(domain="Phys")], "--domain ('Phys'): wants a full host name such as engr114.example.edu"),
+        (["phys1", *flags(domain="Phys")], "--domain ('Phys'): must be a full host name such as engr114.example.edu"),
         (["phys1", *flags(account="root")], "--account ('root'): this account belongs to the system"),
-        (["phys1", *flags(professor="蕭 小明")], "--account (''): wants an account such as"),
-        (["phys1", *flags(cloud="aws")], "--cloud ('aws'): wants one of local, digitalocean"),
+        (["phys1", *flags(professor="蕭 小明")], "--account (''): must be an account such as"),
+        (["phys1", *flags(cloud="aws")], "--cloud ('aws'): must be one of local, digitalocean"),
         (["phys1", *flags(timezone="Berlin")], "--timezone ('Berlin'): not a time zone; nearest: Europe/Berlin"),
-        (["phys1", *flags(packages="numpy, x y")], "--packages ('x y'): wants a package"),
+        (["phys1", *flags(packages="numpy, x y")], "--packages ('x y'): must be a package"),
         (["phys1", *flags(title="{{ x }}")], "Jinja is not for course files"),
         (["phys1", "--from", "dmeo"], "did you mean demo?"),
         (
             ["phys1", "--from", "demo"],
             "--domain must be given: engr114.coursehub.test is the address of demo, and one address leads to one",
         ),
-        (["phys1", "--from", "demo", "--domain", "x"], "--domain ('x'): wants a full host name"),
+        (["phys1", "--from", "demo", "--domain", "x"], "--domain ('x'): must be a full host name"),
     ],
 )
 def test_a_wrong_answer_is_one_line_and_nothing_is_written(
@@ -219,7 +219,7 @@ def test_new_asks_at_a_terminal_and_asks_again(plain: Project) -> None:
         ],
     )
     assert code == 0, seen
-    assert "wants a full host name" in seen
+    assert "must be a full host name" in seen
     made = course.load(plain, "phys1")
     assert (made.domain, made.cloud, made.timezone) == ("phys.coursehub.test", "local", "Europe/Paris")
     assert made.packages == ["numpy", "pint"]
@@ -289,7 +289,7 @@ def test_the_document_has_it_all(coursehub: Any, project: Project) -> None:
     (error,) = ended.document["courses"][0]["errors"]
     assert ended.document["ok"] is False
     assert (error["file"], error["key"]) == ("pillar/courses/demo.sls", "cloud")
-    assert error["message"] == "cloud ('aws'): wants one of local, digitalocean; correct it"
+    assert error["message"] == "cloud ('aws'): must be one of local, digitalocean; correct it"
 
 
 @pytest.mark.parametrize(

@@ -23,30 +23,32 @@ from tests.support.wrong_backups import WRONG_BACKUPS
 
 pytestmark = pytest.mark.unit
 
-TEXT = "wants one line of text, 1 to 200 characters, in quotes; correct it"
-LIST = "wants a list (a line with '- ' for each); correct it"
-BELOW = "wants keys and values below it; correct it"
-AMOUNT = "wants an amount such as 512M or 2G; correct it"
-PACKAGE = "wants a package with an optional version, such as numpy or 'numpy>=2,<3'; correct it"
-SLUG = "wants one of the cloud's names, such as s-4vcpu-8gb or sfo3; correct it"
-HOST = "wants a full host name such as engr114.example.edu (small letters, no https://, no path); correct it"
-MODULE = "wants a module as Python's import takes it, such as numpy or matplotlib.pyplot; correct it"
-ACCOUNT = "wants an account such as curie (a small letter, then at most 31 small letters, digits, - and _); correct it"
-EMAIL = "wants an email address such as professor@example.edu; correct it"
-PICTURE = "wants the name of a picture in pillar/files/logos/ that ends in .png, .jpg, .webp or .gif; correct it"
-ADDRESS = "wants an address such as https://login.example.edu; correct it"
-FOLDER = "wants a short name for the students' folder: small letters, digits and -; correct it"
-GIT = (
-    "wants a git address: https://github.com/physics/labs for a public repository, git@github.com:physics/labs.git for "
-    "a private one (no name, password or token in it), or with cloud: local a folder such as /data/labs; correct it"
+TEXT = "must be one line of text, 1 to 200 characters, in quotes; correct it"
+LIST = "must be a list (a line with '- ' for each); correct it"
+BELOW = "must be a group of keys below it; correct it"
+AMOUNT = "must be an amount such as 512M or 2G; correct it"
+PACKAGE = "must be a package with an optional version, such as numpy or 'numpy>=2,<3'; correct it"
+SLUG = "must be one of the cloud's names, such as s-4vcpu-8gb or sfo3; correct it"
+HOST = "must be a full host name such as engr114.example.edu (small letters, no https://, no path); correct it"
+MODULE = "must be a module as Python's import takes it, such as numpy or matplotlib.pyplot; correct it"
+ACCOUNT = (
+    "must be an account such as curie (a small letter, then at most 31 small letters, digits, - and _); correct it"
 )
-BRANCH = "wants the name of a branch, such as main; correct it"
-WITHIN = "wants a file or folder of the repository, such as week-1/lab1.ipynb; correct it"
-HOST_KEY = "wants a host's public key: ssh-ed25519 and its letters, without the host's name; correct it"
-DATA_NAME = "wants the name of a file or folder: letters, digits, ., _ and -, no spaces; correct it"
-SOURCE = "wants an https:// address, or the name of a file in pillar/files/data/; correct it"
-PLACE = "wants a name such as index.example.org or *.example.edu, or a network such as 192.0.2.0/24; correct it"
-CAMPUS = "wants a network such as 10.20.0.0/16; correct it"
+EMAIL = "must be an email address such as professor@example.edu; correct it"
+PICTURE = "must be the name of a picture in pillar/files/logos/ that ends in .png, .jpg, .webp or .gif; correct it"
+ADDRESS = "must be an address such as https://login.example.edu; correct it"
+FOLDER = "must be a short name for the students' folder: small letters, digits and -; correct it"
+GIT = (
+    "must be a git address: https://github.com/physics/labs for a public repository, git@github.com:physics/labs.git "
+    "for a private one (no name, password or token in it), or with cloud: local a folder such as /data/labs; correct it"
+)
+BRANCH = "must be the name of a branch, such as main; correct it"
+WITHIN = "must be a file or folder of the repository, such as week-1/lab1.ipynb; correct it"
+HOST_KEY = "must be a host's public key: ssh-ed25519 and its letters, without the host's name; correct it"
+DATA_NAME = "must be the name of a file or folder: letters, digits, ., _ and -, no spaces; correct it"
+SOURCE = "must be an https:// address, or the name of a file in pillar/files/data/; correct it"
+PLACE = "must be a name such as index.example.org or *.example.edu, or a network such as 192.0.2.0/24; correct it"
+CAMPUS = "must be a network such as 10.20.0.0/16; correct it"
 KINDS = "password, google, github, microsoft, oidc, lti13"
 IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
 
@@ -71,47 +73,47 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ("Example.edu", f"domain ('Example.edu'): {HOST}"),
         ("localhost", f"domain ('localhost'): {HOST}"),
     ],
-    "www": [("no", "www ('no'): wants true or false; correct it"), (1, "www (1): wants true or false; correct it")],
-    "pdf": [("no", "pdf ('no'): wants true or false; correct it"), (1, "pdf (1): wants true or false; correct it")],
+    "www": [("no", "www ('no'): must be true or false; correct it"), (1, "www (1): must be true or false; correct it")],
+    "pdf": [("no", "pdf ('no'): must be true or false; correct it"), (1, "pdf (1): must be true or false; correct it")],
     "contact": [("professor", f"contact ('professor'): {EMAIL}")],
     "cloud": [
-        ("digitalocaen", "cloud ('digitalocaen'): wants one of local, digitalocean; did you mean digitalocean?"),
-        ("aws", "cloud ('aws'): wants one of local, digitalocean; correct it"),
+        ("digitalocaen", "cloud ('digitalocaen'): must be one of local, digitalocean; did you mean digitalocean?"),
+        ("aws", "cloud ('aws'): must be one of local, digitalocean; correct it"),
     ],
-    "dns": [("hand", "dns ('hand'): wants one of cloud, manual; correct it")],
+    "dns": [("hand", "dns ('hand'): must be one of cloud, manual; correct it")],
     "region": [("San Francisco", f"region ('San Francisco'): {SLUG}")],
     "size": [
         ("8GB", f"size ('8GB'): {SLUG}"),
         (8, f"size (8): {SLUG.replace('; correct', '; put it in quotes; correct')}"),
     ],
     "image": [
-        ("debian-13", f"image ('debian-13'): wants one of {IMAGES}; did you mean debian-13-x64?"),
-        ("windows", f"image ('windows'): wants one of {IMAGES}; correct it"),
+        ("debian-13", f"image ('debian-13'): must be one of {IMAGES}; did you mean debian-13-x64?"),
+        ("windows", f"image ('windows'): must be one of {IMAGES}; correct it"),
     ],
     "timezone": [
         ("Europe/Berlim", "timezone ('Europe/Berlim'): not a time zone; nearest: Europe/Berlin; correct it"),
-        ("UTC+1", "timezone ('UTC+1'): wants a time zone such as America/Los_Angeles; correct it"),
+        ("UTC+1", "timezone ('UTC+1'): must be a time zone such as America/Los_Angeles; correct it"),
     ],
     "limits": [("much", f"limits ('much'): {BELOW}")],
     "limits.memory": [("lots", f"limits.memory ('lots'): {AMOUNT}"), (512, f"limits.memory (512): {AMOUNT}")],
     "limits.cpu": [
-        ("fast", "limits.cpu ('fast'): wants a number above 0 to 64; correct it"),
-        (0, "limits.cpu (0): wants a number above 0 to 64; correct it"),
-        (65, "limits.cpu (65): wants a number above 0 to 64; correct it"),
+        ("fast", "limits.cpu ('fast'): must be a number above 0 to 64; correct it"),
+        (0, "limits.cpu (0): must be a number above 0 to 64; correct it"),
+        (65, "limits.cpu (65): must be a number above 0 to 64; correct it"),
     ],
     "limits.disk": [("lots", f"limits.disk ('lots'): {AMOUNT}"), (2, f"limits.disk (2): {AMOUNT}")],
     "limits.tasks": [
-        (12, "limits.tasks (12): wants a whole number from 64 to 32768; correct it"),
-        (64.5, "limits.tasks (64.5): wants a whole number from 64 to 32768; correct it"),
+        (12, "limits.tasks (12): must be a whole number from 64 to 32768; correct it"),
+        (64.5, "limits.tasks (64.5): must be a whole number from 64 to 32768; correct it"),
     ],
-    "term": [("autumn", "term ('autumn'): wants keys and values below it; correct it")],
-    "term.first": [(9, "term.first (9): wants a day such as 2026-09-21 (year, month, day); correct it")],
-    "term.last": [(2026, "term.last (2026): wants a day such as 2026-09-21 (year, month, day); correct it")],
-    "isolation": [("path", "isolation ('path'): wants one of subdomains, paths; did you mean paths?")],
+    "term": [("autumn", "term ('autumn'): must be a group of keys below it; correct it")],
+    "term.first": [(9, "term.first (9): must be a day such as 2026-09-21 (year, month, day); correct it")],
+    "term.last": [(2026, "term.last (2026): must be a day such as 2026-09-21 (year, month, day); correct it")],
+    "isolation": [("path", "isolation ('path'): must be one of subdomains, paths; did you mean paths?")],
     "upload_limit": [("100 MB", f"upload_limit ('100 MB'): {AMOUNT}")],
     "idle_after": [
-        (1, "idle_after (1): wants a whole number from 5 to 10080; correct it"),
-        ("2h", "idle_after ('2h'): wants a whole number from 5 to 10080; correct it"),
+        (1, "idle_after (1): must be a whole number from 5 to 10080; correct it"),
+        ("2h", "idle_after ('2h'): must be a whole number from 5 to 10080; correct it"),
     ],
     "packages": [
         ("numpy", f"packages ('numpy'): {LIST}"),
@@ -124,14 +126,14 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     ],
     "kernels": [
         ("r", f"kernels ('r'): {LIST}"),
-        (["r", "octav"], "kernels.2 ('octav'): wants one of r, octave; did you mean octave?"),
-        (["julia"], "kernels.1 ('julia'): wants one of r, octave; correct it"),
+        (["r", "octav"], "kernels.2 ('octav'): must be one of r, octave; did you mean octave?"),
+        (["julia"], "kernels.1 ('julia'): must be one of r, octave; correct it"),
     ],
     "apt": [
         ("graphviz", f"apt ('graphviz'): {LIST}"),
         (
             ["Graphviz; reboot"],
-            "apt.1 ('Graphviz; reboot'): wants the name of a Debian package, such as graphviz; correct it",
+            "apt.1 ('Graphviz; reboot'): must be the name of a Debian package, such as graphviz; correct it",
         ),
     ],
     "imports": [
@@ -187,15 +189,15 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "material.data[].sha256": [
         (
             "9F86",
-            "material.data.1.sha256 ('9F86'): wants a SHA-256: 64 small letters and digits, "
+            "material.data.1.sha256 ('9F86'): must be a SHA-256: 64 small letters and digits, "
             "as sha256sum prints it; correct it",
         )
     ],
-    "material.data[].unpack": [("zip", "material.data.1.unpack ('zip'): wants true or false; correct it")],
+    "material.data[].unpack": [("zip", "material.data.1.unpack ('zip'): must be true or false; correct it")],
     "page": [("Welcome", f"page ('Welcome'): {BELOW}")],
     "page.message": [
-        (7, "page.message (7): wants text of 1 to 1000 characters, without tabs; put it in quotes; correct it"),
-        ("", "page.message (''): wants text of 1 to 1000 characters, without tabs; correct it"),
+        (7, "page.message (7): must be text of 1 to 1000 characters, without tabs; put it in quotes; correct it"),
+        ("", "page.message (''): must be text of 1 to 1000 characters, without tabs; correct it"),
     ],
     "page.help": [(["a", "b"], f"page.help: {TEXT}")],
     "page.logo": [
@@ -204,8 +206,8 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     ],
     "signin": [("google", f"signin ('google'): {BELOW}")],
     "signin.kind": [
-        ("gogle", f"signin.kind ('gogle'): wants one of {KINDS}; did you mean google?"),
-        ("ldap", f"signin.kind ('ldap'): wants one of {KINDS}; correct it"),
+        ("gogle", f"signin.kind ('gogle'): must be one of {KINDS}; did you mean google?"),
+        ("ldap", f"signin.kind ('ldap'): must be one of {KINDS}; correct it"),
     ],
     "signin.client_id": [
         (1234, f"signin.client_id (1234): {TEXT.replace('; correct', '; put it in quotes; correct')}"),
@@ -214,7 +216,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "signin.tenant": [
         (
             "common",
-            "signin.tenant ('common'): wants a Directory (tenant) ID such as 11111111-2222-3333-4444-555555555555 "
+            "signin.tenant ('common'): must be a Directory (tenant) ID such as 11111111-2222-3333-4444-555555555555 "
             "(small letters); correct it",
         ),
     ],
@@ -223,7 +225,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ("http://login.example.edu", f"signin.issuer ('http://login.example.edu'): {ADDRESS}"),
     ],
     "signin.claim": [
-        ("user name", "signin.claim ('user name'): wants a claim's name such as preferred_username; correct it"),
+        ("user name", "signin.claim ('user name'): must be a claim's name such as preferred_username; correct it"),
     ],
     "signin.service": [(["a"], f"signin.service: {TEXT}")],
     "signin.authorize_url": [("/d2l/lti/authenticate", f"signin.authorize_url ('/d2l/lti/authenticate'): {ADDRESS}")],
@@ -245,7 +247,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "people.ROLE[].github": [
         (
             "marie@example.edu",
-            "people.ROLE.1.github ('marie@example.edu'): wants a login at GitHub such as octocat (no @, no address); "
+            "people.ROLE.1.github ('marie@example.edu'): must be a login at GitHub such as octocat (no @, no address); "
             "correct it",
         ),
     ],
@@ -256,7 +258,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ("team-1", f"people.ROLE.1.groups ('team-1'): {LIST}"),
         (
             ["Team 1"],
-            "people.ROLE.1.groups.1 ('Team 1'): wants a team's short name: small letters, digits and -, at most 23; "
+            "people.ROLE.1.groups.1 ('Team 1'): must be a team's short name: small letters, digits and -, at most 23; "
             "correct it",
         ),
     ],
@@ -267,7 +269,7 @@ ONLY_OURS = (
     "belongs to the system",
     "mixed up with teams",
     "for something else",
-    "wants one line of text",
+    "must be one line of text",
 )
 ROLES = tuple((schema.node_at(("course", "people")) or {})["properties"])
 EXAMPLE = yaml.safe_load(reference.example())["course"]
