@@ -1,31 +1,7 @@
 {%- from 'backup/map.jinja' import backup with context %}
 {%- set place = '/etc/coursehub-backup' %}
-{%- set targets, directories = {}, [] %}
-{%- for name, one in backup.targets | dictsort %}
-{%-   set options, environment = [], {} %}
-{%-   if one.kind == 'directory' %}
-{%-     set repository = one.path %}
-{%-     do directories.append(one.path) %}
-{%-   elif one.kind == 'sftp' %}
-{%-     set repository = 'sftp:' ~ one.user ~ '@' ~ one.host ~ ':' ~ one.path %}
-{%-     set ssh = '-i ' ~ place ~ '/keys/' ~ name ~ ' -p ' ~ one.get('port', 22) ~ ' -o UserKnownHostsFile=' ~ place ~ '/known_hosts' %}
-{%-     set ssh = ssh ~ ' -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes -o HostKeyAlias=' ~ name %}
-{%-     do options.append('sftp.args=' ~ ssh ~ ' -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=20') %}
-{%-   elif one.kind == 's3' %}
-{%-     set repository = 's3:' ~ one.endpoint.rstrip('/') ~ '/' ~ one.bucket %}
-{%-     do environment.update({'AWS_ACCESS_KEY_ID': one.access_key, 'AWS_SECRET_ACCESS_KEY': one.secret}) %}
-{%-   elif one.kind == 'rest' %}
-{%-     set repository = 'rest:' ~ one.endpoint.rstrip('/') ~ '/' %}
-{%-     do environment.update({'RESTIC_REST_USERNAME': one.get('access_key') or '', 'RESTIC_REST_PASSWORD': one.get('secret', '')}) %}
-{%-   else %}
-{%-     set repository = one.repository %}
-{%-     do environment.update(one.get('environment', {})) %}
-{%-   endif %}
-{%-   set target = {'repository': repository, 'options': options, 'environment': environment} %}
-{%-   do target.update({'append_only': one.get('append_only', False)}) %}
-{%-   do targets.update({name: target}) %}
-{%- endfor %}
-{%- if targets %}
+{%- set directories = backup.targets.values() | selectattr('kind', 'equalto', 'directory') | map(attribute='path') | list %}
+{%- if backup.targets %}
 
 backup-command:
   python_package.installed:
@@ -35,7 +11,7 @@ backup-command:
 {{ place }}/config.json:
   file.serialize:
     - dataset:
-        targets: {{ targets | json }}
+        targets: {{ backup.targets | json }}
         sources: {{ backup.sources | json }}
         exclude: {{ (backup.exclude + backup.databases) | json }}
         databases: {{ backup.databases | json }}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coursehub_backup import state, watching
+from coursehub_backup import notation, state, watching
 from coursehub_backup.config import Config, Target
 
 from tests.support.backups import config_of
@@ -93,3 +93,24 @@ def test_alert_that_cannot_be_delivered_names_no_address(
 
     assert watching.watch(config, fails)
     assert "secret" not in capsys.readouterr().out
+
+
+SSH = (
+    "sftp.args=-i /etc/b/keys/office -p 2222 -o UserKnownHostsFile=/etc/b/known_hosts -o GlobalKnownHostsFile=/dev/null"
+    " -o StrictHostKeyChecking=yes -o HostKeyAlias=office"
+    " -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=20"
+)
+
+
+@pytest.mark.parametrize(("given", "expected"), [
+    ({"kind": "directory", "path": "/mnt/b"}, ("/mnt/b", (), {})),
+    ({"kind": "sftp", "user": "hub", "host": "b.example.edu", "port": 2222, "path": "/b", "key": "unused here"},
+     ("sftp:hub@b.example.edu:/b", (SSH,), {})),
+    ({"kind": "s3", "endpoint": "https://s3.example.edu/", "bucket": "b/physics", "access_key": "A", "secret": "S"},
+     ("s3:https://s3.example.edu/b/physics", (), {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S"})),
+    ({"kind": "rest", "endpoint": "https://rest.example.edu/b", "access_key": None, "secret": "S"},
+     ("rest:https://rest.example.edu/b/", (), {"RESTIC_REST_USERNAME": "", "RESTIC_REST_PASSWORD": "S"})),
+    ({"kind": "restic", "repository": "rest:http://a:b@192.0.2.1/"}, ("rest:http://a:b@192.0.2.1/", (), {})),
+])  # fmt: skip
+def test_backup_target_in_restics_notation(given: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    assert notation.words("office", given, Path("/etc/b")) == expected

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from coursehub_backup import notation
+
 PLACE = Path("/etc/coursehub-backup")
 STATE = Path("/var/lib/coursehub-backup")
 CACHE = Path("/var/cache/coursehub-backup")
@@ -67,13 +69,7 @@ def load(path: Path = PLACE / "config.json") -> Config:
     given = json.loads(path.read_text())
     return Config(
         targets=tuple(
-            Target(
-                name=name,
-                repository=one["repository"],
-                options=tuple(one.get("options", ())),
-                environment=one.get("environment") or {},
-                append_only=bool(one.get("append_only")),
-            )
+            Target(name, *notation.words(name, one, PLACE), append_only=bool(one.get("append_only")))
             for name, one in sorted(given["targets"].items())
         ),
         sources=tuple(given["sources"]),
