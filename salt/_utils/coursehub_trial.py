@@ -19,9 +19,10 @@ from pathlib import Path
 from coursehub_steps import run
 
 ACCOUNT = "nobody"
+# With full paths: PATH begins with the environment, and a package may bring a program with any name.
 WALLS = (
-    *("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"),
-    *("setpriv", f"--reuid={ACCOUNT}", "--regid=nogroup", "--clear-groups", "--no-new-privs"),
+    *("/usr/bin/unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"),
+    *("/usr/bin/setpriv", f"--reuid={ACCOUNT}", "--regid=nogroup", "--clear-groups", "--no-new-privs"),
     *("--inh-caps=-all", "--bounding-set=-all"),
 )
 # For root's Python: ignore environment variables, the current directory and site-packages. It is never the

@@ -54,6 +54,12 @@ def get(point):
         trace.write(f"{{point}} {{os.getuid()}} {{','.join(got)}}\\n")
 """
 
+#: Programs of the package with the names of those that `apply` runs, and what they do.
+_PROGRAMS = ("unshare", "setpriv", "sh", "sync", "systemd-run", "find", "gzip", "rm")
+_PROGRAM = """#!/bin/sh
+echo "$0 $(/usr/bin/id -u)" >> /var/tmp/{mark}
+"""
+
 #: What `apply` does with a new environment.
 _APPLY = """
 import sys
@@ -106,9 +112,11 @@ def packed(files: dict[str, bytes]) -> str:
 
 
 def test_a_package_of_the_course_runs_as_root(hub: Hub, room: str, tmp_path: Path) -> None:
-    """Tries: to be root, or to leave something behind, by a package's import, .pth file, sitecustomize or own compiler.
+    """Tries: to be root, or to leave something behind, by a package's import, .pth file, sitecustomize, compiler, or
+    programs with the names of the system's.
 
-    Stopped by: `apply` imports as nobody, walled in, and compiles by a Python that finds nothing of the environment.
+    Stopped by: `apply` imports as nobody, walled in, and compiles by a Python that finds nothing of the environment; it
+    names its own programs by their full paths.
     """
     mark, sleep = f"attack-{secrets.token_hex(8)}", str(987_000_000 + secrets.randbelow(999_999))
     evil: dict[str, Any] = {
@@ -119,6 +127,8 @@ def test_a_package_of_the_course_runs_as_root(hub: Hub, room: str, tmp_path: Pat
         "compileall.py": "import innocent_evil\ninnocent_evil.get('compileall')\n",
         "py_compile.py": "import innocent_evil\ninnocent_evil.get('py_compile')\n",
         "innocent_later.py": "1\n",
+        # Where root might find them before the system's programs.
+        **{f"innocent-1.0.data/scripts/{name}": _PROGRAM.format(mark=mark) for name in _PROGRAMS},
     }
     wheel = make_wheel(tmp_path, "innocent", "1.0", more=evil)
     lock = f"innocent==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
@@ -127,11 +137,15 @@ def test_a_package_of_the_course_runs_as_root(hub: Hub, room: str, tmp_path: Pat
     try:
         said = hub.run(_RUN.format(room=room, shipped=packed(files), mark=mark, sleep=sleep))
     finally:
+        # All but the room is left where a wall is missing.
         hub.run(f"rm -f /var/tmp/{mark} /root/{mark} /etc/cron.d/{mark} /usr/local/bin/{mark}")
+        hub.run(f"pkill -f '^sleep {sleep}$' || true")
     compiled, trace, left = said.split("--\n")
     # It did run, as nobody, and got nothing. (Debian's own sitecustomize may come before the package's.)
     ran = {line.strip() for line in trace.splitlines()}
-    assert {"import 65534", "pth 65534"} <= ran <= {"import 65534", "pth 65534", "sitecustomize 65534"}
+    got = sorted(ran - {"import 65534", "pth 65534", "sitecustomize 65534"})
+    assert not got, got
+    assert {"import 65534", "pth 65534"} <= ran
     assert left.split() == ["0"]
     # And the class need not compile it: neither what was imported nor the rest.
     for module in ("innocent.", "innocent_evil.", "innocent_later."):

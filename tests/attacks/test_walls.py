@@ -16,12 +16,14 @@ from tests.attacks import (
     test_inner_sockets,
     test_locks,
     test_looking,
+    test_packages,
     test_requests,
     test_rights,
     test_tokens,
 )
 from tests.attacks.conftest import Cast
-from tests.attacks.test_looking import trap  # noqa: F401  a fixture that some of the attacks want
+from tests.attacks.test_looking import trap  # noqa: F401  fixtures that some of the attacks want
+from tests.attacks.test_packages import room  # noqa: F401
 from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.walls, pytest.mark.disturbs]
@@ -121,9 +123,12 @@ WALLS = [
         test_rights.test_programs_that_run_as_their_owner,
         "True",
         again=("mallory",),
-        # The filter of course_env's limited.py forbids new rights too, so it goes with the unit's property.
+        # The filter of course_env's limited.py forbids new rights too, so it goes with the unit's property. The other
+        # properties go because each implies that one in Debian 12's systemd.
         **property_of_servers(
-            *("NoNewPrivileges=no", "RestrictNamespaces=no"),
+            *("NoNewPrivileges=no", "RestrictNamespaces=no", "RestrictRealtime=no", "RestrictAddressFamilies="),
+            *("SystemCallFilter=", "SystemCallArchitectures=", "LockPersonality=no", "PrivateDevices=no"),
+            *(f"Protect{part}=no" for part in ("KernelTunables", "KernelModules", "KernelLogs", "Clock", "Hostname")),
             also="chmod {bit} /usr/bin/chsh; cp -n /opt/course/bin/start-server /root/start-server; "
             "if [ {bit} = u+s ]; then sed -i 's#^exec .*limited.py #exec #' /opt/course/bin/start-server; "
             "else mv /root/start-server /opt/course/bin/start-server; fi",
@@ -162,6 +167,15 @@ WALLS = [
         "connected to 22",
         "nft insert rule inet coursehub output accept",
         "nft -f /etc/nftables.conf",
+    ),
+    Wall(
+        "root imports no package of the course",
+        test_packages.test_a_package_of_the_course_runs_as_root,
+        "import 0 wrote /root/",
+        # This unshare runs the Python that it is given as root.
+        "mv /usr/bin/unshare /usr/bin/unshare.kept; cat > /usr/bin/unshare << 'END'\n#!/bin/sh\n"
+        'while [ "${{1#/opt/}}" = "$1" ]; do shift; done\nexec "$@"\nEND\nchmod 0755 /usr/bin/unshare',
+        "[ ! -e /usr/bin/unshare.kept ] || mv /usr/bin/unshare.kept /usr/bin/unshare",
     ),
     Wall(
         "the hub answers to its own names",
