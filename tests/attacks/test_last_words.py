@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from shlex import quote
 
+import pytest
+
+from runner.hub.client import HubFailure
 from tests.support.attackers import Person
 from tests.support.hub import Hub
 
@@ -51,3 +59,71 @@ def test_links_lead_a_start_to_anothers_files(mallory: Person, alice: Person, hu
         assert hub.run(f"stat -c '%a %Z' {alice.home}") == before
     finally:
         mallory.shell("rm -f ~/.config; mv ~/.config.kept ~/.config 2>/dev/null; true")
+
+
+#: Fills the journal with entries of which journalctl prints 18 MB; the last one would steer a terminal.
+_FLOOD = r"""
+import socket, time
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.connect("/run/systemd/journal/socket")
+entry = b"".join(b"MESSAGE=%d" % line + b"\xff\x9b" * 1990 + b"\n" for line in range(20))
+for number in range(100):
+    journal.send(entry)
+# journald asks which unit it is from while it is there.
+time.sleep(1)
+print("\x1b]0;title\x07\x1b[2Jowned", flush=True)
+raise SystemExit(1)
+"""
+
+
+@pytest.fixture
+def failing(mallory: Person, hub: Hub) -> Iterator[None]:
+    """A program of Mallory's floods the journal at each start of her server and then ends the start.
+
+    Root has to join it to the unit: a start runs no code of a student's.
+    """
+    assert mallory.shell(f"printf '%s' {quote(_FLOOD)} > ~/flood.py").code == 0
+    mallory.stop()
+    directory = f"/run/systemd/system/{mallory.unit}.d"
+    joined = f"[Service]\nExecStartPre=/usr/bin/python3 {mallory.home}/flood.py\n"
+    hub.run(f"mkdir -p {directory}; printf '%s' {quote(joined)} > {directory}/flood.conf; systemctl daemon-reload")
+    try:
+        yield
+    finally:
+        hub.run(f"rm -rf {directory} {mallory.home}/flood.py; systemctl daemon-reload")
+
+
+@pytest.mark.usefixtures("failing")
+def test_a_flooded_journal_hides_why_a_start_failed(mallory: Person, bob: Person, hub: Hub) -> None:
+    """Tries: to have the hub read a flood of one's own for a failed start, so that it never answers, or others wait.
+
+    Stopped by: the hub reads the newest megabyte within five seconds, and shows one plain line of it.
+    """
+    bob.serve()
+
+    def start() -> tuple[float, str]:
+        began = time.monotonic()
+        page = mallory.client.get("/hub/spawn")
+        if page.status_code != 500:
+            with pytest.raises(HubFailure) as failed:
+                mallory.client.start_server()
+            return time.monotonic() - began, str(failed.value)
+        shown = re.search(r'id="why"[^>]*>([^<]*)<', page.content.decode())
+        assert shown, page.text
+        return time.monotonic() - began, shown[1]
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        answer = pool.submit(start)
+        began = time.monotonic()
+        bob.restart()
+        others = time.monotonic() - began
+        took, said = answer.result()
+    print(f"the answer took {took:.1f} s, another's restart {others:.1f} s; said: {said}")
+    written = hub.run(f"journalctl --quiet --no-pager -o json -u {mallory.unit} --since=-2min | wc -c")
+    assert int(written) > 10_000_000, f"no flood: {written}"
+    assert said.isprintable(), said
+    assert re.search(r"The last that it said: .*owned\. Start it again", said), said
+    assert len(said) < 600, said
+    # A busy host needs this long for a start anyway.
+    assert took < 60, took
+    assert others < 60, others
