@@ -22,6 +22,7 @@ from tests.support.signing_in import (
     Trial,
     driver,  # noqa: F401
     home_of,
+    lures,
     nobody_and_no_secret_is_in_a_log_or_open,
     refused,
     signed_in,
@@ -65,7 +66,21 @@ def test_a_student_of_the_class_gets_in_and_works(oauth: Trial) -> None:
         home_of(client, page)
         client.start_server()
         assert client.api("GET", "/api/contents/kept.txt").json()["content"] == "my work"
+        # A link to a notebook goes on to it after the sign-in.
+        kept = f"/user/{STUDENT}/lab/tree/kept.txt"
+        again, page = oauth.sign_in("student", onward=kept)
+        with again:
+            assert (page.status_code, page.url) == (200, client.origin(kept) + kept)
         client.stop_server()
+
+
+def test_a_sign_in_leads_to_nobody_elses_server(oauth: Trial) -> None:
+    """The owner of that server could show a page that asks for the password again."""
+    for lure in lures(oauth.client()):
+        client, page = oauth.sign_in("student", onward=lure)
+        with client:
+            assert page.status_code == 200, (lure, page.url)
+            assert page.url == f"{client.base}/hub/home", lure
 
 
 def test_stranger_of_the_same_college_reads_what_to_do(oauth: Trial) -> None:

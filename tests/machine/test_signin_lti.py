@@ -19,6 +19,7 @@ from tests.support.signing_in import (
     Trial,
     driver,  # noqa: F401
     home_of,
+    lures,
     nobody_and_no_secret_is_in_a_log_or_open,
     refused,
     signed_in,
@@ -62,6 +63,16 @@ def test_a_browser_that_comes_from_the_lms_is_signed_in(lti: Trial, driver: webd
     driver.get(lti.platform.course_page("student", hub))
     press(driver, "button")
     signed_in(driver, lti, STUDENT)
+
+
+def test_a_launch_leads_to_nobody_elses_server(lti: Trial) -> None:
+    """Any site can send a browser to the address where a launch begins, with a link of its choice."""
+    for lure in lures(lti.client()):
+        for where in ({"target": lure}, {"target": f"/hub/login?next={lure}"}, {"next": lure}):
+            with lti.client() as client:
+                page = submit(client, lti.platform.click(client, "student", **where))
+                assert page.status_code == 200, (where, page.url)
+                assert page.url == f"{client.base}/hub/home", where
 
 
 def test_a_launch_of_a_stranger_is_refused(lti: Trial) -> None:

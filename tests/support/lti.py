@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import jwt
 import requests
@@ -117,9 +117,12 @@ class Platform:
         self.twist(claims)
         return jwt.encode(claims, self.signs_with or self.key, algorithm="RS256", headers={"kid": "one"})
 
-    def click(self, client: HubClient, person: str, target: str = "/hub/home") -> requests.Response:
-        """Click the link in the LMS, up to the form that returns the student to the hub."""
-        return client.get(_VISIT, params=self.visit(person, client.base + target))
+    def click(self, client: HubClient, person: str, target: str = "/hub/home", **more: str) -> requests.Response:
+        """Click the link in the LMS, up to the form that returns the student to the hub.
+
+        ``target`` is where the link leads; ``more`` are further parameters of it.
+        """
+        return client.get(_VISIT, params={**self.visit(person, urljoin(client.base, target)), **more})
 
     def course_page(self, person: str, hub: str) -> str:
         """The LMS's page with a button that opens the hub (``https://NAME``), a form as in Canvas and Moodle."""

@@ -31,6 +31,15 @@ COLLEGE = "college.edu"
 TENANT = "11111111-2222-3333-4444-555555555555"
 HELP = "help@college.edu"
 
+#: Where a link through a sign-in must not lead: {other} is another student's account, {host} the hub's name.
+LURES = (
+    "/user/{other}/lab",
+    "/hub/user/{other}/files/false.html",
+    "/hub/spawn/{other}",
+    "/user%2f{other}/lab",
+    "https://{other}.{host}/user/{other}/lab",
+    "https://evil.example/hub/home",
+)
 
 #: The providers' claims about people: a student of the class, a stranger from the same college, and so on.
 CLAIMS: dict[str, dict[str, Any]] = {
@@ -107,10 +116,12 @@ class Trial:
         kept = site.read_text(encoding="utf-8").partition("# of a test\n")[0]
         site.write_text(f"{kept}# of a test\n{yaml.safe_dump(pillar)}", encoding="utf-8")
 
-    def sign_in(self, person: str, account: str = STUDENT) -> tuple[HubClient, requests.Response]:
-        """From the hub to the provider's form and back; return the client and the last page."""
+    def sign_in(
+        self, person: str, account: str = STUDENT, onward: str = "/hub/home"
+    ) -> tuple[HubClient, requests.Response]:
+        """From the hub to the provider's form, back, and to ``onward``; return the client and the last page."""
         client = self.client(account)
-        form = client.get("/hub/oauth_login?next=/hub/home")
+        form = client.get("/hub/oauth_login", params={"next": onward})
         action = re.search(r'action="([^"]+)"', form.text)
         assert action, (form.url, form.text)
         return client, client.http.post(urljoin(form.url, action[1]), data={"person": person}, timeout=20)
@@ -191,6 +202,11 @@ def home_of(client: HubClient, page: requests.Response) -> None:
     """Check that the person is signed in, on the hub's own page."""
     assert page.status_code == 200, page.text[-2000:]
     assert page.url == f"{client.base}/hub/home"
+
+
+def lures(client: HubClient) -> list[str]:
+    """The addresses of LURES for this hub."""
+    return [lure.format(other=OTHER, host=client.hostname) for lure in LURES]
 
 
 def refused(page: requests.Response, status: int = 403) -> str:
