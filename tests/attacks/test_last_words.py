@@ -61,6 +61,40 @@ def test_links_lead_a_start_to_anothers_files(mallory: Person, alice: Person, hu
         mallory.shell("rm -f ~/.config; mv ~/.config.kept ~/.config 2>/dev/null; true")
 
 
+#: What a start writes or may read in a home.
+_READ = (
+    ".coursehub-room",
+    ".jupyter/jupyter_config.json",
+    ".jupyter/jupyter_server_config.d/x.json",
+    ".jupyter/jupyter_server_config.py",
+    ".jupyter/labconfig/page_config.json",
+    ".jupyter/lab/user-settings/x.json",
+    ".local/share/jupyter/class-server-runs",
+    ".local/share/jupyter/notebook_secret",
+)
+
+
+def test_pipes_hold_up_a_start(mallory: Person) -> None:
+    """Tries: to keep one's turn to start, of which there are few, with pipes in the place of files that a start reads.
+
+    Stopped by: a start waits for no file that a student put there; and a long one gives its turn away (turns.py).
+    """
+    names = " ".join(_READ)
+    mallory.shell("rm -rf ~/kept; mkdir ~/kept; mv ~/.jupyter ~/.local ~/kept; true")
+    try:
+        made = mallory.shell(f"cd; for one in {names}; do mkdir -p $(dirname $one); mkfifo $one; done")
+        assert made.code == 0, made.text
+        mallory.stop()
+        began = time.monotonic()
+        mallory.client.start_server()
+        took = time.monotonic() - began
+        assert mallory.python("print(6 * 7)") == "42"
+    finally:
+        mallory.shell("cd; rm -rf .coursehub-room* .jupyter .local; mv kept/.jupyter kept/.local .; rmdir kept; true")
+        mallory.restart()
+    assert took < 30, took
+
+
 #: Fills the journal with entries of which journalctl prints 18 MB; the last one would steer a terminal.
 _FLOOD = r"""
 import socket, time

@@ -69,6 +69,26 @@ def test_starts_are_in_turn_and_everybody_knows_their_place() -> None:
     asyncio.run(story())
 
 
+def test_a_start_that_hangs_gives_its_turn_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        monkeypatch.setattr(turns, "LONGEST", 1.0)
+        people = Class(1)
+        tasks = [await people.comes(name) for name in "ab"]
+        assert people.started == ["a"]
+        await asyncio.sleep(1.2)
+        assert people.started == ["a", "b"]
+        # Its end does not count again.
+        await people.ends("a")
+        tasks.append(await people.comes("c"))
+        assert people.started == ["a", "b"]
+        await people.ends("b")
+        assert people.started == ["a", "b", "c"]
+        await people.ends("c")
+        await asyncio.gather(*tasks)
+
+    asyncio.run(story())
+
+
 def test_who_gives_up_holds_nobody() -> None:
     """One whose start failed, one who left the queue, and one who left at the moment of their turn."""
 

@@ -59,9 +59,10 @@ done
 {%- endif %}
 # Jupyter and IPython write into the home when they start. Where it is full they write elsewhere until the next start, so
 # that its owner gets in and can delete.
-if ! head -c 65536 /dev/zero 2> /dev/null > "$HOME/.coursehub-room"; then
+# The file is new: a pipe with its name would block the start.
+if ! { room=$(mktemp "$HOME/.coursehub-room.XXXXXX") && head -c 65536 /dev/zero > "$room"; } 2> /dev/null; then
     aside=$(mktemp -d) && export JUPYTER_CONFIG_DIR="$aside/config" JUPYTER_DATA_DIR="$aside/data" IPYTHONDIR="$aside/ipython"
 fi
-rm -f "$HOME/.coursehub-room"
+rm -f "$HOME/.coursehub-room".* || true
 # What follows makes no directory without the limit that its home has.
 exec {{ python }} -I -S {{ lib }}/class_server/limited.py "$env/bin/python" -P {{ lib }}/class_server/single_user.py "$@"

@@ -13,6 +13,8 @@ from pathlib import Path
 
 # Seconds between looks at the memory while somebody waits for it.
 AGAIN = 2.0
+# Seconds after which a start that has not ended gives its turn to the next: one that hangs must not block the class.
+LONGEST = 20.0
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -26,6 +28,22 @@ class Waiter:
 
     name: str
     admitted: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class _Turn:
+    """A start; its turn ends with it, or after LONGEST."""
+
+    def __init__(self, ended: Callable[[], None]) -> None:
+        self._ended = ended
+        self._over = False
+        self._timer = asyncio.get_running_loop().call_later(LONGEST, self.end)
+
+    def end(self) -> None:
+        """End the turn, if it has not ended yet."""
+        self._timer.cancel()
+        if not self._over:
+            self._over = True
+            self._ended()
 
 
 class Turns:
@@ -60,11 +78,11 @@ class Turns:
         except BaseException:
             self._leave(mine)
             raise
+        turn = _Turn(self._end)
         try:
             yield
         finally:
-            self._starting -= 1
-            self._admit()
+            turn.end()
 
     def told(self, name: str) -> str:
         """Return what somebody who waits reads about their place; empty when it is their turn."""
@@ -89,6 +107,11 @@ class Turns:
                 return
             self._starting += 1
             self._line.pop(0).admitted.set()
+
+    def _end(self) -> None:
+        """One start less is going on."""
+        self._starting -= 1
+        self._admit()
 
     def _leave(self, mine: Waiter) -> None:
         """Nobody waits for this start any more."""
