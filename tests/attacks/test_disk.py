@@ -27,8 +27,10 @@ def disk(hub: Hub) -> None:
 def tight(hub: Hub, mallory: Person) -> Iterator[Person]:
     """Mallory with a limit of 200 MiB during the test. Afterwards her home is as before."""
     mallory.serve()
-    # Otherwise the timer would reset her limit within a minute.
-    hub.run(f"systemctl stop coursehub-disk-look.timer; btrfs qgroup limit 200M {mallory.home}")
+    # Otherwise the timer, or a look that has begun, would reset her limit within a minute.
+    hub.run(
+        f"systemctl stop coursehub-disk-look.timer coursehub-disk-look.service; btrfs qgroup limit 200M {mallory.home}"
+    )
     try:
         yield mallory
     finally:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from runner.local.catalog import SIZES
 from tests.support.attackers import Outside, Person, statuses
 from tests.support.hub import Hub
 
@@ -89,6 +90,17 @@ def test_front_half_a_request_is_held_open(outside: Outside) -> None:
             except OSError:
                 break
         assert 8 < time.monotonic() - began < 18
+
+
+def test_front_parts_take_the_memory_of_the_class(hub: Hub) -> None:
+    """Tries: nothing; a part of the front that somebody fills must not take the memory of the whole server.
+
+    Stopped by: MemoryMax of each part, which the smallest size that a course can have holds.
+    """
+    said = hub.run("systemctl show -p MemoryMax --value jupyterhub jupyterhub-proxy nginx").split()
+    smallest = min(size.memory for size in SIZES.values()) << 20
+    assert all(one.isdigit() and int(one) < smallest for one in said), said
+    assert len(said) == 3, said
 
 
 @pytest.mark.disturbs

@@ -18,6 +18,8 @@ FOR_EVERYBODY = {
     "/run/coursehub-passwd.sock",
     "/run/coursehub/door/hub.sock",
     "/run/dbus/system_bus_socket",
+    # Debian 12's systemd spells it so.
+    "/run/systemd/io.system.ManagedOOM",
     "/run/systemd/io.systemd.Credentials",
     "/run/systemd/io.systemd.Hostname",
     "/run/systemd/io.systemd.ManagedOOM",

@@ -68,7 +68,8 @@ def test_cron_and_at(mallory: Person, hub: Hub) -> None:
         true
     """)
     assert "WRITTEN" not in tried.text
-    assert hub.run("find /var/spool/cron /etc/cron.d -user mallory -o -name attack 2>/dev/null || true").strip() == ""
+    places = "/var/spool/cron /etc/cron.d"
+    assert hub.run(f"find {places} -user {mallory.account} -o -name attack 2>/dev/null || true").strip() == ""
 
 
 def test_lingering_and_a_service_of_ones_own(mallory: Person, hub: Hub) -> None:
@@ -89,21 +90,23 @@ def test_lingering_and_a_service_of_ones_own(mallory: Person, hub: Hub) -> None:
     assert hub.run("ls /var/lib/systemd/linger 2>/dev/null | grep -c . || true").strip() == "0"
 
 
-def test_units_of_the_hub_are_stopped(mallory: Person, hub: Hub) -> None:
+def test_units_of_the_hub_are_stopped(mallory: Person, alice: Person, hub: Hub) -> None:
     """Tries: to stop the hub, another student's server and the whole machine through systemd.
 
     Stopped by: systemd requires polkit's permission or root.
     """
-    before = hub.run("systemctl show -p MainPID jupyterhub jupyterhub-proxy nginx")
-    tried = mallory.shell("""
-        for command in 'stop jupyterhub' 'restart nginx' 'stop jupyter-alice' 'daemon-reload' 'kill jupyterhub' \
+    alice.serve()
+    ask = f"systemctl show -p MainPID jupyterhub jupyterhub-proxy nginx {alice.unit}"
+    before = hub.run(ask)
+    tried = mallory.shell(f"""
+        for command in 'stop jupyterhub' 'restart nginx' 'stop {alice.unit}' 'daemon-reload' 'kill jupyterhub' \
                        'set-property class.slice MemoryMax=1G' 'poweroff'; do
             timeout 10 systemctl --no-ask-password $command < /dev/null > /dev/null 2>&1 && echo "DONE $command"
         done
         echo tried
     """)
     assert tried.text == "tried"
-    assert hub.run("systemctl show -p MainPID jupyterhub jupyterhub-proxy nginx") == before
+    assert hub.run(ask) == before
 
 
 def test_a_process_that_outlives_the_server(mallory: Person, hub: Hub) -> None:
