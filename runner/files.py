@@ -9,7 +9,7 @@ from pathlib import Path
 PRIVATE = 0o600
 
 
-def write_whole(path: Path, content: str, mode: int = 0o644) -> None:
+def write_whole(path: Path, content: str | bytes, mode: int = 0o644) -> None:
     """Write ``content`` to ``path`` atomically: a reader, or a crash, sees the old file or the new one.
 
     Missing parent directories are created. Raises OSError; the old file is then unchanged.
@@ -18,8 +18,8 @@ def write_whole(path: Path, content: str, mode: int = 0o644) -> None:
     # mkstemp creates the file with mode 0600 and a unique name.
     descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as handle:
-            handle.write(content)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content.encode() if isinstance(content, str) else content)
             handle.flush()
             os.fsync(handle.fileno())
             os.fchmod(handle.fileno(), mode)
@@ -29,7 +29,7 @@ def write_whole(path: Path, content: str, mode: int = 0o644) -> None:
         raise
 
 
-def write_private(path: Path, content: str) -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Like ``write_whole``, for a file and directories that only their owner may read."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_whole(path, content, mode=PRIVATE)

@@ -29,7 +29,7 @@ def backup(file: Path, passphrase_file: str | None, as_json: bool) -> None:
     from runner.verbs import keys as verb
 
     typed = _given(passphrase_file) if passphrase_file else _ask_new()
-    document = verb.backup(project(), file, typed or verb.make_passphrase(), made=not typed)
+    document = verb.backup(project(), file, typed)
     emit(document, as_json, verb.backup_lines(document))
 
 

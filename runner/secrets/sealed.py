@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import tempfile
 
@@ -12,8 +13,16 @@ from runner.secrets.vault import need_gnupg
 #: Smallest length of a passphrase. Anybody who finds the file can try as many passphrases as they like.
 MIN_LETTERS = 16
 _SECONDS = 120
+#: Letters and digits that cannot be mistaken for each other.
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 #: GnuPG's slowest key derivation, against guessing.
 _SLOW = ("--s2k-mode", "3", "--s2k-digest-algo", "SHA512", "--s2k-count", "65011712", "--cipher-algo", "AES256")
+
+
+def make_passphrase() -> str:
+    """A random passphrase (118 bits), in groups that are easy to type from paper."""
+    groups = ("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(6))
+    return "-".join(groups)
 
 
 def need_strong(passphrase: str) -> None:

@@ -6,20 +6,17 @@ encrypted by GnuPG with a passphrase, so it can be opened without coursehub.
 
 from __future__ import annotations
 
-import io
 import json
-import secrets
 import socket
-import tarfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runner.errors import USAGE, CoursehubError
-from runner.files import PRIVATE, write_whole
+from runner.files import PRIVATE, write_private, write_whole
 from runner.project import Project
-from runner.secrets import sealed
+from runner.secrets import archive, sealed
 from runner.secrets.vault import Vault
 from runner.servers.access import write_roster
 
@@ -32,21 +29,14 @@ OF_THE_PILLAR = ("courses", "secrets", "site.sls", "files/locks", "files/logos")
 #: Bytes of one file. A larger file is not a key and is skipped.
 MAX_BYTES = 4 * 1024**2
 _KEY, _ACCEPTED, _ABOUT = "vault/key.asc", "vault/accepted", "about.json"
-#: Letters and digits that cannot be mistaken for each other.
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
-def make_passphrase() -> str:
-    """A random passphrase (118 bits), in groups that are easy to type from paper."""
-    groups = ("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(6))
-    return "-".join(groups)
-
-
-def backup(project: Project, target: Path, passphrase: str, *, made: bool) -> dict[str, Any]:
+def backup(project: Project, target: Path, typed: str | None) -> dict[str, Any]:
     """Write everything that must not be lost to ``target``, and a sheet to print next to it.
 
-    ``made`` says that the passphrase was generated, so the sheet must show it. Raises CoursehubError.
+    Without a ``typed`` passphrase, one is made, and the sheet shows it. Raises CoursehubError.
     """
+    passphrase = typed or sealed.make_passphrase()
     sealed.need_strong(passphrase)
     sheet = target.with_name(f"{target.name}.sheet.txt")
     if target.exists():
@@ -64,13 +54,12 @@ def backup(project: Project, target: Path, passphrase: str, *, made: bool) -> di
         "courses": _courses(files),
     }
     files[_ABOUT] = json.dumps(about).encode()
-    content = sealed.seal(_packed(files), passphrase)
+    content = sealed.seal(archive.pack(files), passphrase)
     # Check that the file can be read before anybody relies on it.
-    if _unpacked(sealed.unseal(content, passphrase, str(target))) != files:
+    if archive.unpack(sealed.unseal(content, passphrase, str(target))) != files:
         raise CoursehubError(f"{target} could not be read back; run this again")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _write(target, content)
-    write_whole(sheet, "\n".join(_sheet(target, about, passphrase if made else None)) + "\n", PRIVATE)
+    write_whole(target, content, PRIVATE)
+    write_whole(sheet, "\n".join(_sheet(target, about, None if typed else passphrase)) + "\n", PRIVATE)
     return {"file": str(target), "sheet": str(sheet), "files": len(files) - 1, **about}
 
 
@@ -84,7 +73,7 @@ def restore(project: Project, source: Path, passphrase: str, *, replace: bool) -
         content = source.read_bytes()
     except FileNotFoundError:
         raise CoursehubError(f"{source} does not exist", exit_code=USAGE) from None
-    files = _unpacked(sealed.unseal(content, passphrase, str(source)))
+    files = archive.unpack(sealed.unseal(content, passphrase, str(source)))
     about = json.loads(files.pop(_ABOUT, b"{}"))
     key, accepted = files.pop(_KEY, None), files.pop(_ACCEPTED, b"")
     places = {_place(project, name): content for name, content in files.items()}
@@ -105,8 +94,8 @@ def restore(project: Project, source: Path, passphrase: str, *, replace: bool) -
         path.rename(old)
     new = [path for path in places if not path.exists()]
     for path in new:
-        _make_room(project, path)
-        _write(path, places[path], PRIVATE if path.is_relative_to(project.state) else 0o644)
+        write = write_private if path.is_relative_to(project.state) else write_whole
+        write(path, places[path])
     if key:
         Vault(project).import_private(key.decode(), accepted.decode().split())
     write_roster(project)
@@ -140,48 +129,12 @@ def _courses(files: Iterable[str]) -> list[str]:
     return sorted({PurePosixPath(name).parts[2] for name in files if name.startswith("state/servers/")})
 
 
-def _packed(files: dict[str, bytes]) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:xz") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(content), PRIVATE
-            archive.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
-
-
-def _unpacked(content: bytes) -> dict[str, bytes]:
-    found = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:xz") as archive:
-            for entry in archive:
-                file = archive.extractfile(entry) if entry.isreg() else None
-                if file is not None:
-                    found[entry.name] = file.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise CoursehubError("this is not a backup of keys; use the file that 'coursehub keys backup' wrote") from error
-    return found
-
-
 def _place(project: Project, name: str) -> Path:
     """The path for a file of the archive. Raises CoursehubError for a path outside the working copy."""
     parts = PurePosixPath(name).parts
     if len(parts) < 2 or parts[0] not in ("state", "pillar") or any(part in ("..", "/") for part in parts):
         raise CoursehubError(f"the backup contains {name!r}, which no backup of keys has; use another copy")
     return (project.state if parts[0] == "state" else project.root / "pillar").joinpath(*parts[1:])
-
-
-def _make_room(project: Project, path: Path) -> None:
-    mode = 0o700 if path.is_relative_to(project.state) else 0o755
-    path.parent.mkdir(mode=mode, parents=True, exist_ok=True)
-
-
-def _write(path: Path, content: bytes, mode: int = PRIVATE) -> None:
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.touch(mode=PRIVATE)
-    unfinished.write_bytes(content)
-    unfinished.chmod(mode)
-    unfinished.replace(path)
 
 
 def _sheet(target: Path, about: dict[str, Any], passphrase: str | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from runner.errors import CoursehubError
 from runner.project import Project
-from runner.secrets import Secrets, sealed
+from runner.secrets import Secrets, archive, sealed
 from runner.secrets.vault import KEYS_VARIABLE, Vault
 from runner.servers.access import Access
 from runner.verbs import keys
@@ -45,7 +46,7 @@ def test_a_new_computer_goes_on(coursehub: Any, api: Api, project: Project, move
     coursehub("up", "phys", "--yes")
     Secrets(project, "phys").set("api-key", "s3cret")
     server, key = Access(project, "phys").server(), Access(project, "phys").client_key()
-    document = keys.backup(project, tmp_path / "my.keys", WORDS, made=False)
+    document = keys.backup(project, tmp_path / "my.keys", WORDS)
     assert document["courses"] == ["phys"]
     other = moved()
     assert Access(other, "phys").server() is None
@@ -64,7 +65,7 @@ def test_a_new_computer_goes_on(coursehub: Any, api: Api, project: Project, move
 def test_the_file_is_encrypted_and_private(project: Project, tmp_path: Path) -> None:
     Access(project, "phys").client_key()
     target = tmp_path / "my.keys"
-    keys.backup(project, target, WORDS, made=False)
+    keys.backup(project, target, WORDS)
     sheet = tmp_path / "my.keys.sheet.txt"
     assert [stat.S_IMODE(path.stat().st_mode) for path in (target, sheet)] == [0o600, 0o600]
     assert b"OPENSSH" not in target.read_bytes()
@@ -79,17 +80,18 @@ def test_the_file_is_encrypted_and_private(project: Project, tmp_path: Path) -> 
 
 def test_a_made_passphrase_is_on_the_sheet(project: Project, tmp_path: Path) -> None:
     Access(project, "phys").client_key()
-    made = keys.make_passphrase()
-    keys.backup(project, tmp_path / "my.keys", made, made=True)
-    assert made in (tmp_path / "my.keys.sheet.txt").read_text()
-    assert len({keys.make_passphrase() for _ in range(50)}) == 50
+    keys.backup(project, tmp_path / "my.keys", None)
+    sheet = (tmp_path / "my.keys.sheet.txt").read_text()
+    (made,) = re.findall(r"^Passphrase: +(\S+)$", sheet, re.MULTILINE)
+    assert sealed.unseal((tmp_path / "my.keys").read_bytes(), made, "my.keys")
+    assert len({sealed.make_passphrase() for _ in range(50)}) == 50
 
 
 @pytest.mark.parametrize("wrong", ["passphrase", "flipped", "cut", "other"])
 def test_what_cannot_be_read_changes_nothing(project: Project, moved: Moved, tmp_path: Path, wrong: str) -> None:
     Access(project, "phys").client_key()
     target = tmp_path / "my.keys"
-    keys.backup(project, target, WORDS, made=False)
+    keys.backup(project, target, WORDS)
     content = target.read_bytes()
     spoiled = {
         "flipped": content[:-40] + bytes([content[-40] ^ 1]) + content[-39:],
@@ -106,7 +108,7 @@ def test_what_cannot_be_read_changes_nothing(project: Project, moved: Moved, tmp
 
 def test_other_files_are_never_overwritten_unasked(project: Project, moved: Moved, tmp_path: Path) -> None:
     Access(project, "phys").client_key()
-    keys.backup(project, tmp_path / "my.keys", WORDS, made=False)
+    keys.backup(project, tmp_path / "my.keys", WORDS)
     other = moved()
     newer = Access(other, "phys").client_key()
     with pytest.raises(CoursehubError, match=r"newer \(.*client_key") as said:
@@ -123,7 +125,7 @@ def test_other_files_are_never_overwritten_unasked(project: Project, moved: Move
 
 def test_the_key_of_this_computer_stays_beside(project: Project, moved: Moved, tmp_path: Path) -> None:
     old = Vault(project).ensure_key()
-    keys.backup(project, tmp_path / "my.keys", WORDS, made=False)
+    keys.backup(project, tmp_path / "my.keys", WORDS)
     other = moved()
     own = Vault(other).ensure_key()
     keys.restore(other, tmp_path / "my.keys", WORDS, replace=False)
@@ -132,7 +134,7 @@ def test_the_key_of_this_computer_stays_beside(project: Project, moved: Moved, t
 
 @pytest.mark.parametrize("name", ["../evil", "state/../../evil", "/etc/evil", "evil", "home/x"])
 def test_no_file_leads_out_of_the_working_copy(project: Project, tmp_path: Path, name: str) -> None:
-    content = keys._packed({keys._ABOUT: json.dumps({"made": 1}).encode(), name: b"x"})
+    content = archive.pack({keys._ABOUT: json.dumps({"made": 1}).encode(), name: b"x"})
     (tmp_path / "bad.keys").write_bytes(sealed.seal(content, WORDS))
     with pytest.raises(CoursehubError, match="no backup of keys has"):
         keys.restore(project, tmp_path / "bad.keys", WORDS, replace=True)
