@@ -151,7 +151,7 @@ jupyterhub:
   front_group: *web_server
   allowed_groups: *all_roles
   owner_secret: *owner_secret
-  hidden: [*certificates, *shipped]
+  unseen_by_work: [*certificates, *shipped]
   work: {viewers: *teachers, owners: *learners, python: *course_python}
   spawner:
     cmd: [*start_server]

@@ -3,7 +3,7 @@
 {%- set state = jupyterhub.state %}
 {#- The configuration contains no names and no secret. The texts of the pages are read at each request. -#}
 {%- set settings = {} %}
-{%- for key, value in jupyterhub.items() if key not in ('identities', 'names', 'page', 'work') %}
+{%- for key, value in jupyterhub.items() if key not in ('identities', 'names', 'page', 'work', 'unseen_by_work') %}
 {%-   do settings.update({key: value}) %}
 {%- endfor %}
 {%- do settings.update({'signin': salt['slsutil.merge'](jupyterhub.signin, {'client_secret': jupyterhub.signin.client_secret != ''})}) %}
@@ -47,35 +47,13 @@ jupyterhub-helpers:
     - makedirs: True
 
 # Files that do not compile never replace working ones. Whether everything loads is checked once, with the configuration.
-{%- for id, package in [('signin', 'class_signin'), ('walls', 'class_walls'), ('inside', 'class_inside')] %}
+{%- for id, package in [('signin', 'class_signin'), ('walls', 'class_walls'), ('inside', 'class_inside'), ('openings', 'class_openings')] %}
 
 jupyterhub-{{ id }}:
   python_package.installed:
     - name: {{ root }}/lib/{{ package }}
     - source: salt://jupyterhub/files/{{ package }}
 {%- endfor %}
-
-jupyterhub-openings:
-  file.managed:
-    - names:
-      - {{ root }}/lib/class_work/__init__.py:
-        - source: salt://jupyterhub/files/class_work/__init__.py
-      - {{ root }}/lib/class_work/openings.py:
-        - source: salt://jupyterhub/files/class_work/openings.py
-      - {{ root }}/lib/class_work/hub.py:
-        - source: salt://jupyterhub/files/class_work/hub.py
-    - mode: '0644'
-    - makedirs: True
-    - check_cmd: python3 -m py_compile
-    - tmp_ext: .py
-
-{{ root }}/lib/class_subdomains.py:
-  file.managed:
-    - source: salt://jupyterhub/files/class_subdomains.py
-    - mode: '0644'
-    - makedirs: True
-    - check_cmd: python3 -m py_compile
-    - tmp_ext: .py
 
 # Read at each sign-in, so adding or removing a person restarts nothing.
 {{ state }}/identities.json:
@@ -121,10 +99,8 @@ jupyterhub-openings:
       - file: jupyterhub-helpers
       - python_package: jupyterhub-signin
       - python_package: jupyterhub-walls
-      - file: jupyterhub-openings
+      - python_package: jupyterhub-openings
       - python_package: jupyterhub-inside
-      - file: {{ root }}/lib/class_page.py
-      - file: {{ root }}/lib/class_subdomains.py
 {%- if jupyterhub.signin.client_secret %}
       - file: {{ state }}/oauth_client_secret
 {%- endif %}

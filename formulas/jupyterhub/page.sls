@@ -14,21 +14,8 @@
     - require:
       - file: /etc/jupyterhub
 
-{{ root }}/lib/class_page.py:
-  file.managed:
-    - source: salt://jupyterhub/files/class_page.py
-    - mode: '0644'
-    - makedirs: True
-    - check_cmd: python3 -m py_compile
-    - tmp_ext: .py
-
-# The hub reads a template again after a change.
+# The hub reads a template again after a change. A state for each file would take longer.
 jupyterhub-templates:
-  file.managed:
-    - names:
-{%- for page in ['page', 'login', 'logout_ask', 'spawn_pending', 'not_running', 'error', 'admin'] %}
-      - {{ root }}/templates/{{ page }}.html:
-        - source: salt://jupyterhub/files/templates/{{ page }}.html
-{%- endfor %}
-    - mode: '0644'
-    - makedirs: True
+  python_package.installed:
+    - name: {{ root }}/templates
+    - source: salt://jupyterhub/files/templates

@@ -35,23 +35,18 @@ include:
       - file: /etc/jupyterhub
 
 jupyterhub-work-files:
-  file.managed:
-    - names:
-{%- for name in ['service.py', 'places.py', 'reading.py', 'pages.py', 'reader.py', 'space.py', 'page.html', 'page.css'] %}
-      - {{ root }}/lib/class_work/{{ name }}:
-        - source: salt://jupyterhub/files/class_work/{{ name }}
-{%- endfor %}
-    - mode: '0644'
-    - makedirs: True
+  python_package.installed:
+    - name: {{ root }}/lib/class_work
+    - source: salt://jupyterhub/files/class_work
     - require:
-      - file: jupyterhub-openings
+      - python_package: jupyterhub-openings
 
 /etc/systemd/system/jupyterhub-work.service:
   file.managed:
     - source: salt://jupyterhub/files/jupyterhub-work.service
     - template: jinja
     - mode: '0644'
-    - context: {{ {'root': root, 'state': jupyterhub.state, 'hidden': jupyterhub.hidden} | json }}
+    - context: {{ {'root': root, 'state': jupyterhub.state, 'unseen': jupyterhub.unseen_by_work} | json }}
 
 # Starts before the hub, which would wait for it. A restart of one does not restart the other.
 jupyterhub-work:

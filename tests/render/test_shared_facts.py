@@ -40,7 +40,7 @@ KNOWN = {
     ("disk_usage", "formulas/course_env/files/class_lab/space.py"),
     ("earlier", "formulas/course_env/files/class_lab/versions.py"),
     ("material_status", "salt/_states/material.py"),
-    ("openings", "formulas/jupyterhub/files/class_work/openings.py"),
+    ("openings", "formulas/jupyterhub/files/class_openings/log.py"),
     ("shared", "formulas/jupyterhub/files/class_inside/properties.py"),
     ("uv", "salt/_states/uv_env.py"),
     ("uv_root", "salt/_states/uv_env.py"),

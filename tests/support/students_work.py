@@ -163,7 +163,8 @@ def site(hub_python: str) -> Iterator[Site]:
     scratch.chmod(0o755)
     for name in ("home", "log", "lib", "groups"):
         (scratch / name).mkdir()
-    (scratch / "lib" / "class_work").symlink_to(FILES / "class_work")
+    for name in ("class_openings", "class_work"):
+        (scratch / "lib" / name).symlink_to(FILES / name)
     hub = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     in_background(hub)
     settings = {

@@ -51,8 +51,7 @@ def render(folder, **changes):
             "class_signin",
             "class_walls",
             "class_work",
-            "class_page.py",
-            "class_subdomains.py",
+            "class_openings",
         ):
             (lib / name).symlink_to(FILES / name)
     path.write_text(template.render(settings={**DEFAULTS, "root": str(folder), **changes}))

@@ -23,7 +23,7 @@ from jupyterhub.apihandlers.users import SelfAPIHandler, UserServerAPIHandler
 from jupyterhub.handlers.pages import HomeHandler, SpawnHandler
 from jupyterhub.user import User
 from class_inside.door import Peer
-from class_work import hub
+from class_openings import hub
 
 hub.log_request = lambda handler: None
 db = orm.new_session_factory("sqlite://")()

@@ -27,7 +27,7 @@ SERVER = """
 import asyncio, json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from class_page import page_from
+from class_inside.page import page_from
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 from jupyterhub._data import DATA_FILES_PATH
 own = str(Path(DATA_FILES_PATH) / "templates")
@@ -179,7 +179,7 @@ def test_words_are_words(rendered: Render) -> None:
     ],
 )
 def test_what_becomes_a_link(text: str, link: str) -> None:
-    spec = importlib.util.spec_from_file_location("class_page", FILES / "class_page.py")
+    spec = importlib.util.spec_from_file_location("page", FILES / "class_inside/page.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -33,9 +33,9 @@ print(json.dumps([[subdomain_hook_idna(one, "x", "user").removesuffix(".x") for 
 COOKIES = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import class_subdomains
+from class_walls import subdomains
 from jupyterhub.handlers import base
-class_subdomains.keep_the_session(base)
+subdomains.keep_the_session(base)
 import logging
 from types import SimpleNamespace
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
@@ -55,7 +55,7 @@ def set_by(handler):
     return sorted(one.OutputString() for one in handler._new_cookie.values())
 new = page()
 session = new.set_session_cookie()
-mine = f"{class_subdomains.HUB_SESSION}={session}"
+mine = f"{subdomains.HUB_SESSION}={session}"
 planted = f"jupyterhub-session-id=planted; {mine}; jupyterhub-session-id=planted-too"
 gone = page(mine)
 gone.get_current_user_cookie = lambda: None

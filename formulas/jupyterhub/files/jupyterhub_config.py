@@ -9,13 +9,13 @@ SETTINGS = json.loads(r"""{{ settings | json }}""")
 sys.path.insert(0, f"{SETTINGS['root']}/lib")
 
 from class_inside.activity import REPORTS  # noqa: E402
+from class_inside.page import page_from  # noqa: E402
 from class_inside.places import Places, url_of  # noqa: E402
 from class_inside.stopped import Stops  # noqa: E402
-from class_page import page_from  # noqa: E402
+from class_openings.hub import HubLog  # noqa: E402
 from class_signin import authenticator  # noqa: E402
-from class_subdomains import configure as use_subdomains  # noqa: E402
 from class_walls.hub import build, walled_roles  # noqa: E402
-from class_work.hub import HubLog  # noqa: E402
+from class_walls.subdomains import configure as use_subdomains  # noqa: E402
 from tornado.httpserver import HTTPServer  # noqa: E402
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pamela
-from class_page import page_from
+from class_inside.page import page_from
 from jupyterhub.auth import Authenticator
 from tornado.web import HTTPError, RequestHandler
 from traitlets import Dict, Instance, Set, Unicode, default

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from class_openings.log import record
 from jupyterhub.services.auth import HubOAuthenticated
 from tornado.iostream import StreamClosedError
 from tornado.log import app_log
@@ -19,7 +20,6 @@ from tornado.template import Loader
 from tornado.web import HTTPError, RequestHandler, authenticated
 
 from class_work import reading, space
-from class_work.openings import record
 from class_work.places import NOBODY, People, Place, Settings
 from class_work.reading import Readers, Unavailable
 

@@ -18,7 +18,7 @@ from jupyterhub.log import log_request
 from jupyterhub.user import User
 from tornado.log import app_log
 
-from class_work.openings import record
+from class_openings.log import record
 
 # Seconds. A server asks the hub again and again whether its visitor may stay; together that is one visit.
 SAME_VISIT = 3600
