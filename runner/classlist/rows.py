@@ -19,7 +19,7 @@ from runner.course.roles import Role
 from runner.errors import USAGE, CoursehubError
 
 #: The maximum number of wrong lines in one message; if there are more, it is probably the wrong file.
-_TOLD = 20
+_SHOWN = 20
 _EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+")
 #: What people type into a cell that has no value.
 _NOTHING = frozenset({"-", "--", "–", "—", "n/a", "na", "none", "null", "#n/a"})
@@ -174,10 +174,10 @@ class _Reading:
         if len(self.wrong) == 1:
             ((number, what),) = self.wrong
             raise CoursehubError(f"{shown}:{number}: {what}; correct it in the file", exit_code=USAGE)
-        told = "; ".join(f"line {number}: {what}" for number, what in self.wrong[:_TOLD])
-        more = f"; and {len(self.wrong) - _TOLD} more" if len(self.wrong) > _TOLD else ""
+        listed = "; ".join(f"line {number}: {what}" for number, what in self.wrong[:_SHOWN])
+        more = f"; and {len(self.wrong) - _SHOWN} more" if len(self.wrong) > _SHOWN else ""
         raise CoursehubError(
-            f"{shown}: {len(self.wrong)} lines are wrong: {told}{more}; correct them in the file", exit_code=USAGE
+            f"{shown}: {len(self.wrong)} lines are wrong: {listed}{more}; correct them in the file", exit_code=USAGE
         )
 
 

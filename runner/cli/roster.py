@@ -149,8 +149,8 @@ def export(course: str, file: Path | None, as_json: bool) -> None:
     from runner.verbs import roster as verb
 
     document = verb.export(project(), course, file)
-    told = f"{course}: {_people(document['people'])} in {document['file']}, in clear; delete it after use"
-    emit(document, as_json, [told])
+    line = f"{course}: {_people(document['people'])} in {document['file']}, in clear; delete it after use"
+    emit(document, as_json, [line])
 
 
 def _person_line(mark: str, person: Document) -> str:

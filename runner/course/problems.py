@@ -52,8 +52,8 @@ def problems(source: Source, failure: ValidationError) -> list[Problem]:
         # A misspelt key also counts as missing; only the misspelling is reported.
         if error["type"] == "missing" and location[:-1] in misspelt and _is_near_a_misspelt(error, errors):
             continue
-        told = Problem(source.shown, source.line(location), key_of(location), explain(error))
-        found.append(_twice(source, error) or told)
+        problem = Problem(source.shown, source.line(location), key_of(location), explain(error))
+        found.append(_twice(source, error) or problem)
     return sorted(found, key=lambda one: (one.line, one.key))
 
 

@@ -31,9 +31,9 @@ def check(said: list[list[str]]) -> list[Check]:
     return []
 
 
-def _space(told: dict[str, object]) -> Check:
-    total, free = int(str(told["total"])), int(str(told["free"]))
-    short = told["short"] if isinstance(told["short"], list) else []
+def _space(summary: dict[str, object]) -> Check:
+    total, free = int(str(summary["total"])), int(str(summary["free"]))
+    short = summary["short"] if isinstance(summary["short"], list) else []
     shares = [(one["name"], 100 * one["used"] // one["limit"]) for one in short]
     most = _named(shares)
     if free * 100 < total * FREE:

@@ -29,7 +29,7 @@ PYTHON_FLOOR = "3.11"
 # Seconds; an index that works resolves a course within a few.
 TIMEOUT_SECONDS = 300
 
-#: The header of every lock has the date of its resolution.
+#: The line of a lock with the digest of what it was made from.
 _DIGEST = re.compile(r"^# inputs: sha256:([0-9a-f]{64})$", re.MULTILINE)
 # What uv says when the index does not know a package, and when it lets nobody ask.
 _UNKNOWN = re.compile(r"Because (?P<name>[\w.-]+) was not found in the package registry")

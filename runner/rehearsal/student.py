@@ -109,7 +109,7 @@ class Student:
         self.place, self.person = place, person
         self.record = Record(person.account)
         # The last message of the hub's waiting page.
-        self.told = ""
+        self.waiting_message = ""
         self.base = f"{place.server_of(person.account)}/user/{person.account}/"
 
     async def day(self, done: asyncio.Event) -> Record:
@@ -150,8 +150,8 @@ class Student:
         except (Trouble, aiohttp.ClientError, OSError, ValueError, KeyError) as problem:
             self.record.failed_at = name
             self.record.why = _words(problem)
-            if isinstance(problem, TimeoutError) and name == "server" and self.told:
-                self.record.why += f"; the page says: {self.told}"
+            if isinstance(problem, TimeoutError) and name == "server" and self.waiting_message:
+                self.record.why += f"; the page says: {self.waiting_message}"
             raise Trouble(self.record.why) from problem
         self.record.seconds[name] = time.monotonic() - began
 
@@ -190,7 +190,7 @@ class Student:
                     raise Trouble(f"the server did not start: {event.get('message', 'no reason given')}")
                 if event.get("ready"):
                     return
-                self.told = event.get("message", "")
+                self.waiting_message = event.get("message", "")
         raise Trouble("the server did not become ready")
 
     # -- the server --------------------------------------------------------------------------------------
@@ -323,16 +323,16 @@ class Kernel:
         printed, replied, idle = "", False, False
         while not (replied and idle):
             answer = await self._next()
-            kind_of, told = answer.get("msg_type"), answer.get("content", {})
-            if kind_of == "status" and told.get("execution_state") in ("restarting", "dead"):
+            kind_of, body = answer.get("msg_type"), answer.get("content", {})
+            if kind_of == "status" and body.get("execution_state") in ("restarting", "dead"):
                 raise Trouble("the kernel died")
             if answer.get("parent_header", {}).get("msg_id") != message:
                 continue
             if kind_of == "error":
-                raise Trouble(f"{told.get('ename')}: {told.get('evalue')}")
-            printed += told.get("text", "") if kind_of == "stream" else ""
+                raise Trouble(f"{body.get('ename')}: {body.get('evalue')}")
+            printed += body.get("text", "") if kind_of == "stream" else ""
             replied |= answer.get("channel") == "shell"
-            idle |= kind_of == "status" and told.get("execution_state") == "idle"
+            idle |= kind_of == "status" and body.get("execution_state") == "idle"
         return printed
 
     async def _next(self) -> dict[str, Any]:

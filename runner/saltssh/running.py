@@ -107,10 +107,10 @@ def _broken_off(course_id: str, ip: str) -> CoursehubError:
 def _full(access: Access, ip: str) -> CoursehubError | None:
     """The error for a server whose disk is so full that salt-ssh could not start."""
     try:
-        told = access.run(ip, "df --output=avail -m / /var/lib", seconds=20)
+        output = access.run(ip, "df --output=avail -m / /var/lib", seconds=20)
     except CoursehubError:
         return None
-    if min(int(line) for line in told.split()[1:]) > FULL_MEGABYTES:
+    if min(int(line) for line in output.split()[1:]) > FULL_MEGABYTES:
         return None
     return CoursehubError(
         f"{access.course_id}: the server's disk is full; make room there ('coursehub ssh {access.course_id}') or take "

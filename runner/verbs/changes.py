@@ -101,19 +101,19 @@ def diff(changes: dict[str, Any]) -> str:
 
 def short(unified: str) -> str:
     """Shorten a unified diff: if a long line of JSON was replaced, show only what differs."""
-    told: list[str] = []
+    shortened: list[str] = []
     lines = unified.splitlines()
     at = 0
     while at < len(lines):
         pair = lines[at : at + 2]
         documents = [_json_in(line) for line in pair]
         if len(pair) == 2 and pair[0][:1] == "-" and pair[1][:1] == "+" and all(one is not None for one in documents):
-            told += [f"  {path}: {old} -> {new}" for path, old, new in between(*documents)]
+            shortened += [f"  {path}: {old} -> {new}" for path, old, new in between(*documents)]
             at += 2
         else:
-            told.append(lines[at])
+            shortened.append(lines[at])
             at += 1
-    return "\n".join(told)
+    return "\n".join(shortened)
 
 
 def _json_in(line: str) -> Any:

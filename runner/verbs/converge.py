@@ -100,7 +100,7 @@ def apply(
     outcomes: dict[str, Any] = {}
     failures: list[CoursehubError] = []
 
-    def one(course_id: str) -> None:
+    def converge_one(course_id: str) -> None:
         began = time.monotonic()
         notes: list[str] = []
         facts: list[changes.Fact] = []
@@ -138,12 +138,12 @@ def apply(
             "notes": notes,
         }
 
-    def told(course_id: str) -> None:
-        one(course_id)
+    def converge_and_show(course_id: str) -> None:
+        converge_one(course_id)
         board.end(course_id, _word(outcomes[course_id], test=test))
 
     with Board(steps, course_ids) as board, ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        list(pool.map(told, course_ids))
+        list(pool.map(converge_and_show, course_ids))
     document = {"courses": {course_id: outcomes[course_id] for course_id in course_ids}}
     if failures:
         raise all_of(failures, document)

@@ -99,14 +99,14 @@ def _problems(project: Project, course_id: str) -> list[Problem]:
     except CoursehubError as error:
         if not project.course_file(course_id).is_file():
             raise
-        return [_told(str(error), shown)]
+        return [_problem(str(error), shown)]
     found = find(source)
     if found:
         return found
     try:
         course = load(project, course_id)
     except CoursehubError as error:
-        return [_told(str(error), shown)]
+        return [_problem(str(error), shown)]
     found = [
         Problem(shown, source.line(("course", key)), key, f"{message}; correct it")
         for key, message in kind_of(course).mistakes(course)
@@ -132,7 +132,7 @@ def _of_signin(project: Project, course_id: str, course: Course, source: Source)
     try:
         signin.need(course, course.people, Secrets(project, course_id), at)
     except CoursehubError as error:
-        return [_told(str(error), source.shown)]
+        return [_problem(str(error), source.shown)]
     return []
 
 
@@ -142,11 +142,11 @@ def _of_material(project: Project, course_id: str, course: Course, source: Sourc
     try:
         material.need(course, course_id, Secrets(project, course_id), at, by_name=True)
     except CoursehubError as error:
-        return [_told(str(error), source.shown)]
+        return [_problem(str(error), source.shown)]
     return []
 
 
-def _told(message: str, shown: str) -> Problem:
+def _problem(message: str, shown: str) -> Problem:
     """An error that contains ``file:line: what`` already, as a Problem."""
     match = re.match(rf"{re.escape(shown)}:(\d+): (.*)", message)
     return Problem(shown, int(match[1]), "", match[2]) if match else Problem(shown, 1, "", message)
@@ -160,7 +160,7 @@ def _of_the_lock(project: Project, course_id: str, course: Course, source: Sourc
         else:
             lock.parse_packages(course.locked_packages, source.at("course", "packages"))
     except CoursehubError as error:
-        return [_told(str(error), source.shown)]
+        return [_problem(str(error), source.shown)]
     return []
 
 

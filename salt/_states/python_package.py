@@ -33,23 +33,23 @@ def installed(name: str, source: str) -> dict[str, Any]:
     """
     wanted = _wanted(source)
     if not wanted:
-        return _told(name, False, f"there are no files in {source}")
+        return _result(name, False, f"there are no files in {source}")
     if broken := _broken(wanted):
-        return _told(name, False, f"{broken}; nothing was changed")
+        return _result(name, False, f"{broken}; nothing was changed")
     root = Path(name)
     try:
         changes = _changes(root, wanted)
         if not changes:
-            return _told(name, True, f"{len(wanted)} files are as they should be")
+            return _result(name, True, f"{len(wanted)} files are as they should be")
         if __opts__["test"]:
-            return _told(name, None, f"{len(changes)} of {len(wanted)} files would change", changes)
+            return _result(name, None, f"{len(changes)} of {len(wanted)} files would change", changes)
         _write(root, wanted, changes)
     except OSError as error:
-        return _told(name, False, f"{error.filename}: {error.strerror}")
-    return _told(name, True, f"{len(changes)} of {len(wanted)} files changed", changes)
+        return _result(name, False, f"{error.filename}: {error.strerror}")
+    return _result(name, True, f"{len(changes)} of {len(wanted)} files changed", changes)
 
 
-def _told(name: str, result: bool | None, comment: str, changes: dict[str, str] | None = None) -> dict[str, Any]:
+def _result(name: str, result: bool | None, comment: str, changes: dict[str, str] | None = None) -> dict[str, Any]:
     return {"name": name, "result": result, "comment": comment, "changes": changes or {}}
 
 

@@ -72,7 +72,7 @@ def test_alert_is_told_once_a_day_and_once_at_the_end(
     assert [one["ok"] for one in told] == [False]
     assert "volume: gone" in told[0]["line"]
     again = state.read()
-    again["told"]["at"] -= 25 * 3600
+    again["reported"]["at"] -= 25 * 3600
     state.write(again)
     watching.watch(config, lambda _, message: told.append(message))
     assert len(told) == 2

@@ -53,14 +53,14 @@ def test_starts_are_in_turn_and_everybody_knows_their_place() -> None:
         people = Class(2)
         tasks = [await people.comes(name) for name in "abcde"]
         assert people.started == ["a", "b"]
-        assert [people.queue.told(name) for name in "abce"] == [
+        assert [people.queue.progress(name) for name in "abce"] == [
             *("", ""),
             "Others start at the same time: you are next.",
             "Others start at the same time: 2 people are before you.",
         ]
         await people.ends("b")
         assert people.started == ["a", "b", "c"]
-        assert people.queue.told("e") == "Others start at the same time: 1 person is before you."
+        assert people.queue.progress("e") == "Others start at the same time: 1 person is before you."
         for name in "acde":
             await people.ends(name)
         await asyncio.gather(*tasks)
@@ -118,7 +118,7 @@ def test_memory_that_is_used_up_makes_a_start_wait() -> None:
         people = Class(3, lambda more: more <= free["servers"])
         tasks = [await people.comes(name) for name in "ab"]
         assert people.started == ["a"]
-        assert people.queue.told("b") == (
+        assert people.queue.progress("b") == (
             "All of the server's memory is in use. Your server starts when somebody leaves; you are next."
         )
         await people.ends("a")

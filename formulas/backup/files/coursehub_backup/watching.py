@@ -23,14 +23,14 @@ def watch(config: Config, send: Callable[[Config, dict[str, Any]], None] | None 
     now = time.time()
     problem: str | None = state.document(config, now)["problem"]
     record = state.read()
-    told = record.get("told", {})
+    reported = record.get("reported", {})
     kind = problem.partition(":")[0] if problem else None
-    if kind and (told.get("kind") != kind or not 0 <= now - told.get("at", 0) < AGAIN):
-        record["told"] = {"kind": kind, "at": now}
+    if kind and (reported.get("kind") != kind or not 0 <= now - reported.get("at", 0) < AGAIN):
+        record["reported"] = {"kind": kind, "at": now}
         _tell(config, {"kind": "backup", "ok": False, "line": problem}, send or deliver)
         state.write(record)
-    elif not kind and told:
-        record.pop("told")
+    elif not kind and reported:
+        record.pop("reported")
         _tell(config, {"kind": "backup", "ok": True, "line": "backups are well again"}, send or deliver)
         state.write(record)
     return problem

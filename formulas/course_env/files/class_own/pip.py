@@ -28,7 +28,7 @@ REACHABLE = 5
 
 def main(arguments: Sequence[str]) -> int:
     """Run pip; return its exit code. Add explanations to pip's own messages."""
-    place, course = Place.here(), told(COURSE)
+    place, course = Place.here(), settings(COURSE)
     try:
         place.make()
     except OSError as problem:
@@ -116,7 +116,7 @@ def configured() -> str:
     return PyPI.simple_url
 
 
-def told(path: Path) -> dict[str, object]:
+def settings(path: Path) -> dict[str, object]:
     """Return the course's settings, or nothing."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

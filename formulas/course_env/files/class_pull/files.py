@@ -32,11 +32,11 @@ def is_own(home: Path) -> bool:
 
 
 class Files:
-    """The files of one copy at ``home``. ``told`` reports what was renamed, even if a later step fails."""
+    """The files of one copy at ``home``. ``student_notes`` reports what was renamed, even if a later step fails."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.told: list[Note] = []
+        self.student_notes: list[Note] = []
         self._given: set[Path] = set()
 
     def write_beside(self, git: Git, things: dict[str, str], written: list[Path]) -> list[Note]:
@@ -44,15 +44,15 @@ class Files:
 
         Each file is added to ``written`` as soon as it exists.
         """
-        told = []
+        noted = []
         for name, thing in things.items():
             content = git.run("cat-file", "--filters", f"--path={name}", thing)
             path = self.free(name, "teacher")
             with path.open("xb") as handle:
                 written.append(path)
                 handle.write(content)
-            told.append({"kind": "kept", "path": name, "beside": self.inside(path)})
-        return told
+            noted.append({"kind": "kept", "path": name, "beside": self.inside(path)})
+        return noted
 
     def make_way(self, names: list[str], tracked: Container[str]) -> Iterator[str]:
         """Rename the student's files that are in the way of new files or their directories.
@@ -69,7 +69,7 @@ class Files:
                 old, new = self.home / one, self.free(one, "mine")
                 old.rename(new)
                 if CHECKPOINTS not in parts:
-                    self.told.append({"kind": "moved", "path": one, "beside": self.inside(new)})
+                    self.student_notes.append({"kind": "moved", "path": one, "beside": self.inside(new)})
                 yield f"{old} is now {new}\n"
 
     def _has_own(self, name: str, tracked: Container[str]) -> bool:

@@ -94,17 +94,17 @@ class ToldPage(handlers.JupyterHandler):
         # The address as the browser sent it: it may contain a query and quoted characters.
         folder, _, asked = self.request.uri.partition("/git-pull/then/")[2].partition("/")
         folder, address = unquote(folder), page(asked) or "lab"
-        told = show(Path(self.settings["server_root_dir"]).expanduser() / folder)
-        if not told:
+        found = show(Path(self.settings["server_root_dir"]).expanduser() / folder)
+        if not found:
             self.redirect(self.base_url + address)
             return
         lab = f"{self.base_url}lab/tree/{quote(folder)}/"
         notes = [
-            {**_readable(note), "link": lab + quote(os.fsencode(note.get("beside", note["path"])))} for note in told
+            {**_readable(note), "link": lab + quote(os.fsencode(note.get("beside", note["path"])))} for note in found
         ]
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
-        self.finish(_template("told.html").render(notes=notes, on=self.base_url + address))
+        self.finish(_template("notes.html").render(notes=notes, on=self.base_url + address))
 
 
 def _template(name: str) -> Any:

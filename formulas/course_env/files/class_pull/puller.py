@@ -39,16 +39,17 @@ class PullFailed(GitPullerError):
 
 
 class ClassPuller:
-    """Pulls ``branch`` of ``git_url`` into ``repo_dir`` for nbgitpuller's handler; ``told`` has notes for the student.
+    """Pulls ``branch`` of ``git_url`` into ``repo_dir`` for nbgitpuller's handler.
 
     ``asked`` has already decided what the link may ask for. ``backup`` puts aside what is in ``repo_dir``.
+    ``student_notes`` says what the student should know.
     """
 
     def __init__(self, git_url: str, repo_dir: str, *, branch: str, backup: bool = False, **_: Any) -> None:
         self.home, self.branch = Path(repo_dir), branch
         self.git = Git(self.home, git_url)
         self.files = Files(self.home)
-        self.told = self.files.told
+        self.student_notes = self.files.student_notes
         # ``pull`` puts the folder aside, not this method: another pull may still run in it.
         self._anew = backup
 
@@ -82,7 +83,7 @@ class ClassPuller:
                 yield f"{self.home} is now {self.files.put_aside()}\n"
             if is_own(self.home):
                 notes.forget(self.home)
-                self.told.append({"kind": "own", "path": self.home.name})
+                self.student_notes.append({"kind": "own", "path": self.home.name})
                 yield f"{self.home} is not the course's: nothing was brought\n"
                 return
             with self.git as git:
@@ -97,7 +98,7 @@ class ClassPuller:
                 yield from self._clone()
         finally:
             # Files that were renamed before a failure stay renamed, so this is always reported.
-            notes.add(self.home, self.told)
+            notes.add(self.home, self.student_notes)
 
     def _wait_for_git(self) -> Iterator[str]:
         """Wait until no git of the student works there; then remove what a killed one left."""
@@ -185,7 +186,7 @@ class ClassPuller:
             for path in written:
                 path.unlink(missing_ok=True)
             raise
-        self.told += planned
+        self.student_notes += planned
         return target
 
     def _base(self, git: Git, student: str, course: str, brought: str) -> str:

@@ -116,10 +116,10 @@ class ClassSpawner(SystemdSpawner):
         """Tell who waits for a server what is happening, for JupyterHub's page."""
         said = ""
         while self.pending == "spawn":
-            told = self.turns.told(self.user.name)
-            text = told or "Your server starts."
+            queued = self.turns.progress(self.user.name)
+            text = queued or "Your server starts."
             if text != said:
-                yield {"progress": 10 if told else 60, "message": text}
+                yield {"progress": 10 if queued else 60, "message": text}
             said = text
             await asyncio.sleep(1)
 

@@ -84,7 +84,7 @@ class Turns:
         finally:
             turn.end()
 
-    def told(self, name: str) -> str:
+    def progress(self, name: str) -> str:
         """Return what somebody who waits reads about their place; empty when it is their turn."""
         for place, waiter in enumerate(self._line, 1):
             if waiter.name == name:

@@ -16,7 +16,7 @@ from coursehub_cert import doors, places
 from coursehub_cert.certificate import AUTHENTICATORS, put_half_made_aside
 from coursehub_cert.config import DNS, Config
 
-#: Where the answerer of challenges listens for IPv6, as it must be told some address.
+#: Where the answerer of challenges listens for IPv6, because it needs some address.
 LOOPBACK = "::1"
 _NOISE = re.compile(
     r"^(Saving debug log|Account registered|Requesting a|Renewing an|An unexpected error|Hint:|Ask for help|See the"
