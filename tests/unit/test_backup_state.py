@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coursehub_backup import notation, state, watching
+from coursehub_backup import excess, notation, state, watching
 from coursehub_backup.config import Config, Target
 
 from tests.support.backups import config_of
@@ -114,3 +114,31 @@ SSH = (
 ])  # fmt: skip
 def test_backup_target_in_restics_notation(given: dict[str, Any], expected: tuple[Any, ...]) -> None:
     assert notation.words("office", given, Path("/etc/b")) == expected
+
+
+def test_home_with_too_many_files_or_holes_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(excess, "MOST_FILES", 5)
+    home, shared = tmp_path / "home", tmp_path / "shared"
+    for name in ("ada", "many", "holes", "large"):
+        (home / name).mkdir(parents=True)
+    (shared / "groups" / "red" / "deep" / "deeper").mkdir(parents=True)
+    for number in range(6):
+        (home / "many" / str(number)).touch()
+        (shared / "groups" / "red" / "deep" / str(number)).touch()
+    for name, sizes in (("holes", (15, 15)), ("large", (50, 15))):
+        for number, size in enumerate(sizes):
+            with (home / name / str(number)).open("wb") as file:
+                file.truncate(size << 30)
+    (home / "ada" / "link").symlink_to(home / "many")
+    (home / "ada" / "groups").symlink_to(shared / "groups" / "red")
+    found = [
+        path.name for path in excess.directories(home, (str(home), str(shared))) if excess.is_too_much(path, 20 << 30)
+    ]
+    assert found == ["holes", "many", "red"]
+
+
+def test_who_was_left_out_is_in_the_line() -> None:
+    target = {"ok": NOW - 60, "left_out": ["ada"]}
+    said = state.line({"now": NOW, "problem": None, "targets": {"volume": target, "office": target}})
+    assert said.startswith("ok ")
+    assert said.endswith("left out, with too many or too large empty files: ada")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from coursehub_backup import state
+from coursehub_backup import excess, state
 from coursehub_backup.config import STATE, Config, Target
 from coursehub_backup.restic import HOST, INCOMPLETE, NO_REPOSITORY, Restic, ResticError
 
@@ -21,7 +21,7 @@ PRUNE_EVERY, CHECK_EVERY = 20 * 3600, 6.5 * 86400
 #: Each check reads one of this many parts of the data, so this many checks read all of it.
 PARTS = 8
 #: Larger files are not saved. No home has space for one, but a sparse file can have any size, and restic reads it all.
-LARGEST = "20G"
+LARGEST = 20 << 30
 
 
 @contextlib.contextmanager
@@ -117,11 +117,12 @@ def _id(restic: Restic) -> str:
 
 def _snapshot(config: Config, restic: Restic) -> dict[str, Any]:
     there = [source for source in config.sources if Path(source).exists()]
+    left_out = [path for path in excess.directories(config.homes, config.sources) if excess.is_too_much(path, LARGEST)]
     limit = ("--limit-upload", str(config.upload_kib)) if config.upload_kib else ()
-    excludes = [part for pattern in config.exclude for part in ("--exclude", pattern)]
+    excludes = [part for pattern in (*config.exclude, *map(str, left_out)) for part in ("--exclude", pattern)]
     done = restic.run(
         *limit,
-        *("backup", "--json", "--host", HOST, "--tag", config.server, "--exclude-larger-than", LARGEST, *excludes),
+        *("backup", "--json", "--host", HOST, "--tag", config.server, "--exclude-larger-than", str(LARGEST), *excludes),
         *("--", *there, str(config.staging)),
         accept=(INCOMPLETE,),
     )
@@ -133,6 +134,7 @@ def _snapshot(config: Config, restic: Restic) -> dict[str, Any]:
         "bytes": summary.get("total_bytes_processed", 0),
         "added": summary.get("data_added_packed", summary.get("data_added", 0)),
         "unread": unread,
+        "left_out": [path.name for path in left_out],
     }
 
 

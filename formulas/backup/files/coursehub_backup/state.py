@@ -104,5 +104,8 @@ def line(found: Record) -> str:
     if not times:
         return "ok the first one is not due yet"
     unread = max(one.get("unread") or 0 for one in found["targets"].values())
-    left_out = f"; {unread} files could not be read" if unread else ""
-    return f"ok the last one is {ago(found['now'] - min(times))} old, at {', '.join(found['targets'])}{left_out}"
+    but = f"; {unread} files could not be read" if unread else ""
+    left_out = sorted({name for one in found["targets"].values() for name in one.get("left_out") or ()})
+    if left_out:
+        but += f"; left out, with too many or too large empty files: {', '.join(left_out)}"
+    return f"ok the last one is {ago(found['now'] - min(times))} old, at {', '.join(found['targets'])}{but}"

@@ -1,0 +1,78 @@
+"""A student keeps the backup of the whole class from ending, or turns a restore against somebody else."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from tests.support.attackers import Person
+from tests.support.hub import Hub
+
+# Snapshots with what is written here stay in the course's backup.
+pytestmark = pytest.mark.disturbs
+
+STATUS = "coursehub-backup status"
+
+
+@pytest.fixture(autouse=True)
+def targets(hub: Hub) -> None:
+    """Only a course with a target has backups."""
+    if hub.run(f"command -v coursehub-backup > /dev/null && {STATUS} || echo '{{}}'").count('"targets": {"') != 1:
+        pytest.skip("this course has no backup")
+
+
+def back_up(hub: Hub) -> dict[str, object]:
+    """Make a backup now; return what is known of it."""
+    hub.run("systemctl start coursehub-backup.service", seconds=300)
+    found = json.loads(hub.run(STATUS))
+    assert found["problem"] is None, found
+    (known, *_) = found["targets"].values()
+    return dict(known)
+
+
+def test_a_backup_never_ends(mallory: Person, alice: Person, hub: Hub) -> None:
+    """Tries: to keep root busy for hours with files that take no space, so that nobody's work is saved.
+
+    Stopped by: the backup leaves out a home with too many files or too large holes, and says whose (excess.py).
+    """
+    alice.shell("date > attack-kept")
+    mallory.shell("mkdir -p attack-empty && truncate -s 1G attack-empty/{1..200}")
+    try:
+        began = time.monotonic()
+        known = back_up(hub)
+        took = time.monotonic() - began
+        print(f"a backup with 200 GB of holes took {took:.1f} s")
+        assert known["left_out"] == [mallory.account]
+        assert took < 120, took
+        said = json.loads(hub.run(f"coursehub-backup list --user {alice.account} --path attack-kept"))
+        assert said["versions"], said
+    finally:
+        alice.shell("rm -f attack-kept")
+        mallory.shell("rm -rf attack-empty")
+    assert back_up(hub)["left_out"] == []
+
+
+def test_a_restore_follows_a_link(mallory: Person, alice: Person, hub: Hub) -> None:
+    """Tries: to have one's file restored into another's home, through a link in the place of a folder.
+
+    Stopped by: root writes into no home; the file is copied with its owner's rights (restoring.py).
+    """
+    mallory.shell("mkdir -p attack-labs && echo mine > attack-labs/attack-lab")
+    back_up(hub)
+    before = hub.run(f"ls -lA {alice.home}")
+    try:
+        for link in (alice.home, "/root", "/etc/cron.d"):
+            mallory.shell(f"rm -rf attack-labs; ln -s {link} attack-labs")
+            for how in ("", " --in-place"):
+                restore = f"coursehub-backup restore --user {mallory.account} --path attack-labs/attack-lab{how}"
+                said = hub.run(f"{restore} 2>&1 || true")
+                assert "writing into" in said and "failed" in said, said
+        for path in (f"../{alice.account}/x", "/etc/shadow", "attack-labs/../../root/x"):
+            said = hub.run(f"coursehub-backup restore --user {mallory.account} --path {path} 2>&1 || true")
+            assert "is not in the home of" in said, said
+    finally:
+        mallory.shell("rm -rf attack-labs")
+    assert hub.run(f"ls -lA {alice.home}") == before
+    assert hub.run("find /root /etc/cron.d -name 'attack-lab*'") == ""
