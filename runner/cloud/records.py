@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from typing import Any
 
-from runner.cloud.calls import Calls, Refused
+from runner.cloud.calls import TRIES, Calls, Refused, Unanswered
 from runner.cloud.model import DnsRecord, Zone, zone_among
 
 #: Seconds. Next term's server has the same name, and students must not be sent to the old one.
@@ -41,12 +42,8 @@ class Records:
         if record.kind == "NS":
             # The API wants names with a final dot and lists them without. It wants the other two keys empty.
             body |= {"data": f"{record.data}.", "flags": None, "tag": None}
-        try:
-            self._calls.post(f"pointing {record.hostname} at {record.data}", f"domains/{zone.name}/records", body)
-        except Refused:
-            # If an attempt made it but its answer was lost, the next attempt is refused as a duplicate.
-            if not any(_says(one, record) for one in self._of(zone, record)):
-                raise
+        what = f"pointing {record.hostname} at {record.data}"
+        self._make(what, zone, body, lambda: any(_says(one, record) for one in self._of(zone, record)))
         return True
 
     def targets(self, zone: Zone, record: DnsRecord) -> list[str]:
@@ -55,16 +52,14 @@ class Records:
 
     def ensure_caa(self, zone: Zone, hostname: str) -> None:
         """Allow only our certificate authority for a name (CAA); records for other authorities are kept."""
-        if any(_issuer(one) == AUTHORITY for one in self._caa(zone, hostname)):
+        if self._allowed(zone, hostname):
             return
         body = {"type": "CAA", "name": zone.label(hostname), "data": f"{AUTHORITY}.", "flags": 0, "tag": "issue"}
-        try:
-            self._calls.post(
-                f"allowing certificates of {hostname}", f"domains/{zone.name}/records", body | {"ttl": TTL}
-            )
-        except Refused:
-            if not any(_issuer(one) == AUTHORITY for one in self._caa(zone, hostname)):
-                raise
+        what = f"allowing certificates of {hostname}"
+        self._make(what, zone, body | {"ttl": TTL}, lambda: self._allowed(zone, hostname))
+
+    def _allowed(self, zone: Zone, hostname: str) -> bool:
+        return any(_issuer(one) == AUTHORITY for one in self._caa(zone, hostname))
 
     def remove_caa(self, zone: Zone, hostname: str) -> None:
         """Remove what ``ensure_caa`` made. A record with another TTL is somebody else's."""
@@ -90,6 +85,23 @@ class Records:
         found = self._calls.entries("reading the DNS records", path, "domain_records", type=record.kind, **by_name)
         label = zone.label(record.hostname)
         return [one for one in found if one["type"] == record.kind and one["name"] == label]
+
+    def _make(self, what: str, zone: Zone, body: dict[str, Any], made: Callable[[], bool]) -> None:
+        """Make a record; ``made`` looks for it.
+
+        An attempt whose answer was lost may have made it. The next one would make a second, or be refused as a
+        duplicate.
+        """
+        for left in reversed(range(TRIES)):
+            try:
+                self._calls.post(what, f"domains/{zone.name}/records", body, repeat=False)
+            except (Refused, Unanswered) as error:
+                if made():
+                    return
+                if isinstance(error, Refused) or not left:
+                    raise
+            else:
+                return
 
     def _remove(self, what: str, zone: Zone, record: dict[str, Any]) -> None:
         self._calls.delete(what, f"domains/{zone.name}/records/{record['id']}")
