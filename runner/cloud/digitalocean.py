@@ -290,7 +290,7 @@ class Cloud:
     def _stuck(self, course_id: str, server: Server) -> CoursehubError:
         is_still = f"{self.name}: droplet {server.id} is still {server.state!r} after {BOOT_SECONDS:.0f} s"
         if server.state == "new":
-            return CoursehubError(f"{is_still} and costs money; run 'coursehub down {course_id}', then up")
+            return CoursehubError(f"{is_still} and {self._price(server)}; run 'coursehub down {course_id}', then up")
         if server.state == "active":
             return CoursehubError(
                 f"{self.name}: droplet {server.id} runs but has no public address after {BOOT_SECONDS:.0f} s; look at "
@@ -300,6 +300,13 @@ class Cloud:
         return CoursehubError(
             f"{is_still}, though it was powered on; look at it in the control panel, then run the same command again"
         )
+
+    def _price(self, server: Server) -> str:
+        try:
+            size = self.sizes().get(server.size)
+        except CoursehubError:
+            size = None
+        return f"costs {size.price_hourly:.3f} dollars an hour" if size else "costs money"
 
     def _power_on(self, server: Server) -> None:
         droplet = self._calls.bound(Droplet, id=server.id)
