@@ -36,12 +36,16 @@ KINDS = (*REFUSED, *LOST, "cut before", "cut after", "truncated")
 
 @dataclass
 class BadLine:
-    """``share`` of the requests fail, chosen by ``seed``; ``happened`` counts the failures by kind."""
+    """``share`` of the requests fail, chosen by ``seed``; ``happened`` counts the failures by kind.
+
+    ``log`` has the requests that reached the cloud: method, path, body, and the status that the cloud answered.
+    """
 
     to: str
     seed: int
     share: float = 0.25
     happened: Counter[str] = field(default_factory=Counter)
+    log: list[tuple[str, str, bytes, int]] = field(default_factory=list)
     seen: int = 0
     url: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -57,6 +61,12 @@ class BadLine:
             if kind:
                 self.happened[kind] += 1
             return kind
+
+    def answered(self, method: str, path: str) -> list[int]:
+        """The cloud's own answers to these requests; the runner may have got others."""
+        return [
+            status for said, where, _, status in self.log if (said, urlsplit(where).path.rstrip("/")) == (method, path)
+        ]
 
     @contextlib.contextmanager
     def open(self) -> Iterator[BadLine]:
@@ -78,7 +88,11 @@ def _handler(line: BadLine) -> type[BaseHTTPRequestHandler]:
                 return self._cut()
             if kind in REFUSED:
                 return self._say(*REFUSED[kind])
-            status, headers, answer = self._forward(body)
+            try:
+                status, headers, answer = self._forward(body)
+            except (OSError, http.client.HTTPException):
+                # The cloud cut the connection or does not answer.
+                return self._cut()
             if kind == "cut after":
                 return self._cut()
             if kind in LOST:
@@ -98,7 +112,9 @@ def _handler(line: BadLine) -> type[BaseHTTPRequestHandler]:
             answer = connection.getresponse()
             text = answer.read()
             connection.close()
-            return answer.status, {"Content-Type": answer.headers.get("Content-Type") or "text/plain"}, text
+            line.log.append((self.command, self.path, body, answer.status))
+            back = ("Content-Type", "Retry-After", "ratelimit-reset")
+            return answer.status, {key: value for key in back if (value := answer.headers.get(key))}, text
 
         def _say(self, status: int, headers: dict[str, str], body: object) -> None:
             text = body if isinstance(body, str) else json.dumps(body)

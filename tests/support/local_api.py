@@ -116,7 +116,10 @@ def served(state: Path, machines: MemoryMachines | None = None) -> Iterator[Api]
     )
     contract = Contract(app._app)
     app._app = contract  # type: ignore[assignment]
-    config = uvicorn.Config(app, port=0, http=_Protocol, ws="none", lifespan="off", log_level="error")
+    # No handlers of its own: they would write to the output of the test in which it started.
+    config = uvicorn.Config(
+        app, port=0, http=_Protocol, ws="none", lifespan="off", log_level="critical", log_config=None
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

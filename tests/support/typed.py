@@ -38,5 +38,5 @@ def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *
     except SystemExit as leave:
         code = int(leave.code or 0)
     captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
+    assert "Traceback" not in captured.err, captured.err
     return Ended(code, captured.out, captured.err)

@@ -21,6 +21,7 @@ from runner.hub.checks import Check
 from runner.people.passwords import Passwords
 from runner.servers.access import Access, KeyPair
 from runner.session import CHECK_ACCOUNT
+from tests.support.bad_line import BadLine
 from tests.support.computer import enter_network
 from tests.support.names import Names
 from tests.support.root import eventually, need_root
@@ -34,6 +35,7 @@ from tests.support.school import (
     up,  # noqa: F401
 )
 from tests.support.stand_in_hub import serve
+from tests.support.storm import SEEDS
 
 need_root()
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(300)]
@@ -182,6 +184,27 @@ def test_wrong_host_key_is_refused_by_every_verb(up: School, coursehub: Coursehu
             assert "shows another host key than the known one" in ended.line
     finally:
         known.write_text(right)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_seeds_fault_14_changed_host_key(
+    up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """The cloud is behind a bad network: no retry and no new run lets a server with another key in."""
+    known = Access(up.project, "phys").known_hosts
+    right = known.read_text()
+    known.write_text(f"coursehub-phys {' '.join(KeyPair.generate('x').public.split()[:2])}\n")
+    up.states(STATES.replace("first", "never"))
+    try:
+        with BadLine(up.api.url, seed).open() as line:
+            monkeypatch.setenv("DIGITALOCEAN_END_POINT", f"{line.url}/v2/")
+            for verb in (("apply", "phys"), ("up", "phys", "--yes")):
+                said = [coursehub(*verb) for _ in range(3)]
+                assert all(ended.code == 1 for ended in said)
+                assert any("shows another host key than the known one" in ended.line for ended in said), said
+    finally:
+        known.write_text(right)
+    assert Access(up.project, "phys").run(up.ip, "cat /srv/title").strip() != "never"
 
 
 def test_interrupted_first_contact_is_continued(up: School, coursehub: Coursehub) -> None:
