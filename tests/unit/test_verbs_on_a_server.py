@@ -35,7 +35,10 @@ from tests.support.school import (
     up,  # noqa: F401
 )
 from tests.support.stand_in_hub import serve
-from tests.support.storm import SEEDS
+from tests.support.storm import (
+    SEEDS,
+    quick,  # noqa: F401
+)
 
 need_root()
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(300)]
@@ -186,6 +189,7 @@ def test_wrong_host_key_is_refused_by_every_verb(up: School, coursehub: Coursehu
         known.write_text(right)
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_seeds_fault_14_changed_host_key(
     up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch, seed: int
