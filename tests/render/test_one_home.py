@@ -26,14 +26,28 @@ DEFAULTS = yaml.safe_load(defaults.text())
 FORMULAS = {path.parent.name: yaml.safe_load(path.read_text()) for path in (ROOT / "formulas").glob("*/defaults.yaml")}
 #: Ports that are more than our own services wherever they occur: SSH, HTTP, HTTPS.
 WELL_KNOWN = set(agreed.PUBLIC_PORTS)
-#: The place of a course's default in a formula that has a default for it too.
-CHOICES = {
-    ("limits", "memory"): "jupyterhub:spawner:mem_limit",
-    ("limits", "cpu"): "jupyterhub:spawner:cpu_limit",
-    ("limits", "tasks"): "jupyterhub:spawner:tasks_max",
-    ("upload_limit",): "nginx:site:upload_limit",
-    ("signin", "claim"): "jupyterhub:signin:claim",
-}
+#: Where a formula gets a choice of the course that pillar/hub.sls does not simply hand over.
+ELSEWHERE = {"nginx:site:upload_limit": "upload_limit", "jupyterhub:signin:claim": "signin.claim"}
+
+
+def handed_over() -> dict[str, str]:
+    """What pillar/hub.sls hands over as it is: a formula's key, and the course's key that it gets."""
+    text = re.sub(r"\{%.*?%\}", "", (ROOT / "pillar/hub.sls").read_text())
+
+    def marked(match: re.Match[str]) -> str:
+        expression = match[1].removesuffix("| json ").strip()
+        return f"'{expression}'" if re.fullmatch(r"course(\.\w+)+", expression) else "computed"
+
+    document = yaml.safe_load(re.sub(r"\{\{(.*?)\}\}", marked, text))
+    found = {path: value_at(document, path) for path in paths(document)}
+    return {path: str(value)[7:] for path, value in found.items() if str(value).startswith("course.")}
+
+
+def value_at(node: Any, path: str) -> Any:
+    """The value at a path such as ``people:from_uid``; None if there is none."""
+    for key in path.split(":"):
+        node = node.get(key) if isinstance(node, dict) else None
+    return node
 
 
 def code() -> dict[Path, str]:
@@ -112,16 +126,21 @@ def paths(node: Any, before: str = "") -> Iterator[str]:
             yield f"{before}{key}"
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids=".".join)
-def test_default_of_a_course_is_no_formulas_default_too(choice: tuple[str, ...]) -> None:
-    value: Any = DEFAULTS["course"]
-    for key in choice:
-        value = value[key]
-    formula, *keys = CHOICES[choice].split(":")
-    found: Any = FORMULAS[formula][formula]
-    for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    assert str(found).casefold() != str(value).casefold()
+CHOICES = {**handed_over(), **ELSEWHERE}
+
+
+@pytest.mark.parametrize("place", CHOICES)
+def test_default_of_a_course_is_no_formulas_default_too(place: str) -> None:
+    """Lists, switches and empty values are a formula's way to work without a course, and so are two neutral words."""
+    value = value_at(DEFAULTS["course"], CHOICES[place].replace(".", ":"))
+    found = value_at(FORMULAS[place.partition(":")[0]], place)
+    neutral = not value or isinstance(value, bool | list) or value in ("Etc/UTC", "password")
+    if not neutral:
+        assert str(found).casefold() != str(value).casefold()
+
+
+def test_choices_are_found() -> None:
+    assert CHOICES["jupyterhub:spawner:mem_limit"] == "limits.memory"
 
 
 def test_pillar_takes_defaults_from_the_file_alone() -> None:
