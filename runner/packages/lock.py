@@ -29,7 +29,8 @@ PYTHON_FLOOR = "3.11"
 # Seconds; an index that works resolves a course within a few.
 TIMEOUT_SECONDS = 300
 
-#: The line of a lock with the digest of what it was made from.
+#: The header of every lock: the date of its resolution, and the digest of what it was made from.
+_RESOLVED = re.compile(r"^# resolved: (\d{4}-\d{2}-\d{2})$", re.MULTILINE)
 _DIGEST = re.compile(r"^# inputs: sha256:([0-9a-f]{64})$", re.MULTILINE)
 # What uv says when the index does not know a package, and when it lets nobody ask.
 _UNKNOWN = re.compile(r"Because (?P<name>[\w.-]+) was not found in the package registry")
@@ -120,6 +121,12 @@ def ensure_lock(course_id: str, packages: Iterable[str], root: Path, *, line: in
             exit_code=USAGE,
         )
     return lock
+
+
+def resolved_on(lock: Path) -> datetime.date | None:
+    """Return the date on which a lock was resolved, or None if its header has none."""
+    found = _RESOLVED.search(lock.read_text(encoding="utf-8"))
+    return datetime.date.fromisoformat(found.group(1)) if found else None
 
 
 def resolved_line() -> str:

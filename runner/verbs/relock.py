@@ -62,6 +62,12 @@ PYTHON = (
 )
 
 
+def all_locks(root: Path) -> list[Path]:
+    """Every existing Python lock of the repository, including the courses'."""
+    courses = sorted((root / lock.LOCKS).glob("*.txt"))
+    return [path for path in (*(root / one.path for one in PYTHON), root / KITCHEN, *courses) if path.exists()]
+
+
 def relock(
     root: Path, courses: Iterable[tuple[str, list[str], int | None]], report: Callable[[str], None], *, upgrade: bool
 ) -> list[str]:
