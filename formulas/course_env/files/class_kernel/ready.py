@@ -1,0 +1,41 @@
+"""A Python process that has imported what most notebooks import, and then becomes a kernel: `ready.py MODULE...`.
+
+The server starts it before anybody needs a kernel (class_server/ready.py). Its standard input then says how to go on:
+one JSON document with the kernel's arguments, working directory and environment. If the input ends without one, the
+server has ended, and so does this process.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+
+
+def load(names: list[str]) -> None:
+    """Import the modules that are installed. One that fails fails again, with its error, where a notebook imports it."""
+    # As ipykernel itself does, but before matplotlib reads it.
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    for name in ["ipykernel.kernelapp", *names]:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+
+
+def main() -> None:
+    """Load, wait, and run the kernel."""
+    load(sys.argv[1:])
+    orders = sys.stdin.read()
+    if not orders:
+        return
+    order = json.loads(orders)
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.chdir(order["directory"])
+    sys.argv = ["ipykernel_launcher", *order["arguments"]]
+    from ipykernel.kernelapp import launch_new_instance
+
+    launch_new_instance()
+
+
+if __name__ == "__main__":
+    main()

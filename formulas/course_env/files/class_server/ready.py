@@ -1,0 +1,147 @@
+"""One kernel for which nobody has to wait: a process that has already imported what most notebooks import.
+
+Most of the time of a kernel's start is spent on these imports. The process belongs to this server alone, so two people
+share nothing. It is started when the server has run for a while without a kernel: at nine o'clock, when everybody
+starts at once, nobody waits for a process that another one may never need.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning import KernelProvisionerFactory
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from class_server.kernels import FIRST_TO_GO
+
+NAME = "class-ready"
+PROGRAM = Path(__file__).parent.parent / "class_kernel" / "ready.py"
+# Each kernel has its own value of these. All other variables must be as they were when the process was started.
+OF_ONE_KERNEL = ("JPY_SESSION_NAME",)
+# ipykernel reads this when it is imported, to end with the server.
+PARENT = {"JPY_PARENT_PID": str(os.getpid())}
+# Bytes. A pipe takes this without waiting for its reader.
+LONGEST_ORDER = 60000
+# Bytes. With less memory for server and kernels there is no room for a kernel that may not be used.
+ENOUGH_MEMORY = 512 << 20
+
+
+class Ready:
+    """The process that waits to become a kernel, with the modules that it imports."""
+
+    def __init__(self, modules: list[str]) -> None:
+        self._modules = modules
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_with: tuple[dict[str, str], int | None] = ({}, None)
+        self._too_late = False
+
+    def make(self) -> None:
+        """Start the process, unless there has been a kernel already."""
+        with self._lock:
+            if self._too_late or self._process:
+                return
+            environment = without_own(dict(os.environ))
+            self._started_with = (environment, own_packages_changed(environment))
+            self._process = subprocess.Popen(
+                [*FIRST_TO_GO, sys.executable, "-P", str(PROGRAM), *self._modules],
+                stdin=subprocess.PIPE,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def take(self, command: list[str], environment: dict[str, str], directory: str) -> subprocess.Popen[bytes] | None:
+        """Return the process as the kernel that a command would start; None if there is none, or it would differ."""
+        arguments = arguments_of(command)
+        if arguments is None:
+            return None
+        with self._lock:
+            self._too_late = True
+            process, self._process = self._process, None
+        if process is None:
+            return None
+        expected = without_own(environment)
+        order = json.dumps(
+            {"arguments": arguments, "directory": directory, "environment": environment | PARENT}
+        ).encode()
+        if (
+            self._started_with != (expected, own_packages_changed(expected))
+            # matplotlib reads this file when it is imported.
+            or Path(directory, "matplotlibrc").exists()
+            or len(order) > LONGEST_ORDER
+            or not give(process, order)
+        ):
+            process.kill()
+            process.wait()
+            return None
+        return process
+
+
+def without_own(environment: dict[str, str]) -> dict[str, str]:
+    """Return a kernel's environment without what differs from kernel to kernel."""
+    return {name: value for name, value in environment.items() if name not in OF_ONE_KERNEL} | PARENT
+
+
+def own_packages_changed(environment: dict[str, str]) -> int | None:
+    """Return when one of the student's own packages was last installed or removed; None if there are none."""
+    try:
+        return Path(environment["COURSEHUB_OWN"]).stat().st_mtime_ns
+    except (OSError, KeyError):
+        return None
+
+
+def arguments_of(command: list[str]) -> list[str] | None:
+    """Return the arguments of the course's Python kernel in the command that starts it; None for another kernel."""
+    ours = [*FIRST_TO_GO, sys.executable, "-P", "-m", "ipykernel_launcher"]
+    return command[len(ours) :] if command[: len(ours)] == ours else None
+
+
+def give(process: subprocess.Popen[bytes], order: bytes) -> bool:
+    """Write to a process's standard input and close it. Returns False if the process has ended."""
+    if process.stdin is None or process.poll() is not None:
+        return False
+    try:
+        with process.stdin as pipe:
+            pipe.write(order)
+    except OSError:
+        return False
+    return True
+
+
+class ClassProvisioner(LocalProvisioner):
+    """Starts kernels as Jupyter does, except that the first one may be the process that is ready."""
+
+    ready: Ready | None = None
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start a kernel and return how to connect to it."""
+        directory = str(kwargs.get("cwd") or Path.cwd())
+        process = self.ready.take(cmd, dict(kwargs.get("env") or os.environ), directory) if self.ready else None
+        if process is None:
+            return await super().launch_kernel(cmd, **kwargs)
+        # As LocalProvisioner does after its own start. The process leads its own group.
+        self.process = process
+        self.pid = self.pgid = process.pid
+        self.cwd = directory
+        return self.connection_info
+
+
+def keep_one_ready(config: Any, modules: list[str], seconds: float) -> None:
+    """Make one process ready after so many seconds without a kernel. No modules, or little memory: none."""
+    limit = os.environ.get("MEM_LIMIT", "")
+    if not modules or (limit.isdigit() and int(limit) < ENOUGH_MEMORY):
+        return
+    ClassProvisioner.ready = Ready(modules)
+    KernelProvisionerFactory.provisioners[NAME] = EntryPoint(
+        NAME, "class_server.ready:ClassProvisioner", "jupyter_client.kernel_provisioners"
+    )
+    config.KernelProvisionerFactory.default_provisioner_name = NAME
+    timer = threading.Timer(seconds, ClassProvisioner.ready.make)
+    timer.daemon = True
+    timer.start()
