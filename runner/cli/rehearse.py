@@ -17,12 +17,14 @@ from runner.console import Steps
     default=0.0,
     help="Spread the sign-ins over so many seconds (default: all at once).",
 )
+@click.option("--started", is_flag=True, help="Start the servers first, as before a class in the timetable.")
 @click.option("--yes", is_flag=True, help="Run even if people are working on the server.")
 @as_json_option
-def rehearse(course: str, students: int, over: float, yes: bool, as_json: bool) -> None:
+def rehearse(course: str, students: int, over: float, started: bool, yes: bool, as_json: bool) -> None:
     """Let a class of temporary students sign in, and say whether the server is big enough for the real one."""
     from runner.rehearsal import advice
     from runner.verbs import rehearse as verb
 
-    document = verb.rehearse(project(), course, Steps(), students=students, over=over, disturb=yes)
+    way = verb.Way(students=students, over=over, started=started)
+    document = verb.rehearse(project(), course, Steps(), way, disturb=yes)
     emit(document, as_json, advice.lines(document))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from runner.console import Steps
@@ -12,14 +13,22 @@ from runner.rehearsal.student import Place
 from runner.servers.claim import claim, claim_in_cloud
 from runner.session import Session, visit
 
+
+@dataclass(frozen=True)
+class Way:
+    """How the temporary students come: how many, spread over how many seconds, and whether their servers run already."""
+
+    students: int
+    over: float = 0.0
+    started: bool = False
+
+
 #: Seconds that making or removing an account may take.
 _ACCOUNT_SECONDS = 5
 
 
-def rehearse(
-    project: Project, course_id: str, steps: Steps, *, students: int, over: float, disturb: bool = False
-) -> dict[str, Any]:
-    """Let temporary students sign in, spread over ``over`` seconds. Returns figures, and advice on the server's size.
+def rehearse(project: Project, course_id: str, steps: Steps, way: Way, *, disturb: bool = False) -> dict[str, Any]:
+    """Let temporary students sign in. Returns figures, and advice on the server's size.
 
     Nothing of them stays on the server. Raises CoursehubError if people are working and ``disturb`` is not set, or if
     students do not sign in with a password of the hub.
@@ -30,7 +39,7 @@ def rehearse(
             ip = str(session.server().ip)
             _may(session, course_id, ip, disturb)
         with claim_in_cloud(session.cloud, project, course_id, "rehearse"):
-            return _perform(session, ip, steps, students, over)
+            return _perform(session, ip, steps, way)
 
 
 def _may(session: Session, course_id: str, ip: str, disturb: bool) -> None:
@@ -50,15 +59,18 @@ def _may(session: Session, course_id: str, ip: str, disturb: bool) -> None:
         )
 
 
-def _perform(session: Session, ip: str, steps: Steps, students: int, over: float) -> dict[str, Any]:
-    people = accounts.people(students)
-    wait = 60 + _ACCOUNT_SECONDS * students
+def _perform(session: Session, ip: str, steps: Steps, way: Way) -> dict[str, Any]:
+    people = accounts.people(way.students)
+    wait = 60 + _ACCOUNT_SECONDS * way.students
     try:
-        with steps.step("accounts", f"make {students} temporary accounts"):
+        with steps.step("accounts", f"make {way.students} temporary accounts"):
             session.access.run(ip, accounts.begin(people), seconds=wait)
-        with steps.step("class", f"{students} students sign in") as progress:
-            place = Place(session.course.domain, ip, crowd.trust(session.ca_bundle), session.course.subdomains)
-            done = crowd.perform(place, people, over, lambda script: session.access.run(ip, script), progress)
+        place = Place(session.course.domain, ip, crowd.trust(session.ca_bundle), session.course.subdomains)
+        if way.started:
+            with steps.step("early", f"start {way.students} servers") as progress:
+                crowd.start_early(place, people, progress)
+        with steps.step("class", f"{way.students} students sign in") as progress:
+            done = crowd.perform(place, people, way.over, lambda script: session.access.run(ip, script), progress)
     finally:
         with steps.step("away", "remove the accounts"):
             session.access.run(ip, accounts.end(), seconds=wait)
@@ -66,6 +78,7 @@ def _perform(session: Session, ip: str, steps: Steps, students: int, over: float
     return {
         "course": session.course_id,
         "size": course.size,
+        "started": way.started,
         **done,
         "advice": advice.advise(done, session.cloud.sizes(), course.size, course.region),
     }

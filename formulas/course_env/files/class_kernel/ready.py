@@ -13,7 +13,7 @@ import sys
 
 
 def load(names: list[str]) -> None:
-    """Import the modules that are installed. One that fails fails again, with its error, where a notebook imports it."""
+    """Import the modules that are installed. If one fails, a notebook that imports it gets the error again."""
     # As ipykernel itself does, but before matplotlib reads it.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     for name in ["ipykernel.kernelapp", *names]:
