@@ -105,6 +105,7 @@ jupyterhub:
     mem_limit: {{ course.limits.memory }}
     cpu_limit: {{ course.limits.cpu }}
     tasks_max: {{ course.limits.tasks }}
+  before_class: {times: {{ course.timetable | json }}, zone: {{ course.timezone }} }
   culler:
     timeout: {{ course.idle_after * 60 }}
     # A tenth of the time, so that a short time also works.

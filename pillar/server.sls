@@ -153,6 +153,7 @@ jupyterhub:
   owner_secret: *owner_secret
   unseen_by_work: [*certificates, *shipped]
   work: {viewers: *teachers, owners: *learners, python: *course_python}
+  before_class: {groups: [*students, *professors, *assistants, *guests]}
   spawner:
     cmd: [*start_server]
     versions: {kept: *versions, at: *earlier, team_prefix: *team_prefix}

@@ -20,7 +20,7 @@ from runner.console import Steps
 @click.option("--started", is_flag=True, help="Start the servers first, as before a class in the timetable.")
 @click.option("--yes", is_flag=True, help="Run even if people are working on the server.")
 @as_json_option
-def rehearse(course: str, students: int, over: float, started: bool, yes: bool, as_json: bool) -> None:
+def rehearse(course: str, as_json: bool, *, students: int, over: float, started: bool, yes: bool) -> None:
     """Let a class of temporary students sign in, and say whether the server is big enough for the real one."""
     from runner.rehearsal import advice
     from runner.verbs import rehearse as verb

@@ -209,4 +209,8 @@ Email = Annotated[
 ]
 #: The cloud's name of a size or a region.
 Slug = Annotated[str, *text_like(r"^[a-z0-9]+(-[a-z0-9]+)*$", "one of the cloud's names, such as s-4vcpu-8gb or sfo3")]
+ClassTime = Annotated[
+    str,
+    *text_like(r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([01]?[0-9]|2[0-3]):[0-5][0-9]$", "a day and a time such as Mon 09:00"),
+]
 Minutes = Annotated[int, Field(ge=5, le=10080)]

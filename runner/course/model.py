@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from runner.course.backup import Alert, Backup
 from runner.course.facts import (
     Amount,
+    ClassTime,
     Day,
     DebianPackage,
     Email,
@@ -158,6 +159,13 @@ class Course(Facts):
     ] = None
     """The first and the last day of the course. With it, ``plan``, ``up`` and ``status`` say what the server costs for
     the whole term."""
+    timetable: Annotated[
+        list[ClassTime],
+        Reaches("everybody, at once; running servers go on"),
+        Field(examples=[["Mon 09:00", "Wed 14:30"]]),
+    ] = Field(default=[])
+    """When classes begin each week, in the course's time zone. Fifteen minutes before, the servers of those who came
+    in the last two weeks start, so that nobody waits when the class begins."""
     limits: Annotated[Limits, Reaches(NEW_SERVERS), Field(examples=[{"memory": "1500M", "cpu": 1.5, "tasks": 512}])] = (
         Limits()
     )

@@ -16,7 +16,7 @@ from runner.session import Session, visit
 
 @dataclass(frozen=True)
 class Way:
-    """How the temporary students come: how many, spread over how many seconds, and whether their servers run already."""
+    """How temporary students come: how many, over how many seconds, and whether their servers run already."""
 
     students: int
     over: float = 0.0

@@ -144,6 +144,30 @@ if culler["timeout"]:
             "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
         }
     )
+early = SETTINGS["before_class"]
+if early["times"]:
+    plan = {**early, "each": spawner["start_memory"] << 20, "slice": "class.slice"}
+    # If servers were stopped before the class begins, it would be in vain.
+    plan["ahead"] = min(plan["ahead"], culler["timeout"] // 2 or plan["ahead"])
+    services.append(
+        {
+            "name": "before-class",
+            "command": [sys.executable, "-m", "class_inside.before_class", SETTINGS["base_url"], json.dumps(plan)],
+            "environment": {"PYTHONPATH": f"{SETTINGS['root']}/lib"},
+        }
+    )
+    roles.append(
+        {
+            "name": "before-class",
+            "description": "Starts servers before a class begins",
+            "services": ["before-class"],
+            "scopes": [
+                f"{scope}!group={group}"
+                for group in early["groups"]
+                for scope in ("list:users", "read:users:activity", "read:users:groups", "servers")
+            ],
+        }
+    )
 c.JupyterHub.services = services
 c.JupyterHub.load_roles = roles
 
