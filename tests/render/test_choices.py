@@ -48,6 +48,8 @@ def at(pillar: dict[str, Any], path: str) -> Any:
         ("jupyterhub:spawner:cpu_limit", EXAMPLE["limits"]["cpu"]),
         ("jupyterhub:spawner:tasks_max", EXAMPLE["limits"]["tasks"]),
         ("jupyterhub:culler:timeout", EXAMPLE["idle_after"] * 60),
+        ("jupyterhub:before_class:times", EXAMPLE["timetable"]),
+        ("jupyterhub:before_class:zone", EXAMPLE["timezone"]),
         ("jupyterhub:page:title", EXAMPLE["title"]),
         ("jupyterhub:page:message", EXAMPLE["page"]["message"]),
         ("jupyterhub:page:help", EXAMPLE["page"]["help"]),

@@ -70,7 +70,8 @@ class Plan:
         found = []
         for person in people:
             active = person.get("last_activity")
-            if not active or person.get("server") or person.get("pending"):
+            # A server that runs or starts is among these.
+            if not active or person["servers"]:
                 continue
             if set(person["groups"]) & set(self.groups) and datetime.fromisoformat(active) >= since:
                 found.append(person["name"])
@@ -112,16 +113,17 @@ class Hub:
     def start(self, account: str, pause: Callable[[float], None]) -> bool:
         """Start a server and wait until it runs or has failed. Returns whether it runs. Raises Refused."""
         status, _ = self.ask("POST", f"/users/{account}/server")
-        if status not in (http.client.CREATED, http.client.ACCEPTED):
-            return False
         waited = 0.0
-        while waited < START:
-            _, person = self.ask("GET", f"/users/{account}")
-            if not person or not person.get("pending"):
-                return bool(person and person.get("server"))
+        while status == http.client.ACCEPTED and waited < START:
             pause(ASK)
             waited += ASK
-        return False
+            _, person = self.ask("GET", f"/users/{account}")
+            servers = person.get("servers") if person else None
+            if not servers:
+                return False
+            if all(server["ready"] for server in servers.values()):
+                return True
+        return status == http.client.CREATED
 
 
 def start_all(hub: Hub, plan: Plan, room: Callable[[int], bool], pause: Callable[[float], None]) -> tuple[int, int]:
