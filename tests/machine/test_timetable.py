@@ -58,4 +58,6 @@ def test_server_and_kernel_are_ready_before_a_class(hub: Hub) -> None:
             )
         client.stop_server()
     assert hub.run(WAITS).strip() == ""
-    assert "before the class at" in hub.run("journalctl -u jupyterhub -n 200 --no-pager -o cat | grep 'before the class'")
+    assert "before the class at" in hub.run(
+        "journalctl -u jupyterhub -n 200 --no-pager -o cat | grep 'before the class'"
+    )

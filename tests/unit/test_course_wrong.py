@@ -115,6 +115,9 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (1, "idle_after (1): must be a whole number from 5 to 10080; correct it"),
         ("2h", "idle_after ('2h'): must be a whole number from 5 to 10080; correct it"),
     ],
+    "timetable": [
+        (["Monday 9"], "timetable.1 ('Monday 9'): must be a day and a time such as Mon 09:00; correct it"),
+    ],
     "packages": [
         ("numpy", f"packages ('numpy'): {LIST}"),
         (["numpy", "pandas; rm -rf /"], f"packages.2 ('pandas; rm -rf /'): {PACKAGE}"),
