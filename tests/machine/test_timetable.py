@@ -18,6 +18,10 @@ pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
 WAITS = f"pgrep -u {STUDENT} -f 'class_kernel/ready.py' || true"
 
 
+def apply(hub: Hub) -> None:
+    assert hub.sandbox.json("apply", hub.course)["courses"][hub.course]["failed"] == 0
+
+
 @pytest.fixture
 def class_soon(hub: Hub) -> Iterator[None]:
     """The course has a class in a few minutes."""
@@ -31,11 +35,11 @@ def class_soon(hub: Hub) -> Iterator[None]:
         client.stop_server()
     path.write_text("#!yaml\n" + yaml.safe_dump(document, allow_unicode=True, sort_keys=False), encoding="utf-8")
     try:
-        assert hub.sandbox.json("apply", hub.course)["failed"] == 0
+        apply(hub)
         yield
     finally:
         path.write_text(before, encoding="utf-8")
-        assert hub.sandbox.json("apply", hub.course)["failed"] == 0
+        apply(hub)
 
 
 @pytest.mark.usefixtures("class_soon")
