@@ -207,3 +207,46 @@ def test_language_servers_are_looked_for_where_one_may_be(course_python: str, tm
         Path("/usr/local/lib/node_modules").is_dir() or Path("/usr/lib/node_modules").is_dir(),
         True,
     ]
+
+
+def test_sockets_of_a_closed_laptop_end(course_python: str, tmp_path: Path) -> None:
+    """One browser answers pings and one does not: after some seconds only the first is still connected."""
+    ended = inside(
+        course_python,
+        """
+import asyncio
+from jupyter_server.serverapp import ServerApp
+from tornado.netutil import bind_sockets
+from tornado.websocket import websocket_connect
+from traitlets.config import Config
+from class_server.sockets import end_abandoned
+
+config = Config()
+end_abandoned(config, 1)
+
+async def main():
+    app = ServerApp(config=config, port=0, open_browser=False, allow_root=True)
+    app.initialize(argv=["--IdentityProvider.token=", "--ServerApp.port=0"], find_extensions=False)
+    listening = bind_sockets(0, "127.0.0.1")
+    app.http_server.add_sockets(listening)
+    port = listening[0].getsockname()[1]
+    url = f"ws://127.0.0.1:{port}/api/events/subscribe"
+    answers, silent = await websocket_connect(url), await websocket_connect(url)
+    # Tornado's client answers each ping as it arrives; this one does not.
+    silent.protocol.write_ping = silent.protocol._write_frame = lambda *_, **__: asyncio.sleep(0)
+    closed = {}
+    for name, socket in (("answers", answers), ("silent", silent)):
+        try:
+            await asyncio.wait_for(socket.read_message(), 5)
+            closed[name] = True
+        except TimeoutError:
+            closed[name] = False
+    print(json.dumps(closed), flush=True)
+    os._exit(0)
+
+import os
+asyncio.run(main())
+""",
+        HOME=str(tmp_path), JUPYTER_RUNTIME_DIR=str(tmp_path),
+    )  # fmt: skip
+    assert ended == {"answers": False, "silent": True}

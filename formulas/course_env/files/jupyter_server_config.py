@@ -27,6 +27,7 @@ from class_server.layout import forget_after_a_kill  # noqa: E402
 from class_server.memory import spare_the_server  # noqa: E402
 from class_server.programs import prepare  # noqa: E402
 from class_server.ready import keep_one_ready  # noqa: E402
+from class_server.sockets import end_abandoned  # noqa: E402
 
 
 class ClassKernelManager(AsyncMappingKernelManager):
@@ -132,6 +133,7 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.ServerApp.kernel_manager_class = ClassKernelManager
 c.ServerApp.sock = listen_on_inherited()
 count_what_a_person_does()
+end_abandoned(c)
 offer(c, Path(SETTINGS["lib"]).parent)
 prepare(SETTINGS["lib"])
 # Sockets in the student's own directory. Other students could reach a kernel's ports on loopback.
