@@ -72,13 +72,13 @@ def student(course_python: str, tmp_path: Path) -> Student:
     return Student(tmp_path, Path(course_python), variables)
 
 
-def wheel(directory: Path, name: str, version: str = "1.0", body: str = "") -> str:
-    """A package with one module of the same name."""
+def wheel(directory: Path, name: str, version: str = "1.0", body: str = "", needs: str = "") -> str:
+    """A package with one module of the same name; ``needs`` are lines of its description."""
     path = directory / f"{name}-{version}-py3-none-any.whl"
     info = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{name}/__init__.py", body)
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
         archive.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
@@ -163,6 +163,32 @@ def test_a_package_that_is_not_whole_is_named(student: Student) -> None:
         "bare: its description is missing",
         "gone: 1 of its files are missing, gone/__init__.py first",
     ]
+
+
+def test_package_whose_needs_are_not_met_is_named(student: Student) -> None:
+    """Somebody removed, or installed without it, what the package imports."""
+    lines = {
+        "alone": "Requires-Dist: nowhere-to-be-found>=1\n",
+        "old": "Requires-Dist: pip<1\n",
+        "fine": 'Requires-Dist: pip>=1\nRequires-Dist: nowhere; extra == "more"\nRequires-Dist: other; python_version < "3"\n',
+    }
+    for name, needs in lines.items():
+        student.pip("install", "--no-deps", wheel(student.home, name, needs=needs))
+    have = student.run("python", "-c", "import pip; print(pip.__version__)").strip()
+    assert student.asked()["broken"] == [
+        "alone: needs nowhere-to-be-found, which is not installed",
+        f"old: needs pip <1, but {have} is installed",
+    ]
+
+
+def test_package_that_cannot_be_imported_harms_only_its_import(student: Student) -> None:
+    """Python starts, pip works, the package is not called incomplete, and its own error shows at the import."""
+    for name, body in {"bad": "raise RuntimeError('of bad')", "fatal": "import os; os._exit(3)"}.items():
+        student.pip("install", "--no-deps", wheel(student.home, name, body=body))
+    assert student.run("python", "-c", "import json; print(6 * 7)").strip() == "42"
+    assert "RuntimeError: of bad" in student.run("python", "-c", "import bad", code=1)
+    student.run("python", "-c", "import fatal", code=3)
+    assert student.asked() == {"own": ["bad 1.0", "fatal 1.0"], "broken": [], "earlier": []}
 
 
 def test_packages_of_an_earlier_environment_are_named(student: Student) -> None:
