@@ -193,6 +193,8 @@ def look_at_nginx(root: Path, run: Callable[[str], str]) -> Check:
         return Check("nginx", True, f"{TABLE} has no minimum for {release} yet; unattended upgrades keep it new")
     for below in on_server(rows, said):
         return Check("nginx", False, f"{below}; run 'apt-get update && apt-get install nginx' on the server")
+    if "running none" in said.splitlines():
+        return Check("nginx", False, "nginx does not run; 'coursehub apply COURSE' starts it, or says why not")
     if "running new" not in said.splitlines():
         return Check("nginx", False, "nginx runs in an older version than is installed; run 'systemctl restart nginx'")
     version = next(line.split()[4] for line in said.splitlines() if line.startswith("debian "))

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 
 from runner.agreed import INNER_PORTS
-from runner.hub.client import PAGE_SECONDS, HubClient, HubFailure
+from runner.hub.client import PAGE_SECONDS, HubClient, HubFailure, cause_of
 
 #: A certificate with fewer days left should have been renewed: Let's Encrypt renews at 30 of 90.
 CERTIFICATE_DAYS = 20
@@ -90,7 +90,9 @@ def look(target: Target, progress: Callable[[str], None]) -> list[Check]:
 def _run(name: str, function: Callable[[Target], str], target: Target) -> Check:
     try:
         return Check(name, True, function(target))
-    except (HubFailure, OSError, requests.RequestException, ValueError, KeyError) as error:
+    except (OSError, requests.RequestException) as error:
+        return Check(name, False, f"{target.hostnames[0]} does not answer: {cause_of(error)}")
+    except (HubFailure, ValueError, KeyError) as error:
         return Check(name, False, str(error) or type(error).__name__)
 
 
@@ -147,7 +149,7 @@ def _ipv6(target: Target) -> str:
     except OSError as error:
         if error.errno in (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EHOSTUNREACH):
             return f"not looked at: this computer has no way to {target.ip6}"
-        raise HubFailure(f"{target.ip6} does not serve {target.hostnames[0]}: {error}") from error
+        raise HubFailure(f"{target.ip6} does not serve {target.hostnames[0]}: {cause_of(error)}") from error
 
 
 def _addresses6(hostname: str) -> set[str]:

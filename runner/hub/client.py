@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import re
 import ssl
@@ -24,6 +25,8 @@ PAGE_SECONDS = 20
 SPAWN_SECONDS = 180
 KERNEL_SECONDS = 90
 
+#: Where the hub's page says why a server did not start.
+_WHY = re.compile(r'<p id="why"[^>]*>([^<]+)<')
 _PLACE = re.compile(r"/(user|services)/[^/?]+/")
 
 
@@ -45,6 +48,18 @@ class _Browser(requests.Session):
 
 class HubFailure(Exception):
     """An error that a student would see, in one line."""
+
+
+def cause_of(error: BaseException) -> str:
+    """Why a connection failed, in a few words, such as "connection refused"."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, requests.Timeout | TimeoutError):
+            return "no answer in time"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
 
 
 class HubClient:
@@ -85,7 +100,7 @@ class HubClient:
         except requests.exceptions.SSLError as error:
             raise HubFailure(f"the certificate of {self.hostname} is not trusted") from error
         except requests.RequestException as error:
-            raise HubFailure(f"{self.hostname} does not answer ({type(error).__name__})") from error
+            raise HubFailure(f"{self.hostname} does not answer: {cause_of(error)}") from error
 
     def origin(self, path: str) -> str:
         """The origin of a path of the hub: the hub's, or that of a server or service with a name of its own.
@@ -143,7 +158,9 @@ class HubClient:
         """Request a server and follow the hub's progress stream, as a browser does, until it is ready."""
         page = self.get("/hub/spawn")
         if page.status_code >= 400:
-            raise HubFailure(f"the hub would not start a server (HTTP {page.status_code})")
+            why = _WHY.search(page.text)
+            said = f": {html.unescape(why[1]).strip()}" if why else f" (HTTP {page.status_code})"
+            raise HubFailure(f"the hub would not start a server{said}")
         if f"/user/{self.username}/" not in page.url:
             self._wait_for_spawn()
         page = self.get(f"/user/{self.username}/lab")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 
 from runner.agreed import PATHS
@@ -14,6 +15,8 @@ from runner.hub.checks import Check
 FULL, LEAST = 95, 500 << 20
 #: Homes of at least so many megabytes are named when the disk is full.
 BIG = 500
+#: Checks that explain failures of others.
+CAUSES = ("disk", "units", "starts")
 #: Units that everybody needs.
 ALWAYS = ("jupyterhub", "jupyterhub-proxy", "jupyterhub-work", "nginx", "ssh")
 #: If these units fail, their own check says more, so the check of units skips them.
@@ -31,7 +34,7 @@ for unit in {" ".join(ALWAYS)}; do
 done
 systemctl list-units --failed --plain --no-legend --no-pager | awk '$1 !~ /^(jupyter-|user@)/ {{print "failed", $1}}'
 journalctl -u jupyterhub --since=-{MINUTES}min -o cat --no-pager | sed -n \
-  -e 's/.*the server of \([a-z0-9_-]*\) did not start.*/lost \1/p' \
+  -e 's/.*the server of \([a-z0-9_-]*\) did not start:\{{0,1\}}\(.*\); .journalctl.*/lost \1 \2/p' \
   -e 's/.*User \([^ ]*\) took .* to start.*/started \1/p'
 if [ -e /etc/coursehub-material/config.json ]; then
   echo "material $(systemctl is-failed coursehub-material.service)" \
@@ -108,20 +111,22 @@ def _units(said: list[list[str]]) -> Check:
 
 
 def _starts(said: list[list[str]]) -> Check:
-    lost: set[str] = set()
+    lost: dict[str, str] = {}
     for words in said:
         if words[0] == "lost":
-            lost.add(words[1])
+            lost[words[1]] = " ".join(words[2:])
         elif words[0] == "started":
             # A later start succeeded, so the hub works again.
             lost.clear()
     if len(lost) >= NOBODY:
-        one = min(lost)
+        why = Counter(lost.values()).most_common(1)[0][0]
+        one = min(account for account, reason in lost.items() if reason == why)
         return Check(
             "starts",
             False,
-            f"the last starts all failed, of {len(lost)} people in {MINUTES} minutes; 'coursehub logs COURSE {one}' "
-            "says why",
+            f"the last starts all failed, of {len(lost)} people in {MINUTES} minutes{f': {why}' if why else ''}; "
+            f"'coursehub logs COURSE {one}' shows what their server said, 'coursehub apply COURSE' restores what is "
+            "missing or changed on the server",
         )
     return Check("starts", True, "nobody's start failed" if not lost else f"failed for {', '.join(sorted(lost))}")
 

@@ -25,12 +25,9 @@ def not_running(course_id: str, droplet_id: int, state: str) -> CoursehubError:
 
 
 def not_right(course_id: str, check: Check, document: dict[str, Any] | None = None) -> CoursehubError:
-    """The error for a hub that runs but fails a check."""
-    return CoursehubError(
-        f"{course_id}: the hub runs but {check.name} is not right: {check.detail}; 'coursehub logs {course_id}' shows "
-        "what the hub says",
-        document=document,
-    )
+    """The error for a server that runs but fails a check. A check that names no command gets the one for logs."""
+    more = "" if "'coursehub " in check.detail else f"; 'coursehub logs {course_id}' shows what the hub says"
+    return CoursehubError(f"{course_id}: the check '{check.name}' fails: {check.detail}{more}", document=document)
 
 
 def all_of(failures: list[CoursehubError], document: dict[str, Any]) -> CoursehubError:

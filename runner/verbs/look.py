@@ -39,7 +39,8 @@ def check(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
     bad = [one for one in looked if not one.ok]
     document = {"course": course_id, "ok": not bad, "checks": [asdict(one) for one in looked]}
     if bad:
-        raise _not_finished(project, course_id, document) or not_right(course_id, bad[0], document)
+        cause = next((one for one in bad if one.name in inside.CAUSES), bad[0])
+        raise _not_finished(project, course_id, document) or not_right(course_id, cause, document)
     return document
 
 
@@ -75,7 +76,8 @@ def _of(course_id: str, one: checks.Check) -> checks.Check:
 
 def _nginx(session: Session, ip: str) -> checks.Check:
     try:
-        return versions.look_at_nginx(session.project.root, lambda script: session.access.run(ip, script))
+        found = versions.look_at_nginx(session.project.root, lambda script: session.access.run(ip, script))
+        return _of(session.course_id, found)
     except CoursehubError as failure:
         return checks.Check("nginx", False, str(failure))
 
@@ -150,7 +152,7 @@ def _inside_briefly(project: Project, course_id: str, ip: str) -> tuple[str | No
     except CoursehubError as failure:
         return str(failure), None
     bad = [one for one in looked if not one.ok]
-    error = f"{course_id}: {bad[0].name} is not right: {bad[0].detail}" if bad else None
+    error = str(not_right(course_id, bad[0])) if bad else None
     return error, next((one.detail for one in looked if one.name == "backup"), None)
 
 

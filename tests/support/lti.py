@@ -84,6 +84,8 @@ class Platform:
             return json.dumps({"keys": [{**public, "kid": "one", "alg": "RS256", "use": "sig"}]})
         if path == "/course":
             return _form(asked.pop("at"), asked, "<button>Open the hub</button>")
+        if path == "/framed":
+            return f'<h1>Week 1</h1><iframe src="{html.escape(asked["at"])}" width="800" height="400"></iframe>'
         if path != "/authorize":
             return None
         assert asked["response_mode"] == "form_post"
@@ -127,6 +129,10 @@ class Platform:
     def course_page(self, person: str, hub: str) -> str:
         """The LMS's page with a button that opens the hub (``https://NAME``), a form as in Canvas and Moodle."""
         return f"{self.issuer}/course?{urlencode({'at': hub + _VISIT, **self.visit(person, hub + '/hub/home')})}"
+
+    def framed_page(self, address: str) -> str:
+        """The LMS's page that shows another address in a frame."""
+        return f"{self.issuer}/framed?{urlencode({'at': address})}"
 
     def visit(self, person: str, target: str) -> dict[str, str]:
         """What the LMS sends to the hub at the start of a visit."""

@@ -52,6 +52,11 @@ def test_server_that_is_well() -> None:
         ("lost ada\nlost bob\nlost ada\n", "starts", "the last starts all failed, of 2 people in 15 minutes"),
         ("started carl\nlost ada\nlost bob\n", "starts", "the last starts all failed, of 2 people in 15 minutes"),
         (
+            "lost ada\nlost bob No programs\nlost carl No programs\n",
+            "starts",
+            "15 minutes: No programs; 'coursehub logs COURSE bob'",
+        ),
+        (
             'room {"total":1000,"free":500,"short":[{"name":"ada","used":99,"limit":100},'
             '{"name":"bob","used":81,"limit":100}]}\n',
             "disk space",

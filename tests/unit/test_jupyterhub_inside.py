@@ -214,15 +214,20 @@ asyncio.run(main())
     ("happens", "says", "room"),
     [
         ("raise units.Ended('jupyter-ada')", "The disk is full. Tell your teacher", True),
+        (
+            "fake.unit_name = 'jupyter-bob'; raise units.Ended('x')",
+            "The last that it said: my diary. Start it again",
+            True,
+        ),
         ("await asyncio.sleep(9)", "It did not answer within 1 s. The disk is full. Tell your teacher", True),
-        ("raise units.UnitError('jupyter-ada: Unit exists')", "jupyter-ada: Unit exists. Start it again", True),
+        ("raise units.UnitError('Unit exists')", "The server's system says: Unit exists. Start it again", True),
         ("raise KeyError('ada')", "Your account is not on the server. Tell your teacher", True),
         ("raise homes.NoHome('Your home directory is not there')", "Your home directory is not there. Tell", True),
         ("pass", "All of the server's memory is used by others", False),
     ],
 )
 def test_failed_start_is_reported_with_its_reason(hub_python: str, happens: str, says: str, room: bool) -> None:
-    """The student reads the reason; the hub's log gets nothing that a server said."""
+    """The student reads the reason. The hub's log has it too, but nothing that a server said."""
     said = inside(
         hub_python,
         f"""
@@ -233,7 +238,8 @@ from class_inside import homes, last_words, spawner, units
 from class_inside.turns import Turns
 
 async def why(unit, since, hidden):
-    return last_words.explain([{{"_PID": "7", "MESSAGE": "No space left on device: 'my diary'"}}])
+    line = "my diary" if unit == "jupyter-bob" else "No space left on device: 'my diary'"
+    return last_words.explain([{{"_PID": "7", "MESSAGE": line}}])
 spawner.reason = why
 spawner.SOONER = 1
 
@@ -250,4 +256,5 @@ except spawner.NotStarted as ended:
     assert "'coursehub logs COURSE ada'" in said[0]
     assert "journalctl -u jupyter-ada" in said[1]
     assert "diary" not in said[1]
+    assert (says.partition(". ")[0] in said[1]) == ("diary" not in says)
     assert said[2] == 500

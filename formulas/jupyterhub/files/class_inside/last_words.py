@@ -21,10 +21,11 @@ FIELDS = "MESSAGE,EXIT_CODE,EXIT_STATUS,_PID"
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a server ended, and what to do about it."""
+    """Why a server ended, and what to do about it. ``quoted``: ``why`` repeats what the server itself wrote."""
 
     why: str
     todo: str
+    quoted: bool = False
 
     def __str__(self) -> str:
         return f"{self.why}. {self.todo}"
@@ -114,10 +115,10 @@ def explain(journal: Sequence[Mapping[str, Any]], hidden: Iterable[str] = ()) ->
             return known
     shown = clean(last, hidden)
     if found := NO_ACCESS.search(shown):
-        return Reason(f"It has no access to {found['path']}", TELL)
+        return Reason(f"It has no access to {found['path']}", TELL, quoted=True)
     if not shown:
         return Reason("It said nothing before it ended", TRY_AGAIN)
-    return Reason(f"The last that it said: {shown.rstrip('.')}", TRY_AGAIN)
+    return Reason(f"The last that it said: {shown.rstrip('.')}", TRY_AGAIN, quoted=True)
 
 
 def text(entry: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import pwd
 import shlex
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,11 @@ class NotStarted(SpawnException):
         super().__init__(
             self.jupyterhub_message,
             reason="not-started",
-            # The server's own output stays in its journal.
-            log_message=f"the server of {account} did not start; 'journalctl -u jupyter-{account}' says why",
+            # `coursehub status` reads this. The server's own output stays in its journal.
+            log_message=(
+                f"the server of {account} did not start{'' if why.quoted else f': {why.why}'}; "
+                f"'journalctl -u jupyter-{account}' says why"
+            ),
             status_code=500,
         )
 
@@ -88,10 +92,10 @@ class ClassSpawner(SystemdSpawner):
             await units.stop(self.unit_name)
             why = await reason(self.unit_name, self._began, hidden=[self.api_token])
             if isinstance(problem, TimeoutError):
-                why = Reason(f"It did not answer within {self._patience} s. {why.why}", why.todo)
+                why = replace(why, why=f"It did not answer within {self._patience} s. {why.why}")
             raise NotStarted(self.user.name, why) from problem
         except units.UnitError as problem:
-            raise NotStarted(self.user.name, Reason(str(problem), TRY_AGAIN)) from problem
+            raise NotStarted(self.user.name, Reason(f"The server's system says: {problem}", TRY_AGAIN)) from problem
         except NoHome as problem:
             raise NotStarted(self.user.name, Reason(str(problem), TELL)) from problem
         except KeyError as problem:

@@ -78,7 +78,7 @@ async def start(server: Server) -> None:
     """Start the units. Raises UnitError if systemd refuses."""
     code, said = await run(*server.command())
     if code:
-        raise UnitError(f"{server.unit}: {said or f'systemd-run ended with {code}'}")
+        raise UnitError(said or f"systemd-run ended with {code}")
 
 
 async def stop(unit: str) -> None:
