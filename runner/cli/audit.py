@@ -10,11 +10,11 @@ from runner.console import Steps
 
 @cli.command()
 @course_argument
-@click.option("--only", multiple=True, metavar="SCANNER", help="Only this scanner; may be given again.")
-@click.option("--quick", is_flag=True, help="Only the scanners that take seconds.")
+@click.option("--only", multiple=True, metavar="SCANNER", help="Run only this scanner; can be given several times.")
+@click.option("--quick", is_flag=True, help="Run only the scanners that take seconds.")
 @as_json_option
 def audit(course: str, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
-    """Measure the hub with independent scanners and our attacks. Each figure beside its goal."""
+    """Measure the hub's security. By independent scanners and our attacks; shows each figure beside its goal."""
     from runner.verbs import audit as verb
 
     with shown(as_json, verb.lines):

@@ -22,13 +22,13 @@ def backup(course: str, as_json: bool) -> None:
 
 @cli.command()
 @course_argument
-@click.option("--user", required=True, help="Whose file or folder.")
-@click.option("--path", required=True, help="The file or folder in the home; a dot is the whole home.")
-@click.option("--at", help="The newest version at or before this time: 2026-11-30, '2026-11-30 14:00', yesterday.")
+@click.option("--user", required=True, help="The account whose file or folder it is.")
+@click.option("--path", required=True, help="The file or folder in the home; . is the whole home.")
+@click.option("--at", help="Take the newest version of this time or before: 2026-11-30, '2026-11-30 14:00', yesterday.")
 @click.option(
     "--in-place", is_flag=True, help="Overwrite the current version; otherwise the restored one gets another name."
 )
-@click.option("--list", "listed", is_flag=True, help="Show the versions in the backups.")
+@click.option("--list", "listed", is_flag=True, help="List the versions in the backups; restore nothing.")
 @click.option("--target", help="Restore from this target; the default is the one with the newest backup.")
 @as_json_option
 def restore(

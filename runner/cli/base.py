@@ -30,7 +30,7 @@ class Said:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def cli() -> None:
-    """One pillar file per course (pillar/courses/COURSE.sls) becomes a JupyterHub for the class."""
+    """Makes a JupyterHub for a class from one file, pillar/courses/COURSE.sls. Begin with 'coursehub new COURSE'."""
 
 
 def said() -> Said:
@@ -43,7 +43,7 @@ def _note_course(_context: click.Context, _parameter: click.Parameter, course: s
     return course
 
 
-as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 course_argument = click.argument("course", callback=_note_course)
 course_or_none = click.argument("course", required=False, callback=_note_course)
 courses_argument = click.argument("courses", nargs=-1, metavar="[COURSE...]")

@@ -15,20 +15,20 @@ from runner.errors import USAGE
 
 @cli.command()
 @course_argument
-@click.option("--from", "old", metavar="OLDCOURSE", help="Keep that course's choices, leave its class out.")
-@click.option("--title", help="What the course is called.")
+@click.option("--from", "old", metavar="OLDCOURSE", help="Copy the choices of that course, without its people.")
+@click.option("--title", help="The name of the course.")
 @click.option("--domain", help="The address that students type.")
-@click.option("--contact", help="Your email address, for the certificate authority.")
+@click.option("--contact", help="Your email address, for the account at the certificate authority.")
 @click.option("--professor", help="Your name.")
-@click.option("--account", help="Your account; without it your last name.")
-@click.option("--email", help="Your email address at the college; without it the one of --contact.")
-@click.option("--cloud", help="local or digitalocean.")
-@click.option("--size", help="The server's size, in the cloud's own word.")
-@click.option("--timezone", help="Such as America/Los_Angeles.")
+@click.option("--account", help="Your account on the hub; the default is your last name.")
+@click.option("--email", help="Your email address at the college; the default is --contact.")
+@click.option("--cloud", help="Where the server is created: local (this computer) or digitalocean.")
+@click.option("--size", help="The size of the server, by the cloud's own name, such as s-4vcpu-8gb.")
+@click.option("--timezone", help="The time zone of the course, such as America/Los_Angeles.")
 @click.option("--packages", help="Python packages, separated by commas.")
 @as_json_option
 def new(course: str, old: str | None, as_json: bool, **answers: str | None) -> None:
-    """Write a course file that explains itself: asks, or takes the answers as options."""
+    """Write a new course file. Asks for what is not given as an option."""
     from runner.verbs import courses as verb
 
     # With --json the caller is a program, which cannot answer questions.
@@ -41,7 +41,7 @@ def new(course: str, old: str | None, as_json: bool, **answers: str | None) -> N
 @courses_argument
 @as_json_option
 def validate(courses: tuple[str, ...], as_json: bool) -> None:
-    """Say every mistake in the course files (all without a name), each with its line; touch nothing."""
+    """List all mistakes in course files, each with its line. Without COURSE: in all of them."""
     from runner.verbs import courses as verb
 
     document = verb.validate(project(), list(courses))
@@ -56,7 +56,7 @@ def validate(courses: tuple[str, ...], as_json: bool) -> None:
 
 
 @cli.command()
-@click.option("--write", is_flag=True, help="Bring the schema, the reference page and the example up to date.")
+@click.option("--write", is_flag=True, help="Update the schema file, docs/course-file.md and the example.")
 @as_json_option
 def schema(write: bool, as_json: bool) -> None:
     """Print the JSON schema of the course file, for editors."""

@@ -25,7 +25,7 @@ def keys() -> None:
 @_passphrase_option
 @as_json_option
 def backup(file: Path, passphrase_file: str | None, as_json: bool) -> None:
-    """Write keys, passwords and secrets to FILE, encrypted, and a sheet to print next to it."""
+    """Write keys, passwords and secrets to FILE, encrypted. Writes a sheet to print next to it."""
     from runner.verbs import keys as verb
 
     typed = _given(passphrase_file) if passphrase_file else _ask_new()

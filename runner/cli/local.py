@@ -13,13 +13,13 @@ from runner.cli.base import as_json_option, cli, emit, project
 
 @cli.group("local")
 def commands() -> None:
-    """The local cloud: servers on this computer. The provider's API, with containers for droplets."""
+    """Servers on this computer, for trying things out. They make up the local cloud."""
 
 
 @commands.command("start")
 @as_json_option
 def start_(as_json: bool) -> None:
-    """Start it, or find it running; boot the servers that should run."""
+    """Start the local cloud and its servers. 'up' does this too."""
     local.ensure_running(project().state, _reporter())
     _show(local.status(project().state), as_json)
 
@@ -27,14 +27,14 @@ def start_(as_json: bool) -> None:
 @commands.command("status")
 @as_json_option
 def status_(as_json: bool) -> None:
-    """What runs, changing nothing."""
+    """Show what runs. Changes nothing."""
     _show(local.status(project().state), as_json)
 
 
 @commands.command("stop")
 @as_json_option
 def stop_(as_json: bool) -> None:
-    """Delete its servers with all files on them. Nothing of it stays on this computer."""
+    """Delete all its servers with ALL FILES on them. Nothing of it stays on this computer."""
     local.stop(project().state, _reporter())
     _show(local.status(project().state), as_json)
 

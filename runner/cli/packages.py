@@ -11,11 +11,11 @@ from runner.errors import USAGE, CoursehubError
 
 @cli.command()
 @course_or_none
-@click.option("--all", "every", is_flag=True, help="Every lock of the repository: servers', this computer's, courses'.")
-@click.option("--upgrade", is_flag=True, help="Take the newest versions that fit, not the locked ones where they fit.")
+@click.option("--all", "every", is_flag=True, help="All locks here: of servers, of this computer and of courses.")
+@click.option("--upgrade", is_flag=True, help="Take the newest versions instead of keeping locked ones that still fit.")
 @as_json_option
 def lock(course: str | None, every: bool, upgrade: bool, as_json: bool) -> None:
-    """Pin the course's packages again. Writes the lock below pillar/files/locks/; commit it."""
+    """Choose exact versions of the course's packages. Writes them below pillar/files/locks/; commit the file."""
     from runner.verbs import locking
 
     if every == bool(course):

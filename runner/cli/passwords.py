@@ -10,12 +10,12 @@ from runner.console import Steps
 
 @cli.command()
 @course_argument
-@click.option("--csv", "as_csv", is_flag=True, help="A table instead of a page to print.")
-@click.option("--new", "only_new", is_flag=True, help="Only those that no sheet had yet, as of late students.")
-@click.option("--reset", metavar="ACCOUNT", help="Make a new password for one person.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write a CSV table instead of a page to print.")
+@click.option("--new", "only_new", is_flag=True, help="Only passwords that were not printed yet, as of late students.")
+@click.option("--reset", metavar="ACCOUNT", help="Make a new password for one person instead.")
 @as_json_option
 def passwords(course: str, as_csv: bool, only_new: bool, reset: str | None, as_json: bool) -> None:
-    """Write a sheet of first passwords to print and cut, below .coursehub; or reset one."""
+    """Write a sheet of first passwords, or reset a password. The sheet is below .coursehub, to print and cut."""
     from runner.verbs import passwords as verb
 
     if reset is not None:

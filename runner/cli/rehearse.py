@@ -15,13 +15,13 @@ from runner.console import Steps
     "--over",
     type=click.FloatRange(0),
     default=0.0,
-    help="Spread the sign-ins over so many seconds (default: all at once).",
+    help="Spread the sign-ins over so many seconds; the default is all at once.",
 )
 @click.option("--started", is_flag=True, help="Start the servers first, as before a class in the timetable.")
 @click.option("--yes", is_flag=True, help="Run even if people are working on the server.")
 @as_json_option
 def rehearse(course: str, as_json: bool, *, students: int, over: float, started: bool, yes: bool) -> None:
-    """Let a class of temporary students sign in, and say whether the server is big enough for the real one."""
+    """Test with temporary students how many the server can take."""
     from runner.rehearsal import advice
     from runner.verbs import rehearse as verb
 

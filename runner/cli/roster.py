@@ -37,15 +37,15 @@ _FACTS = {
 
 @cli.group()
 def roster() -> None:
-    """Keep the class list, encrypted: import it from the LMS, show it, change it."""
+    """Import, show and change the class list. It is encrypted in git."""
 
 
 @roster.command("import")
 @course_argument
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--role", type=_role, help="What everybody in the file is; without it what the file says.")
-@click.option("--add", "only_add", is_flag=True, help="Nobody goes: the file has only newcomers.")
-@click.option("--encoding", help="How the file's text is written, such as cp1250; for files that are not UTF-8.")
+@click.option("--role", type=_role, help="The role of everybody in FILE; the default is what FILE says, or student.")
+@click.option("--add", "only_add", is_flag=True, help="FILE has only new people: remove nobody.")
+@click.option("--encoding", help="The encoding of a text file that is not UTF-8, such as cp1250.")
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @_yes
 @as_json_option
@@ -60,7 +60,12 @@ def import_(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Bring the class list to an exported FILE: Brightspace, Canvas, Moodle, Blackboard, CSV or Excel."""
+    """Update the class list from an exported file.
+
+    FILE is what Brightspace, Canvas, Moodle or Blackboard exports, or any table as CSV or Excel.
+
+    Shows who joins, leaves and changes, then asks before it writes.
+    """
     from runner.verbs import roster as verb
 
     agree = _agree(as_json, yes=yes, dry_run=dry_run)
@@ -74,7 +79,7 @@ def import_(
 @_yes
 @as_json_option
 def add(course: str, role: Role, yes: bool, as_json: bool) -> None:
-    """Add one person: asks for the name and for the email address or login."""
+    """Add one person. Asks for the name and for the email address or login."""
     from runner.verbs import roster as verb
 
     # These are not options: a name on the command line would show in the shell's history and in the process list.
@@ -88,7 +93,7 @@ def add(course: str, role: Role, yes: bool, as_json: bool) -> None:
 @_yes
 @as_json_option
 def edit(course: str, account: str, *, role: Role | None, yes: bool, as_json: bool) -> None:
-    """Change what is known of one person. The account and the files stay.
+    """Change the facts about one person. The account and the files stay.
 
     Asks for each fact: Return keeps it, a single - takes it away. Piped in: a line such as "email: a@example.edu"
     for each fact that changes.
@@ -105,7 +110,7 @@ def edit(course: str, account: str, *, role: Role | None, yes: bool, as_json: bo
 @_yes
 @as_json_option
 def remove(course: str, account: str, yes: bool, as_json: bool) -> None:
-    """Take one person out: the next apply locks the account; the files stay."""
+    """Remove one person. The next apply locks the account; the files stay."""
     from runner.verbs import roster as verb
 
     _changed(verb.remove(project(), course, account, _agree(as_json, yes=yes)), as_json)
@@ -115,7 +120,7 @@ def remove(course: str, account: str, yes: bool, as_json: bool) -> None:
 @course_argument
 @as_json_option
 def encrypt(course: str, as_json: bool) -> None:
-    """Move the people who stand in the course's own file into its encrypted class list."""
+    """Move people from the course file to the encrypted list."""
     from runner.verbs import roster as verb
 
     document = verb.encrypt(project(), course)
@@ -142,7 +147,7 @@ def show(course: str, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @as_json_option
 def export(course: str, file: Path | None, as_json: bool) -> None:
-    """Write the class list to FILE as CSV, which Excel opens and 'roster import' reads.
+    """Write the class list to FILE as CSV. Excel opens it, and 'roster import' reads it.
 
     Without FILE below .coursehub. The file is in clear: keep it out of git, and delete it after use.
     """

@@ -36,7 +36,7 @@ def secrets() -> None:
 @click.argument("name")
 @as_json_option
 def set_(course: str, name: str, as_json: bool) -> None:
-    """Set the secret NAME to what is typed (unseen) or piped in."""
+    """Set the secret NAME to what you type (it is not shown) or pipe in."""
     from runner.verbs import secrets as verb
 
     value = str(click.prompt(f"{name} (not shown)", hide_input=True, err=True)) if sys.stdin.isatty() else _piped(name)
@@ -53,7 +53,7 @@ def set_(course: str, name: str, as_json: bool) -> None:
 @click.argument("name", required=False)
 @as_json_option
 def show(course: str, name: str | None, as_json: bool) -> None:
-    """Print the secret NAME, or without one the names of all."""
+    """Print the secret NAME. Without NAME, list the names of all secrets."""
     from runner.verbs import secrets as verb
 
     document = verb.show(project(), course, name)
@@ -65,7 +65,7 @@ def show(course: str, name: str | None, as_json: bool) -> None:
 @click.argument("name")
 @as_json_option
 def remove(course: str, name: str, as_json: bool) -> None:
-    """Take the secret NAME out."""
+    """Remove the secret NAME."""
     from runner.verbs import secrets as verb
 
     document = verb.remove(project(), course, name)
@@ -75,7 +75,7 @@ def remove(course: str, name: str, as_json: bool) -> None:
 @secrets.command()
 @as_json_option
 def key(as_json: bool) -> None:
-    """Make this computer's key, if there is none, and say where both halves are."""
+    """Make this computer's key for secrets. Shows where it is; an existing key stays."""
     from runner.verbs import secrets as verb
 
     document = verb.key(project(), Steps().say)
@@ -87,7 +87,7 @@ def key(as_json: bool) -> None:
 @click.argument("what", required=False)
 @as_json_option
 def rotate(course: str | None, what: str | None, as_json: bool) -> None:
-    """Encrypt everything for the keys in pillar/secrets/keys/; or make a new secret WHAT for COURSE.
+    """Encrypt all secrets again, or make a new one of COURSE. They are encrypted for all keys in pillar/secrets/keys/.
 
     WHAT is proxy-token, sync-token, cookie-secret, ssh-key or deploy-key-REPOSITORY.
     """

@@ -28,10 +28,10 @@ from runner.servers import birthplace
 
 @cli.command()
 @course_argument
-@click.option("--yes", is_flag=True, help="Do not ask before something is made that costs money.")
+@click.option("--yes", is_flag=True, help="Do not ask before a server is created that costs money.")
 @as_json_option
 def up(course: str, yes: bool, as_json: bool) -> None:
-    """Make the course's server and everything on it. Goes on where an earlier run was interrupted."""
+    """Create the course's server and everything on it. Continues an interrupted run."""
     from runner.verbs import up as verb
 
     here = project()
@@ -60,7 +60,7 @@ def _agree_to_cost(course: str, yes: bool) -> Callable[[str], None]:
 @click.option("--all", "every", is_flag=True, help="All courses.")
 @as_json_option
 def apply(courses: tuple[str, ...], every: bool, as_json: bool) -> None:
-    """Bring the servers to what the course files say."""
+    """Change the servers to what the course files say."""
     _converge(courses, every, as_json, test=False)
 
 
@@ -69,7 +69,7 @@ def apply(courses: tuple[str, ...], every: bool, as_json: bool) -> None:
 @click.option("--all", "every", is_flag=True, help="All courses.")
 @as_json_option
 def plan(courses: tuple[str, ...], every: bool, as_json: bool) -> None:
-    """Show what apply would change, as a diff. Nothing on the servers is touched."""
+    """Show what apply would change, and whom it affects. Changes nothing."""
     _converge(courses, every, as_json, test=True)
 
 
@@ -92,7 +92,7 @@ def _chosen(here: Project, course_ids: tuple[str, ...], every: bool) -> list[str
 @course_argument
 @as_json_option
 def check(course: str, as_json: bool) -> None:
-    """Look at the hub from outside as a student would. Name, certificate, sign-in, server, kernel."""
+    """Test the hub as a student would use it. Then look at the server from inside. Names each part that fails."""
     from runner.verbs import look
 
     with shown(as_json, _checked):
@@ -104,7 +104,7 @@ def check(course: str, as_json: bool) -> None:
 @course_or_none
 @as_json_option
 def doctor(course: str | None, as_json: bool) -> None:
-    """Look before the first dollar. Each line about tools, token, size, domain is ok, or says what to do."""
+    """Check everything that 'up' needs, before it costs anything. Tools, token, size, domain and more."""
     from runner.verbs import doctor as verb
 
     with shown(as_json, _checked):
@@ -115,7 +115,7 @@ def doctor(course: str | None, as_json: bool) -> None:
 @cli.command()
 @as_json_option
 def orphans(as_json: bool) -> None:
-    """Show what is ours at the provider and belongs to no course here. Servers, firewalls and keys."""
+    """Show what no course here uses at the provider. Servers, firewalls and keys, and what they cost."""
     from runner.verbs import orphans as verb
 
     document = verb.orphans(project(), Steps())
@@ -126,7 +126,7 @@ def orphans(as_json: bool) -> None:
 @courses_argument
 @as_json_option
 def status(courses: tuple[str, ...], as_json: bool) -> None:
-    """Show each course's server."""
+    """Show each course's server and what is wrong with it. Changes nothing."""
     from runner.verbs import look
 
     here = project()
@@ -151,12 +151,12 @@ def ssh(course: str, command: tuple[str, ...], as_json: bool) -> None:
 @cli.command()
 @course_argument
 @click.argument("account", required=False)
-@click.option("-n", "--lines", default=100, show_default=True, help="How many lines back.")
-@click.option("-f", "--follow", is_flag=True, help="Go on as new lines come.")
-@click.option("--openings", is_flag=True, help="Who opened whose work instead: files, downloads and servers.")
+@click.option("-n", "--lines", default=100, show_default=True, help="Show the last so many lines.")
+@click.option("-f", "--follow", is_flag=True, help="Then show new lines as they come; Ctrl-C ends it.")
+@click.option("--openings", is_flag=True, help="Show instead who opened whose files and servers.")
 @as_json_option
 def logs(course: str, *, account: str | None, lines: int, follow: bool, openings: bool, as_json: bool) -> None:
-    """Show the journal of hub, proxy and nginx, of ACCOUNT's server, or who looked into whose work."""
+    """Show the log of the hub, or of one person's server."""
     from runner.verbs import shell
 
     if account and openings:
@@ -182,10 +182,10 @@ def _opening_lines(document: Document) -> list[str]:
 
 @cli.command()
 @course_argument
-@click.option("--yes", is_flag=True, help="Do not ask: the server and the students' files on it are deleted.")
+@click.option("--yes", is_flag=True, help="Do not ask, although all files of the students are deleted.")
 @as_json_option
 def down(course: str, yes: bool, as_json: bool) -> None:
-    """Delete the server with all files on it. Its DNS records and its keys go too."""
+    """Delete the server with ALL FILES on it. Also its DNS records and its keys."""
     from runner import session
     from runner.verbs import up as verb
 

@@ -10,7 +10,7 @@ from runner.console import Steps
 @course_argument
 @as_json_option
 def signin(course: str, as_json: bool) -> None:
-    """Show what to type into Google's, GitHub's, Microsoft's, your college's or your LMS's form."""
+    """Show what to type into the sign-in provider's form. Or into the form of the LMS."""
     from runner.verbs import signin as verb
 
     document = verb.show(project(), course)
@@ -21,7 +21,7 @@ def signin(course: str, as_json: bool) -> None:
 @course_argument
 @as_json_option
 def material(course: str, as_json: bool) -> None:
-    """Show the links for the LMS and the deploy keys. A key that is missing is made."""
+    """Show the links for the LMS and the deploy keys. Makes a missing key of a private repository."""
     from runner.verbs import material as verb
 
     document = verb.show(project(), course, Steps().say)

@@ -12,8 +12,10 @@ from runner.cli.base import cli, project
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
-    """Run the tests. [quick|lint|render|unit|kitchen|machine|browser|load ...] [pytest options]; without a name all
-    but load.
+    """Run the tests.
+
+    ARGUMENTS are names of suites (quick, lint, render, unit, kitchen, machine, attacks, browser, load), then options of
+    pytest. Without a name, all suites but load run.
     """
     from runner.verbs import testing
 

@@ -105,10 +105,16 @@ def explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:  # noqa: PLR09
 
 def _likely(lines: list[str], start: int, end: int) -> Iterator[int]:
     """Lines to check, the most likely first: YAML reports the mistake's line, the next, or the block's."""
-    near = [number for number in (end, end - 1, start) if 1 <= number <= len(lines)]
+    # The line before it, without the comments and empty lines between them.
+    before = (number for number in range(end - 1, 0, -1) if _has_content(lines[number - 1]))
+    near = [number for number in (end, next(before, 0), start) if 1 <= number <= len(lines)]
     # An open quote swallows lines up to the next quote; the mistake is in the first of them.
     opened = [number for number in range(1, end + 1) if number <= len(lines) and _is_open(lines[number - 1])]
     yield from dict.fromkeys([*opened[:1], *near])
+
+
+def _has_content(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
 def _is_open(line: str) -> bool:
@@ -119,7 +125,7 @@ def _is_open(line: str) -> bool:
 
 def _in_entry(line: str) -> str | None:  # noqa: PLR0911  # one mistake after the other
     """What is wrong with a line that YAML does not understand, or None."""
-    if line.lstrip().startswith("#") or not line.strip():
+    if not _has_content(line):
         return None
     if _is_open(line):
         return "a quote that opens here is not closed; put the same quote at the end of the value"
@@ -150,15 +156,19 @@ def _in_entry(line: str) -> str | None:  # noqa: PLR0911  # one mistake after th
 
 def _about_indentation(lines: list[str], at: int) -> tuple[int, str]:
     here = lines[at - 1] if at <= len(lines) else ""
-    above = next((line for line in reversed(lines[: at - 1]) if line.strip() and not line.lstrip().startswith("#")), "")
+    number = next((one for one in range(at - 1, 0, -1) if _has_content(lines[one - 1])), 0)
+    above = lines[number - 1] if number else ""
     deep, before = len(here) - len(here.lstrip()), len(above) - len(above.lstrip())
     if here.lstrip().startswith("- ") and re.search(r":\s*\[\s*\]\s*(#.*)?$", above):
         empty = above.strip().partition("#")[0].strip()
         return at, f"an entry below '{empty}'; take the [] away there, and leave the entries below it"
     if deep > before and re.search(r":\s+\S", above):
-        return at, f"{_spaces(deep)} in front, and the line above has {before}; begin both in the same column"
+        return at, f"{_spaces(deep)} in front, but line {number} has {before}; begin both in the same column"
     if deep < before or deep > before:
-        return at, f"{_spaces(deep)} in front, which fits no line above; keys of one level begin in the same column"
+        return at, (
+            f"{_spaces(deep)} in front, which fits no line above (line {number} has {before}); keys of one level begin "
+            "in the same column"
+        )
     return at, "this line or the one above is no YAML; look at its colon, quotes, brackets and the spaces in front"
 
 

@@ -125,8 +125,8 @@ def _starts(said: list[list[str]]) -> Check:
             "starts",
             False,
             f"the last starts all failed, of {len(lost)} people in {MINUTES} minutes{f': {why}' if why else ''}; "
-            f"'coursehub logs COURSE {one}' shows what their server said, 'coursehub apply COURSE' restores what is "
-            "missing or changed on the server",
+            f"'coursehub logs COURSE {one}' shows what their server said; 'coursehub apply COURSE' restores what is "
+            "missing or changed on the server, and then 'coursehub check COURSE' tries a start",
         )
     return Check("starts", True, "nobody's start failed" if not lost else f"failed for {', '.join(sorted(lost))}")
 

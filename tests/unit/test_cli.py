@@ -79,6 +79,12 @@ def test_what_few_verbs_need_is_loaded_by_those() -> None:
     assert loaded & {"jinja2", "cryptography.x509", "salt", "starlette", "uvicorn"} == set()
 
 
+@pytest.mark.parametrize("group", ["", "roster", "secrets", "keys", "local"])
+def test_help_of_a_group_cuts_no_sentence(coursehub: Any, group: str) -> None:
+    """A list of verbs shows the first sentence of each; one that is too long would end in dots."""
+    assert "..." not in coursehub(*filter(None, [group]), "--help").out.partition("Commands:")[2]
+
+
 def test_help_names_every_verb(coursehub: Any) -> None:
     ended = coursehub("--help")
     assert ended.code == 0

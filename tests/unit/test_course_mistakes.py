@@ -21,8 +21,8 @@ QUOTES = 'put the value in quotes, as in title: "ENGR 114: Python"'
     ("below", "line", "says"),
     [
         ("\ttitle: x\n", 2, "a tab; indent with spaces"),
-        ("  title: x\n    domain: y\n", 3, "4 spaces in front, and the line above has 2; begin both in"),
-        ("  title: x\n domain: y\n", 3, "1 space in front, which fits no line above"),
+        ("  title: x\n    domain: y\n", 3, "4 spaces in front, but line 2 has 2; begin both in"),
+        ("  title: x\n domain: y\n", 3, "1 space in front, which fits no line above (line 2 has 2)"),
         ('  title: "A\n  domain: a.b\n  contact: "p@x.edu"\n', 2, "a quote that opens here is not closed"),
         ('  domain: a.b\n  title: "A\n', 3, "a quote that opens here is not closed"),
         ("\u00a0\u00a0title: x\n", 2, "a no-break or other odd space"),
@@ -118,3 +118,54 @@ def test_new_file_has_no_commented_entry_below_a_value() -> None:
     lines = text.splitlines()
     assert not [line for line in lines if line.lstrip().startswith("#  -")]
     assert [line for line in lines if "# For example: students: [{account:" in line]
+
+
+#: Choices such as those of a file that `new` writes, with comments between its lines.
+CHOICES = {
+    "title": "Physics",
+    "domain": "phys.example.edu",
+    "contact": "ada@example.edu",
+    "cloud": "local",
+    "size": "s-4vcpu-8gb",
+    "timezone": "Etc/UTC",
+    "limits": {"memory": "1G", "cpu": 1.0},
+    "packages": ["numpy"],
+    "people": {"professors": [{"account": "ada", "name": "Ada"}], "students": []},
+}
+TYPOS = {
+    "equals": lambda line: line.replace(": ", " = ", 1),
+    "no space": lambda line: line.replace(": ", ":", 1),
+    "tab": lambda line: "\t" + line.lstrip(),
+    "one space more": lambda line: " " + line,
+    "one space less": lambda line: line.removeprefix(" "),
+    "odd space": lambda line: line.replace(": ", ":\u00a0", 1),
+    "open quote": lambda line: line.replace(": ", ': "', 1),
+    "open bracket": lambda line: line.replace(": ", ": [", 1),
+    "at": lambda line: line.replace(": ", ": @", 1),
+    "colon": lambda line: line + ": x",
+    "nonsense": lambda line: line.replace(":", "", 1),
+}
+
+
+@pytest.mark.parametrize("typo", TYPOS)
+def test_mistake_in_each_line_of_a_new_file_has_its_line(typo: str) -> None:
+    """YAML often reports the line below the comments that follow the mistake.
+
+    If the first key of a block is indented wrongly, the next key is told, with the line of the first.
+    """
+    lines = compose("x", CHOICES).splitlines()
+    missed = {}
+    for number, line in enumerate(lines, 1):
+        if line.lstrip().startswith(("#", "-")) or ": " not in line:
+            continue
+        text = "\n".join([*lines[: number - 1], TYPOS[typo](line), *lines[number:]])
+        with pytest.raises(CoursehubError) as caught:
+            Source(Path("x"), "x.sls", text)
+        said = str(caught.value)
+        if (
+            not said.startswith(f"x.sls:{number}: ")
+            and f" line {number} has " not in said
+            and f"(line {number} has " not in said
+        ):
+            missed[line] = (number, said)
+    assert missed == {}
