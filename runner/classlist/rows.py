@@ -71,7 +71,7 @@ def parse(table: Sequence[tuple[int, Sequence[str]]], shown: str) -> ClassFile:
         raise refused(shown, f"has {len(reading.entries)} people, which no course has", "export one course's list")
     if not reading.entries:
         raise refused(shown, "has column names and nobody below them", "export the list again, with its people")
-    return ClassFile(system.name if system else "a table", reading.entries, reading.notes, reading.doubts)
+    return ClassFile(system.name if system else "the table", reading.entries, reading.notes, reading.doubts)
 
 
 def exported_by(content: bytes) -> str | None:
@@ -130,7 +130,7 @@ class _Reading:
         if login and _EMAIL.fullmatch(login):
             email, login = email or login, None
         if email and not _EMAIL.fullmatch(email):
-            self.wrong.append((number, "the email address is none"))
+            self.wrong.append((number, "the value in the email column is no email address"))
             return
         name = name or login or (email or "").partition("@")[0]
         if not name:
@@ -152,7 +152,7 @@ class _Reading:
     def _role(self, number: int, text: str) -> Role | None:
         role = role_of(text) if text else None
         if text and role is None:
-            self.notes.append(f"line {number}: the role is none of ours; who is new becomes a student")
+            self.notes.append(f"line {number}: {text!r} is no role here; a new person becomes a student")
         return role
 
     def _groups(self, number: int, text: str) -> tuple[str, ...]:

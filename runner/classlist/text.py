@@ -66,7 +66,7 @@ def _refuse_damaged_utf8(content: bytes, error: UnicodeDecodeError, shown: str) 
             good += len(found[0].decode("utf-8"))
         except UnicodeDecodeError:
             bad += 1
-    if good > bad:
+    if good and good >= bad:
         line = content.count(b"\n", 0, error.start) + 1
         raise CoursehubError(
             f"{shown}:{line}: the file is UTF-8, and a letter of this line is not; correct the line and save the file "

@@ -14,7 +14,7 @@ from runner.console import Steps
 @click.option("--quick", is_flag=True, help="Run only the scanners that take seconds.")
 @as_json_option
 def audit(course: str, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
-    """Measure the hub's security. By independent scanners and our attacks; shows each figure beside its goal."""
+    """Measure the hub's security. Runs independent scanners and our attacks; shows each figure beside its goal."""
     from runner.verbs import audit as verb
 
     with shown(as_json, verb.lines):

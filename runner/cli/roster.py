@@ -177,7 +177,8 @@ def _change_lines(document: Document) -> list[str]:
     ]
     if changed := len({one["account"] for one in document["changes"]}):
         counts.append(f"what is known of {changed} changes")
-    source = f"{_people(document['read'])} in {document['system']}'s list: " if "system" in document else ""
+    count = document["read"]
+    source = f"{count} {'line' if count == 1 else 'lines'} of {document['system']}: " if "system" in document else ""
     stays = f"{document['stays']} {'stays' if document['stays'] == 1 else 'stay'}"
     return [*lines, f"{document['course']}: {source}{', '.join(counts) or 'nobody comes or goes'}; {stays}"]
 

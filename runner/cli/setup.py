@@ -10,7 +10,7 @@ from runner.console import Steps
 @course_argument
 @as_json_option
 def signin(course: str, as_json: bool) -> None:
-    """Show what to type into the sign-in provider's form. Or into the form of the LMS."""
+    """Show what to type into the sign-in provider's form. With lti13 that is the form of the LMS."""
     from runner.verbs import signin as verb
 
     document = verb.show(project(), course)

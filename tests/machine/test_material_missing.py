@@ -72,7 +72,8 @@ def test_apply_names_the_line_and_what_to_do(private: Private) -> None:
     assert "week1.git is no repository that this server may read" in private.refused
 
 
-def test_check_says_the_same(hub: Hub, private: Private) -> None:
+@pytest.mark.usefixtures("private")
+def test_check_says_the_same(hub: Hub) -> None:
     looked = {one["name"]: one for one in hub.sandbox.json("check", hub.course, exit_code=1)["checks"]}
     assert not looked["material"]["ok"]
     assert "week1.git is no repository that this server may read" in looked["material"]["detail"]

@@ -170,7 +170,7 @@ def test_package_whose_needs_are_not_met_is_named(student: Student) -> None:
     lines = {
         "alone": "Requires-Dist: nowhere-to-be-found>=1\n",
         "old": "Requires-Dist: pip<1\n",
-        "fine": 'Requires-Dist: pip>=1\nRequires-Dist: nowhere; extra == "more"\nRequires-Dist: other; python_version < "3"\n',
+        "fine": 'Requires-Dist: pip>=1\nRequires-Dist: a; extra == "more"\nRequires-Dist: b; python_version < "3"\n',
     }
     for name, needs in lines.items():
         student.pip("install", "--no-deps", wheel(student.home, name, needs=needs))

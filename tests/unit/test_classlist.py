@@ -54,7 +54,7 @@ def test_each_formats_own_sample(tmp_path: Path, name: str) -> None:
         ("Canvas", CANVAS, ("number", "login")),
         ("Moodle", MOODLE, ("number", "email")),
         ("Blackboard", BLACKBOARD, ("number", "login")),
-        ("a table", PLAIN, ("email",)),
+        ("the table", PLAIN, ("email",)),
     ],
 )
 def test_each_system_in_each_encoding(
@@ -179,7 +179,7 @@ def test_roles_as_systems_name_them(tmp_path: Path, role: str, is_: str | None) 
 def test_unknown_role_is_reported(tmp_path: Path) -> None:
     found = read(tmp_path, b"name,email,role\nA B,a@x.edu,Shareholder\n")
     assert found.entries[0].role is None
-    assert found.notes == ["line 2: the role is none of ours; who is new becomes a student"]
+    assert found.notes == ["line 2: 'Shareholder' is no role here; a new person becomes a student"]
 
 
 def spreadsheet(rows: list[list[object]], *, empty_first: bool = False) -> bytes:
@@ -251,7 +251,7 @@ def test_control_and_invisible_characters_are_gone(tmp_path: Path) -> None:
         (b"name,email\n", "nobody below them"),
         (b"Lab 1,Lab 2\n3,4\n", "has no row of column names such as Last Name, First Name, Username, Email"),
         (b"name\nAnn Lee\n", "has no row of column names"),
-        (b"name,email\nAnn Lee,ann at x.edu\n", "list.csv:2: the email address is none"),
+        (b"name,email\nAnn Lee,ann at x.edu\n", "list.csv:2: the value in the email column is no email address"),
         (b"number,email,name\n20067930,,\n", "list.csv:2: neither name, email address nor login"),
         (b'name,email\n"Ann Lee,a@x.edu\n', "is not a table"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "is an Excel file of before 2007; open it and save it as"),

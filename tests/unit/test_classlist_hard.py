@@ -90,7 +90,12 @@ def test_all_wrong_lines_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(CoursehubError) as caught:
         read(tmp_path, text)
     said = str(caught.value)
-    for word in ("3 lines are wrong", "line 2: the email", "line 4: the email", "line 5: the teams 'Team 1' and"):
+    for word in (
+        "3 lines are wrong",
+        "line 2: the value in the email",
+        "line 4: the value in the email",
+        "line 5: the teams 'Team 1' and",
+    ):
         assert word in said
 
 
@@ -226,8 +231,10 @@ def test_another_encoding_is_asked_about_and_read_when_named(tmp_path: Path, nam
     assert read(tmp_path, content, encoding).entries[0].name == name
 
 
-def test_one_bad_byte_in_utf8_is_reported_with_its_line(tmp_path: Path) -> None:
-    text = NAMES.format("Zoë Müller") + "Jürgen Groß,j@x.edu\nBad X,b@x.edu\n"
+@pytest.mark.parametrize("other", ["Jürgen Groß", "Ann Lee"])
+def test_one_bad_byte_in_utf8_is_reported_with_its_line(tmp_path: Path, other: str) -> None:
+    """Even if only one other letter shows that the file is UTF-8."""
+    text = NAMES.format("Zoe Müller") + f"{other},j@x.edu\nBad X,b@x.edu\n"
     content = text.encode().replace(b"Bad X", b"B\xe4d X")
     with pytest.raises(CoursehubError, match=r"list.csv:4: the file is UTF-8, and a letter of this line is not"):
         read(tmp_path, content)
