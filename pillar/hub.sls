@@ -63,6 +63,7 @@ course_env:
   apt: {{ course.apt | json }}
   languages: {{ course.kernels | json }}
   pdf: {{ course.pdf | json }}
+  upload_limit: {{ course.upload_limit }}
   class_links: {root: {{ server.paths.shared }}, team_prefix: {{ server.groups.team_prefix }}}
   own: {help: {{ (course.page.help or '') | json }}, closed: {{ (course.network.only is not none) | json }} }
   pull:

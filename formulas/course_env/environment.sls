@@ -70,6 +70,14 @@ include:
     - mode: '0644'
     - makedirs: True
 
+# Read at each upload.
+/etc/jupyter/class_uploads.json:
+  file.serialize:
+    - dataset: {{ {'limit': course_env.upload_limit} | json }}
+    - serializer: json
+    - mode: '0644'
+    - makedirs: True
+
 # The pull of course material; nbgitpuller itself is in the lock.
 course_env-pull:
   python_package.installed:

@@ -55,7 +55,9 @@ def _given(path: str) -> str:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
         raise CoursehubError(
-            f"{path} cannot be read: {error}; give the file that has the passphrase", exit_code=USAGE
+            f"{path} cannot be read: {getattr(error, 'strerror', '') or 'it is no text'}; give the file that has the "
+            "passphrase",
+            exit_code=USAGE,
         ) from error
     found = text.split("\n", 1)[0].rstrip("\r")
     if not found:

@@ -58,7 +58,11 @@ class ClassList(Facts):
         if account in there:
             return there[account]
         near = difflib.get_close_matches(account, there, n=1)
-        hint = f"did you mean {near[0]}?" if near else "look with 'coursehub roster show COURSE'"
+        hint = (
+            f"did you mean {near[0]}?"
+            if near
+            else f"there are {len(there)} people with other accounts; 'coursehub roster show' lists them"
+        )
         raise CoursehubError(f"nobody in the class list has the account {account}; {hint}", exit_code=USAGE)
 
 

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 from runner.cloud.costs import cost_of
+from runner.course import Course
 from runner.errors import USAGE, CoursehubError
 from runner.session.session import Session
 
@@ -42,7 +43,13 @@ def what_up_makes(session: Session) -> str:
     """
     check_order(session)
     course = session.course
-    what = f"up makes {course.size} with {course.image} in {course.region} and points {course.domain} at it"
     if not session.cloud.costs:
-        return f"{what}, on this computer; it costs nothing"
+        return what_up_makes_here(course)
+    what = f"up makes {course.size} with {course.image} in {course.region} and points {course.domain} at it"
     return f"{what}; it costs {cost_of(session.cloud.sizes()[course.size], course.term).line()}, until 'down'"
+
+
+def what_up_makes_here(course: Course) -> str:
+    """The same for a server on this computer."""
+    where = f"on this computer and points {course.domain} at it"
+    return f"up makes {course.size} with {course.image} {where}; it costs nothing"

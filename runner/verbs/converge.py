@@ -21,7 +21,7 @@ from runner.session import Session, carrying, connect, names, nothing_here, reac
 from runner.session.failures import NoServer, all_of
 from runner.session.needs import ensure_lock, need_backup, need_material, need_signin
 from runner.session.notes import notes as notes_of
-from runner.session.order import what_up_makes
+from runner.session.order import what_up_makes, what_up_makes_here
 from runner.setup import folders
 from runner.verbs import changes
 from runner.verbs.blame import blame
@@ -164,10 +164,11 @@ def _word(outcome: dict[str, Any], *, test: bool) -> str:
     return f"{count} states {'would change' if test else 'changed'}"
 
 
-def would_make(project: Project, course_id: str) -> str | None:
-    """What ``up`` would make and what it costs; None if that would start the local cloud."""
-    if nothing_here(project, course_id, birthplace.load(project, course_id)):
-        return None
+def would_make(project: Project, course_id: str) -> str:
+    """What ``up`` would make and what it costs. Does not start the local cloud."""
+    course = birthplace.load(project, course_id)
+    if nothing_here(project, course_id, course):
+        return what_up_makes_here(course)
     return what_up_makes(connect(project, course_id, lambda _line: None))
 
 

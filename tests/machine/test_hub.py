@@ -99,7 +99,7 @@ def test_one_pillar_value_changes_what_depends_on_it_and_no_more(hub: Hub) -> No
         names = {change["name"] for change in applied["changes"]}
         # Reactions to a file (such as a reload) are decided on the server once the file is there.
         foreseen = {change["name"] for change in planned["changes"]}
-        assert foreseen == {"/etc/nginx/nginx.conf"}
+        assert foreseen == {"/etc/nginx/nginx.conf", "/etc/jupyter/class_uploads.json"}
         assert names == foreseen | {"nginx-reload"}
         assert any("120" in change["diff"] for change in planned["changes"])
     finally:

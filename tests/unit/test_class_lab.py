@@ -111,3 +111,25 @@ def test_phone_gets_the_notebook_view(
 ) -> None:
     """Unless the user chose Lab in Notebook's menu."""
     assert said(course_python, PHONE, json.dumps([address, headers, "/user/ada/"])) == expected
+
+
+NEWER = """
+import json
+from class_lab import newer
+print(json.dumps(newer.is_newer(sys.argv[2], sys.argv[3])))
+"""
+
+
+def test_newer_packages_are_noticed(course_python: str, tmp_path: Path) -> None:
+    """The environment that the link leads to is another one than the running server's."""
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    link = tmp_path / "env"
+    link.symlink_to("old")
+    assert said(course_python, NEWER, str(link), str(tmp_path / "old")) is False
+    link.unlink()
+    link.symlink_to("new")
+    assert said(course_python, NEWER, str(link), str(tmp_path / "old")) is True
+    link.unlink()
+    assert said(course_python, NEWER, str(link), str(tmp_path / "old")) is False
+    assert said(course_python, NEWER, "", str(tmp_path / "old")) is False

@@ -116,6 +116,65 @@ for size in (40, 60):
     assert said == [60, 413]
 
 
+UPLOAD = """
+import asyncio, base64
+from pathlib import Path
+from class_server import memory, uploads
+from tornado.web import HTTPError
+contents = memory.ClassContents(root_dir=ROOT)
+contents.uploads = uploads.Uploads(Path(ROOT, "settings.json"))
+
+def send(name, *pieces):
+    try:
+        for number, size in pieces:
+            content = base64.b64encode(b"x" * size).decode()
+            model = {"type": "file", "format": "base64", "content": content, "chunk": number}
+            asyncio.run(contents.save(model, name))
+    except HTTPError as refused:
+        return [refused.status_code, refused.log_message]
+    return Path(ROOT, name).stat().st_size
+
+print(json.dumps([send(*one) for one in ASKED]))
+"""
+
+
+def test_upload_in_pieces_has_the_courses_limit(course_python: str, tmp_path: Path) -> None:
+    """Pieces of a refused upload go. A file that did not come by an upload stays."""
+    (tmp_path / "settings.json").write_text('{"limit": "3M"}')
+    (tmp_path / "own.bin").write_bytes(b"y" * 4 * MB)
+    asked = [
+        ("fits.bin", (1, MB), (2, MB), (-1, MB)),
+        ("big.bin", (1, MB), (2, MB), (3, MB), (-1, 1)),
+        ("own.bin", (-1, 10)),
+        ("again.bin", (1, MB), (-1, MB)),
+        ("again.bin", (1, MB), (-1, 5)),
+    ]
+    fits, big, own, first, second = inside(course_python, f"ROOT, ASKED = {str(tmp_path)!r}, {asked!r}\n{UPLOAD}")
+    assert (fits, first, second) == (3 * MB, 2 * MB, MB + 5)
+    assert big == [
+        413,
+        "big.bin is bigger than 3 MB, the most that can be uploaded in this course. "
+        "Ask your teacher for a bigger limit.",
+    ]
+    assert not (tmp_path / "big.bin").exists()
+    assert own[0] == 413
+    assert (tmp_path / "own.bin").stat().st_size == 4 * MB
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [('{"limit": "100M"}', 100 * MB), ('{"limit": "2G"}', 2048 * MB), ('{"limit": null}', None), ("{", None)],
+)
+def test_upload_limit_is_read_from_the_settings(
+    course_python: str, tmp_path: Path, text: str, found: int | None
+) -> None:
+    (tmp_path / "s.json").write_text(text)
+    script = "from pathlib import Path\nfrom class_server import uploads\n"
+    assert (
+        inside(course_python, f"{script}print(json.dumps(uploads.limit(Path({str(tmp_path / 's.json')!r}))))") == found
+    )
+
+
 def test_forked_child_goes_first(course_python: str) -> None:
     said = inside(
         course_python,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,3 +101,22 @@ def test_this_computer_is_not_behind_its_proxy(tmp_path: Path, given: dict[str, 
     )
     expected = [*given.values(), "127.0.0.1", "localhost", "::1"]
     assert [line.split(",") for line in ended.stdout.splitlines()] == [expected, expected]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3])
+def test_ctrl_c_at_the_start_prints_no_traceback(seconds: float) -> None:
+    """Python itself prints one for a Ctrl-C while it loads modules."""
+    started = subprocess.Popen(
+        [str(REPO / "coursehub"), "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A terminal sends the signal to the whole group.
+        start_new_session=True,
+    )
+    time.sleep(seconds)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(started.pid, signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert "Traceback" not in said
+    assert started.returncode in (0, -signal.SIGINT, 128 + signal.SIGINT), said

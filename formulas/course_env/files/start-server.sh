@@ -6,6 +6,8 @@ env=$(readlink -f {{ link }})
 export PATH="$env/bin:/usr/local/bin:/usr/bin:/bin"
 # Login shells find the environment by this variable (/etc/profile.d/coursehub-course.sh).
 export COURSEHUB_ENV="$env"
+# For Lab, which says when the link leads to a newer one.
+export COURSEHUB_ENV_LINK={{ link }}
 # The proxy, if the course has a closed network.
 [ ! -r /etc/profile.d/coursehub-way-out.sh ] || . /etc/profile.d/coursehub-way-out.sh
 # A student who removed their own rights to Jupyter's directories cannot start a server to restore them.

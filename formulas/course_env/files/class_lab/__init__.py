@@ -7,6 +7,7 @@ from jupyter_server.utils import url_path_join
 
 from class_lab.disk import DiskSpace
 from class_lab.memory import watch
+from class_lab.newer import NewerPackages
 from class_lab.own import OwnPackages
 from class_lab.versions import Versions
 
@@ -20,6 +21,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     handlers = [
         (url_path_join(base, "class", "own"), OwnPackages),
         (url_path_join(base, "class", "disk"), DiskSpace),
+        (url_path_join(base, "class", "packages"), NewerPackages),
         (url_path_join(base, "class", "versions"), Versions),
     ]
     server.web_app.add_handlers(".*$", handlers)

@@ -11,6 +11,8 @@ from jupyter_server.services.contents.handlers import ContentsHandler
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from tornado.web import HTTPError
 
+from class_server.uploads import Uploads
+
 # Bytes. A file in a tab is in memory several times at once: as text, as objects, as JSON, as bytes to send. Measured on
 # notebooks that were opened and then saved (docs/decisions/memory-limit.md): up to eight times the size on the disk,
 # and 2.5 KB more for each cell and each output. The server alone uses 120 MB.
@@ -50,13 +52,20 @@ def nodes_in(pieces: Iterable[bytes]) -> int:
 
 
 class ClassContents(AsyncLargeFileManager):
-    """Jupyter's file manager, which refuses files that need more memory than the server has."""
+    """Jupyter's file manager, which refuses files that need more memory than the server has, and too big uploads."""
+
+    uploads = Uploads()
 
     async def get(self, path: str, content: bool = True, **options: Any) -> Any:
         """Return a file or directory. Raises HTTPError (413) for the content of a file that is too big."""
         if content:
             self._need_room(Path(self._get_os_path(path.strip("/"))))
         return await super().get(path, content=content, **options)
+
+    async def save(self, model: dict[str, Any], path: str = "") -> Any:
+        """Save a file, or a piece of one. Raises HTTPError (413) for an upload that is too big."""
+        self.uploads.check(model, Path(self._get_os_path(path.strip("/"))))
+        return await super().save(model, path)
 
     @staticmethod
     def _need_room(at: Path) -> None:

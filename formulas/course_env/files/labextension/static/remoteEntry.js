@@ -121,6 +121,30 @@
       }
     };
 
+    const packages = {
+      id: 'coursehub-class:newer-packages',
+      autoStart: true,
+      activate: app => {
+        let told = false;
+        const look = async () => {
+          const { newer } = await ask(app, 'GET', 'packages');
+          if (newer && !told) {
+            told = true;
+            const how =
+              'Save your work and choose File > Hub Control Panel, then Stop My Server and Start My Server. Your files stay. ' +
+              'Until then your server works as before.';
+            Notification.info('The course has new packages. Restart your server to get them.', {
+              autoClose: false,
+              actions: [{ label: 'How to restart', callback: () => void say('New packages', how) }]
+            });
+          }
+        };
+        const again = () => look().catch(() => undefined);
+        void app.started.then(again);
+        setInterval(again, 60000);
+      }
+    };
+
     const versions = {
       id: 'coursehub-class:earlier-versions',
       autoStart: true,
@@ -178,7 +202,7 @@
       }
     };
 
-    return [messages, own, disk, versions, excel];
+    return [messages, own, disk, packages, versions, excel];
   }
 
   window._JUPYTERLAB = window._JUPYTERLAB || {};
