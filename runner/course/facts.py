@@ -99,7 +99,7 @@ def _timezone(value: str) -> str:
     if value not in known:
         # For an abbreviation such as PST, the nearest match would be meaningless.
         near = difflib.get_close_matches(value, known, n=1) if len(value) > 4 else []
-        hint = f"nearest: {near[0]}" if near else "write it as Continent/City, such as America/Los_Angeles"
+        hint = f"did you mean {near[0]}?" if near else "write it as Continent/City, such as America/Los_Angeles"
         raise ValueError(f"not a time zone; {hint}")
     return value
 

@@ -117,7 +117,8 @@ def explain(error: ErrorDetails) -> str:
     said = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if node.get("patternErrorMessage") == f"must be {said}":
         return f"{key}{shown}: must be {said}; correct it"
-    return f"{key}{shown}: {said}; correct it"
+    # Many messages say themselves what to do.
+    return f"{key}{shown}: {said}" + ("" if "; " in said else "; correct it")
 
 
 def _shown(value: Any) -> str:

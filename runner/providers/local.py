@@ -111,8 +111,12 @@ class Local:
                 near = difflib.get_close_matches(value, known, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
                 yield key, f"{key} ({value!r}): the local cloud does not have it; {hint}"
+        start = course.domain.partition(".")[0]
         if course.dns == "cloud" and not course.domain.endswith(f".{ZONE}"):
-            yield "domain", f"domain ({course.domain!r}): with cloud: local the address ends in .{ZONE}"
+            yield (
+                "domain",
+                f"domain ({course.domain!r}): with cloud: local the address ends in .{ZONE}; write {start}.{ZONE}",
+            )
 
     def tidy(self, state: Path, report: Report) -> None:
         """Stop the cloud if it has no machine any more."""

@@ -108,8 +108,7 @@ def _problems(project: Project, course_id: str) -> list[Problem]:
     except CoursehubError as error:
         return [_problem(str(error), shown)]
     found = [
-        Problem(shown, source.line(("course", key)), key, f"{message}; correct it")
-        for key, message in kind_of(course).mistakes(course)
+        Problem(shown, source.line(("course", key)), key, message) for key, message in kind_of(course).mistakes(course)
     ]
     return [
         *found,

@@ -91,6 +91,14 @@ def test_up_on_a_finished_course_is_an_apply(hub: Hub) -> None:
     assert again["highstate"]["changed"] == 0
 
 
+def test_down_of_a_trial_asks_first(hub: Hub) -> None:
+    """People's files go with a server of the local cloud too."""
+    asked = hub.sandbox.run("down", hub.course)
+    assert asked.returncode == 2, asked.stderr
+    assert f"say 'coursehub down {hub.course} --yes'" in asked.stderr
+    assert hub_answers(hub)
+
+
 def test_one_pillar_value_changes_what_depends_on_it_and_no_more(hub: Hub) -> None:
     hub.sandbox.edit("demo", "upload_limit: 100M", "upload_limit: 120M")
     try:

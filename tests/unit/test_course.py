@@ -69,7 +69,7 @@ def test_subdomains_need_wildcard_and_challenge_records(project: Project) -> Non
         ("cpu: 0.5", "cpu: fast", 10, "limits.cpu ('fast'): must be a number"),
         ("cpu: 0.5", "cpu: 0.0", 10, "limits.cpu (0.0)"),
         ("domain: phys1.example.edu", "domain: https://phys1.example.edu/", 4, "must be a full host name"),
-        ("Europe/Berlin", "Europe/Berlin2", 6, "nearest: Europe/Berlin"),
+        ("Europe/Berlin", "Europe/Berlin2", 6, "did you mean Europe/Berlin?"),
         ("Europe/Berlin", "PST", 6, "not a time zone; write it as Continent/City, such as America/Los_Angeles"),
         ('"Physics 1"', "Physics 1: Mechanics", 3, "a value with a colon in it; put the value in quotes"),
         ('"Physics 1"', "Physics 1:", 3, "a value with a colon in it; put the value in quotes"),

@@ -143,7 +143,7 @@ def test_a_course_whose_people_are_elsewhere_can_be_copied(coursehub: Any, proje
         (["phys1", *flags(account="root")], "--account ('root'): this account belongs to the system"),
         (["phys1", *flags(professor="蕭 小明")], "--account (''): must be an account such as"),
         (["phys1", *flags(cloud="aws")], "--cloud ('aws'): must be one of local, digitalocean"),
-        (["phys1", *flags(timezone="Berlin")], "--timezone ('Berlin'): not a time zone; nearest: Europe/Berlin"),
+        (["phys1", *flags(timezone="Berlin")], "--timezone ('Berlin'): not a time zone; did you mean Europe/Berlin?"),
         (["phys1", *flags(packages="numpy, x y")], "--packages ('x y'): must be a package"),
         (["phys1", *flags(title="{{ x }}")], "Jinja is not for course files"),
         (["phys1", "--from", "dmeo"], "did you mean demo?"),

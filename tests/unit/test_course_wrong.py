@@ -91,7 +91,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ("windows", f"image ('windows'): must be one of {IMAGES}; correct it"),
     ],
     "timezone": [
-        ("Europe/Berlim", "timezone ('Europe/Berlim'): not a time zone; nearest: Europe/Berlin; correct it"),
+        ("Europe/Berlim", "timezone ('Europe/Berlim'): not a time zone; did you mean Europe/Berlin?"),
         ("UTC+1", "timezone ('UTC+1'): must be a time zone such as America/Los_Angeles; correct it"),
     ],
     "limits": [("much", f"limits ('much'): {BELOW}")],
@@ -151,7 +151,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (
             "data",
             "material.repositories.1.name ('data'): each home has a folder of that name for something else; choose "
-            "another; correct it",
+            "another",
         ),
     ],
     "material.repositories[].url": [
@@ -237,11 +237,11 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "people.ROLE": [("rivera", f"people.ROLE ('rivera'): {LIST}"), (["rivera"], f"people.ROLE.1 ('rivera'): {BELOW}")],
     "people.ROLE[].account": [
         ("Elena.Rivera", f"people.ROLE.1.account ('Elena.Rivera'): {ACCOUNT}"),
-        ("root", "people.ROLE.1.account ('root'): this account belongs to the system; choose another; correct it"),
+        ("root", "people.ROLE.1.account ('root'): this account belongs to the system; choose another"),
         (
             "team-1",
             "people.ROLE.1.account ('team-1'): accounts that begin with team- would be mixed up with teams; choose "
-            "another; correct it",
+            "another",
         ),
     ],
     "people.ROLE[].name": [("", f"people.ROLE.1.name (''): {TEXT}")],
