@@ -21,7 +21,11 @@ from class_inside.stopped import Stops
 stops = Stops(7200)
 # As a configuration does.
 pages = copy.deepcopy({"why_stopped": stops.for_pages()})
+note = copy.deepcopy(stops.made_room())
 for method, whose, service, name in json.loads(sys.argv[2]):
+    if method == "ROOM":
+        note(whose)
+        continue
     stops.look(method, whose, orm.Service(name=name) if service else SimpleNamespace(name=name))
 print(json.dumps(pages["why_stopped"](None)("ada")))
 """
@@ -35,11 +39,12 @@ CULLED = ["DELETE", "ada", True, "idle-culler"]
         ([["DELETE", "ada", False, "rivera"]], "Your teacher stopped it."),
         ([["DELETE", "ada", False, "ada"]], ""),
         ([CULLED, ["POST", "ada", False, "ada"]], ""),
+        ([["ROOM", "ada", True, ""]], "It was stopped because nobody used it, and others needed the memory."),
         ([["DELETE", "ben", True, "idle-culler"]], ""),
         # A student's account with that name is not the service.
         ([["DELETE", "ada", False, "idle-culler"]], "Your teacher stopped it."),
     ],
-    ids=["culled", "teacher", "owner", "started-again", "another", "namesake"],
+    ids=["culled", "teacher", "owner", "started-again", "made-room", "another", "namesake"],
 )
 def test_page_says_why_a_server_was_stopped(hub_python: str, happened: list[Any], why: str) -> None:
     argv = [hub_python, "-B", "-c", ASK, str(FILES), json.dumps(happened)]

@@ -25,8 +25,8 @@ def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 class Class:
     """People who start servers, each of which takes as long as the test wants."""
 
-    def __init__(self, at_once: int, room: Any = lambda _more: True) -> None:
-        self.queue = turns.Turns(at_once, room)
+    def __init__(self, at_once: int, room: Any = lambda _more: True, make_room: Any = None) -> None:
+        self.queue = turns.Turns(at_once, room, make_room)
         self.started: list[str] = []
         self.ready: dict[str, asyncio.Event] = {}
 
@@ -85,6 +85,32 @@ def test_a_start_that_hangs_gives_its_turn_to_the_next(monkeypatch: pytest.Monke
         assert people.started == ["a", "b", "c"]
         await people.ends("c")
         await asyncio.gather(*tasks)
+
+    asyncio.run(story())
+
+
+def test_room_is_made_only_for_who_is_next_and_waits_for_memory() -> None:
+    """The unused server is stopped, and the first in the queue starts; nothing is stopped for the second."""
+
+    async def story() -> None:
+        memory, stopped = [False], []
+
+        async def make_room() -> None:
+            stopped.append("unused")
+            memory[0] = True
+
+        def room(_more: int) -> bool:
+            return memory[0]
+
+        people = Class(1, room, make_room)
+        tasks = [await people.comes(name) for name in "ab"]
+        await asyncio.sleep(0.2)
+        assert people.started == ["a"]
+        assert stopped == ["unused"]
+        await people.ends("a")
+        await people.ends("b")
+        await asyncio.gather(*tasks)
+        assert stopped == ["unused"]
 
     asyncio.run(story())
 

@@ -12,8 +12,10 @@ import shlex
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 import aiohttp
 from jupyterhub import objects
@@ -21,9 +23,9 @@ from jupyterhub.httpclient import fetch
 from jupyterhub.spawner import SpawnException
 from jupyterhub.utils import url_path_join
 from systemdspawner import SystemdSpawner
-from traitlets import Dict, Integer, Unicode, default
+from traitlets import Callable, Dict, Integer, Unicode, default
 
-from class_inside import earlier, units
+from class_inside import earlier, idle, units
 from class_inside.homes import NoHome, mended
 from class_inside.last_words import NO_ACCOUNT, TELL, TRY_AGAIN, Reason, reason
 from class_inside.places import Places, url_of
@@ -67,12 +69,20 @@ class ClassSpawner(SystemdSpawner):
 
     starts_at_once = Integer(2, config=True, help="Servers that start at a time; others wait, and see their place.")
     start_memory = Integer(0, config=True, help="Bytes that a server and its first kernel need; 0: no start waits.")
+    makes_room_after = Integer(
+        0, config=True, help="Seconds after which an unused server is stopped if others wait; 0: never."
+    )
+    on_made_room = Callable(
+        lambda _account: None, config=True, help="Called with the account whose server was stopped."
+    )
     queue_timeout = Integer(600, config=True, help="Seconds that somebody waits for their turn.")
     versions = Dict(config=True, help="Where earlier versions of homes are; see earlier.shown.")
 
     places = Places()
     # One for all servers, made with the first.
     _turns: "Turns | None" = None
+    # The spawners of servers that run or start, by account.
+    _all: ClassVar["WeakValueDictionary[str, ClassSpawner]"] = WeakValueDictionary()
     # When systemd last said that it runs (monotonic seconds).
     _ran = float("-inf")
     _starts = False
@@ -83,6 +93,7 @@ class ClassSpawner(SystemdSpawner):
         """Start the server and return its URL once it answers. Raises NotStarted, ValueError."""
         self._began = time.time()
         self._starts = True
+        self._all[self.user.name] = self
         try:
             async with self.turns.turn(self.user.name, self.queue_timeout):
                 return await asyncio.wait_for(self._started(), self._patience)
@@ -108,8 +119,17 @@ class ClassSpawner(SystemdSpawner):
         """The queue that all servers share."""
         if ClassSpawner._turns is None:
             memory = ClassMemory(self.start_memory, self.places.servers, self.slice or "system.slice")
-            ClassSpawner._turns = Turns(self.starts_at_once, memory.room)
+            ClassSpawner._turns = Turns(self.starts_at_once, memory.room, self._make_room)
         return ClassSpawner._turns
+
+    async def _make_room(self) -> None:
+        """Stop the server that was idle longest. The hub notices it as any server's end."""
+        seconds = self.makes_room_after
+        found = idle.longest_idle(list(self._all.values()), seconds, datetime.now(UTC)) if seconds else None
+        if found:
+            self.log.info("stopping the unused server of %s: others wait for memory", found.user.name)
+            self.on_made_room(found.user.name)
+            await found.stop()
 
     @property
     def _patience(self) -> int:
@@ -203,6 +223,7 @@ class ClassSpawner(SystemdSpawner):
         """
         if not self.places.server(self.user.name).exists():
             return 1
+        self._all[self.user.name] = self
         noted = self.server is not None and self.server.proto == "http+unix"
         if not noted and not self._starts:
             # The hub was killed before it stored the server's address. Without this it would try for minutes.

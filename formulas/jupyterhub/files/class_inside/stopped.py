@@ -41,6 +41,14 @@ class Stops:
         elif who is not None and who.name != whose:
             self._why[whose] = "Your teacher stopped it."
 
+    def made_room(self) -> Callable[[str], None]:
+        """Return a function that notes a server that was stopped because others waited for memory."""
+
+        def note(whose: str) -> None:
+            self._why[whose] = "It was stopped because nobody used it, and others needed the memory."
+
+        return note
+
     def for_pages(self) -> Callable[[Any], Callable[[str], str]]:
         """Return a function for pages: account to reason, empty if unknown (``JupyterHub.template_vars``).
 

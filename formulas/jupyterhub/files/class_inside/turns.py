@@ -7,7 +7,7 @@ comes too late waits here until somebody leaves. Standard library only.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,11 +47,17 @@ class _Turn:
 
 
 class Turns:
-    """The queue. ``at_once`` servers start at a time; ``room`` says whether there is memory for so many more."""
+    """The queue. ``at_once`` servers start at a time; ``room`` says whether there is memory for so many more.
 
-    def __init__(self, at_once: int, room: Callable[[int], bool]) -> None:
+    ``make_room`` is called while somebody waits for memory; it may stop what nobody uses.
+    """
+
+    def __init__(
+        self, at_once: int, room: Callable[[int], bool], make_room: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self.at_once = at_once
         self.room = room
+        self._make_room = make_room
         self._line: list[Waiter] = []
         self._starting = 0
         self._short = False
@@ -70,6 +76,8 @@ class Turns:
                         async with asyncio.timeout(AGAIN):
                             await mine.admitted.wait()
                     self._admit()
+                    if self._short and self._line[:1] == [mine] and self._make_room:
+                        await self._make_room()
         except TimeoutError:
             self._leave(mine)
             raise NoRoom(
