@@ -94,3 +94,25 @@ def test_start_without_memory_waits_and_is_told_its_place(hub: Hub, client: HubC
             late.stop_server()
     finally:
         hub.run("rm -rf /run/systemd/system.control/class.slice.d; systemctl daemon-reload")
+
+
+def test_unused_server_makes_room_for_who_waits(hub: Hub, client: HubClient) -> None:
+    """Its owner reads why."""
+    config = "/etc/jupyterhub/jupyterhub_config.py"
+    hub.run("systemctl stop 'jupyter-*.service'")
+    client.stop_server()
+    hub.run(
+        f"cp -p {config} /root/config.kept; echo 'c.ClassSpawner.makes_room_after = 5' >> {config}\n"
+        f"systemctl restart jupyterhub; systemctl set-property --runtime class.slice MemoryMax={ONE_SERVER}"
+    )
+    try:
+        until("the first start", lambda: started(client), AT_ONCE)
+        with hub.sandbox.client(hub.document, LATE) as late:
+            until("the late start", lambda: started(late), AT_ONCE)
+            assert "others needed the memory" in client.get(f"/hub/user/{STUDENT}/lab").text
+            late.stop_server()
+    finally:
+        hub.run(
+            f"mv /root/config.kept {config}; rm -rf /run/systemd/system.control/class.slice.d\n"
+            "systemctl daemon-reload; systemctl restart jupyterhub"
+        )
