@@ -72,7 +72,7 @@ def sheet_lines(document: dict[str, Any]) -> list[str]:
     if not many:
         return [f"{course}: everybody's first password was printed already; without --new all are printed again"]
     what = f"{many} {'new ' * document['new']}first password{'s' * (many > 1)}"
-    return [f"{course}: {what} in {document['file']}; print it, hand them out and delete it"]
+    return [f"{course}: {what} in {document['file']}; print the sheet, hand out the slips and delete the file"]
 
 
 def reset(project: Project, course_id: str, account: str, steps: Steps) -> dict[str, Any]:

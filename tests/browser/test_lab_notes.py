@@ -11,7 +11,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support import expected_conditions as seen
 
 from runner.hub.client import HubClient, HubFailure
-from tests.support.browser import shoot, sign_in, until, wait
+from tests.support.browser import shoot, sign_in, until
 from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -33,6 +33,19 @@ def test_buttons_in_a_notebook_run_no_commands(student: HubClient) -> None:
     """CVE-2026-42557."""
     found = student.api("GET", "/lab/api/settings/@jupyterlab/apputils-extension:sanitizer").json()
     assert found["schema"]["properties"]["allowCommandLinker"]["default"] is False
+
+
+@pytest.mark.usefixtures("student")
+def test_excel_file_says_how_to_read_it(hub: Hub, driver: WebDriver) -> None:
+    hub.run(f"printf PK > '/home/{STUDENT}/marks 1.xlsx'")
+    sign_in(driver, hub, STUDENT, f"{hub.document['url']}user/{STUDENT}/lab/tree/marks 1.xlsx")
+    body = (By.TAG_NAME, "body")
+    until(
+        driver, seen.text_to_be_present_in_element(body, "Lab does not show Excel files."), "nothing about Excel", 120
+    )
+    assert 'pd.read_excel("marks 1.xlsx")' in driver.find_element(*body).text
+    shoot(driver, "excel")
+    hub.run(f"rm '/home/{STUDENT}/marks 1.xlsx'")
 
 
 @pytest.fixture
@@ -61,21 +74,19 @@ def test_upload_over_the_limit_is_refused(hub: Hub, student: HubClient) -> None:
 
 
 @pytest.fixture
-def newer(hub: Hub) -> Iterator[str]:
-    """The course's current environment is a newer one, for which nobody starts a server; restored afterwards."""
+def newer(hub: Hub, student: HubClient) -> Iterator[None]:
+    """A newer environment of the course than that of the student's running server; removed afterwards."""
+    assert student.api("GET", "/class/packages").json() == {"newer": False}
     now = hub.run("readlink /opt/course/env").strip()
-    yield f"mkdir -p {now}-newer && ln -sfn {now}-newer /opt/course/env"
+    hub.run(f"mkdir -p {now}-newer && ln -sfn {now}-newer /opt/course/env")
+    yield
     hub.run(f"ln -sfn {now} /opt/course/env; rm -rf {now}-newer")
 
 
-@pytest.mark.usefixtures("student")
-def test_new_packages_are_told_in_lab(hub: Hub, driver: WebDriver, newer: str) -> None:
+@pytest.mark.usefixtures("newer")
+def test_new_packages_are_told_in_lab(hub: Hub, driver: WebDriver) -> None:
     sign_in(driver, hub, STUDENT)
-    wait(driver, ".jp-Launcher, .jp-DirListing", 120)
-    assert "new packages" not in driver.find_element(By.TAG_NAME, "body").text
-    hub.run(newer)
-    # Lab asks each minute.
     said = (By.CSS_SELECTOR, ".Toastify__toast")
     told = "The course has new packages. Restart your server to get them."
-    until(driver, seen.text_to_be_present_in_element(said, told), "no note about new packages", 90)
+    until(driver, seen.text_to_be_present_in_element(said, told), "no note about new packages", 120)
     shoot(driver, "new-packages")

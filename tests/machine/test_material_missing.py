@@ -1,7 +1,11 @@
-"""A repository that asks for a password: told at ``apply`` and ``check``, and to the student who clicks its link."""
+"""A repository that asks for a password: told at ``apply`` and ``check``, and to the student who clicks its link.
+
+Beside it a folder of this computer, as for a trial: it arrives although the other one fails.
+"""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +17,7 @@ import yaml
 from tests.support.authority import Authority
 from tests.support.browser import browser, shoot, sign_in, until, wait
 from tests.support.hub import Hub
+from tests.support.pulled import click
 from tests.support.serving import served
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
@@ -35,16 +40,28 @@ class _WantsPassword(BaseHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class Private:
-    """The course with that repository: where its file names it, its printed link, and the error of ``apply``."""
+    """The course with these repositories: where its file names the private one, both links, the error of ``apply``."""
 
     at: str
     link: str
+    folder_link: str
     refused: str
+
+
+def folder(path: Path) -> Path:
+    """A git repository with one commit."""
+    path.mkdir()
+    (path / "lab2.py").write_text("print(2)\n")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.edu", "-C", str(path)]
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *words], check=True)
+    return path
 
 
 @pytest.fixture(scope="module")
 def private(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Private]:
-    project, authority = hub.sandbox.project, Authority(tmp_path_factory.mktemp("private"))
+    directory = tmp_path_factory.mktemp("private")
+    project, authority, trial = hub.sandbox.project, Authority(directory), folder(directory / "week 2")
     course, site = project.course_file(hub.course), project.root / "pillar" / "site.sls"
     before = {path: path.read_text(encoding="utf-8") for path in (course, site)}
     with hub.elsewhere("private") as (name, address):
@@ -52,15 +69,16 @@ def private(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Priv
         server.socket = authority.server_context(name).wrap_socket(server.socket, server_side=True)
         try:
             line = f"      - {{name: week1, url: 'https://{name}:{PORT}/week1.git'}}\n"
-            text = before[course].replace("  material:\n", f"  material:\n    repositories:\n{line}", 1)
+            both = f"{line}      - {{name: week2, url: '{trial}'}}\n"
+            text = before[course].replace("  material:\n", f"  material:\n    repositories:\n{both}", 1)
             course.write_text(text, encoding="utf-8")
             pillar = {"base": {"extra_ca": {"test-private": authority.bundle.read_text(encoding="ascii")}}}
             site.write_text(f"{before[site]}\n{yaml.safe_dump(pillar)}", encoding="utf-8")
             with served(server):
                 refused = hub.sandbox.json("apply", hub.course, exit_code=1)["error"]
-                (one,) = hub.sandbox.json("material", hub.course)["repositories"]
+                private, shared = (one["link"] for one in hub.sandbox.json("material", hub.course)["repositories"])
                 number = text[: text.index(line)].count("\n") + 1
-                yield Private(f"{project.shown(course)}:{number}", one["link"], refused)
+                yield Private(f"{project.shown(course)}:{number}", private, shared, refused)
         finally:
             for path, kept in before.items():
                 path.write_text(kept, encoding="utf-8")
@@ -94,3 +112,13 @@ def test_student_reads_that_the_teacher_was_told(hub: Hub, private: Private, tmp
         assert driver.find_element("link text", "Go to your files").is_displayed()
     with hub.sandbox.client(hub.document, STUDENT) as student:
         student.stop_server()
+
+
+def test_folder_of_this_computer_arrives(hub: Hub, private: Private) -> None:
+    with hub.sandbox.client(hub.document, STUDENT) as student:
+        student.start_server()
+        path = private.folder_link.removeprefix(hub.document["url"].rstrip("/"))
+        assert click(student.get, path).headers["Location"] == f"/user/{STUDENT}/lab/tree/week2"
+        assert student.api("GET", "/api/contents/week2/lab2.py").json()["content"] == "print(2)\n"
+        student.stop_server()
+    hub.run(f"rm -rf /home/{STUDENT}/week2")

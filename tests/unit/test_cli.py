@@ -13,6 +13,7 @@ from runner import course as courses
 from runner.cloud import tag_of
 from runner.project import Project
 from runner.servers.access import Access
+from runner.servers.claim import claim
 from tests.support.course_text import set_value
 from tests.support.local_api import Api
 
@@ -191,6 +192,15 @@ def test_apply_and_check_without_a_server(coursehub: Any, api: Api) -> None:
     # The message is printed once: there is no result.
     assert coursehub("apply", "phys").out == ""
     assert "has no server" in coursehub("check", "phys").line
+
+
+def test_check_beside_another_verb_says_to_look_again(coursehub: Any, api: Api, project: Project) -> None:
+    """What it finds while `up` runs is no fault of the hub."""
+    del api
+    with claim(project, "phys", "up"):
+        line = coursehub("check", "phys").line
+    assert "runs 'up' on it" in line
+    assert line.endswith("; look again when that has ended")
 
 
 def test_status_of_nothing(coursehub: Any, api: Api) -> None:

@@ -9,9 +9,12 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from runner import course as courses
 from runner.cloud import Server
 from runner.console import Steps
 from runner.errors import CoursehubError
@@ -19,6 +22,7 @@ from runner.people.passwords import Card, Passwords, as_page, as_table
 from runner.project import Project
 from runner.servers.access import Access, HostKeyRefused, KeyPair, ssh_error
 from runner.servers.claim import claim
+from runner.session import Session, notes
 from runner.verbs import passwords as verb
 
 pytestmark = pytest.mark.unit
@@ -70,9 +74,33 @@ def test_new_has_only_those_that_no_sheet_had(project: Project) -> None:
     rows = csv.DictReader(io.StringIO(Path(made["file"]).read_text(encoding="utf-8-sig"), newline=""))
     assert [row["account"] for row in rows] == ["zoe"]
     (line,) = verb.sheet_lines(made)
-    assert line == f"phys: 1 new first password in {made['file']}; print it, hand them out and delete it"
+    assert (
+        line == f"phys: 1 new first password in {made['file']}; print the sheet, hand out the slips and delete the file"
+    )
     (again,) = verb.sheet_lines(verb.sheet(project, "phys", as_csv=True, only_new=True))
     assert "everybody's first password was printed already" in again
+
+
+def test_apply_notes_who_has_no_slip_yet(project: Project) -> None:
+    """Nothing before the first sheet; then those who came later."""
+    path = project.course_file("phys")
+
+    def noted() -> list[str]:
+        course = courses.load(project, "phys")
+        assert course.people
+        facts = {"project": project, "course_id": "phys", "course": course, "people": course.people}
+        return notes._late_passwords(cast(Session, SimpleNamespace(**facts)))
+
+    assert noted() == []
+    verb.sheet(project, "phys", as_csv=False)
+    assert noted() == []
+    late = "{account: ben, name: Ben Ito}, {account: zoe, name: Z}"
+    path.write_text(COURSE.replace("{account: ben, name: Ben Ito}", late))
+    assert noted() == ["zoe has a first password that was not printed yet; 'coursehub passwords phys --new' prints it"]
+    path.write_text(COURSE.replace("{account: ben, name: Ben Ito}", f"{late}, {{account: yan, name: Y}}"))
+    assert noted() == [
+        "2 people have a first password that was not printed yet; 'coursehub passwords phys --new' prints them"
+    ]
 
 
 def test_an_older_password_file_is_still_read(project: Project) -> None:
