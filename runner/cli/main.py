@@ -46,7 +46,7 @@ def main() -> None:
     except click.ClickException as error:
         _end(said, error.format_message(), USAGE)
     except (click.Abort, KeyboardInterrupt):
-        _end(said, "interrupted; run the same command again and it goes on where it was", FAILED)
+        _end(said, "interrupted; run the same command again, and it continues", FAILED)
     except OSError as error:
         what = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
         _end(said, f"{what}; fix that and run the same command again", FAILED)

@@ -92,7 +92,7 @@ def _in_time(course_id: str, command: list[str], **how: Any) -> subprocess.Compl
     except subprocess.TimeoutExpired as error:
         raise CoursehubError(
             f"{course_id}: the highstate took more than {HIGHSTATE_SECONDS // 60} minutes; "
-            "run the same command again: it goes on where it was"
+            "run the same command again, and it continues"
         ) from error
 
 

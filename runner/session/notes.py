@@ -28,7 +28,7 @@ def notes(session: Session, server: Server) -> list[str]:
     pairs = ((key, getattr(session.course, key), getattr(server, key)) for key in ("size", "image", "region"))
     return found + [
         f"{session.at(key)}: {key} is {wanted} here and {has} on the server; only a new server gets it: 'coursehub "
-        f"down {session.course_id}' (deletes the files on it), then up. Everything else goes on"
+        f"down {session.course_id}' (deletes the files on it), then up. Everything else continues"
         for key, wanted, has in pairs
         # The provider drops an image's name when it has a newer image.
         if has and wanted != has

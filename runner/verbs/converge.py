@@ -63,7 +63,7 @@ class StatesFailed(CoursehubError):
         first = next((state for state in report.failed if state.cause), report.failed[0])
         more = f" and {len(report.failed) - 1} more" if len(report.failed) > 1 else ""
         if blamed:
-            super().__init__(f"{blamed}; what works already goes on; then run 'coursehub apply {course_id}'")
+            super().__init__(f"{blamed}; what already works keeps working; then run 'coursehub apply {course_id}'")
             self.report = report
             return
         if known := first.cause:
@@ -71,7 +71,7 @@ class StatesFailed(CoursehubError):
         else:
             what, remedy = f"state {first.name} ({first.sls}){more} failed: {first.reason[:300]}", "correct it"
         super().__init__(
-            f"{course_id}: {what}; what works already goes on; {remedy}, then run 'coursehub apply {course_id}'"
+            f"{course_id}: {what}; what already works keeps working; {remedy}, then run 'coursehub apply {course_id}'"
         )
         self.report = report
 

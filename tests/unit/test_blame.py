@@ -72,7 +72,7 @@ def report(said: str) -> Report:
         (
             "labs: fatal: unable to access 'https://githb.com/x/y/': Could not resolve host: githb.com",
             12,
-            "material.repositories.1.url: there is no host githb.com; correct it; what works",
+            "material.repositories.1.url: there is no host githb.com; correct it; what already works",
         ),
         (
             "rain: https://data.exmple.edu/rain.csv cannot be had ([Errno -2] Name or service not known)",

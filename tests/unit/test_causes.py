@@ -143,10 +143,10 @@ def test_a_teacher_reads_the_cause_before_the_state() -> None:
     report = Report("demo", (failed("E: The repository 'http://mirror x' does not have a Release file"), failed("")))
     assert str(StatesFailed("demo", report)) == (
         "demo: the server has no list of Debian's packages, the mirror or its name server does not answer (at "
-        "uv-packages and 1 more); what works already goes on; wait some minutes, then run 'coursehub apply demo'"
+        "uv-packages and 1 more); what already works keeps working; wait some minutes, then run 'coursehub apply demo'"
     )
     assert str(StatesFailed("demo", Report("demo", (failed("odd"),)))) == (
-        "demo: state uv-packages (uv) failed: odd; what works already goes on; correct it, then run "
+        "demo: state uv-packages (uv) failed: odd; what already works keeps working; correct it, then run "
         "'coursehub apply demo'"
     )
 
