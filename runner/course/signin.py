@@ -55,8 +55,7 @@ class Signin(Facts):
     """Who confirms a person's identity. ``password``: the hub itself; ``google``, ``github`` and ``microsoft``: these
     providers; ``oidc``: any provider of OpenID Connect, such as your college's; ``lti13``: your LMS, which then opens
     the hub. For every kind, only people of the course get in, and homes stay when you change the kind. Keys of other
-    kinds
-    are ignored. docs/sign-in.md has the steps for each."""
+    kinds are ignored. docs/sign-in.md has the steps for each."""
     client_id: Annotated[Text | None, Field(examples=["1234567890-abc.apps.googleusercontent.com"])] = None
     """The provider's id of this hub; every kind except ``password`` needs it. Its secret does not belong here: use
     ``./coursehub secrets set COURSE oauth-client-secret``."""

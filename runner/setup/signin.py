@@ -47,36 +47,31 @@ class Field:
 
 def form(course: Course) -> list[Field]:
     """The values for the provider's form, with its own field names; empty for ``password``."""
-    home = f"https://{course.domain}"
-    match course.signin.kind:
-        case "password":
-            return []
-        case "google":
-            return [
-                Field("Application type", "Web application"),
-                Field("Authorized JavaScript origins", home),
-                Field("Authorized redirect URIs", redirect_uri(course)),
-            ]
-        case "github":
-            return [
-                Field("Application name", course.title),
-                Field("Homepage URL", home),
-                Field("Authorization callback URL", redirect_uri(course)),
-            ]
-        case "microsoft":
-            return [
-                Field("Supported account types", "Accounts in this organizational directory only"),
-                Field("Redirect URI, platform Web", redirect_uri(course)),
-            ]
-        case "oidc":
-            return [Field("Redirect URI", redirect_uri(course)), Field("Scopes", "openid email profile")]
-        case "lti13":
-            return [
-                Field("Redirect URI", redirect_uri(course)),
-                Field("OpenID Connect login URL (initiation URL)", f"{home}/hub/lti13/oauth_login"),
-                Field("Target link URI", f"{home}/hub"),
-                Field("Privacy", "send the user's email address; open in a new window"),
-            ]
+    home, redirect = f"https://{course.domain}", redirect_uri(course)
+    fields: dict[str, list[Field]] = {
+        "google": [
+            Field("Application type", "Web application"),
+            Field("Authorized JavaScript origins", home),
+            Field("Authorized redirect URIs", redirect),
+        ],
+        "github": [
+            Field("Application name", course.title),
+            Field("Homepage URL", home),
+            Field("Authorization callback URL", redirect),
+        ],
+        "microsoft": [
+            Field("Supported account types", "Accounts in this organizational directory only"),
+            Field("Redirect URI, platform Web", redirect),
+        ],
+        "oidc": [Field("Redirect URI", redirect), Field("Scopes", "openid email profile")],
+        "lti13": [
+            Field("Redirect URI", redirect),
+            Field("OpenID Connect login URL (initiation URL)", f"{home}/hub/lti13/oauth_login"),
+            Field("Target link URI", f"{home}/hub"),
+            Field("Privacy", "send the user's email address; open in a new window"),
+        ],
+    }
+    return fields.get(course.signin.kind, [])
 
 
 def where(course: Course) -> str:

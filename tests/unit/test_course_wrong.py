@@ -6,7 +6,7 @@ import copy
 import datetime
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -15,6 +15,7 @@ import yaml
 from runner import course
 from runner.course import reference, schema
 from runner.course.problems import find
+from runner.course.signin import Kind
 from runner.course.source import Source
 from runner.course.writing import compose, flow
 from runner.errors import CoursehubError
@@ -49,7 +50,7 @@ DATA_NAME = "must be the name of a file or folder: letters, digits, ., _ and -, 
 SOURCE = "must be an https:// address, or the name of a file in pillar/files/data/; correct it"
 PLACE = "must be a name such as index.example.org or *.example.edu, or a network such as 192.0.2.0/24; correct it"
 CAMPUS = "must be a network such as 10.20.0.0/16; correct it"
-KINDS = "password, google, github, microsoft, oidc, lti13"
+KINDS = ", ".join(get_args(Kind))
 IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
 
 #: Key: wrong values, each with its message. "[]" is an entry of a list, ROLE each list of people.
