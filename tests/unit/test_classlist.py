@@ -43,7 +43,7 @@ def test_each_formats_own_sample(tmp_path: Path, name: str) -> None:
     found = read(tmp_path, SAMPLES[name].encode())
     assert (found.system, found.doubts) == (name, [])
     assert [entry.name for entry in found.entries] == ["Zoë Müller", "Jo O'Smith"]
-    assert {entry.email for entry in found.entries} <= {"Zoe.Mueller@x.edu", "jo_smith@x.edu", None}
+    assert {(entry.email or "").lower() for entry in found.entries} <= {"zoe.mueller@x.edu", "jo_smith@x.edu", ""}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])

@@ -28,7 +28,7 @@ class System:
     """The exports of one system. Column names are spelled as the system spells them.
 
     ``marks``: sets of columns that only this system has together. ``columns``: names that only this system uses, by the
-    fact that they contain. ``sample``: the first lines of an export with fictitious people; the tests read it.
+    fact that they contain. ``sample``: an export of the two people of all samples; the tests read it.
     ``nobody``: whether a row is not a person. ``drop``: facts that are not in a column despite the column's name.
     """
 
