@@ -27,7 +27,7 @@ server:
     way_out: coursehub-out
     material: &material class-material
     # The account that signs in for `coursehub check`.
-    check: coursehub-check
+    check: &check_account coursehub-check
 
   groups:
     everybody: &everybody class
@@ -84,6 +84,8 @@ server:
     material_status: /var/lib/coursehub-material/status.json
     # By this file the accounts formula tells the hub who left.
     left: &left /var/lib/coursehub/left.json
+    # The fingerprints of the passwords that the course gave (salt/_states/class_accounts.py).
+    given: &given /var/lib/coursehub/accounts.json
     # Who opened whose work. It is made with the first opening.
     openings: &openings /var/log/coursehub/openings.log
 
@@ -129,7 +131,8 @@ backup:
   hub_state: *hub_state
   # Who had which number and which password is saved too: a new server may give other numbers.
   sources: [*homes, *shared, *hub_state, *certificates, /etc/letsencrypt, *owner_secret, *left, *openings,
-            /etc/passwd, /etc/group, /etc/shadow]
+            *given, /etc/passwd, /etc/group, /etc/shadow]
+  whole: {group: *everybody, except_for: [*check_account], marks: *left, log: *openings, record: *given}
   databases: [*hub_database]
 base:
   sshd: {port: *ssh}

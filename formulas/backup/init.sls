@@ -21,6 +21,7 @@ backup-command:
         homes: {{ backup.homes }}
         restic_from: {{ backup.restic_from | json }}
         alert: {{ backup.alert | json }}
+        whole: {{ dict(backup.whole, shared=backup.shared) | json }}
     - serializer: json
     - makedirs: True
     - dir_mode: '0700'

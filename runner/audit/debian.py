@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from runner.audit.subject import ScanFailed
@@ -18,23 +19,25 @@ PACKAGES = {"testssl.sh": "3.2.1", "lynis": "3.1.4", "ssg-debian": "0.1.76"}
 TIMEOUT_SECONDS = 600
 
 
-def unpacked(root: Path, package: str) -> Path:
+def unpacked(root: Path, package: str, packages: Iterable[str] = tuple(PACKAGES), use: str = "audit") -> Path:
     """The directory with a package's files, which are fetched first if necessary (ten seconds).
+
+    All of ``packages`` are fetched together, into a directory for this ``use``.
 
     apt verifies them with the archive's keys; this computer's own package lists are not changed. Raises ScanFailed if
     apt is missing or the archive does not answer.
     """
-    home = root / ".coursehub" / "audit" / f"debian-{RELEASE}"
+    home = root / ".coursehub" / use / f"debian-{RELEASE}"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (home / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "complete").exists():
-            _fetch(home)
+            _fetch(home, packages)
             (home / "complete").touch()
     return home / package
 
 
-def _fetch(home: Path) -> None:
+def _fetch(home: Path, packages: Iterable[str]) -> None:
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise ScanFailed("testssl.sh, lynis and OpenSCAP's rules come from Debian's archive, which needs apt here")
     mirror = host_mirror().get("main")
@@ -55,7 +58,7 @@ def _fetch(home: Path) -> None:
     ]
     apt = ["apt-get", "-qq", *(part for option in options for part in ("-o", option))]
     _run([*apt, "update"], home)
-    for package in PACKAGES:
+    for package in packages:
         _run([*apt, "download", package], archives)
         archive = next(archives.glob(f"{package}_*.deb"))
         _run(["dpkg-deb", "-x", str(archive), str(home / package)], home)

@@ -6,6 +6,7 @@ import click
 
 from runner.cli.base import Document, as_json_option, cli, course_argument, emit, project, shown
 from runner.console import Steps
+from runner.errors import USAGE, CoursehubError
 
 
 @cli.command()
@@ -22,8 +23,9 @@ def backup(course: str, as_json: bool) -> None:
 
 @cli.command()
 @course_argument
-@click.option("--user", required=True, help="The account whose file or folder it is.")
-@click.option("--path", required=True, help="The file or folder in the home; . is the whole home.")
+@click.option("--all", "everything", is_flag=True, help="Restore everything, onto a new server that nobody uses yet.")
+@click.option("--user", help="The account whose file or folder it is.")
+@click.option("--path", help="The file or folder in the home; . is the whole home.")
 @click.option("--at", help="Take the newest version of this time or before: 2026-11-30, '2026-11-30 14:00', yesterday.")
 @click.option(
     "--in-place", is_flag=True, help="Overwrite the current version; otherwise the restored one gets another name."
@@ -34,15 +36,23 @@ def backup(course: str, as_json: bool) -> None:
 def restore(
     course: str,
     *,
-    user: str,
-    path: str,
+    everything: bool,
+    user: str | None,
+    path: str | None,
     at: str | None,
     in_place: bool,
     listed: bool,
     target: str | None,
     as_json: bool,
 ) -> None:
-    """Restore a file, a folder or a home. Without --in-place nothing is overwritten."""
+    """Restore a file, a folder or a home, or with --all everything. Without --in-place nothing is overwritten."""
+    if everything:
+        if user or path or in_place:
+            raise CoursehubError("say --all, or --user and --path", exit_code=USAGE)
+        _restore_everything(course, at=at, listed=listed, target=target, as_json=as_json)
+        return
+    if not user or not path:
+        raise CoursehubError("say --user and --path, or --all", exit_code=USAGE)
     from runner.verbs import backup as verb
 
     if listed:
@@ -51,6 +61,40 @@ def restore(
         return
     document = verb.restore(project(), course, Steps(), user=user, path=path, at=at, in_place=in_place, target=target)
     emit(document, as_json, _restored(document))
+
+
+def _restore_everything(course: str, *, at: str | None, listed: bool, target: str | None, as_json: bool) -> None:
+    from runner.verbs import backup as verb
+
+    if listed:
+        document = verb.snapshots(project(), course, Steps(), target=target)
+        emit(document, as_json, _snapshots(document))
+        return
+    with shown(as_json, _everything):
+        document = verb.restore_everything(project(), course, Steps(), at=at, target=target)
+    emit(document, as_json, _everything(document))
+
+
+def _snapshots(document: Document) -> list[str]:
+    rows = [
+        f"  {_minute(one['at'])}  {(one['size'] or 0) / 1e6:8.1f} MB  "
+        + (f"server {one['server']}" if one["server"] else "this server")
+        for one in document["snapshots"]
+    ]
+    return rows or ["there is no backup yet"]
+
+
+def _everything(document: Document) -> list[str]:
+    parts = document.get("parts")
+    if not parts:
+        return []
+    restored = sum(1 for one in parts if one["result"] in ("restored", "partly") and one["name"].startswith("home "))
+    ended = document.get("ended") or document["began"]
+    return [
+        f"{document['course']}: {restored} homes are as they were at {_minute(document['at'])}, after "
+        f"{ended - document['began']:.0f} s",
+        *(f"  {one['result']:<9}{one['name']}: {one['why']}" for one in parts if one["why"]),
+    ]
 
 
 def _targets(document: Document) -> list[str]:

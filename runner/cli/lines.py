@@ -86,7 +86,8 @@ def down_lines(document: Document) -> list[str]:
     done = "nothing was there"
     if document["removed"]:
         done = "server, DNS records and keys deleted" + ("" if left else "; nothing is left that costs money")
-    return [f"{document['course']}: {done}"] + [
+    saved = [f"  {document['saved']}"] if document.get("saved") else []
+    return [f"{document['course']}: {done}", *saved] + [
         f"  left: {one['kind']} {one['name']}, about {one['month']:.0f} dollars a month; coursehub did not make it, "
         "so it stays. Delete it in the control panel if nobody needs it"
         for one in left

@@ -183,16 +183,19 @@ def _opening_lines(document: Document) -> list[str]:
 @cli.command()
 @course_argument
 @click.option("--yes", is_flag=True, help="Do not ask, although all files of the students are deleted.")
+@click.option(
+    "--discard-student-work", "discard", is_flag=True, help="Make no last backup: what is not saved yet is lost."
+)
 @as_json_option
-def down(course: str, yes: bool, as_json: bool) -> None:
-    """Delete the server with ALL FILES on it. Also its DNS records and its keys."""
+def down(course: str, *, yes: bool, discard: bool, as_json: bool) -> None:
+    """Make a last backup, then delete the server with ALL FILES on it. Also its DNS records and its keys."""
     from runner import session
     from runner.verbs import up as verb
 
     here = project()
     if not yes and not session.nothing_here(here, course, birthplace.load(here, course)):
         _confirm(course)
-    document = verb.down(here, course, Steps())
+    document = verb.down(here, course, Steps(), discard_work=discard)
     emit(document, as_json, down_lines(document))
 
 

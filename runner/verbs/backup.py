@@ -1,18 +1,22 @@
-"""``backup`` and ``restore``: makes a backup now; restores a file, a folder or a home."""
+"""``backup`` and ``restore``: makes a backup now; restores a file, a folder, a home or a whole server."""
 
 from __future__ import annotations
 
 import json
 import shlex
+import time
 from typing import Any
 
-from runner.console import Steps
+from runner.cloud import Server
+from runner.console import Progress, Steps
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
 from runner.session import Session, visit
 
 #: Seconds that a backup or a restore may take.
 LONGEST = 6 * 3600
+#: Seconds between two looks at a restore that runs on the server.
+POLL = 2.0
 _COMMAND = "/usr/local/sbin/coursehub-backup"
 
 
@@ -31,6 +35,44 @@ def backup(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
             document=document,
         )
     return document
+
+
+def make_last(session: Session, server: Server, progress: Progress) -> str | None:
+    """Make a backup before the server is deleted; return a line on it, None if there is nothing to save.
+
+    Raises CoursehubError, with what to do, if there is students' work and it could not be saved.
+    """
+    met = session.access.known_hosts.exists() and not session.access.has_first_host_key()
+    if not met:
+        # Never more than ordered.
+        return None
+    try:
+        if server.state != "active":
+            raise CoursehubError(f"the server is {server.state}")
+        ip = str(server.ip)
+        if session.access.run(ip, f"test -e {_COMMAND} && echo yes || true").strip() != "yes":
+            return f"{session.course_id} had no backup"
+        if not ask(session, ip, "has-work")["work"]:
+            return None
+        progress("making the last backup")
+        session.access.run(ip, "systemctl start coursehub-backup.service || true", seconds=LONGEST)
+        found = ask(session, ip, "status")
+        if found["problem"]:
+            raise CoursehubError(found["problem"])
+    except CoursehubError as error:
+        raise CoursehubError(
+            f"{session.course_id}: no last backup could be made, so nothing was deleted: {error}; mend that, or delete "
+            f"the students' work since the last good backup with 'coursehub down {session.course_id} "
+            "--discard-student-work'"
+        ) from None
+    gone = _on_its_own_disk(session, ip)
+    if gone:
+        raise CoursehubError(
+            f"{session.at('backup', 'targets')}: {session.course_id}: all backups are on the server's own disk "
+            f"({', '.join(gone)}) and would be deleted with it; add a target elsewhere and apply, or delete all with "
+            f"'coursehub down {session.course_id} --discard-student-work'"
+        )
+    return f"the last backup of {session.course_id} is at {', '.join(found['targets'])}"
 
 
 def versions(
@@ -60,6 +102,59 @@ def restore(
         words = [*_target(target), "--user", user, "--path", path, *(("--at", at) if at else ())]
         found = ask(session, str(session.server().ip), "restore", *words, *["--in-place"] * in_place)
     return {"course": course_id, **found}
+
+
+def snapshots(project: Project, course_id: str, steps: Steps, *, target: str | None) -> dict[str, Any]:
+    """The backups of the whole server, newest first."""
+    with steps.step("restore", f"backups of {course_id}") as progress:
+        session = visit(project, course_id, progress)
+        found = ask(session, str(session.server().ip), "servers", *_target(target))
+    return {"course": course_id, **found}
+
+
+def restore_everything(
+    project: Project, course_id: str, steps: Steps, *, at: str | None, target: str | None
+) -> dict[str, Any]:
+    """Restore passwords, the hub's database, shared directories and homes onto a new server.
+
+    The server goes on if this computer loses it; run again, this waits for the end. Raises CoursehubError with the
+    document if a part failed.
+    """
+    with steps.step("restore", f"restoring everything of {course_id}") as progress:
+        session = visit(project, course_id, progress)
+        ip = str(session.server().ip)
+        found = ask(session, ip, "restore-everything", *_target(target), *(("--at", at) if at else ()))
+        while found["running"]:
+            done, total = len(found.get("parts", ())), found.get("total")
+            progress(f"{found['now']}, {done + 1} of {total}" if found.get("now") else "looking for the newest backup")
+            time.sleep(POLL)
+            found = ask(session, ip, "progress")
+    document = {"course": course_id, **found}
+    if found.get("error"):
+        raise CoursehubError(f"{course_id}: {found['error']}", document=document)
+    if not found.get("ended"):
+        raise CoursehubError(
+            f"{course_id}: the restore was interrupted; run 'coursehub restore {course_id} --all' again, it goes on",
+            document=document,
+        )
+    failed = [one["name"] for one in found["parts"] if one["result"] == "failed"]
+    if failed:
+        raise CoursehubError(
+            f"{course_id}: {failed[0]} could not be restored, nor {len(failed) - 1} others; the rest is; run "
+            f"'coursehub restore {course_id} --all' again to try only these"
+            if failed[1:]
+            else f"{course_id}: {failed[0]} could not be restored; the rest is; run 'coursehub restore {course_id} "
+            "--all' again to try only this",
+            document=document,
+        )
+    return document
+
+
+def _on_its_own_disk(session: Session, ip: str) -> list[str]:
+    """The targets, if all of them are directories on the server's root disk."""
+    found = ask(session, ip, "status")["targets"]
+    local = [name for name, one in found.items() if one.get("dies_with_server")]
+    return local if len(local) == len(found) else []
 
 
 def _target(name: str | None) -> list[str]:

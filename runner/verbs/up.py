@@ -27,7 +27,7 @@ from runner.session.needs import ensure_lock, need_backup, need_material, need_s
 from runner.session.notes import notes as notes_of
 from runner.session.order import check_order, what_up_makes
 from runner.setup import signin
-from runner.verbs import changes
+from runner.verbs import backup, changes
 from runner.verbs.converge import StatesFailed, converge, summary
 
 
@@ -231,36 +231,46 @@ def notes(document: dict[str, Any]) -> list[str]:
     return [f"  note: {note}" for note in document.get("notes", ())]
 
 
-def down(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
-    """Delete the course's server, its DNS records and its keys. It is not an error if something is gone already."""
+def down(project: Project, course_id: str, steps: Steps, *, discard_work: bool = False) -> dict[str, Any]:
+    """Make a last backup; delete the course's server, its DNS records and its keys.
+
+    It is not an error if something is gone already. If the backup fails, nothing is deleted; with ``discard_work`` none
+    is made.
+    """
     with claim(project, course_id, "down"), steps.step("down", f"taking {course_id} down") as progress:
         course = birthplace.load(project, course_id)
         removed: list[int] = []
         left: list[dict[str, Any]] = []
+        saved = None
         if not nothing_here(project, course_id, course):
-            removed, left = _delete(connect(project, course_id, progress), progress)
+            session = connect(project, course_id, progress)
+            with claim_in_cloud(session.cloud, project, course_id, "down"):
+                servers = _ours(session, progress)
+                if len(servers) == 1 and not discard_work:
+                    saved = backup.make_last(session, servers[0], progress)
+                removed, left = _delete(session, servers, progress)
         Access(project, course_id).forget_server()
         runtime_file(project, course_id).unlink(missing_ok=True)
         sweep(project)
         kind_of(course).tidy(project.state, progress)
-    return {"course": course_id, "removed": removed, "left": left}
+    return {"course": course_id, "removed": removed, "left": left, "saved": saved}
 
 
-def _delete(session: Session, progress: Progress) -> tuple[list[int], list[dict[str, Any]]]:
+def _ours(session: Session, progress: Progress) -> list[Server]:
+    """The course's droplets. Raises CoursehubError if one was made elsewhere."""
+    servers = droplets.found(session.cloud, session.access, progress)
+    for server in servers:
+        if not session.access.has_keys(server):
+            raise made_elsewhere(session.access, server)
+    return servers
+
+
+def _delete(session: Session, servers: list[Server], progress: Progress) -> tuple[list[int], list[dict[str, Any]]]:
     """Delete the course's droplets and all that was made for them at the provider.
 
     The droplets' ids, and what others made beside them that still costs money.
     """
-    with claim_in_cloud(session.cloud, session.project, session.course_id, "down"):
-        return _delete_all(session, progress)
-
-
-def _delete_all(session: Session, progress: Progress) -> tuple[list[int], list[dict[str, Any]]]:
     access = session.access
-    servers = droplets.found(session.cloud, access, progress)
-    for server in servers:
-        if not access.has_keys(server):
-            raise made_elsewhere(session.access, server)
     remembered = access.server()
     # A droplet that was deleted in the control panel is no longer listed, but its records still exist.
     known = (*servers, *([remembered] if remembered else []))

@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
+import pwd
+import re
+import shutil
+import socket
 import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from coursehub_backup.config import Config, Target
+import pytest
+from coursehub_backup import config as configuration
+from coursehub_backup import everything, restoring, saving, state
+from coursehub_backup.config import Config, Target, Whole
+from coursehub_backup.restic import Restic
+
+from runner.audit import debian
+from runner.audit.subject import ScanFailed
+from tests.support.sandbox import REPO
+
+NOBODY = pwd.getpwnam("nobody")
+
+
+@functools.cache
+def restic_program() -> str:
+    """A restic as new as a server's: this computer's own, or Debian 13's, unpacked below ``.coursehub``.
+
+    Skips the test if there is none, or without root.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    own = shutil.which("restic")
+    said = subprocess.run([own, "version"], capture_output=True, text=True, check=False).stdout if own else ""
+    found = re.match(r"restic (\d+)\.(\d+)", said)
+    if own and found and (int(found[1]), int(found[2])) >= (0, 17):
+        return own
+    try:
+        return str(debian.unpacked(REPO, "restic", ["restic"], "tests") / "usr/bin/restic")
+    except ScanFailed as error:
+        pytest.skip(f"no restic: {error}")
 
 
 def config_of(root: Path, *targets: Target, **changes: Any) -> Config:
@@ -26,6 +63,16 @@ def config_of(root: Path, *targets: Target, **changes: Any) -> Config:
         "restic_from": "",
         "alert_command": "",
         "alert_webhook": "",
+        "whole": Whole(
+            group="users",
+            except_for=(),
+            shared=root / "class",
+            marks=root / "left.json",
+            log=root / "openings.log",
+            record=root / "accounts.json",
+            stop=(),
+            servers="jupyter-*.service",
+        ),
     }
     return Config(**{**given, **changes})
 
@@ -51,3 +98,53 @@ def manifest(root: Path) -> dict[bytes, tuple[Any, ...]]:
             mode = 0 if stat.S_ISLNK(seen.st_mode) else stat.S_IMODE(seen.st_mode)
             found[short] = (kind, mode, seen.st_uid, seen.st_gid, seen.st_mtime_ns, content, one)
     return found
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """A directory that other accounts can enter; pytest's own cannot be entered."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.fixture
+def here(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Config, Restic]:
+    """A home that belongs to nobody, a repository, and the program's own directories, all in the test's directory."""
+    for directory in ("home", "state", "etc"):
+        (root / directory).mkdir()
+    for module in (state, saving, restoring, configuration):
+        monkeypatch.setattr(module, "STATE", root / "state")
+    monkeypatch.setattr(everything, "RECORD", root / "state/everything.json")
+    (root / "etc/password").write_text("secret")
+    home = root / "home/nobody"
+    home.mkdir(mode=0o700)
+    target = Target("volume", str(root / "repository"))
+    config = config_of(root, target, sources=(str(root / "home"), "/etc/passwd"))
+    program = restic_program()
+    restic = Restic(target, program=program, place=root / "etc", state=root / "state", cache=root / "cache")
+    (root / "state/databases").mkdir()
+    fill(home)
+    subprocess.run(["chown", "-hR", f"{NOBODY.pw_uid}:{NOBODY.pw_gid}", str(home)], check=True)
+    return config, restic
+
+
+def fill(home: Path) -> None:
+    labs = home / "labs"
+    (labs / "empty").mkdir(parents=True)
+    (labs / "lab.ipynb").write_text("{}")
+    (labs / "link").symlink_to("lab.ipynb")
+    (labs / "broken").symlink_to("/nowhere")
+    os.link(labs / "lab.ipynb", labs / "hard")
+    (labs / "we*ird [1]?.txt").write_text("x")
+    Path(os.fsdecode(bytes(labs) + b"/\xff\xfe")).write_text("bytes")
+    (labs / "secret").write_text("s")
+    (labs / "secret").chmod(0o400)
+    os.mkfifo(labs / "pipe")
+    with (labs / "sparse").open("wb") as sparse:
+        sparse.truncate(64 << 20)
+        sparse.seek(32 << 20)
+        sparse.write(b"middle")
+    socket.socket(socket.AF_UNIX).bind(str(labs / "s"))
+    os.utime(labs / "lab.ipynb", ns=(1, 1_700_000_000_123_456_789))
+    (labs / "empty").chmod(0o2750)

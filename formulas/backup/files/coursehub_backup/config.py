@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from coursehub_backup import notation
 
@@ -27,6 +28,37 @@ class Target:
     """Environment variables with the target's credentials."""
     append_only: bool = False
     """Whether the credentials cannot delete. Then old snapshots are deleted on the target's side, not from here."""
+
+    @property
+    def dies_with_server(self) -> bool:
+        """Whether it is a directory on the server's own root disk, which is lost with the server."""
+        path = Path(self.repository)
+        if not path.is_absolute():
+            return False
+        there = next(one for one in (path, *path.parents) if one.exists())
+        return there.stat().st_dev == Path("/").stat().st_dev
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a restore of the whole server needs to know of it."""
+
+    group: str
+    """The group of everybody whose home and password are restored."""
+    except_for: tuple[str, ...]
+    """Accounts in that group that are nobody's."""
+    shared: Path
+    """The directory that the class shares."""
+    marks: Path
+    """The file that says who left."""
+    log: Path
+    """The log of who opened whose work."""
+    record: Path
+    """The fingerprints of the passwords that the course gave."""
+    stop: tuple[str, ...]
+    """Units that must not run meanwhile."""
+    servers: str
+    """The units in which people work, with ``*`` for the account."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +85,7 @@ class Config:
     """The Debian release to install restic from; empty: the server's own."""
     alert_command: str
     alert_webhook: str
+    whole: Whole
 
     @property
     def staging(self) -> Path:
@@ -83,4 +116,18 @@ def load(path: Path = PLACE / "config.json") -> Config:
         restic_from=given["restic_from"],
         alert_command=given["alert"].get("command") or "",
         alert_webhook=given["alert"].get("webhook") or "",
+        whole=_whole(given["whole"]),
+    )
+
+
+def _whole(given: Mapping[str, Any]) -> Whole:
+    return Whole(
+        group=given["group"],
+        except_for=tuple(given["except_for"]),
+        shared=Path(given["shared"]),
+        marks=Path(given["marks"]),
+        log=Path(given["log"]),
+        record=Path(given["record"]),
+        stop=tuple(given["stop"]),
+        servers=given["servers"],
     )

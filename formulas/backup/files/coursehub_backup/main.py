@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from coursehub_backup import config as configuration
-from coursehub_backup import installing, restoring, saving, state, watching
+from coursehub_backup import everything, installing, restoring, saving, state, watching
 from coursehub_backup.restic import Restic, ResticError
 
 
@@ -37,6 +37,13 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     verbs.add_parser("status").add_argument("--line", action="store_true")
     check = verbs.add_parser("check")
     check.add_argument("--target")
+    verbs.add_parser("progress")
+    verbs.add_parser("has-work")
+    verbs.add_parser("servers").add_argument("--target")
+    for name in ("restore-everything", "restore-now"):
+        whole = verbs.add_parser(name)
+        whole.add_argument("--target")
+        whole.add_argument("--at")
     for name in ("list", "restore"):
         one = verbs.add_parser(name)
         one.add_argument("--target")
@@ -59,6 +66,20 @@ def _run(config: configuration.Config, arguments: argparse.Namespace) -> int:
         case "status":
             found = state.document(config, time.time())
             print(state.line(found) if arguments.line else json.dumps(found))
+        case "has-work":
+            print(json.dumps({"work": everything.has_work(config)}))
+        case "progress":
+            print(json.dumps(everything.progress()))
+        case "restore-everything":
+            words = [
+                (f"--{key}", value) for key, value in (("target", arguments.target), ("at", arguments.at)) if value
+            ]
+            everything.start(config, [word for pair in words for word in pair])
+            print(json.dumps(everything.progress()))
+        case "restore-now":
+            installing.ensure(config)
+            restic = Restic(_chosen(config, arguments.target), gentle=False)
+            return 0 if everything.run(config, restic, arguments.at) else 1
         case _:
             installing.ensure(config)
             print(json.dumps(_bring(config, Restic(_chosen(config, arguments.target)), arguments)))
@@ -71,6 +92,8 @@ def _bring(config: configuration.Config, restic: Restic, arguments: argparse.Nam
         case "check":
             restic.run("check", "--read-data")
             return {"target": restic.target.name, "ok": True}
+        case "servers":
+            return {"snapshots": everything.listing(restoring.snapshots(restic), config.server)}
         case "list":
             whole = restoring.inside_home(config, arguments.user, arguments.path)
             found = restoring.listing(restic, whole)

@@ -37,6 +37,7 @@ class Restic:
         cache: Path = CACHE,
         lock_wait: str = LOCK_WAIT,
         lock_tries: int = LOCK_TRIES,
+        gentle: bool = True,
     ) -> None:
         self.target = target
         self._program = program
@@ -45,6 +46,7 @@ class Restic:
         self._cache = cache
         self._lock_wait = lock_wait
         self._lock_tries = lock_tries
+        self._gentle = gentle
 
     def run(self, *arguments: str, accept: tuple[int, ...] = ()) -> subprocess.CompletedProcess[bytes]:
         """Run one command. Exit code 0 and those in ``accept`` count as success.
@@ -58,8 +60,12 @@ class Restic:
             # Removes locks of dead processes on this host and locks without a refresh for 30 minutes. Others stay.
             self._once("unlock")
         if done.returncode and done.returncode not in accept:
-            raise ResticError(self._why(done), code_of(done))
+            raise self.error(done)
         return done
+
+    def error(self, done: subprocess.CompletedProcess[bytes]) -> ResticError:
+        """The error for a command that failed."""
+        return ResticError(self._why(done), code_of(done))
 
     def argv(self, *arguments: str) -> list[str]:
         """The command line. It contains no secret."""
@@ -78,8 +84,7 @@ class Restic:
             "RESTIC_REPOSITORY": self.target.repository,
             "RESTIC_PASSWORD_FILE": str(self._password),
             # A class may be working at the same time.
-            "GOMAXPROCS": "1",
-            "GOGC": "20",
+            **({"GOMAXPROCS": "1", "GOGC": "20"} if self._gentle else {}),
             **(self.target.environment or {}),
         }
 

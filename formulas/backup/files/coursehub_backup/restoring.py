@@ -32,18 +32,28 @@ class RestoreError(Exception):
 
 @dataclass(frozen=True)
 class Version:
-    """One snapshot; for a listing also the size and change time of the path in it."""
+    """One snapshot. ``size`` is all that is in it; in a listing, size and change time are those of the path."""
 
     snapshot: str
     at: datetime.datetime
     size: int | None = None
     mtime: str = ""
+    server: str = ""
+    """The machine-id of the server that made it."""
 
 
 def snapshots(restic: Restic) -> list[Version]:
     """All snapshots, the newest first."""
     found = json.loads(restic.run("snapshots", "--json", "--host", HOST).stdout) or []
-    made = [Version(one["id"], _time(one["time"])) for one in found]
+    made = [
+        Version(
+            one["id"],
+            _time(one["time"]),
+            (one.get("summary") or {}).get("total_bytes_processed"),
+            server=(one.get("tags") or [""])[0],
+        )
+        for one in found
+    ]
     return sorted(made, key=lambda one: one.at, reverse=True)
 
 
@@ -124,6 +134,23 @@ def fetch(restic: Restic, snapshot: str, path: Path, into: Path) -> Path:
     if not os.path.lexists(got):
         raise RestoreError(f"{path} is not in that backup; --list shows the versions that there are")
     return got
+
+
+def fetch_what_is_there(restic: Restic, snapshot: str, path: Path, into: Path) -> int:
+    """The same, but files that cannot be read from the repository are left out. Returns how many these are.
+
+    Raises RestoreError if the disk is full, ResticError if nothing could be read.
+    """
+    arguments = ("--sparse", "--target", str(into), "--include", f"/{literal(path.name)}", f"{snapshot}:{path.parent}")
+    done = restic.run("restore", "--json", *arguments, accept=(1,))
+    if not done.returncode:
+        return 0
+    errors = [line for line in done.stderr.splitlines() if b'"message_type":"error"' in line]
+    if any(words in line for line in errors for words in (b"no space left", b"quota exceeded")):
+        raise RestoreError("the disk is full, or the owner's limit is reached")
+    if not errors or not any(file.is_file() for file in (into / path.name).rglob("*")):
+        raise restic.error(done)
+    return len(errors)
 
 
 def uid_then(restic: Restic, snapshot: str, account: str) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from coursehub_backup import excess, state
+from coursehub_backup import excess, state, trees
 from coursehub_backup.config import STATE, Config, Target
 from coursehub_backup.restic import HOST, INCOMPLETE, NO_REPOSITORY, Restic, ResticError
 
@@ -119,7 +119,11 @@ def _snapshot(config: Config, restic: Restic) -> dict[str, Any]:
     there = [source for source in config.sources if Path(source).exists()]
     left_out = [path for path in excess.directories(config.homes, config.sources) if excess.is_too_much(path, LARGEST)]
     limit = ("--limit-upload", str(config.upload_kib)) if config.upload_kib else ()
-    excludes = [part for pattern in (*config.exclude, *map(str, left_out)) for part in ("--exclude", pattern)]
+    # Of a restore that runs or was interrupted.
+    shared = config.whole.shared
+    unfinished = [str(parent / trees.PLACE) for parent in (config.homes, shared, shared / "groups")]
+    patterns = (*config.exclude, *unfinished, *map(str, left_out))
+    excludes = [part for pattern in patterns for part in ("--exclude", pattern)]
     done = restic.run(
         *limit,
         *("backup", "--json", "--host", HOST, "--tag", config.server, "--exclude-larger-than", str(LARGEST), *excludes),

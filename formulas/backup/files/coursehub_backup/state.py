@@ -92,7 +92,13 @@ def document(config: Config, now: float) -> Record:
     return {
         "now": now,
         "problem": problem(config, record, now, since),
-        "targets": {target.name: record.get("targets", {}).get(target.name, {}) for target in config.targets},
+        "targets": {
+            target.name: {
+                **record.get("targets", {}).get(target.name, {}),
+                **({"dies_with_server": True} if target.dies_with_server else {}),
+            }
+            for target in config.targets
+        },
     }
 
 
@@ -108,4 +114,7 @@ def line(found: Record) -> str:
     left_out = sorted({name for one in found["targets"].values() for name in one.get("left_out") or ()})
     if left_out:
         but += f"; left out, with too many or too large empty files: {', '.join(left_out)}"
+    lost = [name for name, one in found["targets"].items() if one.get("dies_with_server")]
+    if lost:
+        but += f"; {', '.join(lost)} is on the server's own disk and is lost with it"
     return f"ok the last one is {ago(found['now'] - min(times))} old, at {', '.join(found['targets'])}{but}"
