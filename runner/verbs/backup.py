@@ -59,6 +59,9 @@ def make_last(session: Session, server: Server, progress: Progress) -> str | Non
         found = ask(session, ip, "status")
         if found["problem"]:
             raise CoursehubError(found["problem"])
+        left_out = sorted({name for one in found["targets"].values() for name in one.get("left_out") or ()})
+        if left_out:
+            raise CoursehubError(f"it leaves out {', '.join(left_out)}: too many files, or too large empty ones")
     except CoursehubError as error:
         raise CoursehubError(
             f"{session.course_id}: no last backup could be made, so nothing was deleted: {error}; mend that, or delete "
