@@ -142,3 +142,18 @@ def test_who_was_left_out_is_in_the_line() -> None:
     said = state.line({"now": NOW, "problem": None, "targets": {"volume": target, "office": target}})
     assert said.startswith("ok ")
     assert said.endswith("left out, with too many or too large empty files: ada")
+
+
+def test_target_on_the_servers_own_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(state, "STATE", tmp_path)
+    own, far = Target("own", "/var/no-such/backups"), Target("far", "rest:https://rest.example.edu/physics/")
+    other_disk = Target("disk", "/proc/backups")
+    found = state.document(config_of(tmp_path, own, far, other_disk), NOW)
+    assert {name: "dies_with_server" in one for name, one in found["targets"].items()} == {
+        "own": True,
+        "far": False,
+        "disk": False,
+    }
+    for one in found["targets"].values():
+        one["ok"] = NOW
+    assert "; own is on the server's own disk and is lost with it" in state.line({**found, "problem": None})

@@ -27,7 +27,7 @@ UNIT = "coursehub-restore.service"
 SHADOW = Path("/etc/shadow")
 #: A newest backup with a smaller part of another server's data is probably one of a server that was never filled.
 SUSPICIOUS = 0.5
-_FAILURES = (ResticError, RestoreError, OSError, sqlite3.Error, subprocess.SubprocessError, ValueError)
+_FAILURES = (ResticError, RestoreError, OSError, sqlite3.Error, subprocess.SubprocessError, ValueError, LookupError)
 
 
 class Report:
@@ -358,9 +358,12 @@ class _Whole:
 
 def has_processes(uid: int) -> bool:
     """Whether any program runs with this number."""
-    for entry in Path("/proc").glob("[0-9]*"):
+    for path in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):
-            if entry.stat().st_uid == uid:
+            # Not the owner of the directory: a process that hides its memory belongs to root there.
+            lines = path.read_text(errors="replace").splitlines()
+            line = next((line for line in lines if line.startswith("Uid:")), "")
+            if str(uid) in line.split()[1:]:
                 return True
     return False
 
