@@ -188,7 +188,7 @@ def _opening_lines(document: Document) -> list[str]:
 )
 @as_json_option
 def down(course: str, *, yes: bool, discard: bool, as_json: bool) -> None:
-    """Make a last backup, then delete the server with ALL FILES on it. Also its DNS records and its keys."""
+    """Delete the server with ALL FILES on it. Makes a last backup first; its DNS records and its keys go too."""
     from runner import session
     from runner.verbs import up as verb
 
