@@ -126,6 +126,8 @@ def start(config: Config, arguments: list[str]) -> None:
     # However the restore ends, the hub starts again.
     again = f"ExecStopPost=/usr/bin/systemctl start --no-block {' '.join(config.whole.stop)}"
     argv = ["systemd-run", "--quiet", "--collect", f"--unit={UNIT}", f"--property={again}", "--property=Nice=5"]
+    # On a new server restic may be on its way.
+    argv += [f"--property={key}=coursehub-restic.service" for key in ("Wants", "After")]
     argv += ["/usr/local/sbin/coursehub-backup", "restore-now", *arguments]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -66,7 +66,13 @@ def _mirror() -> str | None:
 
 def _apt(*arguments: str) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(["apt-get", "-q", *arguments], capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("E:")]
         raise OSError(f"restic could not be installed: {(lines or ['apt-get failed'])[-1]}")
