@@ -39,6 +39,7 @@ KNOWN = {
     ("disk_usage", "formulas/homes/files/class_disk/config.py"),
     ("disk_usage", "formulas/course_env/files/class_lab/space.py"),
     ("earlier", "formulas/course_env/files/class_lab/versions.py"),
+    ("given", "salt/_states/class_accounts.py"),
     ("material_status", "salt/_states/material.py"),
     ("openings", "formulas/jupyterhub/files/class_openings/log.py"),
     ("shared", "formulas/jupyterhub/files/class_inside/properties.py"),
