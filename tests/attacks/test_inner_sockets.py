@@ -23,7 +23,6 @@ FOR_EVERYBODY = {
     "/run/systemd/io.systemd.Credentials",
     "/run/systemd/io.systemd.Hostname",
     "/run/systemd/io.systemd.ManagedOOM",
-    "/run/systemd/journal/stdout",
     "/run/systemd/userdb/io.systemd.DynamicUser",
 }
 
@@ -73,7 +72,7 @@ for directory, _, names in os.walk("/run"):
                 print(path)
             except OSError:
                 pass
-print(tried > 8 or tried)
+print(tried > 4 or tried)
 """)
     *opened, tried = said.splitlines()
     assert tried == "True"

@@ -15,21 +15,41 @@ from runner.hub.client import HubFailure
 from tests.support.attackers import Person
 from tests.support.hub import Hub
 
+#: Finds what the server prints to, which its kernels have too: the connection ``journal``.
+JOURNAL = """
+import os, socket
+for name in os.listdir("/proc/self/fd"):
+    try:
+        journal = socket.socket(fileno=os.dup(int(name)))
+        if journal.getpeername() == "/run/systemd/journal/stdout":
+            break
+    except OSError:
+        pass
+else:
+    raise SystemExit("no connection to the journal")
+"""
+
 
 def test_words_are_put_into_anothers_journal(mallory: Person, alice: Person, hub: Hub) -> None:
     """Tries: to write into the journal as another student's server, so that they or a teacher read it.
 
-    Stopped by: journald itself records whose process it was; hub and `coursehub logs` use only that.
+    Stopped by: no program of a student's reaches journald, but by what its own server prints (properties.py).
     """
     mark = secrets.token_hex(8)
-    mallory.python(
-        f"""
+    said = mallory.python(
+        """
 import socket
-fields = ["UNIT", "_SYSTEMD_UNIT", "OBJECT_SYSTEMD_UNIT", "COREDUMP_UNIT"]
-line = "MESSAGE={mark}\\nEXIT_STATUS=9\\n" + "".join(f"{{field}}={alice.unit}\\n" for field in fields)
-socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(line.encode(), "/run/systemd/journal/socket")
+for path, kind in (("socket", socket.SOCK_DGRAM), ("dev-log", socket.SOCK_DGRAM), ("stdout", socket.SOCK_STREAM)):
+    try:
+        socket.socket(socket.AF_UNIX, kind).connect("/run/systemd/journal/" + path)
+        print("OPEN", path)
+    except PermissionError:
+        print("closed")
 """
     )
+    assert said.split() == ["closed"] * 3, said
+    # What is left says whose server it is.
+    mallory.python(JOURNAL + f"journal.sendall(b'{mark} UNIT={alice.unit}\\n')")
     shown = "journalctl --sync; journalctl --no-pager --output=cat --unit={unit} --since=-5min | grep -c {mark} || true"
     assert hub.run(shown.format(unit=mallory.unit, mark=mark)).strip() == "1"
     assert hub.run(shown.format(unit=alice.unit, mark=mark)).strip() == "0"
@@ -95,16 +115,11 @@ def test_pipes_hold_up_a_start(mallory: Person) -> None:
     assert took < 30, took
 
 
-#: Fills the journal with entries of which journalctl prints 18 MB; the last one would steer a terminal.
+#: Fills the journal with lines of which journalctl prints five times as much; the last one would steer a terminal.
 _FLOOD = r"""
-import socket, time
-journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-journal.connect("/run/systemd/journal/socket")
-entry = b"".join(b"MESSAGE=%d" % line + b"\xff\x9b" * 1990 + b"\n" for line in range(20))
-for number in range(100):
-    journal.send(entry)
-# journald asks which unit it is from while it is there.
-time.sleep(1)
+import sys
+for number in range(120):
+    sys.stdout.buffer.write(b"\xff\x9b" * 1000 + b"\n")
 print("\x1b]0;title\x07\x1b[2Jowned", flush=True)
 raise SystemExit(1)
 """
@@ -154,7 +169,7 @@ def test_a_flooded_journal_hides_why_a_start_failed(mallory: Person, bob: Person
         took, said = answer.result()
     print(f"the answer took {took:.1f} s, another's restart {others:.1f} s; said: {said}")
     written = hub.run(f"journalctl --quiet --no-pager -o json -u {mallory.unit} --since=-2min | wc -c")
-    assert int(written) > 10_000_000, f"no flood: {written}"
+    assert int(written) > 500_000, f"no flood: {written}"
     assert said.isprintable(), said
     assert re.search(r"The last that it said: .*owned\. Start it again", said), said
     assert len(said) < 600, said

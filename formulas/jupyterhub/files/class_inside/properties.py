@@ -43,6 +43,9 @@ def confined(home: str, uid: int, gid: int, memory: int | None) -> dict[str, str
         "ProtectProc": "invisible",
         "PrivateIPC": "yes",
         "KeyringMode": "private",
+        # journald's sockets take entries of 32 MB: a few would push everybody's lines out of the journal. What the
+        # server prints still gets there, because that connection is made before.
+        "InaccessiblePaths": "-/run/systemd/journal",
         # The kernel.
         "PrivateDevices": "yes",
         "ProtectKernelTunables": "yes",
