@@ -61,9 +61,8 @@ def fresh(sandbox: Sandbox, course_id: str) -> tuple[Session, str]:
     return session, str(server.ip)
 
 
-def time_shell(sandbox: Sandbox, course_id: str) -> dict[str, Any]:
-    """Seconds from the start of baseline.sh to a kernel's answer, and the seconds of its parts."""
-    session, ip = fresh(sandbox, course_id)
+def prepare_baseline(session: Session, ip: str) -> None:
+    """Bring to a fresh machine what baseline.sh needs."""
     ssh = session.access.argv(ip)
     tree = subprocess.run(
         ["tar", "c", "-C", str(REPO), "benchmarks", "formulas", "pillar/files"], capture_output=True, check=True
@@ -77,17 +76,28 @@ def time_shell(sandbox: Sandbox, course_id: str) -> dict[str, Any]:
             check=True,
         )
     subprocess.run([*ssh, "update-ca-certificates"], capture_output=True, check=True)
+
+
+def run_baseline(session: Session, ip: str, certificate: Path) -> dict[str, float]:
+    """Run baseline.sh, and fetch the hub's certificate. Returns the seconds of its parts."""
     script = f"NAME={shlex.quote(session.course.domain)} sh /root/baseline/benchmarks/baseline.sh"
-    began = time.monotonic()
-    done = subprocess.run([*ssh, script], capture_output=True, text=True, check=False)
+    done = subprocess.run([*session.access.argv(ip), script], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"the baseline failed: {done.stderr.strip()[-500:]}")
-    certificate = Path(sandbox.root, f"{course_id}.pem")
     certificate.write_text(session.access.run(ip, "cat /etc/ssl/baseline.pem"), encoding="ascii")
-    kernel_answers(session, BASELINE_USER, BASELINE_PASSWORD, certificate)
-    seconds = time.monotonic() - began
     parts = [line.split() for line in done.stdout.splitlines()]
-    return {"seconds": round(seconds, 1), "parts": {name: int(number) / 1000 for name, number, _ in parts}}
+    return {name: int(number) / 1000 for name, number, _ in parts}
+
+
+def time_shell(sandbox: Sandbox, course_id: str) -> dict[str, Any]:
+    """Seconds from the start of baseline.sh to a kernel's answer, and the seconds of its parts."""
+    session, ip = fresh(sandbox, course_id)
+    prepare_baseline(session, ip)
+    certificate = Path(sandbox.root, f"{course_id}.pem")
+    began = time.monotonic()
+    parts = run_baseline(session, ip, certificate)
+    kernel_answers(session, BASELINE_USER, BASELINE_PASSWORD, certificate)
+    return {"seconds": round(time.monotonic() - began, 1), "parts": parts}
 
 
 def time_apply(sandbox: Sandbox, course_id: str) -> dict[str, Any]:

@@ -30,19 +30,31 @@ def trust(ca_bundle: Path | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(ca_bundle) if ca_bundle else None)
 
 
-def used(run: Run) -> dict[str, Any]:
-    """What the server's parts have used so far (see ``probe.py``). ``run`` runs a shell script there as root."""
+def used(run: Run, prefix: str = PREFIX) -> dict[str, Any]:
+    """What the server's parts have used so far (see ``probe.py``). ``run`` runs a shell script there as root.
+
+    The students' accounts begin with ``prefix``.
+    """
     found: dict[str, Any] = json.loads(
-        run(f"python3 -I - '{PREFIX}' << 'PROBE'\n{_PROBE.read_text(encoding='utf-8')}\nPROBE\n")
+        run(f"python3 -I - '{prefix}' << 'PROBE'\n{_PROBE.read_text(encoding='utf-8')}\nPROBE\n")
     )
     return found
 
 
 def perform(
-    place: Place, crowd: Sequence[Person], over: float, run: Run, progress: Callable[[str], None]
+    place: Place,
+    crowd: Sequence[Person],
+    over: float,
+    run: Run,
+    progress: Callable[[str], None],
+    *,
+    prefix: str = PREFIX,
 ) -> dict[str, Any]:
-    """Start the students spread over ``over`` seconds, measure while all tabs are open, and return the figures."""
-    before, spent, began = used(run), _own_cpu(), time.monotonic()
+    """Start the students spread over ``over`` seconds, measure while all tabs are open, and return the figures.
+
+    ``run`` and ``prefix`` as for ``used``.
+    """
+    before, spent, began = used(run, prefix), _own_cpu(), time.monotonic()
     students = [Student(place, person) for person in crowd]
 
     async def everybody() -> tuple[list[Record], float, dict[str, Any]]:
@@ -55,7 +67,7 @@ def perform(
             await asyncio.sleep(min(_TICK, 0.25))
             progress(_line([student.record for student in students]))
         seconds = time.monotonic() - began
-        after = await asyncio.to_thread(used, run)
+        after = await asyncio.to_thread(used, run, prefix)
         done.set()
         return list(await asyncio.gather(*days)), seconds, after
 
