@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from runner.cloud import Size
@@ -14,6 +15,34 @@ PATIENCE = 60
 CLASS_SHARE = 0.85
 #: MB for the hub, nginx and the system.
 SYSTEM = 600
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one student needs: MB for a server and a kernel, and the server's CPU seconds until the first answer."""
+
+    megabytes: float
+    cpu: float
+
+
+#: The same as measured for 24 students on the day MEASURED (docs/performance.md).
+USUAL, MEASURED = Need(170, 2.1), "30 November 2026"
+
+
+def holds(size: Size, need: Need) -> int:
+    """For how many students a size has enough memory."""
+    return max(int(min(size.memory * CLASS_SHARE, size.memory - SYSTEM) / need.megabytes), 0)
+
+
+def cheapest(sizes: Mapping[str, Size], region: str, students: int, need: Need) -> Size | None:
+    """The cheapest size of a region for so many students, with enough processors for a start within PATIENCE."""
+    vcpus = math.ceil(need.cpu * students / PATIENCE)
+    fitting = [
+        size
+        for size in sizes.values()
+        if holds(size, need) >= students and size.vcpus >= vcpus and region in size.regions
+    ]
+    return min(fitting, key=lambda size: size.price_monthly, default=None)
 
 
 def advise(done: Mapping[str, Any], sizes: Mapping[str, Size], current: str, region: str) -> list[str]:
@@ -51,26 +80,16 @@ def _room(done: Mapping[str, Any]) -> float:
 
 
 def _better(done: Mapping[str, Any], sizes: Mapping[str, Size], here: Size | None, region: str) -> str:
-    """Which size to take: the cheapest one with enough memory and processors for all."""
-    students, each = done["students"], _each(done)
+    """Which size to take instead of the present one."""
+    each = _each(done)
     if not each or here is None:
         return "nobody's server ran, so the size that is needed is unknown: 'coursehub check' says what is wrong"
     servers = done["usage"]["people"]["server"]["pss"]["count"]
-    memory = (students * each + SYSTEM) / CLASS_SHARE
-    # Enough processors for the CPU seconds of all sign-ins within PATIENCE.
     work = sum(part["cpu"] for part in done["usage"]["parts"].values()) + done["usage"]["people_cpu"]
-    vcpus = math.ceil(work / servers * students / PATIENCE)
-    fitting = [
-        size
-        for size in sizes.values()
-        if size.memory >= memory
-        and size.vcpus >= vcpus
-        and region in size.regions
-        and size.price_monthly > here.price_monthly
-    ]
-    if not fitting:
+    bigger = {slug: size for slug, size in sizes.items() if size.price_monthly > here.price_monthly}
+    best = cheapest(bigger, region, done["students"], Need(each, work / servers))
+    if best is None:
         return f"no size in {region} is big enough for all at once; let them start in groups"
-    best = min(fitting, key=lambda size: size.price_monthly)
     return f"take {best.slug}, {best.price_monthly - here.price_monthly:.0f} dollars more a month"
 
 
