@@ -25,8 +25,9 @@ def size(course: str, students: int | None, as_json: bool) -> None:
 def _lines(one: dict[str, Any]) -> list[str]:
     mine = f"with memory for {one['holds']}" if one["holds"] is not None else "which its cloud does not have"
     return [
-        f"{one['students']} people at once: {one['advice']} is the cheapest size, {one['monthly']:.0f} dollars a month.",
+        f"{one['students']} people at once: {one['advice']} is the cheapest size, {one['monthly']:.0f} dollars a "
+        "month.",
         f"It has memory for {one['holds_then']}. {one['course']} has {one['size']}, {mine}.",
-        f"A person with numpy, pandas and matplotlib needs {one['megabytes']} MB (measured on {one['measured']}).",
+        f"One who uses numpy, pandas and matplotlib needs {one['megabytes']} MB (measured on {one['measured']}).",
         "'coursehub rehearse' measures it on your server.",
     ]
