@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from runner.agreed import PUBLIC_PORTS
 from runner.cloud.calls import Calls, NotFound
 from runner.cloud.model import TAG
 from runner.errors import CoursehubError
 
 #: The TCP ports of a hub, and the port on which it answers the certificate authority's DNS questions.
-OPEN, DNS = (22, 80, 443), 53
+OPEN, DNS = PUBLIC_PORTS, 53
 _EVERYBODY = {"addresses": ["0.0.0.0/0", "::/0"]}
 _ALL_OUT = [
     {"protocol": "tcp", "ports": "all", "destinations": _EVERYBODY},

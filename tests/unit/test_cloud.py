@@ -151,7 +151,7 @@ def test_fault_5_a_droplet_stuck_in_new_ends_in_a_line(
     api.machines.hold.set()
     server = order(cloud, key_id)
     with pytest.raises(
-        CoursehubError, match=rf"droplet {server.id} is still 'new'.*costs 0.071 dollars an hour.*down phys"
+        CoursehubError, match=rf"droplet {server.id} is still 'new'.*costs 0.009 dollars an hour.*down phys"
     ):
         cloud.wait_active("phys", server, nobody)
     api.machines.hold.clear()

@@ -20,13 +20,12 @@ from runner.course.source import Source
 from runner.course.writing import compose, flow
 from runner.errors import CoursehubError
 from runner.project import Project
-from tests.support.wrong_backups import WRONG_BACKUPS
+from tests.support.wrong_backups import BELOW, HOST_KEY, WRONG_BACKUPS
 
 pytestmark = pytest.mark.unit
 
 TEXT = "must be one line of text, 1 to 200 characters, in quotes; correct it"
 LIST = "must be a list (a line with '- ' for each); correct it"
-BELOW = "must be a group of keys below it; correct it"
 AMOUNT = "must be an amount such as 512M or 2G; correct it"
 PACKAGE = "must be a package with an optional version, such as numpy or 'numpy>=2,<3'; correct it"
 SLUG = "must be one of the cloud's names, such as s-4vcpu-8gb or sfo3; correct it"
@@ -45,11 +44,11 @@ GIT = (
 )
 BRANCH = "must be the name of a branch, such as main; correct it"
 WITHIN = "must be a file or folder of the repository, such as week-1/lab1.ipynb; correct it"
-HOST_KEY = "must be a host's public key: ssh-ed25519 and its letters, without the host's name; correct it"
 DATA_NAME = "must be the name of a file or folder: letters, digits, ., _ and -, no spaces; correct it"
 SOURCE = "must be an https:// address, or the name of a file in pillar/files/data/; correct it"
 PLACE = "must be a name such as index.example.org or *.example.edu, or a network such as 192.0.2.0/24; correct it"
 CAMPUS = "must be a network such as 10.20.0.0/16; correct it"
+CLOUDS = ", ".join(get_args(course.Course.model_fields["cloud"].annotation))
 KINDS = ", ".join(get_args(Kind))
 IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
 
@@ -78,8 +77,8 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "pdf": [("no", "pdf ('no'): must be true or false; correct it"), (1, "pdf (1): must be true or false; correct it")],
     "contact": [("professor", f"contact ('professor'): {EMAIL}")],
     "cloud": [
-        ("digitalocaen", "cloud ('digitalocaen'): must be one of local, digitalocean; did you mean digitalocean?"),
-        ("aws", "cloud ('aws'): must be one of local, digitalocean; correct it"),
+        ("digitalocaen", f"cloud ('digitalocaen'): must be one of {CLOUDS}; did you mean digitalocean?"),
+        ("aws", f"cloud ('aws'): must be one of {CLOUDS}; correct it"),
     ],
     "dns": [("hand", "dns ('hand'): must be one of cloud, manual; correct it")],
     "region": [("San Francisco", f"region ('San Francisco'): {SLUG}")],
