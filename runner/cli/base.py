@@ -21,7 +21,7 @@ Document = dict[str, Any]
 
 
 @dataclass
-class Said:
+class Running:
     """What the error handler knows about a failed verb: the course, and whether its document was printed already."""
 
     course: str | None = None
@@ -33,13 +33,13 @@ def cli() -> None:
     """Makes a JupyterHub for a class from one file, pillar/courses/COURSE.sls. Begin with 'coursehub new COURSE'."""
 
 
-def said() -> Said:
+def running() -> Running:
     """The state of the running verb's output."""
-    return click.get_current_context().find_root().ensure_object(Said)
+    return click.get_current_context().find_root().ensure_object(Running)
 
 
 def _note_course(_context: click.Context, _parameter: click.Parameter, course: str | None) -> str | None:
-    said().course = course
+    running().course = course
     return course
 
 
@@ -58,7 +58,7 @@ def emit(document: Document, as_json: bool, lines: Iterable[str]) -> None:
     """Print a verb's result: the JSON document, or its lines for a person."""
     if as_json:
         click.echo(json.dumps(document))
-        said().printed = True
+        running().printed = True
         return
     for line in lines:
         click.echo(plain(line))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-Document = dict[str, Any]
+from runner.cli.base import Document
 
 NO_COURSES = ["there is no course yet; 'coursehub new' writes a course file"]
 #: The provider's names for a droplet's state, in words for a teacher.

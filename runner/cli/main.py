@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import click
 
-from runner.cli.base import Document, Said, cli, project
+from runner.cli.base import Document, Running, cli, project
 from runner.console import fail
 from runner.errors import FAILED, USAGE, CoursehubError
 from runner.files import write_private
@@ -30,11 +30,11 @@ for _module in pkgutil.iter_modules([str(Path(__file__).parent)]):
 
 def main() -> None:
     """Run one verb. Turn any exception into one line, an exit code and, with --json, a document."""
-    said = Said()
+    running = Running()
     try:
-        cli.main(standalone_mode=False, obj=said, prog_name="coursehub")
+        cli.main(standalone_mode=False, obj=running, prog_name="coursehub")
     except CoursehubError as error:
-        _end(said, str(error), error.exit_code, error.document)
+        _end(running, str(error), error.exit_code, error.document)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.exceptions.NoArgsIsHelpError as asked:
@@ -42,26 +42,26 @@ def main() -> None:
         sys.exit(USAGE)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "coursehub"
-        _end(said, f"{error.format_message().rstrip('.')}; '{where} --help' shows how", USAGE)
+        _end(running, f"{error.format_message().rstrip('.')}; '{where} --help' shows how", USAGE)
     except click.ClickException as error:
-        _end(said, error.format_message(), USAGE)
+        _end(running, error.format_message(), USAGE)
     except (click.Abort, KeyboardInterrupt):
-        _end(said, "interrupted; run the same command again, and it continues", FAILED)
+        _end(running, "interrupted; run the same command again, and it continues", FAILED)
     except OSError as error:
         what = f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
-        _end(said, f"{what}; fix that and run the same command again", FAILED)
+        _end(running, f"{what}; fix that and run the same command again", FAILED)
     except Exception as error:
         # The traceback goes to a file: it helps developers, not teachers.
         path = project().state / "error.log"
         write_private(path, traceback.format_exc())
         what = f"{type(error).__name__}: {error}"
-        _end(said, f"an error of coursehub's own ({what}); please report it with {project().shown(path)}", FAILED)
+        _end(running, f"an error of coursehub's own ({what}); please report it with {project().shown(path)}", FAILED)
 
 
-def _end(said: Said, message: str, code: int, document: Document | None = None) -> NoReturn:
+def _end(running: Running, message: str, code: int, document: Document | None = None) -> NoReturn:
     fail(message)
     ours = list(itertools.takewhile(lambda argument: argument != "--", sys.argv[1:]))
-    if "--json" in ours and not said.printed:
-        about = {"course": said.course} if said.course else {}
+    if "--json" in ours and not running.printed:
+        about = {"course": running.course} if running.course else {}
         click.echo(json.dumps({**about, **(document or {}), "error": " ".join(message.split())}))
     sys.exit(code)
