@@ -89,6 +89,10 @@ server:
     # Who opened whose work. It is made with the first opening.
     openings: &openings /var/log/coursehub/openings.log
 
+  memory:
+    # The part of the server's memory that all students together may use; the rest is for the hub, nginx and sshd.
+    class: &class_memory 85%
+
   certificate:
     # A certificate goes to the next server only if it is valid for more days than this. Certbot renews with 30 days left, so
     # with fewer there is a new order anyway.
@@ -154,6 +158,7 @@ jupyterhub:
   front_group: *web_server
   allowed_groups: *all_roles
   owner_secret: *owner_secret
+  class_limits: {memory_max: *class_memory}
   unseen_by_work: [*certificates, *shipped]
   work: {viewers: *teachers, owners: *learners, python: *course_python}
   before_class: {groups: [*students, *professors, *assistants, *guests]}

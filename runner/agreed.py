@@ -29,6 +29,8 @@ GROUPS_OF: Mapping[str, str] = {"everybody": _FACTS["groups"]["everybody"], **_F
 TEAM_PREFIX: str = _FACTS["groups"]["team_prefix"]
 #: A certificate goes to the next server if it is valid for more days than this.
 CARRIED_DAYS: int = _FACTS["certificate"]["carried_days"]
+#: The part of a server's memory that all students together may use.
+CLASS_MEMORY: float = float(_FACTS["memory"]["class"].rstrip("%")) / 100
 #: SSH host keys that every server knows from the start, by host.
 GIT_HOSTS: Mapping[str, str] = _FACTS["git_hosts"]
 #: The systemd units that make up a hub.

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runner.agreed import CLASS_MEMORY
 from runner.cloud import Size
 
 #: Most seconds that a student should wait until the first cell runs.
 PATIENCE = 60
-#: The part of a server's memory that the class may use (formula jupyterhub, class_limits).
-CLASS_SHARE = 0.85
 #: MB for the hub, nginx and the system.
 SYSTEM = 600
 
@@ -31,7 +30,7 @@ USUAL, MEASURED = Need(170, 2.1), "30 November 2026"
 
 def holds(size: Size, need: Need) -> int:
     """For how many students a size has enough memory."""
-    return max(int(min(size.memory * CLASS_SHARE, size.memory - SYSTEM) / need.megabytes), 0)
+    return max(int(min(size.memory * CLASS_MEMORY, size.memory - SYSTEM) / need.megabytes), 0)
 
 
 def cheapest(sizes: Mapping[str, Size], region: str, students: int, need: Need) -> Size | None:
