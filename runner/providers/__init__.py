@@ -1,17 +1,7 @@
-"""The providers that ``cloud:`` in a course file can name. A new one is one more file, and a line here."""
+"""How each provider's account is opened."""
 
-from runner.course import Course
-from runner.providers.digitalocean import DigitalOcean
 from runner.providers.kind import Kind, Seen
-from runner.providers.local import Local, LocalAccount
-
-#: By the value in the course file.
-KINDS: dict[str, Kind] = {"digitalocean": DigitalOcean(), "local": Local()}
-
-
-def kind_of(course: Course) -> Kind:
-    """The provider that a course file names."""
-    return KINDS[course.cloud]
-
+from runner.providers.kinds import KINDS, kind_of
+from runner.providers.local import LocalAccount
 
 __all__ = ["KINDS", "Kind", "LocalAccount", "Seen", "kind_of"]

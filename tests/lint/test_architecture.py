@@ -72,6 +72,16 @@ def test_rooms_form_no_circle() -> None:
     assert list(TopologicalSorter(graph).static_order())
 
 
+def test_init_files_only_re_export() -> None:
+    found = []
+    for path in (REPO / name for name in tracked("runner/**__init__.py")):
+        for node in ast.parse(path.read_text()).body:
+            names = [ast.unparse(target) for target in node.targets] if isinstance(node, ast.Assign) else []
+            if not isinstance(node, ast.Import | ast.ImportFrom | ast.Expr) and names != ["__all__"]:
+                found.append(f"{path.relative_to(REPO)}:{node.lineno}")
+    assert found == []
+
+
 def test_no_verb_asks_which_provider_it_has() -> None:
     """Differences between providers are in ``runner/providers``; a course's ``cloud`` is looked up there."""
     asking = re.compile(
