@@ -23,8 +23,8 @@ def need_own(session: Session) -> None:
 def said(name: str, where: str) -> str:
     """Say which name another course file has too, and what to do."""
     return (
-        f"domain: {name} is the other course's in {where} too, and one name leads to one server; give each course its "
-        "own, or take the other one down and remove its file"
+        f"domain: {name} is an address of another course too ({where}), and one name leads to one server; give each "
+        "course its own, or take the other one down and remove its file"
     )
 
 

@@ -72,6 +72,18 @@ def test_failed_start_is_reported_and_the_next_one_works(hub: Hub, client: HubCl
     until("the next start", lambda: started(client), AT_ONCE)
 
 
+def test_home_that_its_owner_closed_is_opened(hub: Hub, client: HubClient) -> None:
+    """`chmod 000 ~` in a terminal: the next start gives the owner their own rights back, and no one else any."""
+    home = f"/home/{STUDENT}"
+    client.stop_server()
+    hub.run(f"chmod 000 {home}")
+    try:
+        until("a start in a closed home", lambda: started(client), AT_ONCE)
+        assert hub.run(f"stat -c %a {home}").strip() == "700"
+    finally:
+        hub.run(f"chmod 700 {home}")
+
+
 def test_start_without_memory_waits_and_is_told_its_place(hub: Hub, client: HubClient) -> None:
     """Nobody at work is killed for it, and it goes on by itself when somebody leaves (fault 36)."""
     hub.run("systemctl stop 'jupyter-*.service'")

@@ -327,7 +327,8 @@ def test_two_courses_with_one_name_are_reported(coursehub: Any, project: Project
     ended = coursehub("validate")
     assert ended.code == 2
     for mine, other in (("demo", "other"), ("other", "demo")):
-        says = f"{mine}.sls:7: domain: engr114.coursehub.test is the other course's in pillar/courses/{other}.sls"
+        says = f"{mine}.sls:7: domain: engr114.coursehub.test is an address of another course too "
+        says += f"(pillar/courses/{other}.sls:7)"
         assert says in ended.out
     edit(project, "domain: engr114", "domain: engr115", "other")
     assert coursehub("validate").code == 0
