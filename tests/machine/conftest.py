@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.hub import Hub
 from tests.support.machine import course, fresh_server, kill_with_children
+from tests.support.rebuilt import Rebuilt, rebuild
 from tests.support.sandbox import Sandbox
 
 #: Seconds that another program holds dpkg's lock (fault 15), and how many more are allowed on a slow host.
@@ -101,6 +103,12 @@ while time.monotonic() < end and not pathlib.Path("{LET_GO}").exists():
         journal = machine.run("journalctl -u somebody-elses-apt --no-pager")
         self.sandbox.json("down", "locked", "--yes")
         return Held(first, second, packed, went_on, cut, waited, third, again, lock_ends, third_ended, journal)
+
+
+@pytest.fixture(scope="session")
+def rebuilt(hub: Hub) -> Rebuilt:
+    """A course after up, down and up. ``hub`` keeps the local cloud, and with it the authority, running in between."""
+    return rebuild(hub.sandbox)
 
 
 @pytest.fixture(scope="session")

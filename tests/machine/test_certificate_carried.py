@@ -2,56 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from runner import local
-from tests.support.hub import Hub
 from tests.support.machine import Machine
+from tests.support.rebuilt import SERIAL, Rebuilt
 from tests.support.sandbox import Sandbox
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200)]
-SERIAL = "openssl x509 -noout -serial -in /etc/letsencrypt/live/{name}/cert.pem"
 
 
-@pytest.fixture(scope="module")
-def rebuilt(hub: Hub, sandbox: Sandbox) -> tuple[str, str, int]:
-    """A course after up, down and up: its name, the serial of the first certificate, the second ``up``'s orders.
-
-    ``hub`` keeps the local cloud, and with it the authority, running in between.
-    """
-    del hub
-    course = "carried"
-    name = f"{course}-{os.getpid()}.coursehub.test"
-    sandbox.copy_course("demo", course, **{sandbox.domain("demo"): name, "s-4vcpu-8gb": "s-2vcpu-4gb"})
-    sandbox.lighten(course)
-    sandbox.json("up", course)
-    serial = sandbox.on_server(course, SERIAL.format(name=name))
-    sandbox.json("down", course, "--yes")
-    before = issued(sandbox)
-    sandbox.json("up", course)
-    return name, serial, issued(sandbox) - before
-
-
-def issued(sandbox: Sandbox) -> int:
-    """Certificates that pebble has issued since it began."""
-    log = sandbox.project.state / "cloud/pebble/pebble.log"
-    return log.read_text(encoding="utf-8", errors="replace").count("Issued certificate")
-
-
-def test_a_second_server_orders_no_certificate(sandbox: Sandbox, rebuilt: tuple[str, str, int]) -> None:
-    name, serial, orders = rebuilt
-    assert orders == 0
-    assert sandbox.on_server("carried", SERIAL.format(name=name)) == serial
+def test_a_second_server_orders_no_certificate(sandbox: Sandbox, rebuilt: Rebuilt) -> None:
+    assert rebuilt.orders == 0
+    assert sandbox.on_server("carried", SERIAL.format(name=rebuilt.name)) == rebuilt.serial
     # The verb already checked it from outside. This checks everything again, including sign-in.
     assert sandbox.json("check", "carried")["ok"]
 
 
-def test_certbot_renews_what_was_carried(sandbox: Sandbox, rebuilt: tuple[str, str, int]) -> None:
+def test_certbot_renews_what_was_carried(sandbox: Sandbox, rebuilt: Rebuilt) -> None:
     """Renewal by certbot's own unit with the old account. It answers at the new server's address."""
-    name, serial, _ = rebuilt
+    name, serial = rebuilt.name, rebuilt.serial
     machine = Machine.of(sandbox, "carried")
     machine.run(f"sed -i '1i renew_before_expiry = 5000 days' /etc/letsencrypt/renewal/{name}.conf")
     machine.run("systemctl start certbot.service", 300)
@@ -61,7 +33,7 @@ def test_certbot_renews_what_was_carried(sandbox: Sandbox, rebuilt: tuple[str, s
     assert sandbox.json("apply", "carried")["courses"]["carried"]["failed"] == 0
 
 
-def test_kept_certificates_are_encrypted(sandbox: Sandbox, rebuilt: tuple[str, str, int]) -> None:
+def test_kept_certificates_are_encrypted(sandbox: Sandbox, rebuilt: Rebuilt) -> None:
     del rebuilt
     kept = sandbox.project.state / "certificates"
     assert kept.stat().st_mode & 0o777 == 0o700
