@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,8 +20,11 @@ from runner.audit import versions
 from runner.hub import inside
 from runner.hub.checks import Check
 from runner.people.passwords import Passwords
+from runner.project import Project
+from runner.secrets.vault import KEYS_VARIABLE
 from runner.servers.access import Access, KeyPair
 from runner.session import CHECK_ACCOUNT
+from runner.verbs import keys
 from tests.support.bad_line import BadLine
 from tests.support.computer import enter_network
 from tests.support.names import Names
@@ -203,12 +207,33 @@ def test_seeds_fault_14_changed_host_key(
         with BadLine(up.api.url, seed).open() as line:
             monkeypatch.setenv("DIGITALOCEAN_END_POINT", f"{line.url}/v2/")
             for verb in (("apply", "phys"), ("up", "phys", "--yes")):
-                said = [coursehub(*verb) for _ in range(3)]
-                assert all(ended.code == 1 for ended in said)
-                assert any("shows another host key than the known one" in ended.line for ended in said), said
+                said: list[str] = []
+                while "shows another host key than the known one" not in " ".join(said[-1:]):
+                    assert len(said) < 5, said
+                    ended = coursehub(*verb)
+                    assert ended.code == 1
+                    said.append(ended.line)
     finally:
         known.write_text(right)
     assert Access(up.project, "phys").run(up.ip, "cat /srv/title").strip() != "never"
+
+
+def test_restored_keys_on_a_new_computer_apply(
+    up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A clone without ``.coursehub`` and the file of ``keys backup``: ``apply`` gets in and changes nothing."""
+    words = "seven fat cats eat a quiet lunch"
+    keys.backup(up.project, tmp_path / "my.keys", words)
+    other = Project(tmp_path / "clone")
+    shutil.copytree(up.project.root, other.root, symlinks=True, ignore=shutil.ignore_patterns(".coursehub"))
+    monkeypatch.setenv("COURSEHUB_ROOT", str(other.root))
+    monkeypatch.setenv(KEYS_VARIABLE, str(tmp_path / "other-keys"))
+    assert "its keys are not here" in coursehub("apply", "phys").line
+    keys.restore(other, tmp_path / "my.keys", words, replace=False)
+    ended = coursehub("apply", "phys", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.document["courses"]["phys"]["changes"] == []
+    assert coursehub("ssh", "phys", "--json", "id", "-un").document["stdout"] == "root\n"
 
 
 def test_interrupted_first_contact_is_continued(up: School, coursehub: Coursehub) -> None:
