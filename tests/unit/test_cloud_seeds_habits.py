@@ -14,6 +14,7 @@ import requests
 
 from runner.cloud import calls
 from runner.cloud.health import _PROBES
+from runner.cloud.model import maker
 from runner.project import Project
 from tests.support.bad_line import BadLine
 from tests.support.local_api import TOKEN, Api
@@ -161,6 +162,7 @@ def test_seeds_colleague_cannot_delete(coursehub: Any, api: Api, project: Projec
     shutil.move(project.state / "servers", project.state / "elsewhere")
     for verb in ("down", "up"):
         said = until(coursehub, api, verb, says="its keys are not here")
+        assert f"was made by {maker()} (user and computer)" in said
         assert "copy .coursehub/servers/phys from there" in said
     assert left(api) == before
     shutil.move(project.state / "elsewhere", project.state / "servers")

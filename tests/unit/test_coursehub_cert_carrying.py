@@ -16,6 +16,8 @@ from tests.unit.test_coursehub_cert_dns import NAMES, write
 pytestmark = pytest.mark.unit
 ACCOUNT = "0123456789abcdef0123456789abcdef"
 DIRECTORY = "https://ca.example.org/dir"
+#: certbot's plugin for each kind of challenge: a course with a domain for each student uses DNS, one without uses HTTP.
+PLUGINS = {"dns": "dns-standalone", "http": "webroot"}
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def config(cert: SimpleNamespace, tmp_path: Path) -> Any:
 
 def order(cert: SimpleNamespace, config: Any, **how: Any) -> None:
     """Files as certbot writes them after an order: lineage, renewal file, account."""
-    issue(cert, config, how.pop("names", NAMES), how="dns-standalone", **how)
+    issue(cert, config, how.pop("names", config.names), how=PLUGINS[config.challenge], **how)
     renewal = cert.certificate.renewal_file(config)
     renewal.write_text(f"{renewal.read_text()}account = {ACCOUNT}\npre_hook = /tmp/theirs\n")
     there = cert.places.LETSENCRYPT / "accounts/ca.example.org/dir" / ACCOUNT
@@ -50,20 +52,23 @@ def carried(cert: SimpleNamespace, config: Any, tmp_path: Path, monkeypatch: pyt
     return str(text)
 
 
+@pytest.mark.parametrize(("challenge", "names"), [("dns", NAMES), ("http", ("hub.example.org", "www.hub.example.org"))])
 def test_next_server_has_the_same_certificate(
-    cert: SimpleNamespace, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cert: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, challenge: str, names: tuple[str, ...]
 ) -> None:
+    write(cert, tmp_path, challenge=challenge, names=names)
+    config = cert.config.Config.read(cert.places.CONFIG)
     text = carried(cert, config, tmp_path, monkeypatch)
     old = json.loads(text)["pems"]
     assert cert.carrying.take(config) == ""
     assert {kind: (config.lineage / f"{kind}.pem").read_text() for kind in old} == old
     assert not cert.certificate.half_made(config)
     found = cert.certificate.read_certificate(config)
-    assert (found.names, found.directory, found.challenge) == (frozenset(NAMES), DIRECTORY, "dns")
-    here = SimpleNamespace(here=NAMES, elsewhere={})
+    assert (found.names, found.directory, found.challenge) == (frozenset(names), DIRECTORY, challenge)
+    here = SimpleNamespace(here=names, elsewhere={})
     assert cert.deciding.reason_to_ask(config, found, here, datetime.datetime.now(datetime.UTC)) == ("", ())
     assert not (cert.places.CARRIED).exists()
-    key = cert.places.LETSENCRYPT / "archive" / NAMES[0] / "privkey1.pem"
+    key = cert.places.LETSENCRYPT / "archive" / names[0] / "privkey1.pem"
     assert key.stat().st_mode & 0o777 == 0o600
     assert (cert.places.LETSENCRYPT / "live").stat().st_mode & 0o777 == 0o700
     account = cert.places.LETSENCRYPT / "accounts/ca.example.org/dir" / ACCOUNT

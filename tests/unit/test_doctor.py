@@ -156,3 +156,18 @@ def test_doctor_names_a_missing_tool(coursehub: Any, monkeypatch: pytest.MonkeyP
     ended = coursehub("doctor", "--json")
     assert ended.code == 1
     assert "sudo apt-get install its-package" in looked(ended.document)["tools"][1]
+
+
+def test_doctor_names_a_full_disk_and_the_proxies(
+    coursehub: Any, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy's address may contain a password, so only the variables' names are shown."""
+    monkeypatch.setenv("https_proxy", "http://me:s3cret@proxy.test:3128")
+    few = SimpleNamespace(free=7 * 1024**2)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _path: few)
+    ended = coursehub("doctor", "--json")
+    found = looked(ended.document)
+    assert ended.code == 1
+    assert found["disk"] == (False, f"{project.root} has 7 MB free and needs 1024; make room")
+    assert found["proxy settings"][1].startswith("https_proxy: ")
+    assert "s3cret" not in ended.out + ended.err
