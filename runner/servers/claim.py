@@ -56,12 +56,15 @@ def holder(project: Project, course_id: str) -> str | None:
 
 
 def _holder(path: str) -> str:
-    try:
-        held = json.loads(Path(path).read_text(encoding="utf-8"))
-        minutes = int((time.time() - held["since"]) / 60)
-        return f"{held['user']} runs '{held['verb']}' on it (process {held['pid']}, for {minutes} min)"
-    except (OSError, ValueError, KeyError):
-        return "another coursehub is at work on it"
+    # The holder says who it is a moment after it took the lock.
+    for _ in range(10):
+        try:
+            held = json.loads(Path(path).read_text(encoding="utf-8"))
+            minutes = int((time.time() - held["since"]) / 60)
+            return f"{held['user']} runs '{held['verb']}' on it (process {held['pid']}, for {minutes} min)"
+        except (OSError, ValueError, KeyError):
+            time.sleep(0.05)
+    return "another coursehub is at work on it"
 
 
 @contextlib.contextmanager

@@ -162,9 +162,7 @@ def test_seeds_fault_10_two_runners(
         shutil.copytree(project.root, other)
     said = side_by_side(("up", project.root, tmp_path / "one"), ("up", other, tmp_path / "two"))
     assert len(ids(api)) <= 1, said
-    assert any("runs 'up' on it" in one or "its keys are not here" in one for one in said) or len(line.happened) > 1, (
-        said
-    )
+    assert any("runs 'up' on it" in one for one in said), said
     if not (other / ".coursehub/servers/phys/server.json").exists() or computers == 1:
         until(coursehub, api, "up", says=UP)
     assert one_order(line)
