@@ -94,7 +94,7 @@ def rotate(course: str | None, what: str | None, as_json: bool) -> None:
     from runner.verbs import secrets as verb
 
     if course is None:
-        document = verb.encrypt_anew(project(), Steps().say)
+        document = verb.encrypt_again(project(), Steps().say)
         emit(document, as_json, verb.anew_lines(document))
         return
     if what is None:

@@ -55,7 +55,7 @@ class Secrets:
         """Remove one value; git's history keeps the encrypted old copies."""
         self._write({key: message for key, message in self._messages().items() if key != name})
 
-    def encrypt_anew(self) -> int:
+    def encrypt_again(self) -> int:
         """Encrypt every value again for the present teachers; return the number of values."""
         names = self.names()
         if names:

@@ -112,7 +112,7 @@ def key_lines(document: dict[str, Any]) -> list[str]:
     ]
 
 
-def encrypt_anew(project: Project, report: Report) -> dict[str, Any]:
+def encrypt_again(project: Project, report: Report) -> dict[str, Any]:
     """Encrypt every secret and class list again for the keys that are in the repository now."""
     vault = Vault(project)
     vault.ensure_key(report)
@@ -124,7 +124,7 @@ def encrypt_anew(project: Project, report: Report) -> dict[str, Any]:
             if path == project.people_file(course_id):
                 people.write(project, course_id, people.read(project, course_id))
             else:
-                Secrets(project, course_id).encrypt_anew()
+                Secrets(project, course_id).encrypt_again()
         written.append(project.shown(path))
     keys = {fingerprint: project.shown(path) for fingerprint, path in vault.recipients().items()}
     return {"written": written, "keys": keys, "new": sorted(new)}

@@ -33,7 +33,7 @@ def get(point):
     for path in ("/etc/shadow", "/proc/1/environ"):
         try:
             open(path).read()
-            # Processes are numbered anew where it runs: its own environment is its own.
+            # It has a process namespace of its own, so this is its own environment.
             if path != "/proc/1/environ" or os.getpid() != 1:
                 got.append("read " + path)
         except OSError:

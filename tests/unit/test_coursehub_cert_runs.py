@@ -80,7 +80,7 @@ def test_account_that_the_ca_lost_is_made_again(
     account.mkdir()
     certbot.write_text("#!/bin/sh\necho 'urn:ietf:params:acme:error:accountDoesNotExist :: gone'; exit 1\n")
     assert "accountDoesNotExist" in cert.authority.ask_ca(config, config.names, force=False), (
-        "it is tried anew once, not for ever"
+        "it is tried again once, not for ever"
     )
 
 

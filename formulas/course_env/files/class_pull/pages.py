@@ -30,7 +30,7 @@ class _Pulling:
         """Return the repository that a link asks for. Raises NotGiven."""
         return self._course().find(self.get_query_argument("repo", ""), self.get_query_argument("branch", None))  # type: ignore[attr-defined]
 
-    def _anew(self) -> bool:
+    def _from_scratch(self) -> bool:
         """Return whether the student asked, on our own page, to put the folder aside. Other pages' links may not."""
         asked = self.get_query_argument("backup", "")  # type: ignore[attr-defined]
         return bool(asked) and self.request.headers.get(_SITE) == "same-origin"
@@ -57,7 +57,7 @@ class PullPage(_Pulling, handlers.JupyterHandler):
                 base=self.base_url,
                 repository=repository,
                 path=f"git-pull/then/{quote(repository.name, safe='')}/{there or 'lab'}",
-                backup="true" if self._anew() else "",
+                backup="true" if self._from_scratch() else "",
                 xsrf=self.xsrf_token.decode(),
                 help=self._course().help,
                 script=f"{self.base_url}git-pull/page/pull.js",
@@ -76,12 +76,12 @@ class PullStream(_Pulling, handlers.SyncHandler):
         if self.request.headers.get(_SITE, "same-origin") != "same-origin":
             raise web.HTTPError(403, reason="A pull starts on its own page")
         self.check_xsrf_cookie()
-        repository, anew = self._repository(), self._anew()
+        repository, from_scratch = self._repository(), self._from_scratch()
         self.request.arguments = {
             "repo": [repository.url.encode()],
             "branch": [repository.branch.encode()],
             "targetpath": [repository.name.encode()],
-            **({"backup": [b"true"]} if anew else {}),
+            **({"backup": [b"true"]} if from_scratch else {}),
         }
 
 

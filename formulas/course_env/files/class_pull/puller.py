@@ -51,7 +51,7 @@ class ClassPuller:
         self.files = Files(self.home)
         self.student_notes = self.files.student_notes
         # ``pull`` puts the folder aside, not this method: another pull may still run in it.
-        self._anew = backup
+        self._from_scratch = backup
 
     def pull(self) -> Iterator[str]:
         """Bring the newest version when no other pull runs; yield lines of a log. Raises PullFailed."""
@@ -79,7 +79,7 @@ class ClassPuller:
             # The server's own copy, which it could not fetch: `apply` and `check` say why.
             raise PullFailed(f"{self.home.name} is not there yet. Your teacher was told; try again later.")
         try:
-            if self._anew and os.path.lexists(self.home):
+            if self._from_scratch and os.path.lexists(self.home):
                 yield f"{self.home} is now {self.files.put_aside()}\n"
             if is_own(self.home):
                 notes.forget(self.home)
