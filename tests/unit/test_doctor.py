@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +141,17 @@ def test_doctor_asks_for_the_scopes_that_errors_name() -> None:
         kind, _, right = scope.partition(":")
         assert kind in SCOPES
         assert right in SCOPES
+
+
+def test_doctor_asks_for_the_scopes_that_readme_names() -> None:
+    """No more and no fewer: a custom token is made after that sentence."""
+    readme = " ".join((Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split())
+    sentence = readme.partition("these custom scopes: ")[2].partition(".")[0]
+    named = set()
+    for part in sentence.split("; "):
+        kinds, rights = part.split(": ")
+        named |= {f"{kind}:{right}" for kind in re.split(", | and ", kinds) for right in rights.split(", ")}
+    assert named == {scope for scope, _, _ in health._PROBES}
 
 
 def test_doctor_without_a_course(coursehub: Any, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
