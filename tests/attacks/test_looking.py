@@ -191,7 +191,7 @@ def test_the_log_of_looks_is_forged(assistant: Person, mallory: Person, hub: Hub
     log = "/var/log/coursehub/openings.log"
     assert look(assistant, f"{trap}two%0Alines?do=show").status_code in (200, 404)
     tried = mallory.shell(f"echo '{{}}' >> {log}; ls /var/log/coursehub; logger -t jupyterhub-work forged; true")
-    assert tried.text.count("Permission denied") == 2, tried.text
+    assert tried.text.count("Permission denied") == 3, tried.text
     lines = hub.run(f"tail -n 20 {log}").splitlines()
     assert all({"who", "whose", "what"} <= set(json.loads(line)) for line in lines)
     shown = hub.sandbox.json("logs", hub.course, "--openings", "-n", "50")
