@@ -182,4 +182,9 @@ def ask(session: Session, ip: str, *words: str) -> dict[str, Any]:
         if line.startswith("{"):
             found: dict[str, Any] = json.loads(line)
             return found
+    if said.startswith("usage:"):
+        raise CoursehubError(
+            f"{session.course_id}: its server was set up by an older coursehub; run 'coursehub apply "
+            f"{session.course_id}' first"
+        )
     raise CoursehubError(f"{session.course_id}: {(said.strip().splitlines() or ['no answer'])[0]}")

@@ -106,5 +106,16 @@ def test_server_that_is_off_keeps_its_disk(visit: Any) -> None:
         last(visit(), server("off"))
 
 
+def test_older_server_wants_an_apply_first(tmp_path: Path) -> None:
+    class Older(Access):
+        def run(self, _ip: str, script: str, *, seconds: int = 60) -> str:
+            del seconds
+            return "yes\n" if "test -e" in script else "usage: coursehub-backup [-h] {install,run} ...\n"
+
+    (tmp_path / "known").touch()
+    with pytest.raises(CoursehubError, match="older coursehub; run 'coursehub apply phys' first"):
+        last(Visit(Older(tmp_path / "known", {})))
+
+
 def test_session_has_what_the_last_backup_needs() -> None:
     assert {"access", "course_id", "at"} <= set(dir(Session)) | set(Session.__dataclass_fields__)
