@@ -14,7 +14,15 @@ from runner.session import Session
 from runner.verbs import backup
 
 pytestmark = pytest.mark.unit
-GOOD = {"problem": None, "targets": {"office": {}}}
+
+
+def status(problem: str | None = None, **targets: Any) -> dict[str, Any]:
+    return {"now": NOW, "problem": problem, "targets": targets}
+
+
+#: The server's clock when `down` begins, and the results of backups that began before and after that.
+NOW, BEFORE, AFTER = 1000.0, 999.0, 1001.0
+GOOD = status(office={"ok": AFTER})
 
 
 @dataclass
@@ -24,6 +32,11 @@ class Access:
     known_hosts: Path
     answers: dict[str, Any]
     ran: list[str] = field(default_factory=list)
+
+    @property
+    def started(self) -> int:
+        """How many backups were started."""
+        return sum("systemctl start coursehub-backup.service" in script for script in self.ran)
 
     def has_first_host_key(self) -> bool:
         return False
@@ -50,8 +63,15 @@ def visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def make(**answers: Any) -> Any:
         (tmp_path / "known").touch()
         known = {"has-work": {"work": True}, "status": GOOD, **answers}
-        monkeypatch.setattr(backup, "ask", lambda _session, _ip, *words: known[words[0]])
-        return Visit(Access(tmp_path / "known", known))
+        access = Access(tmp_path / "known", known)
+
+        def ask(_session: Any, _ip: str, *words: str) -> Any:
+            found = known[words[0]]
+            # A list has the answer after each backup that was started.
+            return found[min(access.started, len(found) - 1)] if isinstance(found, list) else found
+
+        monkeypatch.setattr(backup, "ask", ask)
+        return Visit(access)
 
     return make
 
@@ -67,13 +87,27 @@ def last(visit: Any, at: Server | None = None) -> str | None:
 def test_backup_is_made_and_named(visit: Any) -> None:
     here = visit()
     assert last(here) == "the last backup of phys is at office"
-    assert "systemctl start coursehub-backup.service || true" in here.access.ran
+    assert here.access.started == 1
+
+
+@pytest.mark.parametrize("old", [{"ok": BEFORE}, {}])
+def test_backup_that_was_killed_is_no_last_backup(old: dict[str, float], visit: Any) -> None:
+    """The unit noted nothing, so the record still has the earlier good backup, or none, and no error."""
+    here = visit(status=status(office={"ok": AFTER}, other=old))
+    with pytest.raises(CoursehubError, match="the backup to other ended before it was complete"):
+        last(here)
+
+
+def test_backup_that_ran_already_is_followed_by_another(visit: Any) -> None:
+    here = visit(status=[status(office={"ok": BEFORE}), status(office={"ok": BEFORE}), GOOD])
+    assert last(here) == "the last backup of phys is at office"
+    assert here.access.started == 2
 
 
 def test_nothing_is_made_without_work(visit: Any) -> None:
     here = visit(**{"has-work": {"work": False}})
     assert last(here) is None
-    assert not any("coursehub-backup.service" in script for script in here.access.ran)
+    assert here.access.started == 0
 
 
 def test_server_that_was_never_contacted_needs_none(visit: Any) -> None:
@@ -83,22 +117,22 @@ def test_server_that_was_never_contacted_needs_none(visit: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
+    ("found", "words"),
     [
-        ({"problem": "backup to office failed: no answer", "targets": {"office": {}}}, "no answer"),
-        ({"problem": None, "targets": {"office": {"left_out": ["ada"]}}}, "it leaves out ada"),
-        ({"problem": None, "targets": {"own": {"dies_with_server": True}}}, "are on the server's own disk"),
+        (status("backup to office failed: no answer", office={}), "no answer"),
+        (status(office={"ok": AFTER, "left_out": ["ada"]}), "it leaves out ada"),
+        (status(own={"ok": AFTER, "dies_with_server": True}), "are on the server's own disk"),
     ],
 )
-def test_nothing_is_deleted_after_a_bad_backup(status: dict[str, Any], words: str, visit: Any) -> None:
+def test_nothing_is_deleted_after_a_bad_backup(found: dict[str, Any], words: str, visit: Any) -> None:
     with pytest.raises(CoursehubError, match="--discard-student-work") as error:
-        last(visit(status=status))
+        last(visit(status=found))
     assert words in str(error.value)
 
 
 def test_one_of_two_targets_may_be_on_the_own_disk(visit: Any) -> None:
-    targets = {"own": {"dies_with_server": True}, "office": {}}
-    assert last(visit(status={"problem": None, "targets": targets})) == "the last backup of phys is at own, office"
+    found = status(own={"ok": AFTER, "dies_with_server": True}, office={"ok": AFTER})
+    assert last(visit(status=found)) == "the last backup of phys is at own, office"
 
 
 def test_server_that_is_off_keeps_its_disk(visit: Any) -> None:
