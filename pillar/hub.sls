@@ -106,7 +106,10 @@ jupyterhub:
     mem_limit: {{ course.limits.memory }}
     cpu_limit: {{ course.limits.cpu }}
     tasks_max: {{ course.limits.tasks }}
-  before_class: {times: {{ course.timetable | json }}, zone: {{ course.timezone }} }
+  before_class:
+    times: {{ course.timetable | json }}
+    zone: {{ course.timezone }}
+    term: {{ ([course.term.first, course.term.last] | map('string') | list if course.term else none) | json }}
   culler:
     timeout: {{ course.idle_after * 60 }}
     # A tenth of the time, so that a short time also works.

@@ -165,6 +165,7 @@ jupyterhub:
   spawner:
     cmd: [*start_server]
     versions: {kept: *versions, at: *earlier, team_prefix: *team_prefix}
+    makes_no_room: *teachers
 letsencrypt: {webroot: *acme, certificates: *certificates, carried_days: *carried_days}
 material: {root: *shared, user: *material, known_hosts: *git_hosts}
 nginx:

@@ -164,8 +164,9 @@ class Course(Facts):
         Reaches("everybody, at once; running servers go on"),
         Field(examples=[["Mon 09:00", "Wed 14:30"]]),
     ] = Field(default=[])
-    """When classes begin each week, in the course's time zone. Fifteen minutes before, the servers of those who came
-    in the last two weeks start, so that nobody waits when the class begins."""
+    """When classes begin each week, in the course's time zone. Fifteen minutes before, the servers of those who used
+    theirs in the last two weeks start, so that nobody waits when the class begins. With ``term``, only during the
+    term."""
     limits: Annotated[Limits, Reaches(NEW_SERVERS), Field(examples=[{"memory": "1500M", "cpu": 1.5, "tasks": 512}])] = (
         Limits()
     )
@@ -179,7 +180,8 @@ class Course(Facts):
     """The biggest file that can be uploaded in the browser."""
     idle_after: Annotated[Minutes, Reaches("everybody, at once; running servers go on"), Field(examples=[180])] = 120
     """Minutes without use until a person's server is stopped. Files stay. Use means that a person does something, or
-    that a notebook or terminal computes; an open page that nobody touches does not count."""
+    that a notebook or terminal computes; an open page that nobody touches does not count. If others wait for memory, a
+    student's server is stopped after half an hour without use."""
     packages: Annotated[list[Requirement], Reaches(NEW_SERVERS)] = Field(
         default=[], examples=[["numpy", "pandas>=2,<3", "matplotlib"]]
     )

@@ -82,13 +82,18 @@ def perform(
 
 
 def start_early(place: Place, crowd: Sequence[Person], progress: Callable[[str], None]) -> None:
-    """Start the servers one after another, as the hub does before a class in the timetable. Raises CoursehubError."""
+    """Start servers one after another, as the hub does before a class, as many as there is memory for.
+
+    Raises CoursehubError if not even one starts.
+    """
 
     async def one_after_another() -> None:
         for number, person in enumerate(crowd, 1):
             record = await Student(place, person).come_early()
+            if record.failed_at and number == 1:
+                raise CoursehubError(f"no server started: {record.why}; 'coursehub check' says what is wrong")
             if record.failed_at:
-                raise CoursehubError(f"the server of {person.account} did not start early: {record.why}")
+                break
             progress(f"{number} of {len(crowd)} run")
         await asyncio.sleep(_READY)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 
 import pytest
@@ -162,7 +163,8 @@ journal.settimeout(5)
 sent = 0
 try:
     for number in range(3000):
-        journal.sendall(b"x" * 40_000 + b"\\n")
+        # Each priority would have a limit of its own.
+        journal.sendall(b"<%d>" % (number % 8) + b"x" * 40_000 + b"\\n")
         sent += 40_000
 except OSError:
     pass
@@ -174,3 +176,18 @@ print(sent > 20_000_000 or sent)
     kept = int(hub.run(f"journalctl --unit={bob.unit} --since=-60s -o cat --no-pager | wc -c"))
     assert kept < 2_000_000, kept
     assert "kept-4711" in hub.run("journalctl -t coursehub-attack -n 3 -o cat --no-pager")
+
+
+def test_words_in_roots_terminal(bob: Person, hub: Hub) -> None:
+    """Tries: to write into root's terminals by a line for which journald does that: one that begins with <0>.
+
+    Stopped by: such a line is like any other (SyslogLevelPrefix), and journald writes into no terminal (ForwardToWall).
+    """
+    said = bob.python(JOURNAL + """journal.sendall(b"<0>emergency-4712\\n"); print("sent")""")
+    assert said == "sent", said
+    hub.run("journalctl --sync || true")
+    found = hub.run(f"journalctl --unit={bob.unit} --since=-60s -o json --output-fields=PRIORITY,MESSAGE --no-pager")
+    priorities = {one["PRIORITY"] for one in map(json.loads, found.splitlines()) if "4712" in str(one["MESSAGE"])}
+    # None at all if the flood before has used up bob's lines.
+    assert priorities <= {"6"}, priorities
+    assert "ForwardToWall=no" in hub.run("systemd-analyze cat-config systemd/journald.conf | grep -v ^#")

@@ -17,7 +17,6 @@ SOCKETS = ("front/proxy.sock", "proxy-api/api.sock", "hub/hub.sock", "work/work.
 FOR_EVERYBODY = {
     "/run/coursehub-passwd.sock",
     "/run/coursehub/door/hub.sock",
-    "/run/dbus/system_bus_socket",
     # Debian 12's systemd spells it so.
     "/run/systemd/io.system.ManagedOOM",
     "/run/systemd/io.systemd.Credentials",

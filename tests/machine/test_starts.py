@@ -29,6 +29,8 @@ AT_ONCE = 60
 LATE, SOON = "cdubois", 30
 #: Of the class: room for one server and its kernel (formula jupyterhub, start_memory).
 ONE_SERVER = "250M"
+#: Lines for the hub's configuration: half an hour is five seconds, and the second look comes after three.
+MAKES_ROOM_SOON = "c.ClassSpawner.makes_room_after = 5; import class_inside.idle; class_inside.idle.SETTLE = 3"
 DROP_IN = f"/run/systemd/system/{UNIT}.service.d"
 
 
@@ -114,7 +116,7 @@ def test_unused_server_makes_room_for_who_waits(hub: Hub, client: HubClient) -> 
     hub.run("systemctl stop 'jupyter-*.service'")
     client.stop_server()
     hub.run(
-        f"cp -p {config} /root/config.kept; echo 'c.ClassSpawner.makes_room_after = 5' >> {config}\n"
+        f"cp -p {config} /root/config.kept; echo '{MAKES_ROOM_SOON}' >> {config}\n"
         f"systemctl restart jupyterhub; systemctl set-property --runtime class.slice MemoryMax={ONE_SERVER}"
     )
     try:

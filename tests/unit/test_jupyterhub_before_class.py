@@ -23,18 +23,25 @@ try:
     from class_inside.before_class import (  # type: ignore[import-not-found]
         Hub,
         Plan,
+        Record,
         Refused,
         start_all,
     )
 finally:
     sys.path.remove(str(FILES))
 
-PLAN = Plan(["Mon 09:00", "Wed 14:30"], "America/Los_Angeles", 900, 15, ["students"], 0, "class.slice")
+PLAN = Plan(["Mon 09:00", "Wed 14:30"], "America/Los_Angeles", 900, 15, ["students"], 0, "class.slice", "/none")
 RECENT = datetime.now(UTC).isoformat()
+NAMES = ("amy", "slow", "broken", "zoe")
+USED = dict.fromkeys(NAMES, RECENT)
 
 
 def person(name: str, active: str | None = RECENT, group: str = "students", **servers: Any) -> dict[str, Any]:
     return {"name": name, "last_activity": active, "groups": [group], "servers": servers}
+
+
+def server(started: str, active: str) -> dict[str, Any]:
+    return {"ready": True, "started": started, "last_activity": active}
 
 
 @pytest.mark.parametrize(
@@ -56,21 +63,39 @@ def test_class_is_due_by_the_courses_clock(moment: str, due: str | None) -> None
 
 
 def test_class_just_after_midnight_is_due_the_day_before() -> None:
-    plan = Plan(["Tue 00:05"], "Etc/UTC", 900, 15, [], 0, "")
+    plan = Plan(["Tue 00:05"], "Etc/UTC", 900, 15, [], 0, "", "/none")
     begins = plan.due(datetime.fromisoformat("2026-11-30T23:55:00+00:00"))
     assert begins == datetime.fromisoformat("2026-12-01T00:05:00+00:00")
 
 
+@pytest.mark.parametrize(("day", "due"), [("2026-11-30", True), ("2026-12-14", False)])
+def test_no_class_is_due_outside_the_term(day: str, due: bool) -> None:
+    plan = Plan(["Mon 09:00"], "Etc/UTC", 900, 15, [], 0, "", "/none", ["2026-09-21", "2026-12-11"])
+    assert bool(plan.due(datetime.fromisoformat(f"{day}T08:50:00+00:00"))) is due
+
+
 def test_expected_are_those_who_came_lately_and_have_no_server() -> None:
-    people = [
-        person("late", active="2026-11-01T10:00:00+00:00"),
-        person("never", active=None),
-        person("check", active="2026-11-30T10:00:00+00:00", group="checks"),
-        person("works", active="2026-11-30T10:00:00+00:00", **{"": {"ready": True}}),
-        person("zoe", active="2026-11-20T10:00:00.123456Z"),
-        person("amy", active="2026-11-29T10:00:00+00:00"),
-    ]
-    assert PLAN.expected(people, datetime.fromisoformat("2026-11-30T16:50:00+00:00")) == ["amy", "zoe"]
+    people = [person(name) for name in ("late", "never", "zoe", "amy")]
+    people += [person("check", group="checks"), person("works", **{"": {"ready": True}})]
+    used = {"late": "2026-11-01T10:00:00+00:00", "zoe": "2026-11-20T10:00:00.123456Z"}
+    used |= dict.fromkeys(("amy", "check", "works"), "2026-11-29T10:00:00+00:00")
+    assert PLAN.expected(people, used, datetime.fromisoformat("2026-11-30T16:50:00+00:00")) == ["amy", "zoe"]
+
+
+def test_a_start_before_a_class_is_no_use_of_a_server(tmp_path: Path) -> None:
+    """Otherwise whoever came once would be expected for ever: the hub counts each start as activity."""
+    path = tmp_path / "before-class.json"
+    first = Record(path)
+    first.look([person("ada", "2026-11-02T10:00:00Z"), person("never", None)])
+    assert first.used == {"ada": "2026-11-02T10:00:00Z"}
+    record = Record(path)
+    unused = server("2026-11-30T16:45:00Z", "2026-11-30T16:45:30Z")
+    record.look([person("ada", "2026-11-30T16:45:30Z", **{"": unused})])
+    assert record.used == first.used
+    used = server("2026-11-30T16:45:00Z", "2026-11-30T17:01:00Z")
+    record.look([person("ben", **{"": used})])
+    assert Record(path).used == {"ada": "2026-11-02T10:00:00Z", "ben": "2026-11-30T17:01:00Z"}
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -92,6 +117,7 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         name = self.path.split("/")[-2]
+        assert json.loads(self.rfile.read(int(self.headers["Content-Length"])))["before_class"] > 0
         self.asked.append(name)
         waits = name in ("slow", "broken")
         self.people[name]["servers"] = {"": {"ready": not waits}}
@@ -110,8 +136,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[tuple[Hub, type[Answers]]]:
-    names = ("amy", "slow", "broken", "zoe")
-    handler = type("Course", (Answers,), {"people": {name: person(name) for name in names}, "asked": []})
+    handler = type("Course", (Answers,), {"people": {name: person(name) for name in NAMES}, "asked": []})
 
     class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         def get_request(self) -> tuple[Any, Any]:
@@ -127,15 +152,15 @@ def hub(tmp_path: Path) -> Iterator[tuple[Hub, type[Answers]]]:
 
 def test_servers_start_one_after_another(hub: tuple[Hub, type[Answers]]) -> None:
     api, course = hub
-    assert start_all(api, PLAN, lambda _: True, lambda _: None) == (3, 4)
+    assert start_all(api, PLAN, USED, lambda _: True, lambda _: None) == (3, 4)
     assert course.asked == ["amy", "broken", "slow", "zoe"]
-    assert start_all(api, PLAN, lambda _: True, lambda _: None) == (0, 1), "only the broken one is missing"
+    assert start_all(api, PLAN, USED, lambda _: True, lambda _: None) == (0, 1), "only the broken one is missing"
 
 
 def test_no_server_starts_without_room_for_others(hub: tuple[Hub, type[Answers]]) -> None:
     api, course = hub
     rooms = iter([True, False])
-    assert start_all(api, PLAN, lambda _: next(rooms), lambda _: None) == (1, 4)
+    assert start_all(api, PLAN, USED, lambda _: next(rooms), lambda _: None) == (1, 4)
     assert course.asked == ["amy"]
 
 

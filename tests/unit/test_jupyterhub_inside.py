@@ -101,6 +101,20 @@ def test_door_takes_no_big_body(door: str) -> None:
     assert not answer or answer.startswith(b"HTTP/1.1 400")
 
 
+def test_door_takes_no_long_address(door: str) -> None:
+    """The hub would log it, and with it push others' lines out of the journal."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(door)
+        with contextlib.suppress(OSError):
+            connection.sendall(b"GET /hub/api/" + b"x" * 60_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        with contextlib.suppress(OSError):
+            answer = connection.recv(1000)
+    assert not answer.startswith(b"HTTP/1.1 2")
+    assert not answer.startswith(b"HTTP/1.1 404")
+
+
 def inside(hub_python: str, script: str) -> Any:
     done = subprocess.run(
         [hub_python, "-B", "-c", f"import json, sys\nsys.path.insert(0, {str(FILES)!r})\n{script}"],
@@ -245,7 +259,7 @@ spawner.SOONER = 1
 
 async def started(): {happens}
 fake = SimpleNamespace(unit_name="jupyter-ada", api_token="t0p", user=SimpleNamespace(name="ada"), _started=started,
-                       _patience=1, queue_timeout=1, turns=Turns(1, lambda _more: {room}))
+                       _patience=1, queue_timeout=1, _all={{}}, on_start=str, turns=Turns(1, lambda _more: {room}))
 try:
     asyncio.run(spawner.ClassSpawner.start(fake))
 except spawner.NotStarted as ended:

@@ -89,28 +89,34 @@ def test_a_start_that_hangs_gives_its_turn_to_the_next(monkeypatch: pytest.Monke
     asyncio.run(story())
 
 
-def test_room_is_made_only_for_who_is_next_and_waits_for_memory() -> None:
-    """The unused server is stopped, and the first in the queue starts; nothing is stopped for the second."""
+def test_room_is_made_for_who_is_next_and_waits_for_memory() -> None:
+    """One look at a time, and none while others start."""
 
     async def story() -> None:
-        memory, stopped = [False], []
+        memory, looks = [False], []
 
         async def make_room() -> None:
-            stopped.append("unused")
-            memory[0] = True
+            looks.append(len(people.started))
+            await asyncio.sleep(0.1)
+            if len(looks) == 3:
+                memory[0] = True
 
-        def room(_more: int) -> bool:
-            return memory[0]
-
-        people = Class(1, room, make_room)
+        people = Class(2, lambda _more: memory[0], make_room)
         tasks = [await people.comes(name) for name in "ab"]
-        await asyncio.sleep(0.2)
-        assert people.started == ["a"]
-        assert stopped == ["unused"]
-        await people.ends("a")
-        await people.ends("b")
+        await asyncio.sleep(0.25)
+        assert 2 <= len(looks) <= 3, "one at a time, though each waiter looks every 0.02 s"
+        await asyncio.sleep(0.3)
+        assert people.started == ["a", "b"]
+        memory[0] = False
+        tasks.append(await people.comes("c"))
+        before = len(looks)
+        await asyncio.sleep(0.1)
+        assert len(looks) == before, "others start, and their memory is counted twice"
+        memory[0] = True
+        for name in "abc":
+            await people.ends(name)
+            await asyncio.sleep(0.05)
         await asyncio.gather(*tasks)
-        assert stopped == ["unused"]
 
     asyncio.run(story())
 

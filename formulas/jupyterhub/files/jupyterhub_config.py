@@ -80,7 +80,9 @@ c.ClassSpawner.queue_timeout = spawner["queue_timeout"]
 c.ClassSpawner.starts_at_once = spawner["starts_at_once"] or (os.cpu_count() or 1) + 1
 c.ClassSpawner.start_memory = spawner["start_memory"] << 20
 c.ClassSpawner.makes_room_after = spawner["makes_room_after"]
+c.ClassSpawner.makes_no_room = set(spawner["makes_no_room"])
 c.ClassSpawner.on_made_room = stops.made_room()
+c.ClassSpawner.on_start = stops.started()
 c.SystemdSpawner.http_timeout = spawner["http_timeout"]
 c.SystemdSpawner.mem_limit = spawner["mem_limit"]
 c.SystemdSpawner.cpu_limit = spawner["cpu_limit"]
@@ -99,6 +101,8 @@ c.SystemdSpawner.unit_extra_properties = {
     # has room, journald multiplies the burst by up to six.
     "LogRateLimitIntervalSec": "30s",
     "LogRateLimitBurst": "300",
+    # Otherwise lines that begin with <0> are shown in root's terminals, and each priority has a limit of its own.
+    "SyslogLevelPrefix": "no",
     **{name: str(value) for name, value in spawner["unit_properties"].items()},
 }
 # Students' servers do not get the hub's environment.
@@ -148,7 +152,12 @@ if culler["timeout"]:
     )
 early = SETTINGS["before_class"]
 if early["times"]:
-    plan = {**early, "each": spawner["start_memory"] << 20, "slice": "class.slice"}
+    plan = {
+        **early,
+        "each": spawner["start_memory"] << 20,
+        "slice": "class.slice",
+        "record": f"{state}/before-class.json",
+    }
     # If servers were stopped before the class begins, it would be in vain.
     plan["ahead"] = min(plan["ahead"], culler["timeout"] // 2 or plan["ahead"])
     services.append(
@@ -166,7 +175,7 @@ if early["times"]:
             "scopes": [
                 f"{scope}!group={group}"
                 for group in early["groups"]
-                for scope in ("list:users", "read:users:activity", "read:users:groups", "servers")
+                for scope in ("list:users", "read:users:activity", "read:users:groups", "read:servers", "start:servers")
             ],
         }
     )

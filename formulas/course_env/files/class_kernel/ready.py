@@ -10,6 +10,10 @@ import importlib
 import json
 import os
 import sys
+from typing import Any
+
+#: Variables that numpy and matplotlib read when they are imported.
+READ_EARLY = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MPLBACKEND", "MPLCONFIGDIR")
 
 
 def load(names: list[str]) -> None:
@@ -31,10 +35,26 @@ def main() -> None:
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["directory"])
-    sys.argv = ["ipykernel_launcher", *order["arguments"]]
+    sys.argv = ["ipykernel_launcher", *order["arguments"], "--IPKernelApp.extra_extensions=class_kernel.ready"]
     from ipykernel.kernelapp import launch_new_instance
 
     launch_new_instance()
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Say once if a cell sets a variable that was read before, so the same notebook does not differ without a word."""
+
+    def look(info: Any) -> None:
+        found = [name for name in READ_EARLY if name in (info.raw_cell or "")]
+        if found:
+            shell.events.unregister("pre_run_cell", look)
+            print(
+                f"Note: numpy and matplotlib are loaded already, so {found[0]} has no effect in this kernel. "
+                "It has after Kernel > Restart.",
+                file=sys.stderr,
+            )
+
+    shell.events.register("pre_run_cell", look)
 
 
 if __name__ == "__main__":

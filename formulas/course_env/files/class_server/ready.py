@@ -39,7 +39,7 @@ class Ready:
         self._modules = modules
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._started_with: tuple[dict[str, str], int | None] = ({}, None)
+        self._started_with: tuple[dict[str, str], list[int | None]] = ({}, [])
         self._too_late = False
 
     def make(self) -> None:
@@ -48,7 +48,7 @@ class Ready:
             if self._too_late or self._process:
                 return
             environment = without_own(dict(os.environ))
-            self._started_with = (environment, own_packages_changed(environment))
+            self._started_with = (environment, changed(environment))
             self._process = subprocess.Popen(
                 [*FIRST_TO_GO, sys.executable, "-P", str(PROGRAM), *self._modules],
                 stdin=subprocess.PIPE,
@@ -58,20 +58,19 @@ class Ready:
 
     def take(self, command: list[str], environment: dict[str, str], directory: str) -> subprocess.Popen[bytes] | None:
         """Return the process as the kernel that a command would start; None if there is none, or it would differ."""
-        arguments = arguments_of(command)
-        if arguments is None:
-            return None
         with self._lock:
             self._too_late = True
             process, self._process = self._process, None
         if process is None:
             return None
+        arguments = arguments_of(command)
         expected = without_own(environment)
         order = json.dumps(
             {"arguments": arguments, "directory": directory, "environment": environment | PARENT}
         ).encode()
         if (
-            self._started_with != (expected, own_packages_changed(expected))
+            arguments is None
+            or self._started_with != (expected, changed(expected))
             # matplotlib reads this file when it is imported.
             or Path(directory, "matplotlibrc").exists()
             or len(order) > LONGEST_ORDER
@@ -88,12 +87,13 @@ def without_own(environment: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in OF_ONE_KERNEL} | PARENT
 
 
-def own_packages_changed(environment: dict[str, str]) -> int | None:
-    """Return when one of the student's own packages was last installed or removed; None if there are none."""
-    try:
-        return Path(environment["COURSEHUB_OWN"]).stat().st_mtime_ns
-    except (OSError, KeyError):
-        return None
+def changed(environment: dict[str, str]) -> list[int | None]:
+    """Return when the student's own packages, and matplotlib's settings, were last changed; None if there are none."""
+    settings = Path(environment.get("XDG_CONFIG_HOME") or Path.home() / ".config", "matplotlib", "matplotlibrc")
+    return [
+        (path.stat().st_mtime_ns if path.exists() else None)
+        for path in (Path(environment.get("COURSEHUB_OWN", "/nonexistent")), settings)
+    ]
 
 
 def arguments_of(command: list[str]) -> list[str] | None:

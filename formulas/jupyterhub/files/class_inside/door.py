@@ -19,6 +19,8 @@ from tornado.web import Application
 MOST = 40
 # Bytes of a request. Servers send a few lines.
 BIGGEST = 1 << 20
+# Bytes of a request's headers.
+HEADERS = 16 << 10
 # Seconds within which a request must be complete, and until an idle connection is closed.
 WHOLE, IDLE = 20, 300
 
@@ -68,6 +70,7 @@ def open_door(application: Application, path: Path, prefix: str) -> Door:
         RuleRouter([(rf"{prefix}api(?:/.*)?", application)]),
         xheaders=False,
         max_body_size=BIGGEST,
+        max_header_size=HEADERS,
         body_timeout=WHOLE,
         idle_connection_timeout=IDLE,
     )

@@ -44,8 +44,8 @@ def confined(home: str, uid: int, gid: int, memory: int | None) -> dict[str, str
         "PrivateIPC": "yes",
         "KeyringMode": "private",
         # journald's sockets take entries of 32 MB: a few would push everybody's lines out of the journal. What the
-        # server prints still gets there, because that connection is made before.
-        "InaccessiblePaths": "-/run/systemd/journal",
+        # server prints still gets there, because that connection is made before. The bus logs what it refuses.
+        "InaccessiblePaths": ["-/run/systemd/journal", "-/run/dbus"],
         # The kernel.
         "PrivateDevices": "yes",
         "ProtectKernelTunables": "yes",

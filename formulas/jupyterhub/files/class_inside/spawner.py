@@ -23,7 +23,7 @@ from jupyterhub.httpclient import fetch
 from jupyterhub.spawner import SpawnException
 from jupyterhub.utils import url_path_join
 from systemdspawner import SystemdSpawner
-from traitlets import Callable, Dict, Integer, Unicode, default
+from traitlets import Callable, Dict, Integer, Set, Unicode, default
 
 from class_inside import earlier, idle, units
 from class_inside.homes import NoHome, mended
@@ -72,6 +72,8 @@ class ClassSpawner(SystemdSpawner):
     makes_room_after = Integer(
         0, config=True, help="Seconds after which an unused server is stopped if others wait; 0: never."
     )
+    makes_no_room = Set(config=True, help="Groups whose members' servers are never stopped for others.")
+    on_start = Callable(lambda _account: None, config=True, help="Called with the account whose server starts.")
     on_made_room = Callable(
         lambda _account: None, config=True, help="Called with the account whose server was stopped."
     )
@@ -81,6 +83,7 @@ class ClassSpawner(SystemdSpawner):
     places = Places()
     # One for all servers, made with the first.
     _turns: "Turns | None" = None
+    _unused: "idle.Unused | None" = None
     # The spawners of servers that run or start, by account.
     _all: ClassVar["WeakValueDictionary[str, ClassSpawner]"] = WeakValueDictionary()
     # When systemd last said that it runs (monotonic seconds).
@@ -94,6 +97,7 @@ class ClassSpawner(SystemdSpawner):
         self._began = time.time()
         self._starts = True
         self._all[self.user.name] = self
+        self.on_start(self.user.name)
         try:
             async with self.turns.turn(self.user.name, self.queue_timeout):
                 return await asyncio.wait_for(self._started(), self._patience)
@@ -123,13 +127,23 @@ class ClassSpawner(SystemdSpawner):
         return ClassSpawner._turns
 
     async def _make_room(self) -> None:
-        """Stop the server that was idle longest. The hub notices it as any server's end."""
-        seconds = self.makes_room_after
-        found = idle.longest_idle(list(self._all.values()), seconds, datetime.now(UTC)) if seconds else None
-        if found:
-            self.log.info("stopping the unused server of %s: others wait for memory", found.user.name)
-            self.on_made_room(found.user.name)
-            await found.stop()
+        """Stop one unused server, if there is one. The hub notices it as any server's end."""
+        try:
+            if ClassSpawner._unused is None:
+                ClassSpawner._unused = idle.Unused(self.makes_room_after, self.makes_no_room, self._cpu_of)
+            everybody = list(self._all.values())
+            found = ClassSpawner._unused.find(everybody, datetime.now(UTC)) if self.makes_room_after else None
+            if found:
+                self.log.info("stopping the unused server of %s: others wait for memory", found.user.name)
+                await found.stop()
+                self.on_made_room(found.user.name)
+        except Exception:
+            # The person who waits goes on waiting.
+            self.log.exception("no server could be stopped for those who wait for memory")
+
+    @staticmethod
+    def _cpu_of(spawner: "ClassSpawner") -> float:
+        return idle.cpu_seconds(spawner.slice or "system.slice", spawner.unit_name)
 
     @property
     def _patience(self) -> int:

@@ -49,6 +49,14 @@ class Stops:
 
         return note
 
+    def started(self) -> Callable[[str], None]:
+        """Return a function that forgets the reason when a server starts, whatever started it."""
+
+        def forget(whose: str) -> None:
+            self._why.pop(whose, None)
+
+        return forget
+
     def for_pages(self) -> Callable[[Any], Callable[[str], str]]:
         """Return a function for pages: account to reason, empty if unknown (``JupyterHub.template_vars``).
 

@@ -58,6 +58,7 @@ class Turns:
         self.at_once = at_once
         self.room = room
         self._make_room = make_room
+        self._making: asyncio.Future[None] | None = None
         self._line: list[Waiter] = []
         self._starting = 0
         self._short = False
@@ -76,12 +77,14 @@ class Turns:
                         async with asyncio.timeout(AGAIN):
                             await mine.admitted.wait()
                     self._admit()
-                    if self._short and self._line[:1] == [mine] and self._make_room:
-                        await self._make_room()
+                    if self._line[:1] == [mine]:
+                        self._look_for_room()
         except TimeoutError:
             self._leave(mine)
             raise NoRoom(
                 "All of the server's memory is used by others, whose work is not ended for a new start"
+                if self._short
+                else "Too many others started at the same time"
             ) from None
         except BaseException:
             self._leave(mine)
@@ -115,6 +118,11 @@ class Turns:
                 return
             self._starting += 1
             self._line.pop(0).admitted.set()
+
+    def _look_for_room(self) -> None:
+        """Let something unused be stopped. Not while others start: their memory is counted twice then."""
+        if self._short and not self._starting and self._make_room and (self._making is None or self._making.done()):
+            self._making = asyncio.ensure_future(self._make_room())
 
     def _end(self) -> None:
         """One start less is going on."""

@@ -25,6 +25,8 @@ SAME_VISIT = 3600
 # Prefix of the OAuth client id of a person's server (jupyterhub/user.py).
 CLIENT = "jupyterhub-user-"
 FIRST_UID = 1000
+# Characters of an address in the log.
+LONGEST = 300
 
 
 class HubLog:
@@ -36,13 +38,14 @@ class HubLog:
 
     def __call__(self, handler: Any) -> None:
         """Log an answered request. An error here cannot affect the answer, which was already sent."""
-        log_request(handler)
         try:
             found = opening(handler)
             if found and not self._goes_on(*found):
                 self.note(*found)
         except Exception as problem:
             app_log.error("An opening of a person's server could not be logged: %s", problem)
+        shorten(handler)
+        log_request(handler)
 
     def _goes_on(self, who: str, whose: str, what: str) -> bool:
         """Return whether this only continues a visit that was already logged."""
@@ -51,6 +54,13 @@ class HubLog:
         now = time.monotonic()
         last, self._seen[who, whose] = self._seen.get((who, whose)), now
         return what == "server used" and last is not None and now - last < SAME_VISIT
+
+
+def shorten(handler: Any) -> None:
+    """Cut the addresses that are logged. With long ones a student would push everybody's lines out of the journal."""
+    handler.request.uri = handler.request.uri[:LONGEST]
+    if len(leads_to(handler)) > LONGEST:
+        handler._headers["Location"] = leads_to(handler)[:LONGEST]
 
 
 def opening(handler: Any) -> tuple[str, str, str] | None:
