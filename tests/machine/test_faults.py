@@ -24,7 +24,8 @@ pytestmark = [
 def bare(sandbox: Sandbox) -> Iterator[Machine]:
     """A server after the first contact, never configured."""
     yield fresh_server(sandbox, "bare")
-    sandbox.json("down", "bare", "--yes")
+    # Nothing answers there any more.
+    sandbox.json("down", "bare", "--yes", "--discard-student-work")
 
 
 @pytest.mark.parametrize(

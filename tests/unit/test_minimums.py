@@ -187,7 +187,7 @@ HOLED = "release debian-13\ndebian debian-13 nginx 1.26.3-3+deb13u11 1.26.3-3+de
         (FIXED + "running new\n", True, "1.26.3-3+deb13u11 runs"),
         (HOLED + "running new\n", False, "nginx 1.26.3-3+deb13u10 in debian-13: below 1.26.3-3+deb13u11"),
         (FIXED + "running replaced\n", False, "systemctl restart nginx"),
-        (FIXED + "running none\n", False, "systemctl restart nginx"),
+        (FIXED + "running none\n", False, "nginx does not run; 'coursehub apply COURSE' starts it"),
         ("release ubuntu-24.04\nrunning new\n", True, "no minimum for ubuntu-24.04"),
     ],
 )

@@ -222,6 +222,8 @@ def test_restored_keys_on_a_new_computer_apply(
     up: School, coursehub: Coursehub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A clone without ``.coursehub`` and the file of ``keys backup``: ``apply`` gets in and changes nothing."""
+    # Other tests leave the server with another title.
+    assert coursehub("apply", "phys").code == 0
     words = "seven fat cats eat a quiet lunch"
     keys.backup(up.project, tmp_path / "my.keys", words)
     other = Project(tmp_path / "clone")
