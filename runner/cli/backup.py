@@ -77,8 +77,9 @@ def _restore_everything(course: str, *, at: str | None, listed: bool, target: st
 
 def _snapshots(document: Document) -> list[str]:
     rows = [
-        f"  {_minute(one['at'])}  {(one['size'] or 0) / 1e6:8.1f} MB  "
+        f"  {_minute(one['at'])}  {'?' if one['size'] is None else format(one['size'] / 1e6, '.1f'):>8} MB  "
         + (f"server {one['server']}" if one["server"] else "this server")
+        + f"  {one['target']}"
         for one in document["snapshots"]
     ]
     return rows or ["there is no backup yet"]
@@ -91,8 +92,8 @@ def _everything(document: Document) -> list[str]:
     restored = sum(1 for one in parts if one["result"] in ("restored", "partly") and one["name"].startswith("home "))
     ended = document.get("ended") or document["began"]
     return [
-        f"{document['course']}: {restored} homes are as they were at {_minute(document['at'])}, after "
-        f"{ended - document['began']:.0f} s",
+        f"{document['course']}: {restored} homes are as they were at {_minute(document['at'])} on server "
+        f"{document['server']}, from {document['target']}, after {ended - document['began']:.0f} s",
         *(f"  {one['result']:<9}{one['name']}: {one['why']}" for one in parts if one["why"]),
     ]
 

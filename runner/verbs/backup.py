@@ -11,6 +11,7 @@ from runner.cloud import Server
 from runner.console import Progress, Steps
 from runner.errors import USAGE, CoursehubError
 from runner.project import Project
+from runner.servers.claim import claim, claim_in_cloud
 from runner.session import Session, visit
 
 #: Seconds that a backup or a restore may take.
@@ -132,36 +133,58 @@ def restore_everything(
     """Restore passwords, the hub's database, shared directories and homes onto a new server.
 
     The server goes on if this computer loses it; run again, this waits for the end. Raises CoursehubError with the
-    document if a part failed.
+    document if a part failed, or was not restored completely.
     """
-    with steps.step("restore", f"restoring everything of {course_id}") as progress:
+    words = [*_target(target), *(("--at", at) if at else ())]
+    with (
+        claim(project, course_id, "restore"),
+        steps.step("restore", f"restoring everything of {course_id}") as progress,
+    ):
         session = visit(project, course_id, progress)
-        ip = str(session.server().ip)
-        found = ask(session, ip, "restore-everything", *_target(target), *(("--at", at) if at else ()))
-        while found["running"]:
-            done, total = len(found.get("parts", ())), found.get("total")
-            progress(f"{found['now']}, {done + 1} of {total}" if found.get("now") else "looking for the newest backup")
-            time.sleep(POLL)
-            found = ask(session, ip, "progress")
+        with claim_in_cloud(session.cloud, project, course_id, "restore"):
+            found = _follow(session, words, progress)
+    wrong = _what_is_wrong(course_id, found, words)
     document = {"course": course_id, **found}
-    if found.get("error"):
-        raise CoursehubError(f"{course_id}: {found['error']}", document=document)
-    if not found.get("ended"):
-        raise CoursehubError(
-            f"{course_id}: the restore was interrupted; run 'coursehub restore {course_id} --all' again, it goes on",
-            document=document,
-        )
-    failed = [one["name"] for one in found["parts"] if one["result"] == "failed"]
-    if failed:
-        raise CoursehubError(
-            f"{course_id}: {failed[0]} could not be restored, nor {len(failed) - 1} others; the rest is; run "
-            f"'coursehub restore {course_id} --all' again to try only these"
-            if failed[1:]
-            else f"{course_id}: {failed[0]} could not be restored; the rest is; run 'coursehub restore {course_id} "
-            "--all' again to try only this",
-            document=document,
-        )
+    if wrong:
+        raise CoursehubError(f"{course_id}: {wrong}", document=document)
     return document
+
+
+def _follow(session: Session, words: list[str], progress: Progress) -> dict[str, Any]:
+    """Start the restore on the server, or join one that runs; returns its report when it has ended."""
+    ip = str(session.server().ip)
+    found = ask(session, ip, "restore-everything", *words)
+    while found["running"]:
+        done, total = len(found.get("parts", ())), found.get("total")
+        progress(f"{found['now']}, {done + 1} of {total}" if found.get("now") else "looking for the newest backup")
+        time.sleep(POLL)
+        found = ask(session, ip, "progress")
+    return found
+
+
+def _what_is_wrong(course_id: str, found: dict[str, Any], words: list[str]) -> str | None:
+    """What a report says that a teacher must know, with what to do; None if all is restored."""
+    again = f"coursehub restore {course_id} --all"
+    if found.get("error"):
+        return str(found["error"])
+    if not found.get("ended"):
+        return f"the restore was interrupted; run '{shlex.join([*again.split(), *words])}' again, it goes on"
+    names = {
+        result: [one["name"] for one in found["parts"] if one["result"] == result] for result in ("failed", "partly")
+    }
+    if names["failed"]:
+        # Without options the server goes on with the same backup.
+        first, *others = names["failed"]
+        nor = f", nor {len(others)} more" if others else ""
+        return f"{first} could not be restored{nor}; the rest is; run '{again}' again to try only what is missing"
+    if names["partly"]:
+        first, *others = names["partly"]
+        too = f" and {len(others)} more" if others else ""
+        return (
+            f"{first}{too}: some files could not be read from the backup at {found['target']}; try "
+            f"another target with 'coursehub restore {course_id} --user ACCOUNT --path . --target TARGET'"
+        )
+    return None
 
 
 def _on_its_own_disk(session: Session, ip: str) -> list[str]:

@@ -60,7 +60,7 @@ def test_chosen_password_opens_a_kernel(rebuilt: Rebuilt, restored: Parts) -> No
     assert student.python("print(open('labs/lab.ipynb').read(), 40 + 2)").strip() == "{} 42"
     refused = rebuilt.hub.sandbox.run("restore", COURSE, "--all")
     assert refused.returncode == 1
-    assert "1 people work on this server now" in refused.stderr
+    assert "one person works on this server now" in refused.stderr
 
     student.shell("echo later > ~/labs/lab.ipynb")
     student.stop()

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from coursehub_backup import config as configuration
-from coursehub_backup import everything, restoring, saving, state
+from coursehub_backup import report, restoring, saving, state
 from coursehub_backup.config import Config, Target, Whole
 from coursehub_backup.restic import Restic
 
@@ -115,7 +115,7 @@ def here(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Config, Restic]:
         (root / directory).mkdir()
     for module in (state, saving, restoring, configuration):
         monkeypatch.setattr(module, "STATE", root / "state")
-    monkeypatch.setattr(everything, "RECORD", root / "state/everything.json")
+    monkeypatch.setattr(report, "RECORD", root / "state/everything.json")
     (root / "etc/password").write_text("secret")
     home = root / "home/nobody"
     home.mkdir(mode=0o700)

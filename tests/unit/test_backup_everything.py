@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
-import os
 import shutil
 import sqlite3
 import struct
@@ -13,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from coursehub_backup import accounts, everything, hub_state, restoring, saving, state, trees
+from coursehub_backup import accounts, choosing, everything, hub_state, report, restoring, saving, state, trees
 from coursehub_backup.config import Config
 from coursehub_backup.numbers import Numbers, Translation, translation
 from coursehub_backup.restic import Restic
@@ -33,18 +32,18 @@ def version(day: int, server: str, size: int | None = 1000) -> Version:
 
 def test_newest_backup_of_another_server_is_chosen() -> None:
     versions = [version(30, NEW), version(29, OLD), version(28, OLD)]
-    assert everything.choose(versions, NEW, None).snapshot == "b29"
-    assert everything.choose(versions, NEW, "2026-11-28").snapshot == "b28"
-    assert everything.choose(versions[:1], NEW, None).snapshot == "a30"
+    assert choosing.choose(versions, NEW, None).snapshot == "b29"
+    assert choosing.choose(versions, NEW, "2026-11-28").snapshot == "b28"
+    assert choosing.choose(versions, NEW, "2026-11-30 13:00").snapshot == "a30"
 
 
 def test_backup_of_a_server_that_stayed_empty_is_refused() -> None:
     """The second server was never filled; its backup is newer than the last one of the first server."""
     versions = [version(30, OLD, 10), version(29, OLDER, 1000)]
-    with pytest.raises(RestoreError, match="--at '2026-11-29 12:00:59'"):
-        everything.choose(versions, NEW, None)
-    assert everything.choose(versions, NEW, "2026-11-29 12:00:59").snapshot == "c29"
-    assert everything.choose(versions, NEW, "2026-11-30 13:00").snapshot == "b30"
+    with pytest.raises(RestoreError, match=r"--at '2026-11-30 12:00:01' for .*--at '2026-11-29 12:00:01' for"):
+        choosing.choose(versions, NEW, None)
+    assert choosing.choose(versions, NEW, "2026-11-29 12:00:01").snapshot == "c29"
+    assert choosing.choose(versions, NEW, "2026-11-30 13:00").snapshot == "b30"
 
 
 def test_access_list_gets_the_new_numbers() -> None:
@@ -130,14 +129,13 @@ def server(here: tuple[Config, Restic], root: Path, monkeypatch: pytest.MonkeyPa
     now = Numbers({"nobody": 54321, "root": 0}, {"nobody": 1002, "users": 1003}, {"users": frozenset(["nobody"])})
     monkeypatch.setattr(Numbers, "here", classmethod(lambda _cls: now))
     # This computer has neither a hub nor accounts to change.
-    monkeypatch.setattr(everything, "_need_nobody_works", lambda _config: None)
+    monkeypatch.setattr(everything, "_need_nobody_works", lambda *_arguments: None)
     monkeypatch.setattr(accounts, "restore", lambda *_arguments: 0)
     return dataclasses.replace(config, server=NEW), restic
 
 
-def results(config: Config) -> dict[str, str]:
-    del config
-    return {one["name"]: one["result"] for one in state.read(everything.RECORD)["parts"]}
+def results() -> dict[str, str]:
+    return {one["name"]: one["result"] for one in state.read(report.RECORD)["parts"]}
 
 
 def moved(found: dict[bytes, tuple[object, ...]]) -> list[tuple[bytes, object]]:
@@ -149,7 +147,7 @@ def test_home_returns_equal_with_the_new_numbers(server: tuple[Config, Restic], 
     config, restic = server
     restic.run("restore", "latest", "--target", str(root / "as-it-was"))
     before = moved(manifest(root / "as-it-was" / str(config.homes)[1:] / "nobody"))
-    assert everything.run(config, restic, None)
+    assert everything.run(config, [restic], None)
     home = config.homes / "nobody"
     after = manifest(home)
     assert moved(after) == before
@@ -158,7 +156,7 @@ def test_home_returns_equal_with_the_new_numbers(server: tuple[Config, Restic], 
     assert not (config.homes / trees.PLACE).exists()
     # Again: nothing is done twice.
     (home / "labs/lab.ipynb").write_text("work on the new server")
-    assert everything.run(config, restic, None)
+    assert everything.run(config, [restic], None)
     assert (home / "labs/lab.ipynb").read_text() == "work on the new server"
     assert [path.name for path in home.iterdir()] == ["labs"]
 
@@ -166,7 +164,7 @@ def test_home_returns_equal_with_the_new_numbers(server: tuple[Config, Restic], 
 def test_team_keeps_what_is_its_own(server: tuple[Config, Restic], root: Path) -> None:
     """A file of neither the team's group nor a member came there by a trick, and is left out."""
     config, restic = server
-    everything.run(config, restic, None)
+    everything.run(config, [restic], None)
     team = root / "class/groups/red"
     assert [path.name for path in team.iterdir()] == ["plan.txt"]
     found = (team / "plan.txt").stat()
@@ -178,8 +176,8 @@ def test_home_in_use_is_never_replaced(server: tuple[Config, Restic]) -> None:
     (config.homes / "nobody/mine.txt").write_text("made on the new server")
     # The person has a number here that no account of this computer has, so nothing can be written with their rights.
     shutil.chown(config.homes / "nobody", "nobody", "nogroup")
-    everything.run(config, restic, None)
-    assert results(config)["home nobody"] == "beside"
+    everything.run(config, [restic], None)
+    assert results()["home nobody"] == "beside"
     assert (config.homes / "nobody/mine.txt").read_text() == "made on the new server"
     (beside,) = [path for path in config.homes.joinpath("nobody").iterdir() if path.name.startswith("restored ")]
     assert (beside / "labs/lab.ipynb").read_text() == "{}"
@@ -196,12 +194,12 @@ def test_one_bad_home_is_named_and_the_rest_goes_on(
     with monkeypatch.context() as during:
         fetch = restoring.fetch_what_is_there
         during.setattr(restoring, "fetch_what_is_there", lambda *a: full() if a[2].name == "nobody" else fetch(*a))
-        assert not everything.run(config, restic, None)
-    assert results(config)["home nobody"] == "failed"
-    assert results(config)["directory red"] == "restored"
+        assert not everything.run(config, [restic], None)
+    assert results()["home nobody"] == "failed"
+    assert results()["directory red"] == "restored"
     assert list((config.homes / "nobody").iterdir()) == []
     assert not (config.homes / trees.PLACE).exists()
-    assert everything.run(config, restic, None)
+    assert everything.run(config, [restic], None)
     assert (config.homes / "nobody/labs/lab.ipynb").exists()
     assert (root / "class/groups/red/plan.txt").exists()
 
@@ -233,10 +231,23 @@ def test_links_of_a_student_lead_nowhere(server: tuple[Config, Restic], root: Pa
     victim = root / "victim"
     victim.mkdir()
     home = config.homes / "nobody"
-    for name in ("labs", "restored"):
+    (victim / "kept").touch()
+    label = f"restored {restoring.snapshots(restic)[0].at:%Y-%m-%d %H.%M.%S}"
+    for name in ("labs", f"{label} (unfinished)"):
         (home / name).symlink_to(victim)
-    shutil.chown(home, "nobody", "nogroup")
-    subprocess.run(["chown", "-h", "nobody:nogroup", str(home / "labs")], check=True)
-    everything.run(config, restic, None)
-    assert list(victim.iterdir()) == []
-    assert os.path.lexists(home / "labs")
+    subprocess.run(["chown", "-hR", "nobody:nogroup", str(home)], check=True)
+    assert everything.run(config, [restic], None)
+    assert [path.name for path in victim.iterdir()] == ["kept"]
+    assert (home / "labs").is_symlink()
+    assert (home / label / "labs/lab.ipynb").exists()
+
+
+def test_link_in_the_place_of_the_copy_leads_nowhere(server: tuple[Config, Restic], root: Path) -> None:
+    """It has the name of the finished copy, so the restore takes it for one."""
+    config, restic = server
+    (root / "victim").mkdir()
+    home = config.homes / "nobody"
+    label = f"restored {restoring.snapshots(restic)[0].at:%Y-%m-%d %H.%M.%S}"
+    (home / label).symlink_to(root / "victim")
+    everything.run(config, [restic], None)
+    assert list((root / "victim").iterdir()) == []

@@ -9,97 +9,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sqlite3
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from coursehub_backup import accounts, hub_state, restoring, saving, state, trees
-from coursehub_backup.config import STATE, Config
+from coursehub_backup import accounts, choosing, hub_state, report, restoring, saving, state, trees
+from coursehub_backup.config import Config
 from coursehub_backup.numbers import Numbers, translation
-from coursehub_backup.restic import Restic, ResticError
+from coursehub_backup.restic import Restic
 from coursehub_backup.restoring import RestoreError, Version
 
-RECORD = STATE / "everything.json"
 UNIT = "coursehub-restore.service"
 SHADOW = Path("/etc/shadow")
-#: A newest backup with a smaller part of another server's data is probably one of a server that was never filled.
-SUSPICIOUS = 0.5
-_FAILURES = (ResticError, RestoreError, OSError, sqlite3.Error, subprocess.SubprocessError, ValueError, LookupError)
-
-
-class Report:
-    """What has been done, in a file of root that the teacher's computer asks for."""
-
-    def __init__(self, version: Version, total: int) -> None:
-        self._path = RECORD
-        self._found: dict[str, Any] = {
-            "snapshot": version.snapshot,
-            "at": version.at.isoformat(),
-            "began": time.time(),
-            "ended": None,
-            "total": total,
-            "now": "",
-            "parts": [],
-        }
-
-    @contextlib.contextmanager
-    def part(self, name: str) -> Iterator[dict[str, Any]]:
-        """One part. The block fills in ``result`` and ``why``; an error in it is the part's result."""
-        began = time.time()
-        found: dict[str, Any] = {"name": name, "result": "restored", "why": ""}
-        self._found["now"] = name
-        state.write(self._found, self._path)
-        try:
-            yield found
-        except _FAILURES as error:
-            found |= {"result": "failed", "why": str(error)}
-        found["seconds"] = round(time.time() - began, 1)
-        self._found["parts"].append(found)
-        # Only numbers: people's names must not be in the journal.
-        print(f"part {len(self._found['parts'])} of {self._found['total']}: {found['result']}", flush=True)
-
-    @property
-    def failed(self) -> bool:
-        """Whether a part failed."""
-        return any(one["result"] == "failed" for one in self._found["parts"])
-
-    def end(self) -> None:
-        """Write that all was tried."""
-        self._found |= {"ended": time.time(), "now": ""}
-        state.write(self._found, self._path)
-
-
-def choose(versions: list[Version], server: str, when: str | None) -> Version:
-    """The snapshot to restore: the newest of another server, or the newest at ``when``. Raises RestoreError.
-
-    The new server's own snapshots are used only if there are no others. Without ``when``, a newest snapshot with much
-    less in it than another server's last one is refused.
-    """
-    others = [one for one in versions if one.server != server] or versions
-    chosen = restoring.at(others, when)
-    if when is None and chosen.size is not None:
-        last: dict[str, Version] = {}
-        for one in others:
-            last.setdefault(one.server, one)
-        for one in last.values():
-            if one.size is not None and chosen.size < SUSPICIOUS * one.size:
-                raise RestoreError(
-                    f"the newest backup, of {chosen.at:%Y-%m-%d %H:%M}, has only {chosen.size / 1e6:.1f} MB, and the "
-                    f"last one of another server, of {one.at:%Y-%m-%d %H:%M}, has {one.size / 1e6:.1f} MB; say which "
-                    f"with --at, such as --at '{one.at:%Y-%m-%d %H:%M:59}'"
-                )
-    return chosen
-
-
-def listing(versions: list[Version], server: str) -> list[dict[str, Any]]:
-    """The snapshots, the newest first, each with its server (empty: this one) and the bytes in it."""
-    return [
-        {"at": one.at.isoformat(), "server": one.server[:8] if one.server != server else "", "size": one.size}
-        for one in versions
-    ]
 
 
 def has_work(config: Config) -> bool:
@@ -120,9 +42,7 @@ def start(config: Config, arguments: list[str]) -> None:
     """
     if is_running():
         return
-    # Only the unit of the first backup makes it.
-    RECORD.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    RECORD.unlink(missing_ok=True)
+    report.begin()
     # However the restore ends, the hub starts again.
     again = f"ExecStopPost=/usr/bin/systemctl start --no-block {' '.join(config.whole.stop)}"
     argv = ["systemd-run", "--quiet", "--collect", f"--unit={UNIT}", f"--property={again}", "--property=Nice=5"]
@@ -143,23 +63,22 @@ def is_running() -> bool:
 def progress() -> dict[str, Any]:
     """What was done so far, and whether the restore still runs."""
     running = is_running()
-    return {"running": running, **state.read(RECORD)}
+    return {"running": running, **state.read(report.RECORD)}
 
 
-def run(config: Config, restic: Restic, when: str | None) -> bool:
-    """Restore everything. Returns whether no part failed. Raises what no part can be restored without."""
-    try:
-        # A backup waits until this has ended.
-        with saving.alone():
-            _need_nobody_works(config)
-            chosen = choose(restoring.snapshots(restic), config.server, when)
-            return _Whole(config, restic, chosen).restore()
-    except _FAILURES as error:
-        state.write({**state.read(RECORD), "error": str(error), "ended": time.time()}, RECORD)
-        raise
+def run(config: Config, restics: Sequence[Restic], when: str | None) -> bool:
+    """Restore everything from one of these targets. Returns whether no part failed.
+
+    Raises one of ``report.FAILURES`` if no part can be restored.
+    """
+    # A backup waits until this has ended.
+    with saving.alone():
+        chosen = choosing.find(restics, config.server, when)
+        restic = next(one for one in restics if one.target.name == chosen.target)
+        return _Whole(config, restic, chosen).restore()
 
 
-def _need_nobody_works(config: Config) -> None:
+def _need_nobody_works(config: Config, version: Version) -> None:
     shown = subprocess.run(
         ["systemctl", "list-units", "--plain", "--no-legend", "--state=active", config.whole.servers],
         capture_output=True,
@@ -169,9 +88,10 @@ def _need_nobody_works(config: Config) -> None:
     ours = {config.whole.servers.replace("*", account) for account in config.whole.except_for}
     working = [line.split()[0] for line in shown.splitlines() if line.split()[0] not in ours]
     if working:
+        who = "one person works" if len(working) == 1 else f"{len(working)} people work"
         raise RestoreError(
-            f"{len(working)} people work on this server now, and restoring everything stops the hub; restore what one "
-            "of them misses with --user and --path, or wait until nobody works"
+            f"{who} on this server now, and restoring everything stops the hub; stop their servers on the hub's page "
+            f"Admin and run this again, or restore what somebody misses with --user ACCOUNT --path . {version.options}"
         )
 
 
@@ -190,7 +110,7 @@ class _Whole:
         self.shared = config.whole.shared
         self.teams = self._children(self.shared / "groups")
         self.others = [name for name in self._children(self.shared) if name != "groups"]
-        self.report = Report(version, 4 + len(self.homes) + len(self.teams) + len(self.others))
+        self.report = report.Report(version, 4 + len(self.homes) + len(self.teams) + len(self.others))
 
     def _text(self, path: str) -> str:
         return self._content(path).decode(errors="replace")
@@ -206,15 +126,19 @@ class _Whole:
         return sorted(path.name for path in found if path.parent == directory and not path.name.startswith("."))
 
     def restore(self) -> bool:
+        _need_nobody_works(self.config, self.version)
         systemctl("stop", self.config.whole.stop)
         try:
+            # Somebody may have begun just before the hub stopped.
+            _need_nobody_works(self.config, self.version)
             self._accounts_and_hub()
             for parent, names in ((self.shared / "groups", self.teams), (self.shared, self.others)):
-                with trees.place(parent) as work:
+                with self.report.around(f"unpacking in {parent}"), trees.place(parent) as work:
                     for name in names:
                         with self.report.part(f"directory {name}") as found:
                             self._directory(parent / name, work, found)
-            with trees.place(self.config.homes) as work:
+            homes = self.config.homes
+            with self.report.around(f"unpacking in {homes}"), trees.place(homes) as work:
                 for name in self.homes:
                     with self.report.part(f"home {name}") as found:
                         self._home(name, work, found)
@@ -230,7 +154,7 @@ class _Whole:
         with self.report.part("passwords") as found:
             record = self._if_there(whole.record)
             count = accounts.restore(self.people, self._text("/etc/shadow"), record.decode(), whole.record, SHADOW)
-            found["why"] = f"{count} people have the password that they chose"
+            found["why"] = f"{count} passwords were set" if count else "no password had to be set"
         with self.report.part("database of the hub") as found:
             self._databases(found)
         with self.report.part("marks of who left") as found:
@@ -239,6 +163,9 @@ class _Whole:
             self._file(whole.log, hub_state.join_log, found)
 
     def _databases(self, found: dict[str, Any]) -> None:
+        if self.report.was(found["name"]) == "restored":
+            self.report.keep_earlier(found)
+            return
         for database in map(Path, self.config.databases):
             if database.exists() and hub_state.is_used(database, self.config.whole.except_for):
                 found |= {"result": "kept", "why": "people have signed in to this server already"}
@@ -267,7 +194,7 @@ class _Whole:
             return
         keep = self._of_person(account)
         if trees.comes_from(home, self.version.snapshot):
-            found["why"] = "by an earlier run"
+            self.report.keep_earlier(found)
         elif home.exists() and (not trees.is_unused(home) or has_processes(uid)):
             self._beside(account, work, keep, found)
         else:
@@ -275,14 +202,18 @@ class _Whole:
 
     def _directory(self, present: Path, work: Path, found: dict[str, Any]) -> None:
         if trees.comes_from(present, self.version.snapshot):
-            found["why"] = "by an earlier run"
+            self.report.keep_earlier(found)
         elif not present.exists() or trees.is_unused(present):
             self._in_place(present, work, self._of_class(present), found)
         elif present == self.shared / "shared" or present.parent.name == "groups":
             aside = present.with_name(f"{present.name} {self._label()}")
-            if not aside.exists():
-                self._in_place(present, work, self._of_class(present), found, to=aside)
-            found |= {"result": "beside", "why": f"it has files already; what the backup has is in {aside}"}
+            where = f"it has files already; what the backup has is in {aside}"
+            if aside.exists():
+                self.report.keep_earlier(found, "beside", where)
+                return
+            self._in_place(present, work, self._of_class(present), found, to=aside)
+            result = found["result"] if found["result"] == "partly" else "beside"
+            found |= {"result": result, "why": "; ".join(filter(None, [where, found["why"]]))}
         else:
             found |= {"result": "kept", "why": "apply has made it"}
 
@@ -299,25 +230,24 @@ class _Whole:
         finally:
             if new.exists():
                 trees.remove(new)
-        said = [f"{missing} files could not be read from the backup"] if missing else []
-        said += [f"{left_out} files of others were left out"] if left_out else []
-        found |= {"result": "partly" if missing else "restored", "why": "; ".join(said)}
+        found |= {"result": "partly" if missing else "restored", "why": "; ".join(_counts(missing, left_out))}
 
     def _beside(self, account: str, work: Path, keep: trees.Keep, found: dict[str, Any]) -> None:
         home = self.config.homes / account
         name = self._label()
-        if not os.path.lexists(home / name):
-            got = work / account
-            try:
-                restoring.fetch_what_is_there(self.restic, self.version.snapshot, home, work)
-                trees.settle(got, keep)
-                got = got.rename(work / name)
-                restoring.hand_over(got, account, home, replace=False)
-            finally:
-                for path in (work / account, work / name):
-                    if path.exists():
-                        trees.remove(path)
-        found |= {"result": "beside", "why": f"it is in use on this server; what the backup has is in its {name!r}"}
+        where = f"it is in use on this server; what the backup has is in its {name!r}"
+        if os.path.lexists(home / name):
+            self.report.keep_earlier(found, "beside", where)
+            return
+        got = work / account
+        try:
+            missing = restoring.fetch_what_is_there(self.restic, self.version.snapshot, home, work)
+            left_out = trees.settle(got, keep)
+            restoring.hand_over_as(got, account, home, name)
+        finally:
+            if got.exists():
+                trees.remove(got)
+        found |= {"result": "partly" if missing else "beside", "why": "; ".join([where, *_counts(missing, left_out)])}
 
     def _label(self) -> str:
         return f"restored {self.version.at:%Y-%m-%d %H.%M.%S}"
@@ -356,6 +286,11 @@ class _Whole:
             if node.get("path") == str(path):
                 return int(node["uid"]), int(node["gid"])
         raise RestoreError(f"{path} is not in that backup")
+
+
+def _counts(missing: int, left_out: int) -> list[str]:
+    said = [f"{missing} files could not be read from the backup"] if missing else []
+    return [*said, f"{left_out} files of others were left out"] if left_out else said
 
 
 def has_processes(uid: int) -> bool:

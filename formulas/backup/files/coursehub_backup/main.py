@@ -11,8 +11,8 @@ import sys
 import time
 from typing import Any
 
+from coursehub_backup import choosing, everything, installing, report, restoring, saving, state, watching
 from coursehub_backup import config as configuration
-from coursehub_backup import everything, installing, restoring, saving, state, watching
 from coursehub_backup.restic import Restic, ResticError
 
 
@@ -71,19 +71,35 @@ def _run(config: configuration.Config, arguments: argparse.Namespace) -> int:
         case "progress":
             print(json.dumps(everything.progress()))
         case "restore-everything":
+            choosing.check(config, arguments.target, arguments.at)
             words = [
                 (f"--{key}", value) for key, value in (("target", arguments.target), ("at", arguments.at)) if value
             ]
             everything.start(config, [word for pair in words for word in pair])
             print(json.dumps(everything.progress()))
         case "restore-now":
+            return _restore_now(config, arguments.target, arguments.at)
+        case "servers":
             installing.ensure(config)
-            restic = Restic(_chosen(config, arguments.target), gentle=False)
-            return 0 if everything.run(config, restic, arguments.at) else 1
+            restics = [Restic(target) for target in choosing.targets(config, arguments.target)]
+            print(json.dumps({"snapshots": choosing.listing(choosing.versions(restics), config.server)}))
         case _:
             installing.ensure(config)
             print(json.dumps(_bring(config, Restic(_chosen(config, arguments.target)), arguments)))
     return 0
+
+
+def _restore_now(config: configuration.Config, target: str | None, when: str | None) -> int:
+    """Restore everything. An error goes into the report."""
+    try:
+        restics = [Restic(one, gentle=False) for one in choosing.targets(config, target)]
+        installing.ensure(config)
+        return 0 if everything.run(config, restics, when) else 1
+    except report.FAILURES as error:
+        report.fail(error)
+        # Its text may have a person's name, which must not be in the journal.
+        print(f"the restore failed: {type(error).__name__}", file=sys.stderr)
+        return 1
 
 
 def _bring(config: configuration.Config, restic: Restic, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -92,8 +108,6 @@ def _bring(config: configuration.Config, restic: Restic, arguments: argparse.Nam
         case "check":
             restic.run("check", "--read-data")
             return {"target": restic.target.name, "ok": True}
-        case "servers":
-            return {"snapshots": everything.listing(restoring.snapshots(restic), config.server)}
         case "list":
             whole = restoring.inside_home(config, arguments.user, arguments.path)
             found = restoring.listing(restic, whole)
@@ -110,16 +124,8 @@ def _bring(config: configuration.Config, restic: Restic, arguments: argparse.Nam
 
 def _chosen(config: configuration.Config, name: str | None) -> configuration.Target:
     """The target with this name; without a name, the one with the newest good backup. Raises RestoreError."""
-    if name is not None:
-        for target in config.targets:
-            if target.name == name:
-                return target
-        known = ", ".join(target.name for target in config.targets) or "none"
-        raise restoring.RestoreError(f"there is no target {name}; there are: {known}")
-    if not config.targets:
-        raise restoring.RestoreError("the course has no backup target")
     record = state.read().get("targets", {})
-    return max(config.targets, key=lambda target: record.get(target.name, {}).get("ok") or 0)
+    return max(choosing.targets(config, name), key=lambda target: record.get(target.name, {}).get("ok") or 0)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,14 @@ class Version:
     mtime: str = ""
     server: str = ""
     """The machine-id of the server that made it."""
+    target: str = ""
+
+    @property
+    def options(self) -> str:
+        """The options with which a teacher chooses this one."""
+        # Times of snapshots have fractions of a second.
+        after = self.at + datetime.timedelta(seconds=1)
+        return f"--at '{after:%Y-%m-%d %H:%M:%S}'" + (f" --target {self.target}" if self.target else "")
 
 
 def snapshots(restic: Restic) -> list[Version]:
@@ -51,6 +59,7 @@ def snapshots(restic: Restic) -> list[Version]:
             _time(one["time"]),
             (one.get("summary") or {}).get("total_bytes_processed"),
             server=(one.get("tags") or [""])[0],
+            target=restic.target.name,
         )
         for one in found
     ]
@@ -145,7 +154,12 @@ def fetch_what_is_there(restic: Restic, snapshot: str, path: Path, into: Path) -
     done = restic.run("restore", "--json", *arguments, accept=(1,))
     if not done.returncode:
         return 0
-    errors = [line for line in done.stderr.splitlines() if b'"message_type":"error"' in line]
+    # Before restic 0.17 they are plain text.
+    errors = [
+        line
+        for line in done.stderr.splitlines()
+        if b'"message_type":"error"' in line or line.startswith(b"ignoring error for")
+    ]
     if any(words in line for line in errors for words in (b"no space left", b"quota exceeded")):
         raise RestoreError("the disk is full, or the owner's limit is reached")
     if not errors or not any(file.is_file() for file in (into / path.name).rglob("*")):
@@ -197,7 +211,6 @@ def hand_over(source: Path, account: str, into: Path, *, replace: bool) -> None:
 
     Raises RestoreError with tar's last line if that fails, for example because the home is full.
     """
-    person = pwd.getpwnam(account)
     pack = ["tar", "--create", "--sparse", "--format=posix", "--xattrs", "--xattrs-include=user.*"]
     unpack = [
         "tar",
@@ -208,11 +221,9 @@ def hand_over(source: Path, account: str, into: Path, *, replace: bool) -> None:
         "--delay-directory-restore",
     ]
     unpack += ["--unlink-first"] if replace else ["--keep-old-files"]
-    as_person = ["setpriv", f"--reuid={person.pw_uid}", f"--regid={person.pw_gid}", "--init-groups"]
-    as_person += ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--reset-env"]
     # The person's rights also apply to creating the parent directories and entering the directory.
     script = 'mkdir -p -- "$1" && cd -- "$1" && shift && exec "$@"'
-    argv = [*as_person, "/bin/sh", "-c", script, "sh", str(into), *unpack]
+    argv = [*_as_person(account), "/bin/sh", "-c", script, "sh", str(into), *unpack]
     with subprocess.Popen(
         [*pack, "--directory", str(source.parent), "--", source.name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as packing:
@@ -223,6 +234,36 @@ def hand_over(source: Path, account: str, into: Path, *, replace: bool) -> None:
     if done.returncode or packed:
         last = (done.stderr.decode(errors="replace").strip().splitlines() or [f"tar ended with {packed}"])[-1]
         raise RestoreError(f"writing into {account}'s home failed: {last[:200]}")
+
+
+def hand_over_as(source: Path, account: str, into: Path, name: str) -> None:
+    """Copy a directory into the home ``into``. It gets ``name`` only when it is complete; a part of it is removed.
+
+    Raises RestoreError.
+    """
+    part = f"{name} (unfinished)"
+    remove = 'test -d "$1" && chmod -R u+rwX -- "$1"; rm -rf --one-file-system -- "$1"'
+    as_person = [*_as_person(account), "/bin/sh", "-c"]
+    subprocess.run([*as_person, remove, "sh", str(into / part)], check=True, capture_output=True, cwd="/")
+    got = source.rename(source.with_name(part))
+    try:
+        hand_over(got, account, into, replace=False)
+        argv = [*as_person, 'exec mv -T -- "$1" "$2"', "sh", str(into / part), str(into / name)]
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd="/")
+        if done.returncode:
+            raise RestoreError(f"writing into {account}'s home failed: {done.stderr.strip()[:200]}")
+    except RestoreError:
+        # A full home would stay full.
+        subprocess.run([*as_person, remove, "sh", str(into / part)], check=False, capture_output=True, cwd="/")
+        raise
+    finally:
+        got.rename(source)
+
+
+def _as_person(account: str) -> list[str]:
+    person = pwd.getpwnam(account)
+    words = ["setpriv", f"--reuid={person.pw_uid}", f"--regid={person.pw_gid}", "--init-groups"]
+    return [*words, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--reset-env"]
 
 
 def inside_home(config: Config, account: str, path: str) -> Path:

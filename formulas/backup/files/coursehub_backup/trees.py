@@ -48,30 +48,35 @@ class Keep:
 def place(parent: Path) -> Iterator[Path]:
     """A directory below ``parent`` for unpacking, which only root can enter. It is empty, and removed at the end.
 
-    Raises OSError if an interrupted restore left a directory there that somebody used.
+    Raises OSError at the end if an interrupted restore left a directory there that somebody used. That one stays.
     """
     made = parent / PLACE
     for path in (made, made / _SWAPPED):
         path.mkdir(mode=0o700, exist_ok=True)
     try:
         _clear(made)
-        (made / _SWAPPED).mkdir(mode=0o700, exist_ok=True)
         yield made
     finally:
-        _clear(made)
+        left = _clear(made)
+        if left:
+            raise OSError(0, f"an interrupted restore left {left[0]}, which was in use; move it to its owner's home")
         (made / _SWAPPED).rmdir()
         made.rmdir()
 
 
-def _clear(made: Path) -> None:
+def _clear(made: Path) -> list[Path]:
+    """Remove all that nobody used; returns the rest."""
+    used = []
     for one in (made / _SWAPPED).iterdir():
         # Without the mark it is the directory that was in use. A marked one never left this place.
         if _mark(one) is None and not is_unused(one):
-            raise OSError(0, f"an interrupted restore left {one}, which was in use; move it to its owner's home")
-        remove(one)
+            used.append(one)
+        else:
+            remove(one)
     for one in made.iterdir():
         if one.name != _SWAPPED:
             remove(one)
+    return used
 
 
 def make_like(path: Path, present: Path) -> None:

@@ -1,0 +1,169 @@
+"""A restore of a whole server that runs again, that fails, or whose course has two targets; with a real restic."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from coursehub_backup import choosing, everything, main, report, restoring, saving, state, trees
+from coursehub_backup.config import Config, Target
+from coursehub_backup.restic import Restic
+from coursehub_backup.restoring import RestoreError
+
+from tests.support.backups import here, restic_program, root
+from tests.unit.test_backup_everything import NEW, results, server
+
+__all__ = ["here", "root", "server"]
+pytestmark = pytest.mark.unit
+
+
+def another(root: Path, name: str) -> Restic:
+    """A second target."""
+    target = Target(name, str(root / name))
+    return Restic(target, program=restic_program(), place=root / "etc", state=root / "state", cache=root / "cache")
+
+
+def why(name: str) -> str:
+    return next(one["why"] for one in state.read(report.RECORD)["parts"] if one["name"] == name)
+
+
+def test_target_with_another_servers_backup_is_taken(server: tuple[Config, Restic], root: Path) -> None:
+    """A target that comes first by its name has only the new server's own, newer backup."""
+    config, restic = server
+    first = another(root, "a-new-one")
+    assert saving.save(config, first, None)
+    assert choosing.find([first, restic], NEW, None).target == "volume"
+    assert choosing.find([first, another(root, "empty"), restic], NEW, None).target == "volume"
+    with pytest.raises(RestoreError, match="no backup of another server at a-new-one"):
+        choosing.find([first], NEW, None)
+    # With a time, this server's own ones can be chosen too.
+    assert choosing.find([first, restic], NEW, "now").target == "a-new-one"
+
+
+def test_target_that_does_not_answer_is_named(server: tuple[Config, Restic], root: Path) -> None:
+    _, restic = server
+    lost = another(root, "lost")
+    lost.run("init")
+    (root / "lost/config").write_bytes(b"damaged")
+    with pytest.raises(RestoreError, match=r"^lost: .*; without it: --target volume$"):
+        choosing.find([lost, restic], NEW, None)
+
+
+def test_second_run_goes_on_with_the_same_backup(server: tuple[Config, Restic], root: Path) -> None:
+    """Meanwhile another target got a newer backup of the old server."""
+    config, restic = server
+    assert everything.run(config, [restic], None)
+    assert saving.save(dataclasses.replace(config, server="d" * 32), another(root, "b"), None)
+    assert everything.run(config, [another(root, "b"), restic], None)
+    assert state.read(report.RECORD)["target"] == "volume"
+    assert results()["home nobody"] == "restored"
+    assert why("home nobody") == "by an earlier run"
+    assert [path.name for path in config.homes.joinpath("nobody").iterdir()] == ["labs"]
+
+
+def test_results_of_earlier_runs_are_kept(server: tuple[Config, Restic]) -> None:
+    config, restic = server
+    stolen = "1 files of others were left out"
+    for expected in (stolen, f"by an earlier run; {stolen}", f"by an earlier run; {stolen}"):
+        assert everything.run(config, [restic], None)
+        assert why("directory red") == expected
+
+
+def test_report_stays_until_a_backup_is_chosen(server: tuple[Config, Restic], monkeypatch: pytest.MonkeyPatch) -> None:
+    config, restic = server
+    assert everything.run(config, [restic], None)
+    before = state.read(report.RECORD)
+    report.begin()
+    found = state.read(report.RECORD)
+    assert found["parts"] == before["parts"]
+    assert found["ended"] is None
+
+    def nobody(*_arguments: object) -> None:
+        raise RestoreError("one person works")
+
+    monkeypatch.setattr(everything, "_need_nobody_works", nobody)
+    with pytest.raises(RestoreError):
+        everything.run(config, [restic], None)
+    assert state.read(report.RECORD)["parts"] == before["parts"]
+
+
+def test_half_copied_home_is_tried_again(server: tuple[Config, Restic], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first run ends when the home is full: a part of the copy was written."""
+    config, restic = server
+    home = config.homes / "nobody"
+    (home / "mine.txt").write_text("made on the new server")
+    shutil.chown(home, "nobody", "nogroup")
+    whole = restoring.hand_over
+
+    def full(source: Path, account: str, into: Path, *, replace: bool) -> None:
+        shutil.rmtree(source / "labs/empty")
+        whole(source, account, into, replace=replace)
+        raise RestoreError("the home is full")
+
+    with monkeypatch.context() as during:
+        during.setattr(restoring, "hand_over", full)
+        assert not everything.run(config, [restic], None)
+    assert results()["home nobody"] == "failed"
+    # The part is gone, so the home is not full any more.
+    assert [path.name for path in home.iterdir()] == ["mine.txt"]
+
+    assert everything.run(config, [restic], None)
+    (copy,) = (path for path in home.iterdir() if path.name.startswith("restored "))
+    assert (copy / "labs/empty").is_dir()
+    assert "unfinished" not in copy.name
+
+
+def test_leftover_in_use_stops_only_itself(server: tuple[Config, Restic]) -> None:
+    config, restic = server
+    left = config.homes / trees.PLACE / ".swapped/ada"
+    left.mkdir(parents=True)
+    (left / "work.txt").write_text("x")
+    assert not everything.run(config, [restic], None)
+    assert results()["home nobody"] == results()["directory red"] == "restored"
+    assert str(left) in why(f"unpacking in {config.homes}")
+    assert (left / "work.txt").read_text() == "x"
+
+
+def test_error_is_in_the_report_and_not_in_the_journal(
+    server: tuple[Config, Restic], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also one from before the restore itself, such as apt's."""
+    config, _ = server
+
+    def broken(_config: Config) -> None:
+        raise OSError(0, "restic for ada could not be installed")
+
+    monkeypatch.setattr(main.configuration, "load", lambda: config)
+    monkeypatch.setattr(main.installing, "ensure", broken)
+    report.begin()
+    assert main.main(["restore-now"]) == 1
+    assert "restic for ada" in state.read(report.RECORD)["error"]
+    assert "ada" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["--target", "ofice"], "no target ofice; there are: volume"), (["--at", "soon"], "'soon' is not a time")],
+)
+def test_wrong_option_is_refused_before_the_start(
+    options: list[str],
+    words: str,
+    server: tuple[Config, Restic],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config, _ = server
+    started: list[Any] = []
+    monkeypatch.setattr(main.configuration, "load", lambda: config)
+    monkeypatch.setattr(everything, "start", lambda *arguments: started.append(arguments))
+    monkeypatch.setattr(everything, "progress", lambda: {"running": True})
+    assert main.main(["restore-everything", *options]) == 1
+    assert words in capsys.readouterr().err
+    assert started == []
+    assert main.main(["restore-everything", "--target", "volume", "--at", "yesterday"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"running": True}
+    assert len(started) == 1
