@@ -94,6 +94,10 @@ def test_hub_is_used_when_a_person_has_signed_in(tmp_path: Path) -> None:
     made.execute("update users set last_activity = 'now'")
     made.commit()
     assert hub_state.is_used(path, ["check"])
+    made.execute("begin exclusive")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        hub_state.is_used(path, ["check"], seconds=0)
+    made.rollback()
     path.write_bytes(b"not a database, but long enough to look like one")
     assert not hub_state.is_used(path, ["check"])
 
@@ -104,6 +108,10 @@ def test_log_is_joined_once(tmp_path: Path) -> None:
     for _ in range(2):
         hub_state.join_log(b"old\n", log)
     assert log.read_text() == "old\nnew\n"
+    # From another backup, which ends earlier or later.
+    hub_state.join_log(b"older\nold\n", log)
+    hub_state.join_log(b"older\n", log)
+    assert log.read_text() == "older\nold\nnew\n"
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coursehub_backup import choosing, everything, main, report, restoring, saving, state, trees
+from coursehub_backup import accounts, choosing, everything, main, report, restoring, saving, state, trees
 from coursehub_backup.config import Config, Target
+from coursehub_backup.numbers import Numbers
 from coursehub_backup.restic import Restic
 from coursehub_backup.restoring import RestoreError
 
@@ -167,3 +168,33 @@ def test_wrong_option_is_refused_before_the_start(
     assert main.main(["restore-everything", "--target", "volume", "--at", "yesterday"]) == 0
     assert json.loads(capsys.readouterr().out) == {"running": True}
     assert len(started) == 1
+
+
+def test_home_that_the_backup_left_out_is_named(here: tuple[Config, Restic], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its owner had an account already; somebody who is new to the class has no home in the backup either."""
+    config, restic = here
+    sources = (*config.sources, "/etc/group", "/etc/shadow")
+    config = dataclasses.replace(config, sources=sources, server="b" * 32)
+    monkeypatch.setattr(saving.excess, "is_too_much", lambda path, _largest: path.name == "nobody")
+    assert saving.save(config, restic, None)
+    now = Numbers({"nobody": 5, "new": 6}, {"nobody": 5, "new": 6}, {"users": frozenset(["nobody", "new"])})
+    monkeypatch.setattr(Numbers, "here", classmethod(lambda _cls: now))
+    monkeypatch.setattr(everything, "_need_nobody_works", lambda *_arguments: None)
+    monkeypatch.setattr(accounts, "restore", lambda *_arguments: 0)
+    monkeypatch.setattr(accounts, "locked", lambda _shadow: frozenset())
+    everything.run(config, [restic], "now")
+    homes = {name: result for name, result in results().items() if name.startswith("home ")}
+    assert homes == {"home nobody": "skipped"}
+    assert "this backup has none of it" in why("home nobody")
+
+
+def test_files_that_could_not_be_read_count_as_a_failure(
+    server: tuple[Config, Restic], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, restic = server
+    fetch = restoring.fetch_what_is_there
+    monkeypatch.setattr(restoring, "fetch_what_is_there", lambda *a: fetch(*a) + 2 * (a[2].name == "nobody"))
+    for _ in range(2):
+        assert not everything.run(config, [restic], None)
+        assert results()["home nobody"] == "partly"
+        assert "2 files could not be read from the backup" in why("home nobody")

@@ -67,7 +67,7 @@ def progress() -> dict[str, Any]:
 
 
 def run(config: Config, restics: Sequence[Restic], when: str | None) -> bool:
-    """Restore everything from one of these targets. Returns whether no part failed.
+    """Restore everything from one of these targets. Returns whether nothing is missing.
 
     Raises one of ``report.FAILURES`` if no part can be restored.
     """
@@ -110,7 +110,18 @@ class _Whole:
         self.shared = config.whole.shared
         self.teams = self._children(self.shared / "groups")
         self.others = [name for name in self._children(self.shared) if name != "groups"]
-        self.report = report.Report(version, 4 + len(self.homes) + len(self.teams) + len(self.others))
+        self.left_out = self._left_out()
+        directories = len(self.homes) + len(self.teams) + len(self.others) + len(self.left_out)
+        self.report = report.Report(version, 4 + directories)
+
+    def _left_out(self) -> list[str]:
+        """The homes and teams' directories that were there, but not in the backup: there was too much in them."""
+        group_of = {gid: name for name, gid in self.now.gids.items()}
+        teams = [path for path in _visible(self.shared / "groups") if path.name not in self.teams]
+        return [
+            *(f"home {name}" for name in self.people if name in self.then.uids and name not in self.homes),
+            *(f"directory {path.name}" for path in teams if group_of.get(path.stat().st_gid) in self.then.gids),
+        ]
 
     def _text(self, path: str) -> str:
         return self._content(path).decode(errors="replace")
@@ -142,10 +153,14 @@ class _Whole:
                 for name in self.homes:
                     with self.report.part(f"home {name}") as found:
                         self._home(name, work, found)
+            for name in self.left_out:
+                with self.report.part(name) as found:
+                    why = "too many files or too large empty ones, so this backup has none of it; an older one may"
+                    found |= {"result": "skipped", "why": why}
         finally:
             systemctl("start", self.config.whole.stop)
         self.report.end()
-        return not self.report.failed
+        return self.report.complete
 
     # -- what is not a directory -----------------------------------------------------------------------
 

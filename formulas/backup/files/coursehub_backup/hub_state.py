@@ -10,13 +10,19 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def is_used(database: Path, except_for: Iterable[str]) -> bool:
-    """Whether anybody has signed in to a hub, except these accounts. A damaged database counts as unused."""
+def is_used(database: Path, except_for: Iterable[str], *, seconds: float = 10) -> bool:
+    """Whether anybody has signed in to a hub, except these accounts. A damaged database counts as unused.
+
+    Raises sqlite3.Error if it cannot be read for another reason.
+    """
     ignored = set(except_for)
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as known:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=seconds)) as known:
             rows = known.execute("select name from users where last_activity is not null").fetchall()
-    except sqlite3.Error:
+    except sqlite3.Error as error:
+        # An extended code has the kind in its lowest byte. The third is a database without the table.
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
+            raise
         return False
     return any(name not in ignored for (name,) in rows)
 
@@ -36,9 +42,10 @@ def put_database(content: bytes, database: Path) -> None:
         present = database.stat()
         os.chown(new, present.st_uid, present.st_gid)
         new.chmod(present.st_mode & 0o777)
-    new.replace(database)
+    # Before the new one is there: SQLite would write the old one's journal into it.
     for ending in ("-wal", "-shm", "-journal"):
         database.with_name(f"{database.name}{ending}").unlink(missing_ok=True)
+    new.replace(database)
 
 
 def merge_marks(old: bytes, present: Path) -> None:
@@ -50,8 +57,10 @@ def merge_marks(old: bytes, present: Path) -> None:
 def join_log(old: bytes, present: Path) -> None:
     """Put the old lines of a log before the present ones, once. Raises OSError."""
     here = present.read_bytes() if present.exists() else b""
-    if not here.startswith(old):
-        _put(old + here, present)
+    known = set(old.splitlines())
+    later = b"".join(line for line in here.splitlines(keepends=True) if line.rstrip(b"\n") not in known)
+    if here != old + later:
+        _put(old + later, present)
 
 
 def _put(content: bytes, path: Path) -> None:

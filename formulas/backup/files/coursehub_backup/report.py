@@ -83,9 +83,9 @@ class Report:
         found |= {"result": known["result"], "why": f"{_EARLIER}; {old}" if old else _EARLIER}
 
     @property
-    def failed(self) -> bool:
-        """Whether a part failed."""
-        return any(one["result"] == "failed" for one in self._found["parts"])
+    def complete(self) -> bool:
+        """Whether no part failed, and no file was missing."""
+        return all(one["result"] not in ("failed", "partly") for one in self._found["parts"])
 
     def end(self) -> None:
         """Write that all was tried."""

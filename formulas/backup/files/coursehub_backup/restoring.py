@@ -152,6 +152,9 @@ def fetch_what_is_there(restic: Restic, snapshot: str, path: Path, into: Path) -
     """
     arguments = ("--sparse", "--target", str(into), "--include", f"/{literal(path.name)}", f"{snapshot}:{path.parent}")
     done = restic.run("restore", "--json", *arguments, accept=(1,))
+    if done.returncode:
+        # The target may have failed only for a moment.
+        done = restic.run("restore", "--json", *arguments, accept=(1,))
     if not done.returncode:
         return 0
     # Before restic 0.17 they are plain text.

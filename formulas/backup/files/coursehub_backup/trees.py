@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import filecmp
 import os
 import stat
 import subprocess
@@ -156,8 +155,12 @@ def _give(path: Path, found: os.stat_result, keep: Keep) -> None:
             new = keep.numbers.acl(old)
             if new != old:
                 os.setxattr(path, name, new, follow_symlinks=False)
+    mode = stat.S_IMODE(found.st_mode)
+    if stat.S_ISREG(found.st_mode) and ((uid == 0 != found.st_uid) or (gid == 0 != found.st_gid)):
+        # Root stands for somebody who left. The file must not run with root's rights.
+        mode &= ~(stat.S_ISUID | stat.S_ISGID)
     # A change of the owner takes these bits away.
-    path.chmod(stat.S_IMODE(found.st_mode))
+    path.chmod(mode)
 
 
 def swap(new: Path, present: Path, snapshot: str) -> bool:
@@ -236,7 +239,17 @@ def _is_same(one: os.DirEntry[str], other: os.DirEntry[str]) -> bool:
         return one.is_dir(follow_symlinks=False) and is_like(Path(one.path), Path(other.path))
     if other.is_symlink():
         return one.is_symlink() and Path(one.path).readlink() == Path(other.path).readlink()
-    return one.is_file(follow_symlinks=False) and filecmp.cmp(one.path, other.path, shallow=False)
+    return one.is_file(follow_symlinks=False) and _has_content(one.path, Path(other.path).read_bytes())
+
+
+def _has_content(path: str, content: bytes) -> bool:
+    """Whether a regular file has this content. Its owner may put a link or a pipe in its place meanwhile."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    with os.fdopen(handle, "rb") as file:
+        return stat.S_ISREG(os.fstat(handle).st_mode) and file.read(len(content) + 1) == content
 
 
 def _run(*argv: str) -> None:
