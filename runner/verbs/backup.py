@@ -50,16 +50,20 @@ def _new_backup(session: Session, ip: str) -> dict[str, Any]:
     return {**found, "problem": f"the backup to {', '.join(missing)} ended before it was complete"}
 
 
-def make_last(session: Session, server: Server, progress: Progress) -> str | None:
+def make_last(session: Session, servers: list[Server], progress: Progress) -> str | None:
     """Make a backup before the server is deleted; return a line on it, None if there is nothing to save.
 
-    Raises CoursehubError, with what to do, if there is students' work and it could not be saved.
+    Raises CoursehubError, with what to do, if there is students' work and it could not be saved, or if there are
+    several servers, because each may have some.
     """
     met = session.access.known_hosts.exists() and not session.access.has_first_host_key()
     if not met:
         # Never more than ordered.
         return None
     try:
+        if len(servers) > 1:
+            raise CoursehubError(session.cloud.several(session.course_id, servers))
+        (server,) = servers
         if server.state != "active":
             raise CoursehubError(f"the server is {server.state}")
         ip = str(server.ip)

@@ -246,8 +246,8 @@ def down(project: Project, course_id: str, steps: Steps, *, discard_work: bool =
             session = connect(project, course_id, progress)
             with claim_in_cloud(session.cloud, project, course_id, "down"):
                 servers = _ours(session, progress)
-                if len(servers) == 1 and not discard_work:
-                    saved = backup.make_last(session, servers[0], progress)
+                if servers and not discard_work:
+                    saved = backup.make_last(session, servers, progress)
                 removed, left = _delete(session, servers, progress)
         Access(project, course_id).forget_server()
         runtime_file(project, course_id).unlink(missing_ok=True)

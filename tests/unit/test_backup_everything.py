@@ -102,6 +102,21 @@ def test_hub_is_used_when_a_person_has_signed_in(tmp_path: Path) -> None:
     assert not hub_state.is_used(path, ["check"])
 
 
+def test_old_journal_goes_before_the_new_database_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite would write it into the new one, if the server stopped in between."""
+    path, journal = tmp_path / "hub.sqlite", tmp_path / "hub.sqlite-wal"
+    for file in (path, journal):
+        file.write_bytes(b"old")
+    with sqlite3.connect(tmp_path / "saved") as made:
+        made.execute("create table users (name)")
+    seen = []
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda new, to: seen.append(journal.exists()) or replace(new, to))
+    hub_state.put_database((tmp_path / "saved").read_bytes(), path)
+    assert seen == [False]
+    assert path.read_bytes() == (tmp_path / "saved").read_bytes()
+
+
 def test_log_is_joined_once(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("new\n")

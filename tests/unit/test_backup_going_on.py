@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,9 @@ from coursehub_backup import accounts, choosing, everything, main, report, resto
 from coursehub_backup.config import Config, Target
 from coursehub_backup.numbers import Numbers
 from coursehub_backup.restic import Restic
-from coursehub_backup.restoring import RestoreError
+from coursehub_backup.restoring import RestoreError, Version
 
-from tests.support.backups import here, restic_program, root
+from tests.support.backups import config_of, here, restic_program, root
 from tests.unit.test_backup_everything import NEW, results, server
 
 __all__ = ["here", "root", "server"]
@@ -90,6 +92,40 @@ def test_report_stays_until_a_backup_is_chosen(server: tuple[Config, Restic], mo
     with pytest.raises(RestoreError):
         everything.run(config, [restic], None)
     assert state.read(report.RECORD)["parts"] == before["parts"]
+
+
+@pytest.mark.parametrize(
+    ("units", "who"),
+    [("jupyter-ada.service loaded", "one person works on"), ("jupyter-a.service x\njupyter-b.service x", "2 people")],
+)
+def test_refusal_names_the_old_servers_backup(units: str, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This server's own backups are newer, with hardly anything in them."""
+    listed = subprocess.CompletedProcess([], 0, units, "")
+    monkeypatch.setattr(everything.subprocess, "run", lambda *_arguments, **_options: listed)
+    old = Version("s1", datetime.datetime(2026, 11, 29, 12, 0, 30).astimezone(), target="office")
+    with pytest.raises(RestoreError, match="stop their servers on the hub's page Admin") as error:
+        everything._need_nobody_works(config_of(Path("/nowhere")), old)
+    assert who in str(error.value)
+    assert str(error.value).endswith("--user ACCOUNT --path . --at '2026-11-29 12:00:31' --target office")
+
+
+def test_person_who_began_before_the_stop_is_seen(
+    server: tuple[Config, Restic], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then nothing is restored, and the hub starts again."""
+    config, restic = server
+    done: list[str] = []
+
+    def look(*_arguments: object) -> None:
+        if done:
+            raise RestoreError("one person works")
+
+    monkeypatch.setattr(everything, "_need_nobody_works", look)
+    monkeypatch.setattr(everything, "systemctl", lambda verb, _units: done.append(verb))
+    with pytest.raises(RestoreError):
+        everything.run(config, [restic], None)
+    assert done == ["stop", "start"]
+    assert list(config.homes.joinpath("nobody").iterdir()) == []
 
 
 def test_half_copied_home_is_tried_again(server: tuple[Config, Restic], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,10 @@ class Visit:
     access: Access
     course_id: str = "phys"
 
+    @property
+    def cloud(self) -> Any:
+        return type("Cloud", (), {"several": lambda _self, _course, found: f"the cloud has {len(found)} servers"})()
+
     def at(self, *_keys: str) -> str:
         return "phys.sls:9"
 
@@ -81,7 +85,7 @@ def server(state: str = "active") -> Server:
 
 
 def last(visit: Any, at: Server | None = None) -> str | None:
-    return backup.make_last(visit, at or server(), lambda _line: None)
+    return backup.make_last(visit, [at or server()], lambda _line: None)
 
 
 def test_backup_is_made_and_named(visit: Any) -> None:
@@ -140,6 +144,14 @@ def test_server_that_is_off_keeps_its_disk(visit: Any) -> None:
         last(visit(), server("off"))
 
 
+def test_several_servers_are_not_deleted(visit: Any) -> None:
+    """Each of them may be the one in which the class works."""
+    here = visit()
+    with pytest.raises(CoursehubError, match="nothing was deleted: the cloud has 2 servers; mend that"):
+        backup.make_last(here, [server(), server()], lambda _line: None)
+    assert here.access.started == 0
+
+
 def test_older_server_wants_an_apply_first(tmp_path: Path) -> None:
     class Older(Access):
         def run(self, _ip: str, script: str, *, seconds: int = 60) -> str:
@@ -152,4 +164,4 @@ def test_older_server_wants_an_apply_first(tmp_path: Path) -> None:
 
 
 def test_session_has_what_the_last_backup_needs() -> None:
-    assert {"access", "course_id", "at"} <= set(dir(Session)) | set(Session.__dataclass_fields__)
+    assert {"access", "course_id", "at", "cloud"} <= set(dir(Session)) | set(Session.__dataclass_fields__)
