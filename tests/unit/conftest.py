@@ -28,6 +28,15 @@ def hub_python(tmp_path_factory):
     return python_of(HUB_LOCK, tmp_path_factory.mktemp("hub"))
 
 
+@pytest.fixture(autouse=True)
+def umask_is_kept() -> Iterator[None]:
+    """A server's program that runs in this process sets its own umask, which other tests must not get."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A working copy whose only course goes to DigitalOcean."""
