@@ -61,7 +61,6 @@ def test_a_restore_follows_a_link(mallory: Person, alice: Person, hub: Hub) -> N
     """
     mallory.shell("mkdir -p attack-labs && echo mine > attack-labs/attack-lab")
     back_up(hub)
-    before = hub.run(f"ls -lA {alice.home}")
     try:
         for link in (alice.home, "/root", "/etc/cron.d"):
             mallory.shell(f"rm -rf attack-labs; ln -s {link} attack-labs")
@@ -74,5 +73,4 @@ def test_a_restore_follows_a_link(mallory: Person, alice: Person, hub: Hub) -> N
             assert "is not in the home of" in said, said
     finally:
         mallory.shell("rm -rf attack-labs")
-    assert hub.run(f"ls -lA {alice.home}") == before
-    assert hub.run("find /root /etc/cron.d -name 'attack-lab*'") == ""
+    assert hub.run(f"find {alice.home} /root /etc/cron.d -name 'attack-lab*'") == ""

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.lesson import FILES
+from tests.support.loading import load
 from tests.support.root import eventually
 from tests.unit.test_class_server import inside
 
 pytestmark = pytest.mark.unit
+
+ready = load(FILES / "class_kernel" / "ready.py")
 
 #: Starts a kernel with `ready` and asks it something; `before` runs between the two, `WHERE` is its working directory.
 SCRIPT = """
@@ -129,3 +133,19 @@ os._exit(0)
         return proc.exists() and proc.read_text().rpartition(")")[2].split()[0] != "Z"
 
     eventually(lambda: not runs())
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ('os.environ["OMP_NUM_THREADS"] = "1"', "OMP_NUM_THREADS"),
+        ("os.environ.setdefault('MPLBACKEND', 'agg')", "MPLBACKEND"),
+        ("%env MKL_NUM_THREADS=1", "MKL_NUM_THREADS"),
+        ("print(os.environ['MPLBACKEND'])", None),
+        ("if os.environ['MPLBACKEND'] == 'agg': pass", None),
+        ("# MPLBACKEND", None),
+    ],
+)
+def test_note_is_for_cells_that_set_what_was_read_before(cell: str, name: str | None) -> None:
+    found = ready.SETS.search(cell)
+    assert (found and found[1]) == name

@@ -9,11 +9,15 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import sys
 from typing import Any
 
 #: Variables that numpy and matplotlib read when they are imported.
-READ_EARLY = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MPLBACKEND", "MPLCONFIGDIR")
+READ_EARLY = "OMP_NUM_THREADS|OPENBLAS_NUM_THREADS|MKL_NUM_THREADS|MPLBACKEND|MPLCONFIGDIR"
+SETS = re.compile(
+    rf"""(?:environ\[|setdefault\(|putenv\(|%(?:set_)?env )\s*['"]?({READ_EARLY})['"]?(?:\]\s*=[^=]|\s*[,= ])"""
+)
 
 
 def load(names: list[str]) -> None:
@@ -45,11 +49,11 @@ def load_ipython_extension(shell: Any) -> None:
     """Say once if a cell sets a variable that was read before, so the same notebook does not differ without a word."""
 
     def look(info: Any) -> None:
-        found = [name for name in READ_EARLY if name in (info.raw_cell or "")]
+        found = SETS.search(info.raw_cell or "")
         if found:
             shell.events.unregister("pre_run_cell", look)
             print(
-                f"Note: numpy and matplotlib are loaded already, so {found[0]} has no effect in this kernel. "
+                f"Note: numpy and matplotlib are loaded already, so {found[1]} has no effect in this kernel. "
                 "It has after Kernel > Restart.",
                 file=sys.stderr,
             )
