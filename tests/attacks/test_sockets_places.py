@@ -236,7 +236,7 @@ line.request("GET", "/hub/api/users", headers=asked)
 print(line.getresponse().status)
 """
     assert mallory.python(code) == "403"
-    # Only the hub's own lines: a student may write to the journal too.
+    # Only the hub's own lines: a student's server prints into the journal too.
     assert hub.run("journalctl -b _SYSTEMD_UNIT=jupyterhub.service | grep -c 192.0.2.77 || true").strip() == "0"
 
 

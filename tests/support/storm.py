@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -70,6 +71,17 @@ def left(api: Api) -> list[str]:
         records = [record for domain in account.domains for record in domain.records if record.type != "NS"]
         ours = (*account.droplets, *account.keys, *account.tags, *account.firewalls, *account.projects, *records)
         return [str(one) for one in ours]
+
+
+@contextlib.contextmanager
+def twin(api: Api) -> Iterator[None]:
+    """For the duration of the block the cloud has a second droplet like ours."""
+    with api.cloud.changing() as store:
+        (ours,) = store.account.droplets
+        store.account.droplets.append(ours.model_copy(update={"id": store.new_id(), "slot": 99}))
+    yield
+    with api.cloud.changing() as store:
+        store.account.droplets.pop()
 
 
 def until(coursehub: Any, api: Api, *verb: str, says: str = "") -> str:

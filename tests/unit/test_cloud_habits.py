@@ -14,6 +14,7 @@ from runner.cloud.model import Zone, record_of
 from runner.project import Project
 from runner.servers.access import Access
 from tests.support.local_api import TOKEN, Api
+from tests.support.storm import twin
 
 pytestmark = pytest.mark.unit
 
@@ -301,10 +302,8 @@ def test_down_leaves_no_tag_of_ours(coursehub: Any, api: Api) -> None:
 
 def test_status_names_twins(coursehub: Any, api: Api) -> None:
     coursehub("up", "phys", "--yes")
-    with api.cloud.changing() as store:
-        (ours,) = store.account.droplets
-        store.account.droplets.append(ours.model_copy(update={"id": store.new_id(), "slot": 99}))
-    ended = coursehub("status", "phys")
+    with twin(api):
+        ended = coursehub("status", "phys")
     assert ended.code == 1
     assert "has 2 droplets for phys" in ended.err
 

@@ -28,6 +28,7 @@ from tests.support.storm import (
     left,
     line,  # noqa: F401
     quick,  # noqa: F401
+    twin,
     until,
 )
 
@@ -175,14 +176,10 @@ def test_seeds_down_leaves_no_tag_and_twins_show(coursehub: Any, api: Api, line:
     until(coursehub, api, "up", says=UP)
     time.sleep(HABITS["tags_after"])
     assert {"coursehub", "coursehub:phys"} <= {one["name"] for one in api.ok("GET", "tags")["tags"]}
-    with api.cloud.changing() as store:
-        (ours,) = store.account.droplets
-        store.account.droplets.append(ours.model_copy(update={"id": store.new_id(), "slot": 99}))
-    ended = coursehub("status", "phys")
+    with twin(api):
+        ended = coursehub("status", "phys")
     assert ended.code == 1
     assert "has 2 droplets for phys" in ended.err
-    with api.cloud.changing() as store:
-        store.account.droplets.pop()
     until(coursehub, api, "down")
     assert left(api) == []
     del line

@@ -154,8 +154,8 @@ early = SETTINGS["before_class"]
 if early["times"]:
     plan = {
         **early,
-        "each": spawner["start_memory"] << 20,
-        "slice": "class.slice",
+        "each": c.ClassSpawner.start_memory,
+        "slice": c.SystemdSpawner.slice,
         "record": f"{state}/before-class.json",
     }
     # If servers were stopped before the class begins, it would be in vain.

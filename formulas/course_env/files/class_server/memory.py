@@ -26,10 +26,16 @@ SMALL = 1 << 20
 PIECE = 1 << 20
 
 
+def memory_limit() -> int:
+    """Return the bytes that this server and its kernels may use; 0 if there is no limit."""
+    limit = os.environ.get("MEM_LIMIT", "")
+    return int(limit) if limit.isdigit() else 0
+
+
 def room() -> int | None:
     """Return the bytes that a server has for files in tabs; None if it has no memory limit."""
-    limit = os.environ.get("MEM_LIMIT", "")
-    return max(int(limit) - SERVER, SMALL) if limit.isdigit() and int(limit) else None
+    limit = memory_limit()
+    return max(limit - SERVER, SMALL) if limit else None
 
 
 def need_room(name: str, size: int, nodes: int) -> None:
@@ -37,7 +43,7 @@ def need_room(name: str, size: int, nodes: int) -> None:
     there = room()
     if there is None or size <= SMALL or size * TIMES + nodes * NODE <= there:
         return
-    limit = int(os.environ["MEM_LIMIT"]) // MEGABYTE
+    limit = memory_limit() // MEGABYTE
     raise HTTPError(
         413,
         f"{name} is too big for a tab: it has {size / MEGABYTE:.0f} MB, and your server has {limit} MB of memory, "

@@ -19,6 +19,7 @@ from jupyter_client.provisioning import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from class_server.kernels import FIRST_TO_GO
+from class_server.memory import memory_limit
 
 NAME = "class-ready"
 PROGRAM = Path(__file__).parent.parent / "class_kernel" / "ready.py"
@@ -134,8 +135,8 @@ class ClassProvisioner(LocalProvisioner):
 
 def keep_one_ready(config: Any, modules: list[str], seconds: float) -> None:
     """Make one process ready after so many seconds without a kernel. No modules, or little memory: none."""
-    limit = os.environ.get("MEM_LIMIT", "")
-    if not modules or (limit.isdigit() and int(limit) < ENOUGH_MEMORY):
+    limit = memory_limit()
+    if not modules or 0 < limit < ENOUGH_MEMORY:
         return
     ClassProvisioner.ready = Ready(modules)
     KernelProvisionerFactory.provisioners[NAME] = EntryPoint(

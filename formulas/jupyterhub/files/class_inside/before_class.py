@@ -107,18 +107,15 @@ class Record:
         for person in people:
             for server in person["servers"].values():
                 active, started = server.get("last_activity"), server.get("started")
-                if active and started and moment(active) - moment(started) >= timedelta(seconds=START):
+                if not active or not started:
+                    continue
+                if datetime.fromisoformat(active) - datetime.fromisoformat(started) >= timedelta(seconds=START):
                     self.used[person["name"]] = active
         if self.used != before:
             new = self._path.with_name(f"{self._path.name}.new")
             new.write_text(json.dumps(self.used), encoding="utf-8")
             new.chmod(0o600)
             new.replace(self._path)
-
-
-def moment(text: str) -> datetime:
-    """Return a time of the hub's API."""
-    return datetime.fromisoformat(text)
 
 
 class Hub:

@@ -14,7 +14,6 @@ PAUSE = 10.0
 BUSY = 0.05
 # Seconds after its start in which a report is no use by a person.
 START = 120.0
-CGROUPS = Path("/sys/fs/cgroup")
 #: The user option with the time (Unix) at which before_class.py started a server. The hub keeps it for later starts.
 EARLY = "before_class"
 
@@ -101,8 +100,8 @@ def utc(when: datetime) -> datetime:
     return when.replace(tzinfo=UTC)
 
 
-def cpu_seconds(slice_name: str, unit: str, root: Path = CGROUPS) -> float:
-    """Return the CPU seconds of a unit so far, from its control group: version 2, or 1. 0 if it has none."""
+def cpu_seconds(slice_name: str, unit: str, root: Path) -> float:
+    """Return the CPU seconds of a unit so far, from its control group below ``root``; 0 if it has none."""
     try:
         lines = (root / slice_name / f"{unit}.service" / "cpu.stat").read_text().splitlines()
         return int(dict(line.split() for line in lines)["usage_usec"]) / 1e6

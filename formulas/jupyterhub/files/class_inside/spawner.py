@@ -30,7 +30,7 @@ from class_inside.homes import NoHome, mended
 from class_inside.last_words import NO_ACCOUNT, TELL, TRY_AGAIN, Reason, reason
 from class_inside.places import Places, url_of
 from class_inside.properties import RUNTIME, confined
-from class_inside.turns import ClassMemory, NoRoom, Turns
+from class_inside.turns import CGROUPS, ClassMemory, NoRoom, Turns
 
 # Seconds between two requests to a server that does not answer yet. Rarely needed: a request waits in the socket.
 AGAIN = 0.2
@@ -143,7 +143,7 @@ class ClassSpawner(SystemdSpawner):
 
     @staticmethod
     def _cpu_of(spawner: "ClassSpawner") -> float:
-        return idle.cpu_seconds(spawner.slice or "system.slice", spawner.unit_name)
+        return idle.cpu_seconds(spawner.slice or "system.slice", spawner.unit_name, CGROUPS)
 
     @property
     def _patience(self) -> int:

@@ -1,6 +1,6 @@
 """The log of who opened whose work: one JSON line for each opening, in a file that only root can read.
 
-It is not the journal: any student's program may write there under any name, and fill it until older lines are gone.
+It is not the journal, which keeps lines only until it is full, and which every service of the server writes to.
 """
 
 import json
