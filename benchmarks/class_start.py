@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed import BASELINE_PASSWORD, fresh, prepare_baseline, run_baseline, say
+from runner.console import Steps
 from runner.rehearsal import crowd
 from runner.rehearsal.accounts import Person
 from runner.rehearsal.student import Place
@@ -39,7 +40,7 @@ def stock(sandbox: Sandbox, course_id: str, students: int) -> list[dict[str, Any
     run_baseline(session, ip, certificate)
     place = Place(session.course.domain, ip, crowd.trust(certificate), subdomains=False)
     people = [Person(f"{PREFIX}{number:02}", BASELINE_PASSWORD) for number in range(1, students + 1)]
-    done = crowd.perform(place, people, 0, lambda script: session.access.run(ip, script), say, prefix=PREFIX)
+    done = crowd.perform(place, people, 0, lambda script: session.access.run(ip, script), Steps().hear(), prefix=PREFIX)
     return [done]
 
 
