@@ -36,6 +36,7 @@ TOGETHER = {
     # Whichever process has nothing left begins them: with the hub that it has, or with one more.
     "tests/attacks/": "attacks",
     "tests/browser/": "hub",
+    "tests/data/": "data",
     "tests/load/": "hub",
     # These read files and render nothing.
     "tests/render/test_house": "house",
@@ -51,7 +52,7 @@ TOGETHER = {
 #: Side by side, what takes minutes begins first, so that no process has it left at the end. Of three processes one has
 #: "hub" until the end, one "kitchen" and then mostly "sign-in", one "faults" and "local cloud".
 FIRST = (
-    *("hub", "kitchen", "faults", "sign-in", "local cloud", "attacks"),
+    *("hub", "kitchen", "faults", "sign-in", "local cloud", "attacks", "data"),
     *(
         "school",
         "renderings",

@@ -14,8 +14,8 @@ from runner.cli.base import cli, project
 def test(arguments: tuple[str, ...]) -> None:
     """Run the tests.
 
-    ARGUMENTS are names of suites (quick, lint, render, unit, kitchen, machine, attacks, browser, load), then options of
-    pytest. Without a name, all suites but load run.
+    ARGUMENTS are names of suites (quick, lint, render, unit, kitchen, machine, attacks, browser, data, load), then
+    options of pytest. Without a name, all suites but data and load run.
     """
     from runner.verbs import testing
 

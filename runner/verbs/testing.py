@@ -19,7 +19,7 @@ from runner.project import Project
 #: In the order of a run: the cheap ones find the most, those with machines come last.
 SUITES = ("lint", "render", "unit", "kitchen", "machine", "attacks", "browser")
 #: Suites that take long and run only when they are named.
-BY_NAME = ("load",)
+BY_NAME = ("data", "load")
 #: The suites of ``quick``, without the slow tests.
 _QUICK = ("lint", "render", "unit")
 #: The suites that need machines of the local cloud.
@@ -47,6 +47,7 @@ _PACKAGES = {
     "render": {"nft": "nftables"},
     "machine": {"ssh": "openssh-client", "nft": "nftables", **_BROWSER},
     "attacks": {"ssh": "openssh-client", "nft": "nftables", **_BROWSER},
+    "data": {"ssh": "openssh-client", "nft": "nftables"},
     "browser": _BROWSER,
 }
 #: Servers whose own parsers check our rendered files. Installed, they would start on this computer, so they are only

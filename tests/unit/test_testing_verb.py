@@ -126,6 +126,19 @@ def test_a_suite_that_there_is_not_names_those_that_there_are(project: Project) 
     assert caught.value.exit_code == 2
 
 
+def test_suites_by_name_run_only_when_named(project: Project) -> None:
+    for suite in testing.BY_NAME:
+        directory = project.root / "tests" / suite
+        directory.mkdir()
+        text = (project.root / "tests/lint/test_lint.py").read_text()
+        (directory / f"test_{suite}.py").write_text(text.replace("lint", suite))
+    testing.test(project, [])
+    assert set(ran(project)).isdisjoint(testing.BY_NAME)
+    (project.root.parent / "ran").unlink()
+    assert testing.test(project, ["data"]) == 0
+    assert ran(project) == ["data"]
+
+
 def test_base_images_are_built_beside_the_first_suites(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     there = project.root.parent
     prepared: list[str] = []
