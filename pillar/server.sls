@@ -86,6 +86,9 @@ server:
     left: &left /var/lib/coursehub/left.json
     # The fingerprints of the passwords that the course gave (salt/_states/class_accounts.py).
     given: &given /var/lib/coursehub/accounts.json
+    # The zips of `coursehub handback`: each is served to whoever knows its unguessable name, until its time of writing,
+    # which lies in the future.
+    handback: &handback /var/lib/coursehub-handback
     # Who opened whose work. It is made with the first opening.
     openings: &openings /var/log/coursehub/openings.log
 
@@ -111,6 +114,8 @@ server:
     login: &login /hub/login
     # Here the hub gives the pass that opens a person's own server.
     enter: /hub/enter
+    # Zips of students' work after the term.
+    handback: &handback_path /handback/
     # Paths that are followed by an account.
     people: &people_paths [/user, /hub/user, /hub/spawn, /hub/spawn-pending, /hub/api/users]
 
@@ -172,6 +177,7 @@ nginx:
   user: *web_server
   acme_webroot: *acme
   owner_secret: *owner_secret
+  downloads: {path: *handback_path, root: *handback}
   app: {hub: *hub_pages, servers: *servers, services: *services, people: *people_paths}
   site:
     upstream: *proxy

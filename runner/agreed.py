@@ -19,6 +19,8 @@ PUBLIC_PORTS: tuple[int, ...] = tuple(_FACTS["ports"]["public"])
 INNER_PORTS: tuple[int, ...] = (_FACTS["ports"]["way_out"], _FACTS["ports"]["former_hub"])
 #: Paths on the server, by purpose.
 PATHS: Mapping[str, str] = _FACTS["paths"]
+#: Below this path a hub serves the zips of ``handback``.
+HANDBACK: str = _FACTS["app"]["handback"]
 #: Accounts of services, by purpose.
 ACCOUNTS: Mapping[str, str] = _FACTS["accounts"]
 #: Unix groups: the group of everybody who signs in, then the group of each role.

@@ -27,6 +27,11 @@ class Project:
         return path
 
     @property
+    def archives(self) -> Path:
+        """The directory of the archives of terms. They are private: git ignores it, and only its owner may enter."""
+        return self.root / "archives"
+
+    @property
     def courses(self) -> Path:
         """The directory of the course files."""
         return self.root / "pillar" / "courses"

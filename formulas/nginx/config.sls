@@ -71,6 +71,25 @@ nginx-holding-certificate-{{ name }}:
 {%- endfor %}
 {%- endfor %}
 
+{%- if nginx.downloads %}
+
+nginx-downloads:
+  file.managed:
+    - name: /etc/tmpfiles.d/coursehub-downloads.conf
+    - mode: '0644'
+    - contents: |
+        # Managed by Salt (formula nginx). A file's time of writing lies in the future. Its age begins then (m).
+        d {{ nginx.downloads.root }} 0750 root {{ nginx.user }} m:1s
+  cmd.run:
+    - name: systemd-tmpfiles --create /etc/tmpfiles.d/coursehub-downloads.conf
+    - onchanges:
+      - file: nginx-downloads
+    - require:
+      - pkg: nginx-packages
+    - require_in:
+      - file: /etc/nginx/nginx.conf
+{%- endif %}
+
 # One file contains everything, so the check before the replacement sees what nginx will see.
 /etc/nginx/nginx.conf:
   file.managed:

@@ -34,7 +34,7 @@ def new(course: str, old: str | None, as_json: bool, **answers: str | None) -> N
     # With --json the caller is a program, which cannot answer questions.
     ask = _ask if sys.stdin.isatty() and not as_json else None
     document = verb.new(project(), course, answers, old, ask)
-    emit(document, as_json, _new_lines(document))
+    emit(document, as_json, new_lines(document))
 
 
 @cli.command()
@@ -70,7 +70,8 @@ def schema(write: bool, as_json: bool) -> None:
     emit(document, as_json, [f"{path} written" for path in document["written"]] or ["nothing to write"])
 
 
-def _new_lines(document: dict[str, Any]) -> list[str]:
+def new_lines(document: dict[str, Any]) -> list[str]:
+    """What to do with a new course file."""
     return [
         f"{document['file']} written; look at:",
         *(f"  {line}" for line in document["look_at"]),

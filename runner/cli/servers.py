@@ -184,11 +184,14 @@ def _opening_lines(document: Document) -> list[str]:
 @course_argument
 @click.option("--yes", is_flag=True, help="Do not ask, although all files of the students are deleted.")
 @click.option(
-    "--discard-student-work", "discard", is_flag=True, help="Make no last backup: what is not saved yet is lost."
+    "--discard-student-work",
+    "discard",
+    is_flag=True,
+    help="Make no last backup and no archive: what is not saved yet is lost.",
 )
 @as_json_option
 def down(course: str, *, yes: bool, discard: bool, as_json: bool) -> None:
-    """Delete the server with ALL FILES on it. Makes a last backup first; its DNS records and its keys go too."""
+    """Delete the server with ALL FILES on it, its DNS records and its keys. Saves the class's work first."""
     from runner import session
     from runner.verbs import up as verb
 

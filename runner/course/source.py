@@ -35,6 +35,7 @@ class Source:
             self._refuse(mistakes.before_reading(text))
             if not aliases:
                 self._refuse(mistakes.in_events(text, LOADER))
+            self.text = text
             self._rows = text.splitlines()
             self.data: Any = self._read(text)
         except UnicodeDecodeError as error:

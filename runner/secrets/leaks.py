@@ -60,7 +60,7 @@ def find(project: Project) -> list[Leak]:
 
     Raises CoursehubError if git itself fails.
     """
-    listed = _git(project, "ls-files", "-z", "--", ".coursehub", _SECRETS)
+    listed = _git(project, "ls-files", "-z", "--", ".coursehub", "archives", _SECRETS)
     if listed is None:
         return []
     tracked = [name for name in listed.split("\0") if name]
@@ -71,6 +71,11 @@ def find(project: Project) -> list[Leak]:
         Leak(name, 1, "git tracks the state directory, which has the keys to the servers", _NOW)
         for name in tracked
         if name.startswith(".coursehub/")
+    ][:1]
+    found += [
+        Leak(name, 1, "git tracks an archive of students' work", _NOW)
+        for name in tracked
+        if name.startswith("archives/")
     ][:1]
     binary = _binary(project)
     for name, content in _contents(project, [*private, *suspects, *binary]):

@@ -55,6 +55,13 @@ class Secrets:
         """Remove one value; git's history keeps the encrypted old copies."""
         self._write({key: message for key, message in self._messages().items() if key != name})
 
+    def take(self, other: Secrets) -> list[str]:
+        """Copy each secret of another course that is missing here, as it is encrypted there; return their names."""
+        missing = {name: message for name, message in other._messages().items() if name not in self._messages()}
+        if missing:
+            self._write({**self._messages(), **missing})
+        return sorted(missing)
+
     def encrypt_again(self) -> int:
         """Encrypt every value again for the present teachers; return the number of values."""
         names = self.names()

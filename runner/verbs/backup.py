@@ -50,48 +50,30 @@ def _new_backup(session: Session, ip: str) -> dict[str, Any]:
     return {**found, "problem": f"the backup to {', '.join(missing)} ended before it was complete"}
 
 
-def make_last(session: Session, servers: list[Server], progress: Progress) -> str | None:
-    """Make a backup before the server is deleted; return a line on it, None if there is nothing to save.
+def make_last(session: Session, server: Server, progress: Progress) -> str:
+    """Make a backup before the server is deleted; return a line on it.
 
-    Raises CoursehubError, with what to do, if there is students' work and it could not be saved, or if there are
-    several servers, because each may have some.
+    Raises CoursehubError with the cause if there is none afterwards that has all of the class's work.
     """
-    met = session.access.known_hosts.exists() and not session.access.has_first_host_key()
-    if not met:
-        # Never more than ordered.
-        return None
-    try:
-        if len(servers) > 1:
-            raise CoursehubError(session.cloud.several(session.course_id, servers))
-        (server,) = servers
-        if server.state != "active":
-            raise CoursehubError(f"the server is {server.state}")
-        ip = str(server.ip)
-        if session.access.run(ip, f"test -e {_COMMAND} && echo yes || true").strip() != "yes":
-            return f"{session.course_id} had no backup"
-        if not ask(session, ip, "has-work")["work"]:
-            return None
-        progress("making the last backup")
-        found = _new_backup(session, ip)
-        if found["problem"]:
-            raise CoursehubError(found["problem"])
-        left_out = sorted({name for one in found["targets"].values() for name in one.get("left_out") or ()})
-        if left_out:
-            raise CoursehubError(f"it leaves out {', '.join(left_out)}: too many files, or too large empty ones")
-    except CoursehubError as error:
-        raise CoursehubError(
-            f"{session.course_id}: no last backup could be made, so nothing was deleted: {error}; mend that, or delete "
-            f"the students' work since the last good backup with 'coursehub down {session.course_id} "
-            "--discard-student-work'"
-        ) from None
-    gone = _on_its_own_disk(session, ip)
-    if gone:
-        raise CoursehubError(
-            f"{session.at('backup', 'targets')}: {session.course_id}: all backups are on the server's own disk "
-            f"({', '.join(gone)}) and would be deleted with it; add a target elsewhere and apply, or delete all with "
-            f"'coursehub down {session.course_id} --discard-student-work'"
-        )
-    return f"the last backup of {session.course_id} is at {', '.join(found['targets'])}"
+    ip = str(server.ip)
+    if not has_backup(session, ip):
+        raise CoursehubError("there is no backup target")
+    progress("making the last backup")
+    found = _new_backup(session, ip)
+    if found["problem"]:
+        raise CoursehubError(found["problem"])
+    targets = found["targets"]
+    left_out = sorted({name for one in targets.values() for name in one.get("left_out") or ()})
+    if left_out:
+        raise CoursehubError(f"the backup leaves out {', '.join(left_out)}: too many files, or too large empty ones")
+    if all(one.get("dies_with_server") for one in targets.values()):
+        raise CoursehubError(f"all backups are on the server's own disk ({', '.join(targets)}) and are lost with it")
+    return f"the last backup of {session.course_id} is at {', '.join(targets)}"
+
+
+def has_backup(session: Session, ip: str) -> bool:
+    """Whether the server makes backups."""
+    return session.access.run(ip, f"test -e {_COMMAND} && echo yes || true").strip() == "yes"
 
 
 def versions(
@@ -191,19 +173,12 @@ def _what_is_wrong(course_id: str, found: dict[str, Any], words: list[str]) -> s
     return None
 
 
-def _on_its_own_disk(session: Session, ip: str) -> list[str]:
-    """The targets, if all of them are directories on the server's root disk."""
-    found = ask(session, ip, "status")["targets"]
-    local = [name for name, one in found.items() if one.get("dies_with_server")]
-    return local if len(local) == len(found) else []
-
-
 def _target(name: str | None) -> list[str]:
     return ["--target", name] if name else []
 
 
 def _need_targets(session: Session, ip: str) -> None:
-    if session.access.run(ip, f"test -e {_COMMAND} && echo yes || true").strip() != "yes":
+    if not has_backup(session, ip):
         raise CoursehubError(
             f"{session.at('domain')}: {session.course_id} has no backup on its server; add a target under backup: "
             f"targets:, then 'coursehub apply {session.course_id}'",

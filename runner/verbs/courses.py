@@ -169,6 +169,15 @@ def new(project: Project, course_id: str, answers: Mapping[str, Any], old: str |
     ``ask`` is None if nobody can be asked. Raises CoursehubError (2) if the file exists, or if an answer is wrong or
     missing; then nothing is written.
     """
+    source, document = draft(project, course_id, answers, old, ask)
+    write(source)
+    return document
+
+
+def draft(
+    project: Project, course_id: str, answers: Mapping[str, Any], old: str | None, ask: Ask | None
+) -> tuple[Source, Choices]:
+    """A course file that is not written yet, and what ``new`` says about it. Raises CoursehubError as ``new`` does."""
     if not COURSE_ID.fullmatch(course_id):
         raise CoursehubError(
             f"{course_id!r} cannot name a course; take at most 31 small letters, digits and -, a letter first and not "
@@ -195,21 +204,25 @@ def new(project: Project, course_id: str, answers: Mapping[str, Any], old: str |
     text = compose(course_id, choices)
     source = Source(path, project.shown(path), text)
     _refuse(choices)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x", encoding="utf-8") as handle:
-            handle.write(text)
-    except FileExistsError:
-        raise CoursehubError(f"{source.shown} is there already; take another name", exit_code=USAGE) from None
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
-    return {
+    return source, {
         "course": course_id,
         "file": source.shown,
         "look_at": [*left, *_to_look_at(project, source, old, given)],
         "next": [f"./coursehub validate {course_id}", f"./coursehub up {course_id}"],
     }
+
+
+def write(source: Source) -> None:
+    """Write a new course file. Raises CoursehubError (2) if it exists by now."""
+    source.path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with source.path.open("x", encoding="utf-8") as handle:
+            handle.write(source.text)
+    except FileExistsError:
+        raise CoursehubError(f"{source.shown} is there already; take another name", exit_code=USAGE) from None
+    except OSError:
+        source.path.unlink(missing_ok=True)
+        raise
 
 
 def _all_answers(given: Choices, ask: Ask | None, questions: tuple[str, ...]) -> Choices:
@@ -331,6 +344,8 @@ def _from_old(project: Project, old: str) -> tuple[Choices, list[str]]:
         if page.pop(key, None) is not None:
             left.append(f"page.{key}: the old one is left out")
             choices["page"] = page
+    if choices.pop("term", None):
+        left.append("term: the old dates are left out")
     return choices, left
 
 

@@ -27,7 +27,7 @@ from runner.session.needs import ensure_lock, need_backup, need_material, need_s
 from runner.session.notes import notes as notes_of
 from runner.session.order import check_order, what_up_makes
 from runner.setup import signin
-from runner.verbs import backup, changes
+from runner.verbs import changes, keeping
 from runner.verbs.converge import StatesFailed, converge, summary
 
 
@@ -232,10 +232,10 @@ def notes(document: dict[str, Any]) -> list[str]:
 
 
 def down(project: Project, course_id: str, steps: Steps, *, discard_work: bool = False) -> dict[str, Any]:
-    """Make a last backup; delete the course's server, its DNS records and its keys.
+    """Save the class's work; delete the course's server, its DNS records and its keys.
 
-    It is not an error if something is gone already. If the backup fails, nothing is deleted; with ``discard_work`` none
-    is made.
+    It is not an error if something is gone already. If the work cannot be saved, nothing is deleted; with
+    ``discard_work`` it is not saved.
     """
     with claim(project, course_id, "down"), steps.step("down", f"taking {course_id} down") as progress:
         course = birthplace.load(project, course_id)
@@ -247,7 +247,7 @@ def down(project: Project, course_id: str, steps: Steps, *, discard_work: bool =
             with claim_in_cloud(session.cloud, project, course_id, "down"):
                 servers = _ours(session, progress)
                 if servers and not discard_work:
-                    saved = backup.make_last(session, servers, progress)
+                    saved = keeping.keep_work(session, servers, progress)
                 removed, left = _delete(session, servers, progress)
         Access(project, course_id).forget_server()
         runtime_file(project, course_id).unlink(missing_ok=True)

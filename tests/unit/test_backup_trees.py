@@ -8,11 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from coursehub_backup import everything, restoring, trees
+from coursehub_backup import restoring, trees
 from coursehub_backup.numbers import Translation
 from coursehub_backup.restic import Restic
-
-from tests.support.backups import config_of
 
 pytestmark = pytest.mark.unit
 _NOBODY_HERE = Translation(lambda _uid: None, lambda _gid: None)
@@ -28,30 +26,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "root/home/ada"
 
 
-def has_work(home: Path) -> bool:
-    return everything.has_work(config_of(home.parents[1]))
-
-
-def test_new_home_has_no_work(home: Path) -> None:
-    assert not has_work(home)
+def test_new_home_is_unused(home: Path) -> None:
+    assert trees.is_unused(home)
 
 
 @pytest.mark.parametrize("change", ["another file", "longer", "shorter", "same length"])
-def test_home_with_a_change_has_work(change: str, home: Path) -> None:
+def test_home_with_a_change_is_used(change: str, home: Path) -> None:
     if change == "another file":
         (home / "lab.ipynb").touch()
     else:
         text = {"longer": "PATH=12", "shorter": "PATH=", "same length": "PATH=2"}[change]
         (home / ".profile").write_text(text)
-    assert has_work(home)
-
-
-def test_directory_of_the_class_with_a_file_has_work(home: Path) -> None:
-    team = home.parents[1] / "class/groups/red"
-    team.mkdir(parents=True)
-    assert not has_work(home)
-    (team / "plan").touch()
-    assert has_work(home)
+    assert not trees.is_unused(home)
 
 
 @pytest.mark.timeout(20)

@@ -1,4 +1,4 @@
-"""The last backup before a server is deleted: when it is made, and when nothing may be deleted."""
+"""What happens to the class's work before a server is deleted: a current archive, a last backup, or a new archive."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 
 from runner.cloud import Server
 from runner.errors import CoursehubError
+from runner.project import Project
 from runner.session import Session
-from runner.verbs import backup
+from runner.verbs import archive, backup, keeping
 
 pytestmark = pytest.mark.unit
 
@@ -44,7 +45,9 @@ class Access:
     def run(self, _ip: str, script: str, *, seconds: int = 60) -> str:
         del seconds
         self.ran.append(script)
-        return "yes\n" if "test -e" in script and self.answers else ""
+        if "test -e" in script:
+            return "yes\n" if self.answers["status"] else ""
+        return "work\n" if self.answers["work"] and "/etc/skel" in script else ""
 
 
 @dataclass
@@ -52,21 +55,19 @@ class Visit:
     """As much of a session as the last backup needs."""
 
     access: Access
+    project: Project
     course_id: str = "phys"
 
     @property
     def cloud(self) -> Any:
         return type("Cloud", (), {"several": lambda _self, _course, found: f"the cloud has {len(found)} servers"})()
 
-    def at(self, *_keys: str) -> str:
-        return "phys.sls:9"
-
 
 @pytest.fixture
 def visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def make(**answers: Any) -> Any:
         (tmp_path / "known").touch()
-        known = {"has-work": {"work": True}, "status": GOOD, **answers}
+        known = {"work": True, "status": GOOD, "archived": None, "archive": None, **answers}
         access = Access(tmp_path / "known", known)
 
         def ask(_session: Any, _ip: str, *words: str) -> Any:
@@ -74,8 +75,21 @@ def visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             # A list has the answer after each backup that was started.
             return found[min(access.started, len(found) - 1)] if isinstance(found, list) else found
 
+        def current(*_: Any) -> str | None:
+            if isinstance(known["archived"], Exception):
+                raise known["archived"]
+            return known["archived"]
+
+        def archive_it(*_: Any) -> tuple[Path, None]:
+            access.ran.append("archive")
+            if known["archive"] is None:
+                raise CoursehubError("the disk is full")
+            return tmp_path / known["archive"], None
+
         monkeypatch.setattr(backup, "ask", ask)
-        return Visit(access)
+        monkeypatch.setattr(archive, "is_current", current)
+        monkeypatch.setattr(archive, "make", archive_it)
+        return Visit(access, Project(tmp_path))
 
     return make
 
@@ -85,7 +99,7 @@ def server(state: str = "active") -> Server:
 
 
 def last(visit: Any, at: Server | None = None) -> str | None:
-    return backup.make_last(visit, [at or server()], lambda _line: None)
+    return keeping.keep_work(visit, [at or server()], lambda _line: None)
 
 
 def test_backup_is_made_and_named(visit: Any) -> None:
@@ -109,7 +123,7 @@ def test_backup_that_ran_already_is_followed_by_another(visit: Any) -> None:
 
 
 def test_nothing_is_made_without_work(visit: Any) -> None:
-    here = visit(**{"has-work": {"work": False}})
+    here = visit(work=False)
     assert last(here) is None
     assert here.access.started == 0
 
@@ -124,7 +138,7 @@ def test_server_that_was_never_contacted_needs_none(visit: Any) -> None:
     ("found", "words"),
     [
         (status("backup to office failed: no answer", office={}), "no answer"),
-        (status(office={"ok": AFTER, "left_out": ["ada"]}), "it leaves out ada"),
+        (status(office={"ok": AFTER, "left_out": ["ada"]}), "the backup leaves out ada"),
         (status(own={"ok": AFTER, "dies_with_server": True}), "are on the server's own disk"),
     ],
 )
@@ -148,20 +162,42 @@ def test_several_servers_are_not_deleted(visit: Any) -> None:
     """Each of them may be the one in which the class works."""
     here = visit()
     with pytest.raises(CoursehubError, match="nothing was deleted: the cloud has 2 servers; mend that"):
-        backup.make_last(here, [server(), server()], lambda _line: None)
+        keeping.keep_work(here, [server(), server()], lambda _line: None)
     assert here.access.started == 0
 
 
-def test_older_server_wants_an_apply_first(tmp_path: Path) -> None:
-    class Older(Access):
-        def run(self, _ip: str, script: str, *, seconds: int = 60) -> str:
-            del seconds
-            return "yes\n" if "test -e" in script else "usage: coursehub-backup [-h] {install,run} ...\n"
+def test_current_archive_is_enough(visit: Any) -> None:
+    here = visit(archived="archives/phys/2026")
+    assert last(here) == "everything of phys is archived in archives/phys/2026"
+    assert here.access.started == 0
 
-    (tmp_path / "known").touch()
-    with pytest.raises(CoursehubError, match="older coursehub; run 'coursehub apply phys' first"):
-        last(Visit(Older(tmp_path / "known", {})))
+
+def test_damaged_archive_is_none(visit: Any) -> None:
+    assert last(visit(archived=CoursehubError("it has changed"))) == "the last backup of phys is at office"
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (None, "there is no backup target"),
+        (status("backup to office failed", office={}), "backup to office failed"),
+        (status(office={"ok": AFTER, "left_out": ["ada"]}), "the backup leaves out ada"),
+    ],
+)
+def test_archive_is_made_without_a_good_backup(found: Any, why: str, visit: Any) -> None:
+    said = last(visit(status=found, archive="archives/phys/2027"))
+    assert said is not None
+    assert said.startswith(f"everything of phys is archived in archives/phys/2027, because {why}")
+
+
+def test_archive_and_backup_that_fail_delete_nothing(visit: Any) -> None:
+    with pytest.raises(CoursehubError) as error:
+        last(visit(status=None))
+    assert str(error.value) == (
+        "phys: the class's work could not be saved, so nothing was deleted: there is no backup target, and no archive "
+        "could be made: the disk is full; mend that, or go on without what was not saved yet: --discard-student-work"
+    )
 
 
 def test_session_has_what_the_last_backup_needs() -> None:
-    assert {"access", "course_id", "at", "cloud"} <= set(dir(Session)) | set(Session.__dataclass_fields__)
+    assert {"access", "course_id", "cloud", "project"} <= set(dir(Session)) | set(Session.__dataclass_fields__)

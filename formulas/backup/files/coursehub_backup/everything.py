@@ -24,13 +24,6 @@ UNIT = "coursehub-restore.service"
 SHADOW = Path("/etc/shadow")
 
 
-def has_work(config: Config) -> bool:
-    """Whether anybody has left a file on this server, except what a new home has."""
-    homes = [one for one in _visible(config.homes) if one.name not in config.whole.except_for]
-    shared = [config.whole.shared / "shared", *_visible(config.whole.shared / "groups")]
-    return not all(trees.is_unused(one) for one in (*homes, *shared) if one.is_dir())
-
-
 def _visible(directory: Path) -> list[Path]:
     return [one for one in directory.iterdir() if not one.name.startswith(".")] if directory.is_dir() else []
 

@@ -38,7 +38,6 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     check = verbs.add_parser("check")
     check.add_argument("--target")
     verbs.add_parser("progress")
-    verbs.add_parser("has-work")
     verbs.add_parser("servers").add_argument("--target")
     for name in ("restore-everything", "restore-now"):
         whole = verbs.add_parser(name)
@@ -66,8 +65,6 @@ def _run(config: configuration.Config, arguments: argparse.Namespace) -> int:
         case "status":
             found = state.document(config, time.time())
             print(state.line(found) if arguments.line else json.dumps(found))
-        case "has-work":
-            print(json.dumps({"work": everything.has_work(config)}))
         case "progress":
             print(json.dumps(everything.progress()))
         case "restore-everything":
