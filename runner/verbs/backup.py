@@ -167,8 +167,8 @@ def _what_is_wrong(course_id: str, found: dict[str, Any], words: list[str]) -> s
         first, *others = names["partly"]
         too = f" and {len(others)} more" if others else ""
         return (
-            f"{first}{too}: some files could not be read from the backup at {found['target']}; try "
-            f"another target with 'coursehub restore {course_id} --user ACCOUNT --path . --target TARGET'"
+            f"{first}{too}: some files could not be read from the backup at {found['target']}; '{again}' tries "
+            f"them again; for another target: 'coursehub restore {course_id} --user ACCOUNT --path . --target TARGET'"
         )
     return None
 

@@ -136,9 +136,9 @@ def test_half_copied_home_is_tried_again(server: tuple[Config, Restic], monkeypa
     shutil.chown(home, "nobody", "nogroup")
     whole = restoring.hand_over
 
-    def full(source: Path, account: str, into: Path, *, replace: bool) -> None:
+    def full(source: Path, account: str, into: Path) -> None:
         shutil.rmtree(source / "labs/empty")
-        whole(source, account, into, replace=replace)
+        whole(source, account, into)
         raise RestoreError("the home is full")
 
     with monkeypatch.context() as during:

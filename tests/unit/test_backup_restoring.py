@@ -6,6 +6,7 @@ import datetime
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from coursehub_backup import restoring, saving, state
@@ -17,6 +18,12 @@ from tests.support.backups import config_of, here, manifest, root
 
 __all__ = ["here", "root"]
 pytestmark = pytest.mark.unit
+
+
+def bring(config: Config, restic: Restic, path: str, *, in_place: bool) -> dict[str, Any]:
+    """Restores from the newest backup."""
+    version = restoring.snapshots(restic)[0]
+    return restoring.restore(config, restic, version, account="nobody", path=path, in_place=in_place)
 
 
 def test_moment_is_what_a_teacher_means() -> None:
@@ -83,7 +90,7 @@ def test_home_comes_back_equal(here: tuple[Config, Restic]) -> None:
     home = config.homes / "nobody"
     before = manifest(home)
     shutil.rmtree(home / "labs")
-    done = restoring.restore(config, restic, account="nobody", path="labs", when=None, in_place=True)
+    done = bring(config, restic, "labs", in_place=True)
     assert done["left_out"] == 0
     assert manifest(home) == before
     assert (home / "labs/sparse").stat().st_blocks * 512 < 1 << 20
@@ -94,7 +101,7 @@ def test_restored_file_lies_beside_the_present_one(here: tuple[Config, Restic]) 
     assert saving.save(config, restic, None)
     lab = config.homes / "nobody/labs/lab.ipynb"
     lab.write_text("new")
-    done = restoring.restore(config, restic, account="nobody", path="labs/lab.ipynb", when=None, in_place=False)
+    done = bring(config, restic, "labs/lab.ipynb", in_place=False)
     assert (lab.read_text(), Path(done["to"]).read_text()) == ("new", "{}")
     for version in restoring.listing(restic, lab):
         assert version.size == 2
@@ -107,11 +114,11 @@ def test_others_files_in_a_home_are_left_out(here: tuple[Config, Restic]) -> Non
     stolen.mkdir()
     (stolen / "shadow").write_text("root's")
     assert saving.save(config, restic, None)
-    done = restoring.restore(config, restic, account="nobody", path="labs", when=None, in_place=False)
+    done = bring(config, restic, "labs", in_place=False)
     assert done["left_out"] == 1
     assert not (Path(done["to"]) / "stolen").exists()
     with pytest.raises(RestoreError, match="did not belong"):
-        restoring.restore(config, restic, account="nobody", path="labs/stolen/shadow", when=None, in_place=False)
+        bring(config, restic, "labs/stolen/shadow", in_place=False)
 
 
 def test_restore_through_a_link_writes_with_the_persons_rights(here: tuple[Config, Restic], root: Path) -> None:
@@ -124,7 +131,7 @@ def test_restore_through_a_link_writes_with_the_persons_rights(here: tuple[Confi
     shutil.rmtree(labs)
     labs.symlink_to(victim)
     with pytest.raises(RestoreError, match="home failed"):
-        restoring.restore(config, restic, account="nobody", path="labs/lab.ipynb", when=None, in_place=True)
+        bring(config, restic, "labs/lab.ipynb", in_place=True)
     assert list(victim.iterdir()) == []
 
 

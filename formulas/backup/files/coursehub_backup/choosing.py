@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from coursehub_backup import report, restoring, state
@@ -24,6 +25,20 @@ def targets(config: Config, name: str | None) -> tuple[Target, ...]:
         known = ", ".join(target.name for target in config.targets)
         raise RestoreError(f"there is no target {name}; there are: {known}")
     return found
+
+
+def good(config: Config) -> list[Target]:
+    """The targets to which this server has made a good backup, the one with the newest first."""
+    record = state.read().get("targets", {})
+    times = {target.name: record.get(target.name, {}).get("ok") or 0 for target in config.targets}
+    found = [target for target in config.targets if times[target.name]]
+    return sorted(found, key=lambda target: times[target.name], reverse=True)
+
+
+def best(config: Config, name: str | None) -> Target:
+    """The target with this name; without a name, the one with the newest good backup. Raises RestoreError."""
+    found = targets(config, name)
+    return next((target for target in good(config) if target in found), found[0])
 
 
 def check(config: Config, target: str | None, when: str | None) -> None:
@@ -47,6 +62,17 @@ def versions(restics: Sequence[Restic]) -> list[Version]:
             hint = f"; without it: --target {' or '.join(others)}" if others else ""
             raise RestoreError(f"{error}{hint}") from None
     return sorted(found, key=lambda one: one.at, reverse=True)
+
+
+def listing_of(restics: Sequence[Restic], path: Path) -> list[Version]:
+    """The different versions of a file or directory at all these targets, the newest first. Raises RestoreError."""
+    there = {one.target for one in versions(restics)}
+    found: dict[tuple[int | None, str], Version] = {}
+    for restic in restics:
+        for one in restoring.listing(restic, path) if restic.target.name in there else ():
+            known = found.setdefault((one.size, one.mtime), one)
+            found[one.size, one.mtime] = min(known, one, key=lambda version: version.at)
+    return sorted(found.values(), key=lambda one: one.at, reverse=True)
 
 
 def find(restics: Sequence[Restic], server: str, when: str | None) -> Version:

@@ -202,7 +202,7 @@ class _Whole:
             return
         keep = self._of_person(account)
         if trees.comes_from(home, self.version.snapshot):
-            self.report.keep_earlier(found)
+            self._what_was_missing(home, work, keep, found)
         elif home.exists() and (not trees.is_unused(home) or has_processes(uid)):
             self._beside(account, work, keep, found)
         else:
@@ -210,7 +210,7 @@ class _Whole:
 
     def _directory(self, present: Path, work: Path, found: dict[str, Any]) -> None:
         if trees.comes_from(present, self.version.snapshot):
-            self.report.keep_earlier(found)
+            self._what_was_missing(present, work, self._of_class(present), found)
         elif not present.exists() or trees.is_unused(present):
             self._in_place(present, work, self._of_class(present), found)
         elif present == self.shared / "shared" or present.parent.name == "groups":
@@ -239,6 +239,29 @@ class _Whole:
             if new.exists():
                 trees.remove(new)
         found |= {"result": "partly" if missing else "restored", "why": "; ".join(_counts(missing, left_out))}
+
+    def _what_was_missing(self, present: Path, work: Path, keep: trees.Keep, found: dict[str, Any]) -> None:
+        """Try once more to read what an earlier run could not, and add it to a home. Nothing there is replaced."""
+        if self.report.was(found["name"]) != "partly":
+            self.report.keep_earlier(found)
+            return
+        got, home = work / present.name, present.parent == self.config.homes
+        try:
+            trees.make_like(got, present)
+            missing = restoring.fetch_what_is_there(self.restic, self.version.snapshot, present, work)
+            trees.settle(got, keep)
+            if home:
+                restoring.hand_over(got, present.name, present.parent, restoring.SKIP)
+            elif not missing:
+                aside = present.with_name(f"{present.name} {self._label()}")
+                trees.swap(got, aside, self.version.snapshot)
+        finally:
+            if got.exists():
+                trees.remove(got)
+        if missing:
+            found |= {"result": "partly", "why": "; ".join(_counts(missing, 0))}
+        else:
+            found["why"] = "what was missing is there now" if home else f"the whole of it is in {aside}"
 
     def _beside(self, account: str, work: Path, keep: trees.Keep, found: dict[str, Any]) -> None:
         home = self.config.homes / account

@@ -78,11 +78,11 @@ def _run(config: configuration.Config, arguments: argparse.Namespace) -> int:
             return _restore_now(config, arguments.target, arguments.at)
         case "servers":
             installing.ensure(config)
-            restics = [Restic(target) for target in choosing.targets(config, arguments.target)]
+            restics = _restics(config, arguments.target)
             print(json.dumps({"snapshots": choosing.listing(choosing.versions(restics), config.server)}))
         case _:
             installing.ensure(config)
-            print(json.dumps(_bring(config, Restic(_chosen(config, arguments.target)), arguments)))
+            print(json.dumps(_bring(config, arguments)))
     return 0
 
 
@@ -99,30 +99,35 @@ def _restore_now(config: configuration.Config, target: str | None, when: str | N
         return 1
 
 
-def _bring(config: configuration.Config, restic: Restic, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run a command that works on one target; returns its result."""
+def _bring(config: configuration.Config, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run a command that reads from the targets; returns its result."""
     match arguments.verb:
         case "check":
+            restic = Restic(choosing.best(config, arguments.target))
             restic.run("check", "--read-data")
             return {"target": restic.target.name, "ok": True}
         case "list":
             whole = restoring.inside_home(config, arguments.user, arguments.path)
-            found = restoring.listing(restic, whole)
+            found = choosing.listing_of(_restics(config, arguments.target), whole)
             return {"versions": [{"at": one.at.isoformat(), "size": one.size} for one in found]}
         case _:
+            # Before all targets are asked, which may take long.
+            restoring.inside_home(config, arguments.user, arguments.path)
+            target = choosing.best(config, arguments.target)
+            # On a new server, and for a time before its first backup, each target may be the one that has it.
+            known = arguments.at is None and target in choosing.good(config)
+            restics = [Restic(target)] if known else _restics(config, arguments.target)
+            version = restoring.at(choosing.versions(restics), arguments.at)
             return restoring.restore(
-                *(config, restic),
+                *(config, next(one for one in restics if one.target.name == version.target), version),
                 account=arguments.user,
                 path=arguments.path,
-                when=arguments.at,
                 in_place=arguments.in_place,
             )
 
 
-def _chosen(config: configuration.Config, name: str | None) -> configuration.Target:
-    """The target with this name; without a name, the one with the newest good backup. Raises RestoreError."""
-    record = state.read().get("targets", {})
-    return max(choosing.targets(config, name), key=lambda target: record.get(target.name, {}).get("ok") or 0)
+def _restics(config: configuration.Config, name: str | None) -> list[Restic]:
+    return [Restic(target) for target in choosing.targets(config, name)]
 
 
 if __name__ == "__main__":

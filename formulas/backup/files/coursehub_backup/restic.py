@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from coursehub_backup.config import CACHE, PLACE, STATE, Target
@@ -62,6 +65,45 @@ class Restic:
         if done.returncode and done.returncode not in accept:
             raise self.error(done)
         return done
+
+    def run_watched(
+        self, *arguments: str, accept: tuple[int, ...], look: Callable[[], bool], every: float
+    ) -> subprocess.CompletedProcess[bytes] | None:
+        """Like ``run``, but calls ``look`` every so many seconds. If that is true, it ends restic and returns None."""
+        for _ in range(self._lock_tries):
+            done = self._watched(arguments, look, every)
+            if done is None or code_of(done) != LOCKED:
+                break
+            self._once("unlock")
+        if done and done.returncode and done.returncode not in accept:
+            raise self.error(done)
+        return done
+
+    def _watched(
+        self, arguments: tuple[str, ...], look: Callable[[], bool], every: float
+    ) -> subprocess.CompletedProcess[bytes] | None:
+        argv = self.argv(*arguments)
+        with subprocess.Popen(
+            argv,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            try:
+                while True:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        out, err = process.communicate(timeout=every)
+                        return subprocess.CompletedProcess(argv, process.returncode, out, err)
+                    if look():
+                        # restic removes its lock.
+                        process.send_signal(signal.SIGINT)
+                        with contextlib.suppress(subprocess.TimeoutExpired):
+                            process.communicate(timeout=60)
+                        return None
+            finally:
+                if process.poll() is None:
+                    process.kill()
 
     def error(self, done: subprocess.CompletedProcess[bytes]) -> ResticError:
         """The error for a command that failed."""

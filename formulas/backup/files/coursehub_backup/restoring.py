@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coursehub_backup import bounded, damage
 from coursehub_backup.config import STATE, Config
 from coursehub_backup.restic import HOST, Restic
 
@@ -148,7 +149,8 @@ def fetch(restic: Restic, snapshot: str, path: Path, into: Path) -> Path:
 def fetch_what_is_there(restic: Restic, snapshot: str, path: Path, into: Path) -> int:
     """The same, but files that cannot be read from the repository are left out. Returns how many these are.
 
-    Raises RestoreError if the disk is full, ResticError if nothing could be read.
+    Only for an ``into`` that nobody but root can enter. Raises RestoreError if the disk is full, ResticError if nothing
+    could be read.
     """
     arguments = ("--sparse", "--target", str(into), "--include", f"/{literal(path.name)}", f"{snapshot}:{path.parent}")
     done = restic.run("restore", "--json", *arguments, accept=(1,))
@@ -157,14 +159,11 @@ def fetch_what_is_there(restic: Restic, snapshot: str, path: Path, into: Path) -
         done = restic.run("restore", "--json", *arguments, accept=(1,))
     if not done.returncode:
         return 0
-    # Before restic 0.17 they are plain text.
-    errors = [
-        line
-        for line in done.stderr.splitlines()
-        if b'"message_type":"error"' in line or line.startswith(b"ignoring error for")
-    ]
-    if any(words in line for line in errors for words in (b"no space left", b"quota exceeded")):
+    errors = list(damage.errors(done.stderr))
+    if any(words in error.message for error in errors for words in ("no space left", "quota exceeded")):
         raise RestoreError("the disk is full, or the owner's limit is reached")
+    for error in errors:
+        damage.remove(error, into)
     if not errors or not any(file.is_file() for file in (into / path.name).rglob("*")):
         raise restic.error(done)
     return len(errors)
@@ -209,10 +208,15 @@ def beside(name: str, taken_at: datetime.datetime) -> str:
     return f"{path.stem} ({taken_at:%Y-%m-%d %H.%M.%S}){path.suffix}"
 
 
-def hand_over(source: Path, account: str, into: Path, *, replace: bool) -> None:
+#: tar's options for what is there already.
+REFUSE, REPLACE, SKIP = "--keep-old-files", "--unlink-first", "--skip-old-files"
+
+
+def hand_over(source: Path, account: str, into: Path, present: str = REFUSE) -> None:
     """Copy ``source`` into the directory ``into`` with only the rights of ``account``.
 
-    Raises RestoreError with tar's last line if that fails, for example because the home is full.
+    ``present`` is one of tar's options for what is there already. Raises RestoreError with tar's last line if that
+    fails, for example because the home is full.
     """
     pack = ["tar", "--create", "--sparse", "--format=posix", "--xattrs", "--xattrs-include=user.*"]
     unpack = [
@@ -223,19 +227,24 @@ def hand_over(source: Path, account: str, into: Path, *, replace: bool) -> None:
         "--xattrs-include=user.*",
         "--delay-directory-restore",
     ]
-    unpack += ["--unlink-first"] if replace else ["--keep-old-files"]
+    unpack += [present]
     # The person's rights also apply to creating the parent directories and entering the directory.
     script = 'mkdir -p -- "$1" && cd -- "$1" && shift && exec "$@"'
     argv = [*_as_person(account), "/bin/sh", "-c", script, "sh", str(into), *unpack]
+    limit = bounded.seconds_for(source)
     with subprocess.Popen(
         [*pack, "--directory", str(source.parent), "--", source.name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as packing:
-        done = subprocess.run(argv, stdin=packing.stdout, capture_output=True, check=False, cwd="/")
-        if packing.stdout:
-            packing.stdout.close()
-        packed = packing.wait()
-    if done.returncode or packed:
-        last = (done.stderr.decode(errors="replace").strip().splitlines() or [f"tar ended with {packed}"])[-1]
+        try:
+            code, said = bounded.run(argv, stdin=packing.stdout, seconds=limit)
+        except bounded.Ended as error:
+            raise RestoreError(f"writing into {account}'s home failed: {error}") from None
+        finally:
+            if packing.stdout:
+                packing.stdout.close()
+            packed = packing.wait()
+    if code or packed:
+        last = (said.strip().splitlines() or [f"tar ended with {packed}"])[-1]
         raise RestoreError(f"writing into {account}'s home failed: {last[:200]}")
 
 
@@ -244,23 +253,38 @@ def hand_over_as(source: Path, account: str, into: Path, name: str) -> None:
 
     Raises RestoreError.
     """
-    part = f"{name} (unfinished)"
-    remove = 'test -d "$1" && chmod -R u+rwX -- "$1"; rm -rf --one-file-system -- "$1"'
-    as_person = [*_as_person(account), "/bin/sh", "-c"]
-    subprocess.run([*as_person, remove, "sh", str(into / part)], check=True, capture_output=True, cwd="/")
-    got = source.rename(source.with_name(part))
+    part = into / f"{name} (unfinished)"
+    limit = bounded.seconds_for(source)
+    _remove(account, part, limit)
+    got = source.rename(source.with_name(part.name))
     try:
-        hand_over(got, account, into, replace=False)
-        argv = [*as_person, 'exec mv -T -- "$1" "$2"', "sh", str(into / part), str(into / name)]
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd="/")
-        if done.returncode:
-            raise RestoreError(f"writing into {account}'s home failed: {done.stderr.strip()[:200]}")
+        hand_over(got, account, into)
+        argv = [*_as_person(account), "/bin/sh", "-c", 'exec mv -T -- "$1" "$2"', "sh", str(part), str(into / name)]
+        try:
+            code, said = bounded.run(argv, stdin=subprocess.DEVNULL)
+        except bounded.Ended as error:
+            code, said = 1, str(error)
+        if code:
+            raise RestoreError(f"writing into {account}'s home failed: {said.strip()[:200]}")
     except RestoreError:
         # A full home would stay full.
-        subprocess.run([*as_person, remove, "sh", str(into / part)], check=False, capture_output=True, cwd="/")
+        with contextlib.suppress(RestoreError):
+            _remove(account, part, limit)
         raise
     finally:
         got.rename(source)
+
+
+def _remove(account: str, path: Path, seconds: float) -> None:
+    """Remove a directory with its owner's rights. Raises RestoreError if the owner prevents it."""
+    script = 'test -d "$1" && chmod -R u+rwX -- "$1"; rm -rf --one-file-system -- "$1"'
+    argv = [*_as_person(account), "/bin/sh", "-c", script, "sh", str(path)]
+    try:
+        code, said = bounded.run(argv, stdin=subprocess.DEVNULL, seconds=seconds)
+    except bounded.Ended as error:
+        code, said = 1, str(error)
+    if code:
+        raise RestoreError(f"removing {path.name!r} in {account}'s home failed: {said.strip()[:200]}")
 
 
 def _as_person(account: str) -> list[str]:
@@ -286,11 +310,10 @@ def inside_home(config: Config, account: str, path: str) -> Path:
 
 
 def restore(
-    config: Config, restic: Restic, *, account: str, path: str, when: str | None, in_place: bool
+    config: Config, restic: Restic, version: Version, *, account: str, path: str, in_place: bool
 ) -> dict[str, Any]:
     """Restore one path of one person, next to the current version or in its place. The path ``.`` is the whole home."""
     whole = inside_home(config, account, path)
-    version = at(snapshots(restic), when)
     with scratch() as place:
         got = fetch(restic, version.snapshot, whole, place)
         left_out = weed(got, uid_then(restic, version.snapshot, account))
@@ -299,7 +322,7 @@ def restore(
         to = _destination(config.homes / account, whole, version, in_place=in_place)
         if to.name != got.name:
             got = got.rename(place / to.name)
-        hand_over(got, account, to.parent, replace=in_place)
+        hand_over(got, account, to.parent, REPLACE if in_place else REFUSE)
     return {"account": account, "to": str(to), "at": version.at.isoformat(), "left_out": left_out}
 
 

@@ -8,7 +8,7 @@ import json
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ PRUNE_EVERY, CHECK_EVERY = 20 * 3600, 6.5 * 86400
 PARTS = 8
 #: Larger files are not saved. No home has space for one, but a sparse file can have any size, and restic reads it all.
 LARGEST = 20 << 30
+#: Seconds between two looks during a backup for files that would keep it from ending. Most backups end before that.
+LOOK_EVERY = 300.0
 
 
 @contextlib.contextmanager
@@ -117,19 +119,20 @@ def _id(restic: Restic) -> str:
 
 def _snapshot(config: Config, restic: Restic) -> dict[str, Any]:
     there = [source for source in config.sources if Path(source).exists()]
-    left_out = [path for path in excess.directories(config.homes, config.sources) if excess.is_too_much(path, LARGEST)]
-    limit = ("--limit-upload", str(config.upload_kib)) if config.upload_kib else ()
-    # Of a restore that runs or was interrupted.
-    shared = config.whole.shared
-    unfinished = [str(parent / trees.PLACE) for parent in (config.homes, shared, shared / "groups")]
-    patterns = (*config.exclude, *unfinished, *map(str, left_out))
-    excludes = [part for pattern in patterns for part in ("--exclude", pattern)]
-    done = restic.run(
-        *limit,
-        *("backup", "--json", "--host", HOST, "--tag", config.server, "--exclude-larger-than", str(LARGEST), *excludes),
-        *("--", *there, str(config.staging)),
-        accept=(INCOMPLETE,),
-    )
+    left_out: list[Path] = []
+
+    def more() -> bool:
+        """Look for directories with too much in them, and leave them out. Returns whether there are new ones."""
+        known = set(left_out)
+        found = [path for path in excess.directories(config.homes, config.sources) if path not in known]
+        left_out.extend(path for path in found if excess.is_too_much(path, LARGEST))
+        return len(left_out) > len(known)
+
+    more()
+    # Somebody may make such files after the look, and restic would read them for hours. What it has saved by then stays
+    # saved, so another start costs little.
+    while (done := _one_snapshot(config, restic, there, left_out, more)) is None:
+        pass
     summary = _last(done.stdout, "summary")
     unread = sum(1 for line in done.stderr.splitlines() if b'"error"' in line)
     return {
@@ -138,8 +141,28 @@ def _snapshot(config: Config, restic: Restic) -> dict[str, Any]:
         "bytes": summary.get("total_bytes_processed", 0),
         "added": summary.get("data_added_packed", summary.get("data_added", 0)),
         "unread": unread,
-        "left_out": [path.name for path in left_out],
+        "left_out": sorted(path.name for path in left_out),
     }
+
+
+def _one_snapshot(
+    config: Config, restic: Restic, there: list[str], left_out: list[Path], look: Callable[[], bool]
+) -> subprocess.CompletedProcess[bytes] | None:
+    """Run restic; None if ``look`` returned true meanwhile."""
+    limit = ("--limit-upload", str(config.upload_kib)) if config.upload_kib else ()
+    # Of a restore that runs or was interrupted.
+    shared = config.whole.shared
+    unfinished = [str(parent / trees.PLACE) for parent in (config.homes, shared, shared / "groups")]
+    patterns = (*config.exclude, *unfinished, *map(str, left_out))
+    excludes = [part for pattern in patterns for part in ("--exclude", pattern)]
+    return restic.run_watched(
+        *limit,
+        *("backup", "--json", "--host", HOST, "--tag", config.server, "--exclude-larger-than", str(LARGEST), *excludes),
+        *("--", *there, str(config.staging)),
+        accept=(INCOMPLETE,),
+        look=look,
+        every=LOOK_EVERY,
+    )
 
 
 def _last(output: bytes, kind: str) -> dict[str, Any]:
