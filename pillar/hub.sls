@@ -90,6 +90,7 @@ jupyterhub:
     team_prefix: {{ server.groups.team_prefix }}
     teams: {{ server.paths.shared }}/groups
     disk: {{ server.paths.disk_usage }}/summary.json
+    backup: {{ server.paths.backup_problem }}
   signin:
     kind: {{ course.signin.kind }}
     settings: {{ settings | json }}

@@ -89,6 +89,8 @@ server:
     # The zips of `coursehub handback`: each is served to whoever knows its unguessable name, until its time of writing,
     # which lies in the future.
     handback: &handback /var/lib/coursehub-handback
+    # What is wrong with the backups, in one line for the teachers' page; no file if nothing is.
+    backup_problem: &backup_problem /run/coursehub-backup/problem
     # Who opened whose work. It is made with the first opening.
     openings: &openings /var/log/coursehub/openings.log
 
@@ -137,6 +139,7 @@ accounts:
   directories: {root: *shared, writers: *teachers}
 backup:
   shared: *shared
+  problem: *backup_problem
   hub_state: *hub_state
   # Who had which number and which password is saved too: a new server may give other numbers.
   sources: [*homes, *shared, *hub_state, *certificates, /etc/letsencrypt, *owner_secret, *left, *openings,

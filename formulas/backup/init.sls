@@ -21,6 +21,7 @@ backup-command:
         homes: {{ backup.homes }}
         restic_from: {{ backup.restic_from | json }}
         alert: {{ backup.alert | json }}
+        problem: {{ backup.problem | json }}
         whole: {{ dict(backup.whole, shared=backup.shared) | json }}
     - serializer: json
     - makedirs: True
@@ -78,6 +79,7 @@ backup-units:
         hub_state: {{ backup.hub_state }}
         mounts: {{ [backup.homes, backup.shared] | json }}
         directories: {{ directories | json }}
+        problem: {{ backup.problem | json }}
         hours: {{ backup.hours | json }}
         nightly: {{ backup.nightly | json }}
         first_after: {{ backup.first_after }}
@@ -102,7 +104,7 @@ backup-timers:
     - name: >-
         systemctl disable --quiet --now coursehub-backup.timer coursehub-backup-watch.timer;
         systemctl reset-failed --quiet 'coursehub-backup*' 'coursehub-restic*';
-        rm -rf {{ place }} /var/lib/coursehub-backup /var/cache/coursehub-backup /usr/local/sbin/coursehub-backup
+        rm -rf {{ place }} {{ backup.problem }} /var/lib/coursehub-backup /var/cache/coursehub-backup /usr/local/sbin/coursehub-backup
         /usr/local/lib/coursehub/coursehub_backup /etc/systemd/system/coursehub-backup.service
         /etc/systemd/system/coursehub-backup.timer /etc/systemd/system/coursehub-backup-watch.service
         /etc/systemd/system/coursehub-backup-watch.timer /etc/systemd/system/coursehub-restic.service

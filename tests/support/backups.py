@@ -63,6 +63,7 @@ def config_of(root: Path, *targets: Target, **changes: Any) -> Config:
         "restic_from": "",
         "alert_command": "",
         "alert_webhook": "",
+        "problem": root / "run/problem",
         "whole": Whole(
             group="users",
             except_for=(),

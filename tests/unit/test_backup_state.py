@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coursehub_backup import excess, notation, state, watching
+from coursehub_backup import excess, notation, state
 from coursehub_backup.config import Config, Target
 
 from tests.support.backups import config_of
@@ -59,40 +59,6 @@ def test_record_that_is_damaged_counts_as_nothing_known(tmp_path: Path) -> None:
         assert state.read(path) == {}
     state.note("volume", path, ok=1.0)
     assert state.read(path) == {"targets": {"volume": {"ok": 1.0}}}
-
-
-def test_alert_is_told_once_a_day_and_once_at_the_end(
-    config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(state, "STATE", tmp_path)
-    told: list[dict[str, Any]] = []
-    state.note("volume", ok=time.time(), error="volume: gone")
-    for _ in range(3):
-        assert watching.watch(config, lambda _, message: told.append(message))
-    assert [one["ok"] for one in told] == [False]
-    assert "volume: gone" in told[0]["line"]
-    again = state.read()
-    again["reported"]["at"] -= 25 * 3600
-    state.write(again)
-    watching.watch(config, lambda _, message: told.append(message))
-    assert len(told) == 2
-    state.note("volume", error=None)
-    for _ in range(2):
-        assert watching.watch(config, lambda _, message: told.append(message)) is None
-    assert [one["ok"] for one in told] == [False, False, True]
-
-
-def test_alert_that_cannot_be_delivered_names_no_address(
-    config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(state, "STATE", tmp_path)
-    state.note("volume", error="volume: gone")
-
-    def fails(_config: Config, _message: dict[str, Any]) -> None:
-        raise OSError("https://chat.example.edu/hooks/secret")
-
-    assert watching.watch(config, fails)
-    assert "secret" not in capsys.readouterr().out
 
 
 SSH = (

@@ -85,6 +85,8 @@ class Config:
     """The Debian release to install restic from; empty: the server's own."""
     alert_command: str
     alert_webhook: str
+    problem: Path
+    """The file for what is wrong, in one line."""
     whole: Whole
 
     @property
@@ -116,6 +118,7 @@ def load(path: Path = PLACE / "config.json") -> Config:
         restic_from=given["restic_from"],
         alert_command=given["alert"].get("command") or "",
         alert_webhook=given["alert"].get("webhook") or "",
+        problem=Path(given["problem"]),
         whole=_whole(given["whole"]),
     )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from coursehub_backup import state
@@ -18,49 +20,78 @@ AGAIN = 24 * 3600
 NOBODY: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": [], "env": {"PATH": "/usr/bin:/bin"}}
 
 
-def watch(config: Config, send: Callable[[Config, dict[str, Any]], None] | None = None) -> str | None:
-    """Check the backups and return the problem, if any. Reports a problem once a day, and its end once."""
+def watch(config: Config, send: Callable[[Config, dict[str, Any]], list[str]] | None = None) -> str | None:
+    """Check the backups and return the problem, if any.
+
+    Reports a problem once a day, and its end once; at the next look again if the report arrived nowhere. The teachers'
+    page gets the problem as a file.
+    """
     now = time.time()
-    problem: str | None = state.document(config, now)["problem"]
+    found = state.document(config, now)
+    problem: str | None = found["problem"]
+    kind = problem.partition(":")[0] if problem else None
+    _write(config.problem, f"{kind}; the last good one is {_age(found)}" if kind else None)
     record = state.read()
     reported = record.get("reported", {})
-    kind = problem.partition(":")[0] if problem else None
     if kind and (reported.get("kind") != kind or not 0 <= now - reported.get("at", 0) < AGAIN):
         record["reported"] = {"kind": kind, "at": now}
-        _tell(config, {"kind": "backup", "ok": False, "line": problem}, send or deliver)
-        state.write(record)
+        message = {"kind": "backup", "ok": False, "text": problem}
     elif not kind and reported:
         record.pop("reported")
-        _tell(config, {"kind": "backup", "ok": True, "line": "backups are well again"}, send or deliver)
+        message = {"kind": "backup", "ok": True, "text": "backups are well again"}
+    else:
+        return problem
+    failures = (send or deliver)(config, message)
+    for failure in failures:
+        print(failure, flush=True)
+    # One way is enough; otherwise it would come by that way again and again.
+    if len(failures) < max(1, bool(config.alert_webhook) + bool(config.alert_command)):
         state.write(record)
     return problem
 
 
-def _tell(config: Config, message: dict[str, Any], send: Callable[[Config, dict[str, Any]], None]) -> None:
-    try:
-        send(config, message)
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        # Not the error's text: the address can contain a secret.
-        print(f"the alert could not be delivered ({type(error).__name__})", flush=True)
+def _age(found: dict[str, Any]) -> str:
+    times = [one["ok"] for one in found["targets"].values() if one.get("ok")]
+    return f"{state.ago(found['now'] - max(times))} old" if times else "not there yet"
 
 
-def deliver(config: Config, message: dict[str, Any]) -> None:
-    """Call the webhook and the command. Raises OSError and what subprocess raises."""
-    if config.alert_webhook:
-        request = urllib.request.Request(  # noqa: S310  # the course file takes https:// alone
-            config.alert_webhook,
-            data=json.dumps({**message, "text": message["line"]}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30):  # noqa: S310
-            pass
-    if config.alert_command:
-        subprocess.run(
-            ["/bin/sh", "-c", config.alert_command],
-            input=json.dumps(message),
-            text=True,
-            check=True,
-            timeout=60,
-            cwd="/",
-            **NOBODY,
-        )
+def _write(path: Path, line: str | None) -> None:
+    """Replace a file of one line, which only root can read; None removes it."""
+    if line is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    new = path.with_name(f".{path.name}")
+    new.touch(mode=0o600)
+    new.write_text(line, encoding="utf-8")
+    new.replace(path)
+
+
+def deliver(config: Config, message: dict[str, Any]) -> list[str]:
+    """Call the webhook and the command, each whatever becomes of the other. Returns a line for each that failed."""
+    ways: list[tuple[str, str, Callable[[str, bytes], None]]] = [
+        ("webhook", config.alert_webhook, _call),
+        ("command", config.alert_command, _run),
+    ]
+    failed = []
+    for name, where, way in ways:
+        try:
+            if where:
+                way(where, json.dumps(message).encode())
+        except (OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError) as error:
+            # Not the error's text: the address can contain a secret.
+            failed.append(f"the alert could not be delivered by the {name} ({type(error).__name__})")
+    return failed
+
+
+def _call(address: str, content: bytes) -> None:
+    # The course file takes https:// alone.
+    request = urllib.request.Request(address, content, {"Content-Type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30):  # noqa: S310
+        pass
+
+
+def _run(command: str, content: bytes) -> None:
+    subprocess.run(
+        ["/bin/sh", "-c", command], input=content, check=True, timeout=60, cwd="/", stdout=subprocess.DEVNULL, **NOBODY
+    )

@@ -19,7 +19,8 @@ from tornado.log import app_log
 from tornado.template import Loader
 from tornado.web import HTTPError, RequestHandler, authenticated
 
-from class_work import reading, space
+from class_work import reading
+from class_work.notices import notices
 from class_work.places import NOBODY, People, Place, Settings
 from class_work.reading import Readers, Unavailable
 
@@ -87,6 +88,7 @@ class Page(HubOAuthenticated, RequestHandler):
             "teams": [],
             "frame": "",
             "message": "",
+            "notices": [],
             "downloads": [],
             "more": False,
         }
@@ -122,7 +124,7 @@ class PeoplePage(Page):
         self.viewer()
         self.show_page(
             "Students' work",
-            message=space.short(self.settings_.disk),
+            notices=notices(self.settings_.disk, self.settings_.backup),
             people=self.people.owners(),
             names=self.people.names(),
             teams=self.people.teams(),

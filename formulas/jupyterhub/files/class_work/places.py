@@ -30,6 +30,7 @@ class Settings:
     download: int
     subdomain_host: str = ""
     disk: str = ""
+    backup: str = ""
     names: str = ""
 
     @property
