@@ -74,3 +74,28 @@ def test_a_restore_follows_a_link(mallory: Person, alice: Person, hub: Hub) -> N
     finally:
         mallory.shell("rm -rf attack-labs")
     assert hub.run(f"find {alice.home} /root /etc/cron.d -name 'attack-lab*'") == ""
+
+
+def test_a_restore_waits_for_a_stopped_program(mallory: Person, hub: Hub) -> None:
+    """Tries: to keep root's restore waiting for ever, by stopping the program that writes with one's own rights.
+
+    Stopped by: such a program is killed after ten seconds, and the restore says why (bounded.py).
+    """
+    mallory.shell("mkdir -p attack-stop && head -c 100000000 /dev/urandom > attack-stop/big")
+    back_up(hub)
+    stop = "for n in $(seq 3000); do pkill -STOP -x tar && exit; sleep 0.01; done"
+    restore = f"coursehub-backup restore --user {mallory.account} --path attack-stop"
+    try:
+        for _ in range(4):
+            # The program is there for a moment only, so the first try may miss it.
+            mallory.shell(f"({stop}) > /dev/null 2>&1 &")
+            began = time.monotonic()
+            said = hub.run(f"{restore} 2>&1 || true", seconds=120)
+            took = time.monotonic() - began
+            if "somebody stopped the program" in said:
+                break
+        assert "somebody stopped the program" in said, said
+        assert 10 < took < 90, took
+        assert hub.run(f"pgrep -u {mallory.account} -x tar || true") == "", "the stopped program is gone"
+    finally:
+        mallory.shell("pkill -CONT -x tar; rm -rf attack-stop*")
