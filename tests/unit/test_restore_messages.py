@@ -79,7 +79,7 @@ def test_restore_that_went_well_names_its_backup(restore: Callable[..., dict[str
         ({**ENDED, "parts": [part("home ada", "failed")]}, "home ada could not be restored; the rest is"),
         (
             {**ENDED, "parts": [part("home ada", "restored"), part("home bo", "partly")]},
-            "home bo: some files could not be read from the backup at office; try another target with",
+            "home bo: some files could not be read from the backup at office; 'coursehub restore phys --all' tries",
         ),
     ],
 )
