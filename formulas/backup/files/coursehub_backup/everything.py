@@ -246,20 +246,25 @@ class _Whole:
             self.report.keep_earlier(found)
             return
         got, home = work / present.name, present.parent == self.config.homes
+        said: list[str] = []
+        aside = present.with_name(f"{present.name} {self._label()}")
         try:
             trees.make_like(got, present)
             missing = restoring.fetch_what_is_there(self.restic, self.version.snapshot, present, work)
+            said += _counts(missing, 0)
             trees.settle(got, keep)
             if home:
                 restoring.hand_over(got, present.name, present.parent, restoring.SKIP)
             elif not missing:
-                aside = present.with_name(f"{present.name} {self._label()}")
                 trees.swap(got, aside, self.version.snapshot)
+        except report.FAILURES as error:
+            # Still partly: a part that failed would be forgotten by the next run.
+            said.append(str(error))
         finally:
             if got.exists():
                 trees.remove(got)
-        if missing:
-            found |= {"result": "partly", "why": "; ".join(_counts(missing, 0))}
+        if said:
+            found |= {"result": "partly", "why": "; ".join(said)}
         else:
             found["why"] = "what was missing is there now" if home else f"the whole of it is in {aside}"
 
