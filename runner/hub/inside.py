@@ -23,6 +23,10 @@ ALWAYS = ("jupyterhub", "jupyterhub-proxy", "jupyterhub-work", "nginx", "ssh")
 OWN_WORDS = ("coursehub-material", "coursehub-backup", "coursehub-restic")
 #: If the last starts all failed, for at least so many people within so many minutes, the hub has a problem.
 NOBODY, MINUTES = 2, 15
+#: Finds starts in the hub's log. The whole beginning of a line counts: what follows may quote what a student sent.
+STARTS = r"""sed -n -E \
+  -e 's/^\[E [^]]*\] Not starting .*\(the server of ([a-z0-9_-]*) did not start:?(.*); .journalctl.*/lost \1 \2/p' \
+  -e 's/^\[I [^]]*\] User ([^ ]*) took .* to start.*/started \1/p'"""
 
 _LOOK = rf"""
 for way in k i; do
@@ -33,9 +37,7 @@ for unit in {" ".join(ALWAYS)}; do
   systemctl is-active --quiet $unit || echo "dead $unit"
 done
 systemctl list-units --failed --plain --no-legend --no-pager | awk '$1 !~ /^(jupyter-|user@)/ {{print "failed", $1}}'
-journalctl -u jupyterhub --since=-{MINUTES}min -o cat --no-pager | sed -n \
-  -e 's/.*the server of \([a-z0-9_-]*\) did not start:\{{0,1\}}\(.*\); .journalctl.*/lost \1 \2/p' \
-  -e 's/.*User \([^ ]*\) took .* to start.*/started \1/p'
+journalctl -u jupyterhub --since=-{MINUTES}min -o cat --no-pager | {STARTS}
 if [ -e /etc/coursehub-material/config.json ]; then
   echo "material $(systemctl is-failed coursehub-material.service)" \
     "$(journalctl -u coursehub-material _TRANSPORT=stdout -o cat --no-pager -n 1 2>/dev/null)"

@@ -89,6 +89,20 @@ def test_one_is_stopped_at_a_time() -> None:
 
 
 @pytest.mark.parametrize(
+    "asked",
+    [10**400, float("nan"), float("inf"), True, "now", [1], None],
+    ids=["huge", "nan", "inf", "true", "text", "list", "none"],
+)
+def test_what_is_no_time_hides_nobody(asked: Any) -> None:
+    """The hub's database may have options that are not ours."""
+    odd = server("odd", 1)
+    odd.user_options = {idle.EARLY: asked}
+    look, servers = unused(), [odd, server("long", 90)]
+    look.find(servers, NOW)
+    assert name_of(look.find(servers, LATER)) == "long"
+
+
+@pytest.mark.parametrize(
     ("file", "content"),
     [
         ("class.slice/jupyter-ada.service/cpu.stat", "usage_usec 2500000\nuser_usec 1\n"),

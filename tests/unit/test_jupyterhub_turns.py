@@ -167,15 +167,21 @@ def test_memory_that_is_used_up_makes_a_start_wait() -> None:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_memory_is_read_of_either_version(tmp_path: Path, version: int) -> None:
-    """Files that were read count as free; each server counts as its share, however little it uses yet."""
+    """Files that no program has mapped count as free; each server counts as its share, however little it uses yet."""
     mega = 1 << 20
     group = tmp_path / "class.slice" if version == 2 else tmp_path / "memory" / "class.slice"
     group.mkdir(parents=True)
     names = ("memory.max", "memory.current") if version == 2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
-    stat = "inactive_file" if version == 2 else "total_inactive_file"
+    inactive, active, mapped = (
+        ("inactive_file", "active_file", "file_mapped")
+        if version == 2
+        else ("total_inactive_file", "total_active_file", "total_mapped_file")
+    )
     (group / names[0]).write_text(f"{1000 * mega}\n")
     (group / names[1]).write_text(f"{900 * mega}\n")
-    (group / "memory.stat").write_text(f"anon 5\n{stat} {300 * mega}\n")
+    (group / "memory.stat").write_text(
+        f"anon 5\n{inactive} {100 * mega}\n{active} {250 * mega}\n{mapped} {50 * mega}\n"
+    )
     servers = tmp_path / "servers"
     servers.mkdir()
     memory = turns.ClassMemory(200 * mega, servers, "class.slice", tmp_path)

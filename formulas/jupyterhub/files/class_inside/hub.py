@@ -8,6 +8,7 @@ from tornado.http1connection import HTTP1Connection
 
 from class_inside.closing import let_the_proxy_close
 from class_inside.door import Door, open_door
+from class_inside.one_line import OneLine
 from class_inside.places import Places
 
 
@@ -15,6 +16,7 @@ class ClassHub(JupyterHub):
     """Opens the door before it starts, so that no server has to wait longer than necessary."""
 
     name = "jupyterhub"
+    _log_formatter_cls = OneLine
     _door: Door
 
     async def start(self) -> None:

@@ -82,7 +82,7 @@ class Unused:
 def is_early(spawner: Any) -> bool:
     """Whether a server was started before a class and nobody has used it since."""
     row, asked = spawner.orm_spawner, (spawner.user_options or {}).get(EARLY)
-    if not row or not row.started or not isinstance(asked, int | float):
+    if not row or not row.started or not isinstance(asked, float):
         return False
     started, used = utc(row.started), last_used(spawner)
     return 0 <= started.timestamp() - asked < START and used is not None and used - started < timedelta(seconds=START)

@@ -162,16 +162,22 @@ class ClassMemory:
         return self._number("memory.max", "memory.limit_in_bytes")
 
     def _used(self) -> int | None:
-        """What cannot be given back: files that were read are in memory only as long as nobody else needs it."""
+        """What cannot be given back: files that were read are in memory only as long as nobody else needs it.
+
+        Only files that running programs have mapped count. Linux keeps others even after their reader has ended, so a
+        student who reads big files twice would use up the memory of all.
+        """
         current = self._number("memory.current", "memory.usage_in_bytes")
         if current is None:
             return None
-        for place, name in ((self.root, "inactive_file"), (self.root / "memory", "total_inactive_file")):
+        for place, prefix, mapped in ((self.root, "", "file_mapped"), (self.root / "memory", "total_", "mapped_file")):
             with contextlib.suppress(OSError, ValueError):
-                for line in (place / self.slice / "memory.stat").read_text().splitlines():
-                    key, _, value = line.partition(" ")
-                    if key == name:
-                        return max(current - int(value), 0)
+                lines = (place / self.slice / "memory.stat").read_text().splitlines()
+                found = {key: int(value) for key, _, value in (line.partition(" ") for line in lines)}
+                inactive, active, used = (
+                    found.get(prefix + name, 0) for name in ("inactive_file", "active_file", mapped)
+                )
+                return max(current - max(inactive, inactive + active - used), 0)
         return current
 
     def _number(self, name: str, former: str) -> int | None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from jupyterhub import orm
 from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
 from jupyterhub.apihandlers.base import APIHandler
+from jupyterhub.apihandlers.users import UserServerAPIHandler
 from jupyterhub.handlers.base import (
     AddSlashHandler,
     BaseHandler,
@@ -51,6 +52,7 @@ def build(config: Any, *, visits: bool, secret_file: str) -> None:
     wall_requests()
     wall_answers()
     wall_actions()
+    wall_options()
     if not visits:
         give_passes(passes)
         hub.extra_handlers = [(r"/enter(/.*)", EnterHandler, {"passes": passes})]
@@ -204,6 +206,32 @@ def wall_actions() -> None:
         await sign_out(handler)
 
     LogoutHandler.get, LogoutHandler.post = ask, post
+
+
+def wall_options() -> None:
+    """Take no options of a server from people: there are none for them.
+
+    JupyterHub stores any options, shows them to teachers, and writes their names into its log, line breaks included.
+    """
+
+    @wrap(UserServerAPIHandler, "get_server_json_body")
+    def start(before: Any, handler: Any) -> dict[str, Any]:
+        body: dict[str, Any] = before(handler)
+        if body["user_options"] and not isinstance(handler.current_user, orm.Service):
+            raise HTTPError(400, "A server has no options")
+        return body
+
+    @wrap(UserServerAPIHandler, "patch")
+    def change(_before: Any, _handler: Any, *_names: str) -> None:
+        raise HTTPError(405)
+
+    @wrap(SpawnHandler, "_get_user_options")
+    def spawn_page(_before: Any, _handler: Any, _query: dict[str, list[str]]) -> dict[str, list[str]]:
+        return {}
+
+    @wrap(SpawnHandler, "post")
+    def spawn_form(_before: Any, _handler: Any, *_names: str) -> None:
+        raise HTTPError(405)
 
 
 def give_passes(passes: Passes) -> None:
