@@ -20,7 +20,7 @@ def visible(message: str) -> str:
     return _INVISIBLE.sub(lambda found: repr(found[0])[1:-1], cut)
 
 
-class OneLine(CoroutineLogFormatter):  # type: ignore[misc]
+class OneLine(CoroutineLogFormatter):
     """JupyterHub's formatter. A traceback still has many lines; they are indented."""
 
     def format(self, record: logging.LogRecord) -> str:
