@@ -40,6 +40,8 @@ include:
         class_links: {{ course_env.class_links | json }}
         earlier: {{ course_env.get('earlier', '') | json }}
         python: {{ course_env.python }}
+        warm: {{ course_env.warm | json }}
+        root: {{ root }}
     - require:
       - python_package: course_env-server
 
@@ -53,7 +55,8 @@ include:
     - check_cmd: python3 -m py_compile
     - tmp_ext: .py
     - context:
-        settings: {{ {'kernels': course_env.kernels, 'server': course_env.server, 'lib': root ~ '/lib'} | json }}
+        settings: {{ {'kernels': course_env.kernels, 'server': course_env.server, 'lib': root ~ '/lib',
+                       'image': (root ~ '/warm/kernel.image') if course_env.warm else ''} | json }}
 
 # Terminals are login shells, and Debian's /etc/profile replaces the PATH of the server that started them.
 /etc/profile.d/coursehub-course.sh:
@@ -96,7 +99,7 @@ course_env-pull:
 course_env-server:
   python_package.installed:
     - names:
-{%- for package in ['class_kernel', 'class_lab', 'class_own', 'class_server'] %}
+{%- for package in ['class_kernel', 'class_lab', 'class_own', 'class_server', 'class_warm'] %}
       - {{ root }}/lib/{{ package }}:
         - source: salt://course_env/files/{{ package }}
 {%- endfor %}

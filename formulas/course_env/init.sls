@@ -1,3 +1,4 @@
 include:
   - course_env.environment
   - course_env.packages
+  - course_env.warm

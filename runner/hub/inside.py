@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from runner.agreed import PATHS
 from runner.errors import CoursehubError
-from runner.hub import room
+from runner.hub import room, warm
 from runner.hub.checks import Check
 
 #: A file system is full from this use in per cent, or below this free space in bytes.
@@ -20,7 +20,7 @@ CAUSES = ("disk", "units", "starts")
 #: Units that everybody needs.
 ALWAYS = ("jupyterhub", "jupyterhub-proxy", "jupyterhub-work", "nginx", "ssh")
 #: If these units fail, their own check says more, so the check of units skips them.
-OWN_WORDS = ("coursehub-material", "coursehub-backup", "coursehub-restic")
+OWN_WORDS = ("coursehub-material", "coursehub-backup", "coursehub-restic", *warm.UNITS)
 #: If the last starts all failed, for at least so many people within so many minutes, the hub has a problem.
 NOBODY, MINUTES = 2, 15
 #: Finds starts in the hub's log. The whole beginning of a line counts: what follows may quote what a student sent.
@@ -75,8 +75,10 @@ def look(run: Run, *, ask: bool = False) -> list[Check]:
 
     Raises CoursehubError if SSH does not work.
     """
-    said = [line.split() for line in run((_ASK if ask else "") + _LOOK + room.LOOK).splitlines() if line.strip()]
-    checks = [_disk(said, run), _units(said), _starts(said), *room.check(said)]
+    said = [
+        line.split() for line in run((_ASK if ask else "") + _LOOK + room.LOOK + warm.LOOK).splitlines() if line.strip()
+    ]
+    checks = [_disk(said, run), _units(said), _starts(said), *room.check(said), *warm.check(said)]
     unread = [" ".join(words[1:]) for words in said if words[0] == "unread"]
     checks += [_material(words[1:], unread) for words in said if words[0] == "material"]
     return checks + [_backup(words[1:]) for words in said if words[0] == "backup"]

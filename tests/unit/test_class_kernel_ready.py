@@ -29,7 +29,7 @@ class_server.kernels.FIRST_TO_GO[:] = []
 os.environ["COURSEHUB_OWN"] = os.path.join(os.environ["HOME"], "own")
 os.makedirs(os.environ["COURSEHUB_OWN"], exist_ok=True)
 config = Config()
-ready.keep_one_ready(config, ["json.tool", "no_such_module"], 0.01)
+ready.start_kernels_soon(config, "", ["json.tool", "no_such_module"], 0.01)
 made = ready.ClassProvisioner.ready
 ready.KernelProvisionerFactory.instance(config=config)
 
@@ -107,7 +107,7 @@ def test_no_process_is_ready_with_little_memory(course_python: str) -> None:
     script = """
 from traitlets.config import Config
 from class_server import ready
-ready.keep_one_ready(Config(), ["json"], 0)
+ready.start_kernels_soon(Config(), "", ["json"], 0)
 print(json.dumps(ready.ClassProvisioner.ready is None))
 """
     assert inside(course_python, script, MEM_LIMIT=str(256 << 20))
@@ -120,7 +120,7 @@ import os, time
 from traitlets.config import Config
 from class_server import ready
 ready.FIRST_TO_GO[:] = []
-ready.keep_one_ready(Config(), ["json"], 0)
+ready.start_kernels_soon(Config(), "", ["json"], 0)
 while ready.ClassProvisioner.ready._process is None:
     time.sleep(0.02)
 print(json.dumps(ready.ClassProvisioner.ready._process.pid), flush=True)

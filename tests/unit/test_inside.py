@@ -67,6 +67,11 @@ def test_server_that_is_well() -> None:
             "disk space",
             "the class's disk is full: 5 MB of 100 MB are free",
         ),
+        (
+            "failed coursehub-warm-kernel.service\nwarm kernel the module nltk uses random bytes\n",
+            "fast starts",
+            "each kernel starts slowly, because there is no image: the module nltk uses random bytes; everybody",
+        ),
         ("material failed lab1: Permission denied\n", "material", "lab1: Permission denied"),
         (
             "material inactive\nunread labs: https://x/y is no repository that this server may read; correct it\n",

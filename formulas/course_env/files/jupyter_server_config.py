@@ -26,7 +26,7 @@ from class_server.languages import look_only_where_needed  # noqa: E402
 from class_server.layout import forget_after_a_kill  # noqa: E402
 from class_server.memory import spare_the_server  # noqa: E402
 from class_server.programs import prepare  # noqa: E402
-from class_server.ready import keep_one_ready  # noqa: E402
+from class_server.ready import start_kernels_soon  # noqa: E402
 from class_server.sockets import end_abandoned  # noqa: E402
 
 
@@ -144,7 +144,7 @@ c.AsyncMappingKernelManager.cull_busy = False
 # Nobody reads the metrics, and they would be computed each second.
 c.ResourceUseDisplay.enable_prometheus_metrics = False
 use_class_kernels(c)
-keep_one_ready(c, **SETTINGS["kernels"]["ready"])
+start_kernels_soon(c, SETTINGS["image"], **SETTINGS["kernels"]["ready"])
 look_only_where_needed(c)
 spare_the_server(c)
 forget_after_a_kill()

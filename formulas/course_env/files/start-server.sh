@@ -67,4 +67,6 @@ if ! { room=$(mktemp "$HOME/.coursehub-room.XXXXXX") && head -c 65536 /dev/zero 
 fi
 rm -f "$HOME/.coursehub-room".* || true
 # What follows makes no directory without the limit that its home has.
-exec {{ python }} -I -S {{ lib }}/class_server/limited.py "$env/bin/python" -P {{ lib }}/class_server/single_user.py "$@"
+exec {{ python }} -I -S {{ lib }}/class_server/limited.py
+{%- if warm %} {{ python }} -I -S {{ lib }}/class_warm/begin.py {{ root }}/warm/server.image
+{%- endif %} "$env/bin/python" -P {{ lib }}/class_server/single_user.py "$@"

@@ -39,7 +39,12 @@ def main() -> None:
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["directory"])
-    sys.argv = ["ipykernel_launcher", *order["arguments"], "--IPKernelApp.extra_extensions=class_kernel.ready"]
+    run(order["arguments"])
+
+
+def run(arguments: list[str]) -> None:
+    """Run the kernel with ipykernel_launcher's arguments."""
+    sys.argv = ["ipykernel_launcher", *arguments, "--IPKernelApp.extra_extensions=class_kernel.ready"]
     from ipykernel.kernelapp import launch_new_instance
 
     launch_new_instance()

@@ -20,6 +20,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from class_server.kernels import FIRST_TO_GO
 from class_server.memory import memory_limit
+from class_server.warm import from_image
 
 NAME = "class-ready"
 PROGRAM = Path(__file__).parent.parent / "class_kernel" / "ready.py"
@@ -116,15 +117,23 @@ def give(process: subprocess.Popen[bytes], order: bytes) -> bool:
 
 
 class ClassProvisioner(LocalProvisioner):
-    """Starts kernels as Jupyter does, except that the first one may be the process that is ready."""
+    """Starts kernels as Jupyter does, or from the image; or the first one is the process that is ready.
+
+    A kernel that is started again, by its owner or because it ended, starts as Jupyter does.
+    """
 
     ready: Ready | None = None
+    image = ""
+    _started = False
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start a kernel and return how to connect to it."""
-        directory = str(kwargs.get("cwd") or Path.cwd())
-        process = self.ready.take(cmd, dict(kwargs.get("env") or os.environ), directory) if self.ready else None
+        directory, environment = str(kwargs.get("cwd") or Path.cwd()), dict(kwargs.get("env") or os.environ)
+        process = self.ready.take(cmd, environment, directory) if self.ready else None
         if process is None:
+            if self.image and not self._started:
+                cmd = from_image(self.image, cmd, environment, directory)
+            self._started = True
             return await super().launch_kernel(cmd, **kwargs)
         # As LocalProvisioner does after its own start. The process leads its own group.
         self.process = process
@@ -133,16 +142,22 @@ class ClassProvisioner(LocalProvisioner):
         return self.connection_info
 
 
-def keep_one_ready(config: Any, modules: list[str], seconds: float) -> None:
-    """Make one process ready after so many seconds without a kernel. No modules, or little memory: none."""
+def start_kernels_soon(config: Any, image: str, modules: list[str], seconds: float) -> None:
+    """Start kernels from the image, if there is one. Otherwise one process is made ready after so many seconds.
+
+    It is not made with little memory, or without modules.
+    """
     limit = memory_limit()
-    if not modules or 0 < limit < ENOUGH_MEMORY:
+    if image and Path(image).exists():
+        ClassProvisioner.image = image
+    elif not modules or 0 < limit < ENOUGH_MEMORY:
         return
-    ClassProvisioner.ready = Ready(modules)
+    else:
+        ClassProvisioner.ready = Ready(modules)
+        timer = threading.Timer(seconds, ClassProvisioner.ready.make)
+        timer.daemon = True
+        timer.start()
     KernelProvisionerFactory.provisioners[NAME] = EntryPoint(
         NAME, "class_server.ready:ClassProvisioner", "jupyter_client.kernel_provisioners"
     )
     config.KernelProvisionerFactory.default_provisioner_name = NAME
-    timer = threading.Timer(seconds, ClassProvisioner.ready.make)
-    timer.daemon = True
-    timer.start()

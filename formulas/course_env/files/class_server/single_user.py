@@ -67,17 +67,22 @@ def without_the_hub() -> Iterator[None]:
                     vars(sys.modules[parent]).pop(child, None)
 
 
-def main() -> None:
-    """Start the server. If another JupyterHub needs a module that is left out here, import everything instead."""
+def load() -> ModuleType:
+    """Import jupyterhub.singleuser. If another JupyterHub needs a module that is left out here, import everything."""
     try:
         with without_the_hub():
-            singleuser = importlib.import_module("jupyterhub.singleuser")
+            return importlib.import_module("jupyterhub.singleuser")
     except Exception:
         for name in [name for name in sys.modules if name.partition(".")[0] == "jupyterhub"]:
             del sys.modules[name]
-        singleuser = importlib.import_module("jupyterhub.singleuser")
+        return importlib.import_module("jupyterhub.singleuser")
+
+
+def main() -> None:
+    """Start the server."""
+    singleuser: Any = load()
     # It moves settings of before 2015, and writes into the home that it did. A full home would not start.
-    application = importlib.import_module("jupyter_core.application")
+    application: Any = importlib.import_module("jupyter_core.application")
     application.JupyterApp.migrate_config = lambda _app: None
     sys.exit(singleuser.main())
 

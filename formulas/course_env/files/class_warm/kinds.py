@@ -1,0 +1,100 @@
+"""What the images contain: the modules of a person's server, and those of a Python kernel."""
+
+import contextlib
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Sequence
+
+
+class Kind:
+    """A program that starts from an image."""
+
+    #: Variables that the program sets itself before it imports the modules.
+    variables: dict[str, str] = {}  # noqa: RUF012 - a constant of the class
+
+    def load(self, modules: Sequence[str]) -> None:
+        """Import the modules of the program, and those that the course names."""
+        raise NotImplementedError
+
+    def run(self, argv: list[str]) -> None:
+        """Run the program with the command that would start it."""
+        raise NotImplementedError
+
+
+class Server(Kind):
+    """A person's server: class_server/single_user.py."""
+
+    modules = (
+        "class_server.single_user",
+        *("jupyter_server.serverapp", "jupyterlab.labapp", "jupyterlab_server.handlers", "notebook.app"),
+    )
+
+    def load(self, modules: Sequence[str]) -> None:
+        """Import what a server imports before somebody uses it."""
+        for name in (*self.modules, *modules):
+            importlib.import_module(name)
+        importlib.import_module("class_server.single_user").load()
+
+    def run(self, argv: list[str]) -> None:
+        """Run `python -P single_user.py ARGUMENT...`."""
+        from class_server.single_user import main
+
+        sys.argv = argv[2:]
+        main()
+
+
+class Kernel(Kind):
+    """A Python kernel with the modules that most notebooks import."""
+
+    # As ipykernel itself does, but before matplotlib reads it.
+    variables = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # noqa: RUF012
+
+    #: Without these no kernel starts. Then what it imports after its start, mostly the debugger.
+    needed = ("ipykernel.kernelapp", "ipykernel.zmqshell", "class_kernel.pipe", "class_kernel.ready")
+    later = (
+        *("ipykernel.debugger", "sqlite3", "tornado.platform.asyncio", "tornado.queues"),
+        *("IPython.core.completerlib", "IPython.core.debugger", "IPython.extensions.storemagic", "pydoc"),
+        *("class_kernel.own", "class_kernel.own_modules"),
+    )
+
+    def load(self, modules: Sequence[str]) -> None:
+        """Import a kernel's modules, and those of the course that are installed."""
+        for name in self.needed:
+            importlib.import_module(name)
+        modules = (*self.later, *modules)
+        for name in modules:
+            # A notebook that imports it gets the error again.
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+
+    def run(self, argv: list[str]) -> None:
+        """Run `python -P -m ipykernel_launcher ARGUMENT...`."""
+        from class_kernel.ready import run
+
+        run(argv[4:])
+
+
+KINDS = {"server": Server(), "kernel": Kernel()}
+#: The only argument of a program that is tried and not run.
+TRIAL = "--trial"
+
+
+def try_it() -> None:
+    """Use what a copy needs: memory, threads, other processes."""
+    done: list[int] = []
+    threads = [threading.Thread(target=lambda: done.append(len(bytearray(1 << 24)))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    blocks = [bytearray(5000) for _ in range(2000)]
+    if "numpy" in sys.modules:
+        numpy = sys.modules["numpy"]
+        assert float((numpy.ones((200, 200)) @ numpy.ones((200, 200))).sum()) == 200.0**3  # noqa: S101
+    assert len(done) == 2 and not status and len(blocks) == 2000  # noqa: S101

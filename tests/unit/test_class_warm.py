@@ -1,0 +1,296 @@
+"""Copies of an image: each is what its ordinary start would be, and nothing that must differ is the same in two."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.warm_images import Warm, environment, make, run, works_here
+
+pytestmark = [pytest.mark.unit, pytest.mark.skipif(not works_here(), reason="images are for x86-64")]
+
+MODULES = ("random", "uuid", "tempfile", "multiprocessing", "threading", "json", "socket", "ctypes", "subprocess")
+
+
+@pytest.fixture(scope="module")
+def warm(course_python: str, tmp_path_factory: pytest.TempPathFactory) -> Warm:
+    """An image with some modules of Python."""
+    made = make(course_python, tmp_path_factory.mktemp("warm") / "script.image", *MODULES)
+    assert (made.code, made.said) == (0, "")
+    return made
+
+
+#: What must be different in each process.
+DIFFERENT = """
+import json, multiprocessing, os, random, sys, tempfile, uuid
+print(json.dumps({
+    "random": random.random(), "another": random.Random().random(), "uuid": uuid.uuid4().hex, "uuid1": uuid.uuid1().hex,
+    "name": next(tempfile._get_candidate_names()), "key": multiprocessing.current_process().authkey.hex(),
+    "bytes": os.urandom(8).hex(), "pid": os.getpid(), "shuffled": random.sample(range(10**9), 3),
+}))
+"""
+
+
+def test_eight_copies_have_nothing_random_in_common(warm: Warm) -> None:
+    found = [json.loads(warm.says(DIFFERENT)) for _ in range(8)]
+    for name in found[0]:
+        assert len({str(one[name]) for one in found}) == 8, name
+
+
+#: What is the same for a copy and an ordinary start. A process cannot look at itself without changing some of it.
+LIKE = """
+import json, os, resource, signal, sys, threading, time
+status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
+kept = ("Name Umask Uid Gid Groups Threads SigBlk SigIgn SigCgt CapInh CapPrm CapEff CapBnd CapAmb NoNewPrivs Seccomp "
+        "TracerPid Cpus_allowed_list Mems_allowed_list").split()
+print(json.dumps({
+    **{name: status[name].strip() for name in kept if name in status},
+    "limits": [resource.getrlimit(one) for one in range(16)],
+    "namespaces": sorted(os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")),
+    "cgroup": open("/proc/self/cgroup").read(),
+    "mounts": open("/proc/self/mountinfo").read(),
+    "oom": open("/proc/self/oom_score_adj").read(),
+    "words": open("/proc/self/cmdline").read(),
+    "variables": sorted(os.environ.items()),
+    "shown": sorted(word for word in open("/proc/self/environ").read().split(chr(0)) if word),
+    "open": sorted(name for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")),
+    "directory": os.getcwd(), "session": os.getsid(0) == os.getsid(os.getppid()), "group": os.getpgid(0) != os.getpid(),
+    "parent": os.getppid(), "argv": sys.argv, "words of python": sys.orig_argv, "python": sys.executable,
+    "path": sys.path, "prefix": sys.prefix, "encoding": [sys.stdout.encoding, sys.getfilesystemencoding()],
+    "thread": threading.main_thread().native_id == os.getpid() == threading.get_native_id(),
+    "zone": time.strftime("%Z", time.localtime(0)), "handler": str(signal.getsignal(signal.SIGINT)),
+    "nice": os.nice(0), "policy": os.sched_getscheduler(0), "alarm": signal.getitimer(signal.ITIMER_REAL),
+}))
+"""
+
+
+def test_a_copy_is_what_an_ordinary_start_is(warm: Warm, tmp_path: Path) -> None:
+    """Everything that the kernel and Python know of a process, with limits that are not the usual ones."""
+    before = "umask 027; ulimit -n 700; ulimit -s 4096; ulimit -c 0; trap '' HUP; echo 300 > /proc/self/oom_score_adj; "
+    found = []
+    for command in (warm.ordinary(LIKE, "a word"), warm.command(LIKE, "a word")):
+        done = subprocess.run(
+            ["/bin/sh", "-c", f'{before} cd {tmp_path}; exec nice -n 3 "$@"', "sh", *command],
+            env=environment(TZ="Asia/Tokyo", HOME=str(tmp_path), PWD=str(tmp_path)),
+            capture_output=True, text=True, check=True, timeout=150,
+        )  # fmt: skip
+        found.append(json.loads(done.stdout))
+    ordinary, copy = found
+    assert ordinary["zone"] == "JST"
+    assert {name: copy[name] for name in ordinary} == ordinary
+
+
+def test_a_copy_ends_as_its_program_does(warm: Warm) -> None:
+    assert warm.run("raise SystemExit(7)").returncode == 7
+    failed = warm.run("raise ValueError('why')")
+    assert failed.returncode == 1
+    assert failed.stderr.endswith("ValueError: why\n")
+    assert warm.says("import atexit; atexit.register(print, 'the end')") == "the end"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -15), (signal.SIGINT, 5)])
+def test_signals_reach_a_copy(warm: Warm, number: int, code: int) -> None:
+    """Its handler for an interrupt is at another address than that of the process that it was."""
+    script = """
+import sys, time
+try:
+    print("runs", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit(5)
+"""
+    process = subprocess.Popen(warm.command(script), env=environment(), stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "runs\n"
+    process.send_signal(number)
+    assert process.wait(timeout=20) == code
+
+
+def test_a_copy_can_do_what_programs_do(warm: Warm) -> None:
+    """Threads, other processes, much memory, deep recursion, and libraries that are loaded later."""
+    script = """
+import concurrent.futures, multiprocessing, sqlite3, subprocess, sys, zlib
+with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    print(sum(pool.map(lambda n: len(bytearray(n)), [1 << 22] * 16)) >> 22)
+print(subprocess.run(["echo", "hello"], capture_output=True, text=True, check=True).stdout.strip())
+blocks = [bytearray(3000 + n) for n in range(20000)]
+del blocks
+print(sqlite3.connect(":memory:").execute("select 6 * 7").fetchone()[0])
+sys.setrecursionlimit(20000)
+def deep(n):
+    return deep(n - 1) if n else "deep"
+print(deep(15000))
+print(multiprocessing.get_context("fork").Pool(2).map(abs, [-3]))
+"""
+    assert warm.says(script).split("\n") == ["16", "hello", "42", "deep", "[3]"]
+
+
+def test_copies_share_memory(warm: Warm) -> None:
+    """Of what is in the image, hardly anything is a copy's own after its start."""
+    script = """
+import re, sys
+found = dict(re.findall(r"^(\\w+): +(\\d+) kB", open("/proc/self/smaps_rollup").read(), re.M))
+print(int(found["Anonymous"]) / int(found["Rss"]))
+"""
+    assert float(warm.says(script).split()[-1]) < 0.6
+
+
+def test_children_of_a_copy_are_reaped(warm: Warm) -> None:
+    """The helper that made the copy leaves no zombie and traces nobody."""
+    assert warm.says("import os\ntry: os.waitpid(-1, 0)\nexcept ChildProcessError: print('none')") == "none"
+
+
+def rewritten(warm: Warm, at: Path, **values: Any) -> Warm:
+    """The same image, which says something else about itself."""
+    script = f"""
+import marshal, sys
+from class_warm.image import LENGTH, MAGIC
+content = open({str(warm.image)!r}, "rb").read()
+size = int.from_bytes(content[len(MAGIC):len(MAGIC) + LENGTH], "little")
+start = len(MAGIC) + LENGTH
+new = marshal.loads(content[start:start + size])
+for name, value in {values!r}.items():
+    new[name] = {{**new[name], **value}} if name == "variables" else value
+new = marshal.dumps(new)
+whole = lambda size: -(-size // 4096) * 4096
+head = (MAGIC + len(new).to_bytes(LENGTH, "little") + new)
+open({str(at)!r}, "wb").write(head.ljust(whole(len(head)), b"\\0") + content[whole(start + size):])
+"""
+    from tests.support.lesson import FILES
+
+    done = run([warm.python, "-c", f"import sys; sys.path.insert(0, {str(FILES)!r})\n{script}"])
+    assert done.returncode == 0, done.stderr
+    return Warm(warm.python, at, 0, "")
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"boot": "another"}, "another boot"),
+        ({"environment": "/opt/other"}, "another environment"),
+        ({"variables": {"TZ": "UTC"}}, "TZ has another value"),
+        ({"sources": [("/etc/passwd", (1, 2, 3))]}, "/etc/passwd has changed"),
+        ({"files": [("/usr/bin/python3", (1, 2, 3))]}, "/usr/bin/python3 was replaced"),
+        ({"kernels": {}}, "taken over"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_ordinary_start_where_the_image_is_not_for_it(
+    warm: Warm, tmp_path: Path, values: dict[str, Any], why: str
+) -> None:
+    done = rewritten(warm, tmp_path / "other.image", **values).run("import sys; print(sys.argv)", "a")
+    assert (done.returncode, done.stdout) == (0, "['-c', 'a']\n")
+    assert why in done.stderr
+
+
+def test_ordinary_start_without_a_whole_image(warm: Warm, tmp_path: Path) -> None:
+    """None, an empty one, another file, a directory, and one that ends in the middle of its description."""
+    places = [tmp_path / name for name in ("none", "empty", "text", "directory", "half")]
+    places[1].touch()
+    places[2].write_text("no image", encoding="utf-8")
+    places[3].mkdir()
+    places[4].write_bytes(warm.image.read_bytes()[:2000])
+    for place in places:
+        done = Warm(warm.python, place, 0, "").run("print('ordinary')")
+        assert (done.returncode, done.stdout) == (0, "ordinary\n"), done.stderr
+        assert done.stderr.startswith("coursehub: an ordinary start of"), place
+
+
+@pytest.mark.parametrize("name", ["PYTHONPATH", "LC_ALL", "OMP_NUM_THREADS", "LD_PRELOAD"])
+def test_ordinary_start_with_variables_that_are_read_early(warm: Warm, name: str) -> None:
+    assert f"the variable {name} has another value" in warm.run("print(1)", **{name: ""}).stderr
+
+
+MODULES_OF_TESTS = {
+    "keeps_home": "import os, pathlib, functools\nHOME = os.path.expanduser('~/x')\nclass Places:\n    path = "
+    "pathlib.Path.home() / 'y'\n    names = [os.environ['USER'], (os.getcwd(),)]\n@functools.cache\ndef find():\n"
+    "    return os.environ['HOME']\nfind()\ndef outer(found=os.environ['HOME']):\n    kept = found\n"
+    "    return lambda: kept\ninner = outer()",
+    "reads_own": "import os\nTOKEN = os.environ.get('JUPYTERHUB_API_TOKEN', 'none')",
+    "takes_from_reader": "from reads_own import TOKEN",
+    "sets_variable": "import os\nos.environ['SET_BY_MODULE'] = 'yes'",
+    "asks_for_random_bytes": "import secrets\nKEY = secrets.token_hex(8)",
+    "starts_a_thread": "import threading, time\nthreading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+    "shares_memory": "import mmap\nSHARED = mmap.mmap(-1, 4096)",
+    "fails": "raise OSError('it fails')",
+    "has_generators": "import random\nDICE = random.Random(7)",
+}  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with modules, each of which does something that images must know."""
+    for name, content in MODULES_OF_TESTS.items():
+        (tmp_path / f"{name}.py").write_text(content, encoding="utf-8")
+    return tmp_path
+
+
+def test_what_a_module_keeps_of_a_person_is_exchanged(course_python: str, place: Path) -> None:
+    made = make(course_python, place / "i", "keeps_home", path=str(place))
+    assert made.code == 0, made.said
+    script = """
+import keeps_home as m
+print(m.HOME, m.Places.path, *m.Places.names, m.find(), m.inner(), m.outer()())
+"""
+    for person in ("amara", "ben"):
+        said = made.says(script, HOME=f"/home/{person}", USER=person)
+        home = f"/home/{person}"
+        assert said == f"{home}/x {home}/y {person} ('{home}',) {home} {home} {home}"
+
+
+def test_modules_that_read_a_persons_variable_are_imported_again(course_python: str, place: Path) -> None:
+    """As those of JupyterHub, which decide who may enter; also one that took something from such a module."""
+    made = make(course_python, place / "i", "takes_from_reader", "reads_own", path=str(place))
+    assert made.code == 0, made.said
+    script = f"import sys; sys.path.append({str(place)!r}); import reads_own, takes_from_reader\nprint(reads_own.TOKEN)"
+    assert made.says(script, JUPYTERHUB_API_TOKEN="hers") == "hers"
+    assert made.says("import sys; print('reads_own' in sys.modules, 'takes_from_reader' in sys.modules)") == (
+        "False True"
+    )
+
+
+def test_variables_that_a_module_sets_are_set_in_copies(course_python: str, place: Path) -> None:
+    made = make(course_python, place / "i", "sets_variable", path=str(place))
+    assert made.says("import os; print(os.environ['SET_BY_MODULE'])") == "yes"
+
+
+def test_generators_of_modules_are_seeded_anew(course_python: str, place: Path) -> None:
+    made = make(course_python, place / "i", "has_generators", path=str(place))
+    assert len({made.says("import has_generators as m; print(m.DICE.random())") for _ in range(3)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("asks_for_random_bytes", "the module asks_for_random_bytes uses random bytes"),
+        ("starts_a_thread", "thread"),
+        ("shares_memory", "shares memory"),
+        ("fails", "it fails"),
+    ],
+)
+def test_no_image_of_what_copies_cannot_share(course_python: str, place: Path, name: str, why: str) -> None:
+    made = make(course_python, place / "i", name, path=str(place))
+    assert made.code == 1
+    assert made.said.startswith("coursehub: no image of the script: ")
+    assert why in made.said
+
+
+def test_image_is_stale_when_a_file_of_it_changes(course_python: str, place: Path) -> None:
+    """systemd asks before it makes another one: 1 is current, 0 is stale."""
+    from tests.support.lesson import FILES
+    from tests.support.warm_images import SYSTEM
+
+    made = make(course_python, place / "i", "json")
+    stale = [*SYSTEM, str(FILES / "class_warm" / "stale.py")]
+    where = str(Path(course_python).parent.parent)
+    assert run([*stale, str(made.image), where, "json"]).returncode == 1
+    assert run([*stale, str(made.image), where, "json", "csv"]).returncode == 0
+    assert run([*stale, str(made.image), "/opt/other", "json"]).returncode == 0
+    assert run([*stale, str(place / "none"), where, "json"]).returncode == 0
+    other = rewritten(made, place / "other", files=[("/usr/bin/python3", (1, 2, 3))])
+    assert run([*stale, str(other.image), where, "json"]).returncode == 0
