@@ -99,3 +99,26 @@ def test_a_restore_waits_for_a_stopped_program(mallory: Person, hub: Hub) -> Non
         assert hub.run(f"pgrep -u {mallory.account} -x tar || true") == "", "the stopped program is gone"
     finally:
         mallory.shell("pkill -CONT -x tar; rm -rf attack-stop*")
+
+
+def test_a_restore_is_taken_over(mallory: Person, hub: Hub) -> None:
+    """Tries: to get a program outside one's server's limits, by taking over the one that restores with one's rights.
+
+    Stopped by: it runs among the class's servers with limits of its own, and what it started ends with it (bounded.py).
+    """
+    mallory.shell("mkdir -p attack-over && head -c 200000000 /dev/urandom > attack-over/big")
+    back_up(hub)
+    look = "for n in $(seq 3000); do p=$(pgrep -x tar) && cat /proc/$p/cgroup > attack-seen && exit; sleep 0.01; done"
+    try:
+        for _ in range(4):
+            # The program is there for a moment only, so the first try may miss it.
+            mallory.shell(f"rm -f attack-seen; ({look}) > /dev/null 2>&1 &")
+            hub.run(f"coursehub-backup restore --user {mallory.account} --path attack-over", seconds=120)
+            seen = mallory.shell("cat attack-seen").text
+            if "coursehub-as-person" in seen:
+                break
+        assert "class.slice/coursehub-as-person-" in seen, seen
+        assert "session" not in seen.replace("systemd-session", ""), seen
+        assert hub.run("systemctl list-units --all --plain --no-legend 'coursehub-as-person-*'").strip() == ""
+    finally:
+        mallory.shell("rm -rf attack-over* attack-seen")

@@ -80,6 +80,18 @@ def test_all_of_the_memory(mallory: Person, alice: Person, hub: Hub) -> None:
     assert hub.run("find /dev/shm /run/lock -name hog").strip() == ""
 
 
+def test_disk_of_all_by_weight(mallory: Person, hub: Hub) -> None:
+    """Tries: to write so much that the hub's own files wait for the disk.
+
+    Stopped by: all servers of the class together have half the weight of the hub at the disk (class.slice).
+    """
+    assert "class.slice" in mallory.shell("cat /proc/self/cgroup").text
+    assert hub.run("systemctl show class.slice -p IOWeight --value").strip() == "50"
+    shown = hub.run("systemctl show jupyterhub.service -p Slice -p IOWeight")
+    # A unit without a weight of its own has 100.
+    assert "Slice=system.slice" in shown and "IOWeight=[not set]" in shown, shown
+
+
 def test_all_of_the_processors(mallory: Person, alice: Person) -> None:
     """Tries: to keep every processor busy with many processes.
 

@@ -54,12 +54,12 @@ def test_stopped_tar_ends_the_restore(root: Path, monkeypatch: pytest.MonkeyPatc
 def test_program_that_runs_too_long_is_ended() -> None:
     began = time.monotonic()
     with pytest.raises(bounded.Ended, match="more than 1 s"):
-        bounded.run(["/bin/sh", "-c", "sleep 60 & wait"], seconds=1)
+        bounded.run("nobody", ["/bin/sh", "-c", "sleep 60 & wait"], seconds=1)
     assert time.monotonic() - began < 10
 
 
 def test_program_that_ends_says_what_it_said() -> None:
-    assert bounded.run(["/bin/sh", "-c", "echo why >&2; exit 3"]) == (3, "why\n")
+    assert bounded.run("nobody", ["/bin/sh", "-c", "echo why >&2; exit 3"]) == (3, "why\n")
 
 
 def test_time_for_a_directory_grows_with_it(tmp_path: Path) -> None:

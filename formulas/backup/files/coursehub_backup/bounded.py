@@ -1,9 +1,15 @@
-"""Runs programs with a person's rights. That person may stop them (SIGSTOP), so none may run for ever."""
+"""Runs programs with a person's rights, in that person's reach.
+
+The person may stop them (SIGSTOP), so none may run for ever. The person may also take one over, as a debugger does, so
+none may have more memory or processes than the person's own server, or outlive its task.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import pwd
+import secrets
 import signal
 import subprocess
 import tempfile
@@ -16,6 +22,11 @@ STOPPED = 10.0
 #: Seconds for any program, and bytes that it must write in one second.
 LEAST, SPEED = 300.0, 1 << 20
 _LOOK = 0.5
+#: The slice of all people's servers, with a limit for all together.
+_SLICE = "class.slice"
+#: Limits for one program and what it starts; tar needs a few megabytes, and Linux frees read files by itself.
+_LIMITS = ("MemoryMax=256M", "TasksMax=16")
+_SYSTEMD = Path("/run/systemd/system")
 
 
 class Ended(Exception):
@@ -29,14 +40,23 @@ def seconds_for(directory: Path) -> float:
     return LEAST + (int(size) / SPEED if size.isdigit() else 0)
 
 
-def run(argv: list[str], *, stdin: int | IO[bytes] | None = None, seconds: float = LEAST) -> tuple[int, str]:
-    """Run a program; return its exit code and what it wrote to standard error.
+def run(
+    account: str, argv: list[str], *, stdin: int | IO[bytes] | None = None, seconds: float = LEAST
+) -> tuple[int, str]:
+    """Run a program as ``account``; return its exit code and what it wrote to standard error.
 
-    Raises Ended if it was stopped for long, or ran for more than ``seconds``; it is killed then.
+    Whatever it started has ended when this returns. Raises Ended if it was stopped for long, or ran for more than
+    ``seconds``; it is killed then.
     """
+    scope = f"coursehub-as-person-{secrets.token_hex(8)}.scope" if _SYSTEMD.is_dir() else ""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            argv, stdin=stdin, stdout=subprocess.DEVNULL, stderr=said, cwd="/", start_new_session=True
+            [*_inside(scope), *_as_person(account), *argv],
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            cwd="/",
+            start_new_session=True,
         )
         try:
             _wait(process, seconds)
@@ -44,8 +64,26 @@ def run(argv: list[str], *, stdin: int | IO[bytes] | None = None, seconds: float
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+            if scope:
+                # Also what left the session. Usually nothing is there, and the scope is gone.
+                kill = ["systemctl", "kill", "--signal=KILL", scope]
+                subprocess.run(kill, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         said.seek(0)
         return process.returncode, said.read().decode(errors="replace")
+
+
+def _inside(scope: str) -> list[str]:
+    """The words before a command that runs in a scope of its own; none without systemd."""
+    if not scope:
+        return []
+    limits = [f"--property={limit}" for limit in _LIMITS]
+    return ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={scope}", f"--slice={_SLICE}", *limits, "--"]
+
+
+def _as_person(account: str) -> list[str]:
+    person = pwd.getpwnam(account)
+    words = ["setpriv", f"--reuid={person.pw_uid}", f"--regid={person.pw_gid}", "--init-groups"]
+    return [*words, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--reset-env"]
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:

@@ -230,13 +230,13 @@ def hand_over(source: Path, account: str, into: Path, present: str = REFUSE) -> 
     unpack += [present]
     # The person's rights also apply to creating the parent directories and entering the directory.
     script = 'mkdir -p -- "$1" && cd -- "$1" && shift && exec "$@"'
-    argv = [*_as_person(account), "/bin/sh", "-c", script, "sh", str(into), *unpack]
+    argv = ["/bin/sh", "-c", script, "sh", str(into), *unpack]
     limit = bounded.seconds_for(source)
     with subprocess.Popen(
         [*pack, "--directory", str(source.parent), "--", source.name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as packing:
         try:
-            code, said = bounded.run(argv, stdin=packing.stdout, seconds=limit)
+            code, said = bounded.run(account, argv, stdin=packing.stdout, seconds=limit)
         except bounded.Ended as error:
             raise RestoreError(f"writing into {account}'s home failed: {error}") from None
         finally:
@@ -259,9 +259,9 @@ def hand_over_as(source: Path, account: str, into: Path, name: str) -> None:
     got = source.rename(source.with_name(part.name))
     try:
         hand_over(got, account, into)
-        argv = [*_as_person(account), "/bin/sh", "-c", 'exec mv -T -- "$1" "$2"', "sh", str(part), str(into / name)]
+        argv = ["/bin/sh", "-c", 'exec mv -T -- "$1" "$2"', "sh", str(part), str(into / name)]
         try:
-            code, said = bounded.run(argv, stdin=subprocess.DEVNULL)
+            code, said = bounded.run(account, argv, stdin=subprocess.DEVNULL)
         except bounded.Ended as error:
             code, said = 1, str(error)
         if code:
@@ -278,19 +278,13 @@ def hand_over_as(source: Path, account: str, into: Path, name: str) -> None:
 def _remove(account: str, path: Path, seconds: float) -> None:
     """Remove a directory with its owner's rights. Raises RestoreError if the owner prevents it."""
     script = 'test -d "$1" && chmod -R u+rwX -- "$1"; rm -rf --one-file-system -- "$1"'
-    argv = [*_as_person(account), "/bin/sh", "-c", script, "sh", str(path)]
+    argv = ["/bin/sh", "-c", script, "sh", str(path)]
     try:
-        code, said = bounded.run(argv, stdin=subprocess.DEVNULL, seconds=seconds)
+        code, said = bounded.run(account, argv, stdin=subprocess.DEVNULL, seconds=seconds)
     except bounded.Ended as error:
         code, said = 1, str(error)
     if code:
         raise RestoreError(f"removing {path.name!r} in {account}'s home failed: {said.strip()[:200]}")
-
-
-def _as_person(account: str) -> list[str]:
-    person = pwd.getpwnam(account)
-    words = ["setpriv", f"--reuid={person.pw_uid}", f"--regid={person.pw_gid}", "--init-groups"]
-    return [*words, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--reset-env"]
 
 
 def inside_home(config: Config, account: str, path: str) -> Path:
