@@ -18,6 +18,7 @@ backup-command:
         keep: {{ backup.keep | json }}
         hours: {{ backup.hours | json }}
         upload_kib: {{ backup.upload_limit }}
+        restores_only: {{ backup.restores_only | json }}
         homes: {{ backup.homes }}
         restic_from: {{ backup.restic_from | json }}
         alert: {{ backup.alert | json }}
@@ -84,6 +85,8 @@ backup-units:
         nightly: {{ backup.nightly | json }}
         first_after: {{ backup.first_after }}
 
+{%-   if not backup.restores_only %}
+
 # The first run installs restic, minutes after the class can work, so that `apply` does not wait for it.
 backup-timers:
   service.running:
@@ -96,6 +99,7 @@ backup-timers:
       - file: {{ place }}/password
     - watch:
       - file: backup-units
+{%-   endif %}
 {%- else %}
 
 # Cleans up a server whose targets were removed from the course file. The backups themselves are elsewhere and stay.

@@ -62,6 +62,7 @@ def status_lines(document: Document) -> list[str]:
     if len(below) > 1:
         below.append(f"together {month:.0f} dollars a month")
     below += [f"{row['course']}: backup: {row['backup']}" for row in rows if row.get("backup")]
+    below += [f"{row['course']}: drill: {row['drill']}" for row in rows if row.get("drill")]
     below += [f"note: {note}" for row in rows for note in row.get("notes", ())]
     return [_columns("COURSE", "SERVER", "CLOUD", "SIZE", "ADDRESS", "HUB"), *map(_status_line, rows), *below]
 

@@ -301,6 +301,12 @@ class Kernel:
 
     async def run(self, code: str) -> None:
         """Run code that must print 42. Raises Trouble if it does not."""
+        printed = await self.compute(code)
+        if "42" not in printed:
+            raise Trouble(f"the kernel answered {printed[-80:]!r}")
+
+    async def compute(self, code: str) -> str:
+        """Run code and return what it printed. Raises Trouble for an error in it."""
         content = {
             "code": code,
             "silent": False,
@@ -309,9 +315,7 @@ class Kernel:
             "allow_stdin": False,
             "stop_on_error": True,
         }
-        printed = await self.ask("execute_request", content)
-        if "42" not in printed:
-            raise Trouble(f"the kernel answered {printed[-80:]!r}")
+        return await self.ask("execute_request", content)
 
     async def ask(self, kind: str, content: dict[str, Any]) -> str:
         """Send a message, wait until the kernel has processed it, and return what it printed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -102,9 +102,10 @@ class Session:
             )
         return zone
 
-    def write_pillar(self, ip: str) -> None:
+    def write_pillar(self, ip: str, changes: Mapping[str, Mapping[str, object]] | None = None) -> None:
         """Write the facts about this computer and the cloud that the server's pillar needs.
 
+        ``changes`` are values of a formula that only this server gets, by the formula's name.
         Raises CoursehubError (2) for a repository on this computer that is none or lacks its branch.
         """
         accounts = [person.account for person in self.people.everyone()]
@@ -112,21 +113,20 @@ class Session:
             labels = [*map(server_label, [*accounts, CHECK_ACCOUNT]), *map(service_label, SERVICES)]
             self.cloud.lead_below(self.course_id, [f"{label}.{self.course.domain}" for label in labels])
         authority, known = self.cloud.authority, self.access.server()
-        pillar.write_runtime(
-            self.project,
-            self.course_id,
-            pillar.runtime(
-                addresses=known.addresses if known and known.ip == ip else (ip,),
-                acme_directory=authority.directory if authority else None,
-                extra_ca={**pillar.host_ca_certificates(), **authority.extra_ca} if authority else {},
-                passwords=Passwords(self.project, self.course_id).ensure([*accounts, CHECK_ACCOUNT]),
-                versions=folders.versions(self.course, self.at),
-                backup=self._backup(),
-            ),
+        document = pillar.runtime(
+            addresses=known.addresses if known and known.ip == ip else (ip,),
+            acme_directory=authority.directory if authority else None,
+            extra_ca={**pillar.host_ca_certificates(), **authority.extra_ca} if authority else {},
+            passwords=Passwords(self.project, self.course_id).ensure([*accounts, CHECK_ACCOUNT]),
+            versions=folders.versions(self.course, self.at),
+            backup=self.kept_backup(),
         )
+        for formula, values in (changes or {}).items():
+            document[formula] = {**document.get(formula, {}), **values}
+        pillar.write_runtime(self.project, self.course_id, document)
 
-    def _backup(self) -> dict[str, object] | None:
-        """Where the cloud keeps backups of a course that names no target."""
+    def kept_backup(self) -> dict[str, object] | None:
+        """The pillar of the backups that the cloud keeps for a course that names no target; None if it keeps none."""
         place = None if self.course.backup.targets else self.cloud.backup_place(self.course_id)
         if place is None:
             return None

@@ -128,7 +128,7 @@ def restore_everything(
     ):
         session = visit(project, course_id, progress)
         with claim_in_cloud(session.cloud, project, course_id, "restore"):
-            found = _follow(session, words, progress)
+            found = follow_restore(session, words, progress)
     wrong = _what_is_wrong(course_id, found, words)
     document = {"course": course_id, **found}
     if wrong:
@@ -136,7 +136,7 @@ def restore_everything(
     return document
 
 
-def _follow(session: Session, words: list[str], progress: Progress) -> dict[str, Any]:
+def follow_restore(session: Session, words: list[str], progress: Progress) -> dict[str, Any]:
     """Start the restore on the server, or join one that runs; returns its report when it has ended."""
     ip = str(session.server().ip)
     found = ask(session, ip, "restore-everything", *words)

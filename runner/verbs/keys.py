@@ -22,7 +22,19 @@ from runner.servers.access import write_roster
 
 #: In .coursehub: not saved, because it is recreated automatically or applies to one computer only.
 LEFT_OUT = frozenset(
-    {"audit", "claims", "cloud", "cloud.lock", "error.log", "roster", "roster.lock", "salt", "salt.d", "scratch"}
+    {
+        "audit",
+        "claims",
+        "cloud",
+        "cloud.lock",
+        "error.log",
+        "roster",
+        "roster.lock",
+        "salt",
+        "salt.d",
+        "scratch",
+        "drills",
+    }
 )
 #: In pillar/: saved too, in case the teacher never pushed the repository.
 OF_THE_PILLAR = ("courses", "secrets", "site.sls", "files/locks", "files/logos")

@@ -11,6 +11,7 @@ from runner import course as courses
 from runner.audit import versions
 from runner.cloud.costs import cost_of
 from runner.console import Steps
+from runner.drill import copy, record
 from runner.errors import CoursehubError
 from runner.hub import checks, inside
 from runner.project import Project
@@ -34,6 +35,7 @@ def check(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
             server = session.server()
             looked = checks.look(session.target(server), progress)
             looked += _inside(session, str(server.ip), progress)
+            looked += filter(None, [_last_drill(project, course_id)])
         except CoursehubError as failure:
             raise _not_finished(project, course_id) or failure from None
     bad = [one for one in looked if not one.ok]
@@ -67,6 +69,15 @@ def _inside(session: Session, ip: str, progress: Callable[[str], None]) -> list[
         progress("provider secret")
         found.append(inside.look_at_provider(run, session.course_id, session.at("signin", "kind")))
     return [*found, _nginx(session, ip)]
+
+
+def _last_drill(project: Project, course_id: str) -> checks.Check | None:
+    """How the course's last drill ended; None if there was none."""
+    found = record.read(project, course_id)
+    if found is None:
+        return None
+    running = holder(project, copy.id_of(course_id)) is not None
+    return checks.Check("drill", bool(found["ok"]) or running, record.line(course_id, found, running=running))
 
 
 def _of(course_id: str, one: checks.Check) -> checks.Check:
@@ -121,6 +132,7 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
     if state == "active" and ip:
         sick, backed_up = _inside_briefly(project, course_id, ip)
         error = error or sick
+    drilled = _last_drill(project, course_id)
     notes = backup.notes(
         course, course_id, courses.source(project, course_id).at("course", "domain"), kept=kind.keeps_backups
     )
@@ -133,6 +145,7 @@ def _status(project: Project, course_id: str) -> dict[str, Any]:
         "size": size,
         "certificate_days": days,
         **({"backup": backed_up} if backed_up else {}),
+        **({"drill": drilled.detail} if drilled else {}),
         **({"notes": notes} if notes else {}),
         **({"cost": cost} if cost else {}),
         **({"error": error} if error else {}),

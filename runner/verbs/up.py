@@ -248,7 +248,9 @@ def down(project: Project, course_id: str, steps: Steps, *, discard_work: bool =
                 servers = _ours(session, progress)
                 if servers and not discard_work:
                     saved = keeping.keep_work(session, servers, progress)
-                removed, left = _delete(session, servers, progress)
+                if len(servers) == 1:
+                    carrying.fetch_the_last(session, servers[0], progress)
+                removed, left = delete(session, servers, progress)
         Access(project, course_id).forget_server()
         runtime_file(project, course_id).unlink(missing_ok=True)
         sweep(project)
@@ -265,7 +267,7 @@ def _ours(session: Session, progress: Progress) -> list[Server]:
     return servers
 
 
-def _delete(session: Session, servers: list[Server], progress: Progress) -> tuple[list[int], list[dict[str, Any]]]:
+def delete(session: Session, servers: list[Server], progress: Progress) -> tuple[list[int], list[dict[str, Any]]]:
     """Delete the course's droplets and all that was made for them at the provider.
 
     The droplets' ids, and what others made beside them that still costs money.
@@ -278,8 +280,6 @@ def _delete(session: Session, servers: list[Server], progress: Progress) -> tupl
     if addresses:
         progress("removing the DNS records")
         names.remove_records(session, sorted(addresses))
-    if len(servers) == 1:
-        carrying.fetch_the_last(session, servers[0], progress)
     progress("looking for what else costs money")
     # Asked while it is still attached to the server.
     others = session.cloud.others.of((server.id for server in servers), (TAG, tag_of(session.course_id)))

@@ -58,6 +58,7 @@ def config_of(root: Path, *targets: Target, **changes: Any) -> Config:
         "keep": {"hourly": 3},
         "hours": None,
         "upload_kib": 0,
+        "restores_only": False,
         "homes": root / "home",
         "server": "0123456789abcdef0123456789abcdef",
         "restic_from": "",

@@ -78,6 +78,8 @@ class Config:
     """The first and the last hour of the day with an hourly backup."""
     upload_kib: int
     """KiB per second; 0: no limit."""
+    restores_only: bool
+    """Whether this server never writes to its targets."""
     homes: Path
     server: str
     """The server's machine-id, the tag of its snapshots."""
@@ -113,6 +115,7 @@ def load(path: Path = PLACE / "config.json") -> Config:
         keep=given["keep"],
         hours=tuple(given["hours"]) if given["hours"] else None,
         upload_kib=given["upload_kib"],
+        restores_only=given["restores_only"],
         homes=Path(given["homes"]),
         server=Path("/etc/machine-id").read_text(encoding="ascii").strip(),
         restic_from=given["restic_from"],

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,14 @@ def run(config: Config, restics: Sequence[Restic], when: str | None) -> bool:
         chosen = choosing.find(restics, config.server, when)
         restic = next(one for one in restics if one.target.name == chosen.target)
         return _Whole(config, restic, chosen).restore()
+
+
+def directories(config: Config, restic: Restic, version: Version) -> list[tuple[str, Path, trees.Keep]]:
+    """Each home and shared directory of a snapshot: its part's name, where it is put, and what of it is restored.
+
+    Without homes of people who are not in the class any more. Raises ResticError, RestoreError.
+    """
+    return list(_Whole(config, restic, version).directories())
 
 
 def _need_nobody_works(config: Config, version: Version) -> None:
@@ -154,6 +162,15 @@ class _Whole:
             systemctl("start", self.config.whole.stop)
         self.report.end()
         return self.report.complete
+
+    def directories(self) -> Iterator[tuple[str, Path, trees.Keep]]:
+        """See the function of this name."""
+        for parent, names in ((self.shared / "groups", self.teams), (self.shared, self.others)):
+            for name in names:
+                yield f"directory {name}", parent / name, self._of_class(parent / name)
+        for name in self.homes:
+            if name in self.people:
+                yield f"home {name}", self.config.homes / name, self._of_person(name)
 
     # -- what is not a directory -----------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from coursehub_backup import choosing, everything, installing, report, restoring, saving, state, watching
+from coursehub_backup import choosing, comparing, everything, installing, report, restoring, saving, state, watching
 from coursehub_backup import config as configuration
 from coursehub_backup.restic import Restic, ResticError
 
@@ -38,6 +38,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     check = verbs.add_parser("check")
     check.add_argument("--target")
     verbs.add_parser("progress")
+    verbs.add_parser("compare")
     verbs.add_parser("servers").add_argument("--target")
     for name in ("restore-everything", "restore-now"):
         whole = verbs.add_parser(name)
@@ -65,6 +66,8 @@ def _run(config: configuration.Config, arguments: argparse.Namespace) -> int:
         case "status":
             found = state.document(config, time.time())
             print(state.line(found) if arguments.line else json.dumps(found))
+        case "compare":
+            print(json.dumps(comparing.compare(config)))
         case "progress":
             print(json.dumps(everything.progress()))
         case "restore-everything":

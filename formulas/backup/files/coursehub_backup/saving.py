@@ -51,7 +51,12 @@ def copy_database(source: Path, copy: Path, *, seconds: float = 60) -> None:
 
 
 def run(config: Config, *, program: str = "/usr/bin/restic") -> bool:
-    """Back up to every target and record the results. Returns whether all went well."""
+    """Back up to every target and record the results. Returns whether all went well.
+
+    Raises ResticError on a server that only restores.
+    """
+    if config.restores_only:
+        raise ResticError("this server only restores backups", 1)
     since = STATE / "since"
     if not since.exists():
         since.touch()
