@@ -1,23 +1,28 @@
 """Measures a class that signs in at once, on JupyterHub as its documentation sets it up and on ours; prints JSON.
 
-    .venv/bin/python -m benchmarks.class_start [--students N] [--pairs N] [--image SLUG]
+    .venv/bin/python -m benchmarks.class_start [--students N] [--pairs N] [--image SLUG] [--plot FILE]
+    .venv/bin/python -m benchmarks.class_start --drawn-from JSON --plot FILE --note TEXT
 
 Both are on new machines of a separate local cloud, one after the other, with the same packages: one is set up by
 baseline.sh (SystemdSpawner, nothing shared, no limits), the other by ``apply``. The students of ``coursehub rehearse``
 sign in on both. Ours is measured twice: as it is, and with the servers already running, as before a class in the
-timetable. Compare only figures from an idle computer.
+timetable. Compare only figures from an idle computer. ``--plot`` writes them as an SVG, also those of an earlier run.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.chart import Figure, draw
 from benchmarks.speed import BASELINE_PASSWORD, fresh, prepare_baseline, run_baseline, say
 from runner.console import Steps
 from runner.rehearsal import crowd
@@ -69,13 +74,46 @@ def shown(done: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+#: How the plot names the three ways.
+NAMES = {"stock": "JupyterHub, stock", "ours": "coursehub", "ours, started": "coursehub, timetable"}
+
+
+def plot(runs: dict[str, list[dict[str, Any]]], note: str) -> str:
+    """An SVG of the medians of all runs."""
+
+    def figure(title: str, value: Callable[[dict[str, Any]], float]) -> Figure:
+        return Figure(title, {NAMES[name]: statistics.median(map(value, runs[name])) for name in NAMES})
+
+    figures = [
+        figure("First answer of a kernel, the slowest (seconds)", lambda one: one["first answer"]["max"]),
+        figure("First answer of a kernel, half of the class (seconds)", lambda one: one["first answer"]["p50"]),
+        figure("Server and kernel of one student (MB)", lambda one: one["a student's MB"]),
+        figure("Processor time for the class (seconds)", lambda one: one["CPU seconds"]),
+    ]
+    return draw("A class signs in at the same moment", note, figures)
+
+
 def main() -> int:
-    """Measure, print, and return 1 if anybody failed on ours."""
+    """Measure, print, draw, and return 1 if anybody failed on ours."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--students", type=int, default=MOST, choices=range(1, MOST + 1), metavar="N", help="1 to 24")
     parser.add_argument("--pairs", type=int, default=1, help="how often (default 1)")
     parser.add_argument("--image", default="debian-13-x64", help="the machines' image")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write an SVG")
+    parser.add_argument(
+        "--drawn-from", type=Path, metavar="JSON", help="measure nothing: plot what an earlier run printed"
+    )
+    parser.add_argument(
+        "--note", help="the second line of the plot; the default says how many students, where and when"
+    )
     options = parser.parse_args()
+    note = (
+        options.note or f"{options.students} students, {os.cpu_count()} cores, {options.image}, {time.strftime('%F')}"
+    )
+    if options.drawn_from:
+        earlier = json.loads(options.drawn_from.read_text(encoding="utf-8"))
+        options.plot.write_text(plot(earlier["runs"], note), encoding="utf-8")
+        return 0
     runs: dict[str, list[dict[str, Any]]] = {"stock": [], "ours": [], "ours, started": []}
     with tempfile.TemporaryDirectory(prefix="coursehub-class-") as directory:
         sandbox = Sandbox.make(Path(directory))
@@ -96,6 +134,8 @@ def main() -> int:
     }
     ratios = {name: round(slowest["stock"] / seconds, 2) for name, seconds in slowest.items()}
     print(json.dumps({"slowest first answer": slowest, "times faster": ratios, "runs": runs}, indent=2))
+    if options.plot:
+        options.plot.write_text(plot(runs, note), encoding="utf-8")
     return int(any(one["served"] < options.students for name in ("ours", "ours, started") for one in runs[name]))
 
 

@@ -3,6 +3,7 @@
 {%- from 'hub/course.jinja' import course, defaults, names, people, secrets, server, subdomains with context %}
 {%- from 'hub/people.jinja' import accounts, full_names with context %}
 {%- from 'hub/backup.jinja' import targets with context %}
+{%- from 'hub/idle.jinja' import idle with context %}
 {%- from 'hub/material.jinja' import data, pulled, repositories with context %}
 {%- from 'hub/signin.jinja' import client_secret, identities, settings with context %}
 {%- set certificate = server.paths.certificates ~ '/' ~ course.domain %}
@@ -64,6 +65,7 @@ course_env:
   languages: {{ course.kernels | json }}
   pdf: {{ course.pdf | json }}
   upload_limit: {{ course.upload_limit }}
+  idle: {{ idle | json }}
   class_links: {root: {{ server.paths.shared }}, team_prefix: {{ server.groups.team_prefix }}}
   own: {help: {{ (course.page.help or '') | json }}, closed: {{ (course.network.only is not none) | json }} }
   pull:
@@ -112,6 +114,7 @@ jupyterhub:
     zone: {{ course.timezone }}
     term: {{ ([course.term.first, course.term.last] | map('string') | list if course.term else none) | json }}
   culler:
-    timeout: {{ course.idle_after * 60 }}
+    timeout: {{ idle.seconds }}
+    groups: {{ idle.groups | json }}
     # A tenth of the time, so that a short time also works.
-    every: {{ [course.idle_after * 6, 300] | min }}
+    every: {{ [idle.seconds // 10, 300] | min }}

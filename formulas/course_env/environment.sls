@@ -81,6 +81,14 @@ include:
     - mode: '0644'
     - makedirs: True
 
+# Read each time Lab asks whether its server stops soon.
+/etc/jupyter/class_idle.json:
+  file.serialize:
+    - dataset: {{ course_env.idle | json }}
+    - serializer: json
+    - mode: '0644'
+    - makedirs: True
+
 # The pull of course material; nbgitpuller itself is in the lock.
 course_env-pull:
   python_package.installed:

@@ -213,4 +213,6 @@ ClassTime = Annotated[
     str,
     *text_like(r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([01]?[0-9]|2[0-3]):[0-5][0-9]$", "a day and a time such as Mon 09:00"),
 ]
-Minutes = Annotated[int, Field(ge=5, le=10080)]
+#: From five minutes to a week.
+MINUTES = range(5, 10081)
+Minutes = Annotated[int, Field(ge=MINUTES.start, le=MINUTES.stop - 1)]

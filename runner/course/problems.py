@@ -144,11 +144,16 @@ def _hint(error: ErrorDetails, node: schema.Schema) -> str:
 def _nearest_key(location: Location) -> str:
     """What to write instead of an unknown key: the nearest key, the place where it belongs, or all keys."""
     wrong = str(location[-1])
-    here = list((schema.node_at(location[:-1]) or {}).get("properties", {}))
+    here = list(schema.keys(schema.node_at(location[:-1]) or {}))
     near = difflib.get_close_matches(wrong, here, n=1)
     if near:
         return f"did you mean {near[0]}?"
-    elsewhere = [path for path, _ in schema.walk() if path[-1] == wrong and "[]" not in path]
+    elsewhere = [
+        path
+        for path, _ in schema.walk()
+        # Not where a group of keys is only one of the ways to write a value.
+        if path[-1] == wrong and "[]" not in path and wrong in (schema.node_at(path[:-1]) or {}).get("properties", {})
+    ]
     if elsewhere:
         above = elsewhere[0][:-1]
         return f"it belongs below {'.'.join(above[1:]) or above[0]}:"

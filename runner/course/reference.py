@@ -67,7 +67,7 @@ def _overview(course: schema.Schema) -> Iterator[str]:
 
 
 def _sections(node: schema.Schema, path: tuple[str, ...]) -> Iterator[str]:
-    for name, below in node.get("properties", {}).items():
+    for name, below in schema.keys(node).items():
         yield _section(name, below, node, (*path, name))
         yield from _sections(below, (*path, name))
         entries = below.get("items", {})

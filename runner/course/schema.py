@@ -100,6 +100,12 @@ def walk(node: Schema | None = None, path: tuple[str, ...] = ()) -> Iterator[tup
                 yield from walk(branch[entries], (*path, "[]" if entries == "items" else "*"))
 
 
+def keys(node: Schema) -> dict[str, Schema]:
+    """The keys below a node; none if its value has no keys. Some values may be either a group of keys or simpler."""
+    branches = (node, *node.get("anyOf", ()), *node.get("oneOf", ()))
+    return {name: below for branch in branches for name, below in branch.get("properties", {}).items()}
+
+
 def accepts(node: Schema) -> str:
     """What a key accepts, in words: `must be a whole number from 64 to 32768`."""
     if "enum" in node:

@@ -13,6 +13,8 @@ from tests.render.rendering import Rendering
 pytestmark = pytest.mark.render
 EXAMPLE = MADE_UP["made-example"]
 BARE = MADE_UP["made-bare"]
+#: The example's times without use, in seconds by Unix group.
+IDLE = {"instructors": 480 * 60, "assistants": 480 * 60, "students": 120 * 60, "guests": 60 * 60}
 
 
 @pytest.fixture(scope="module", params=["debian-12", "debian-13"])
@@ -47,7 +49,8 @@ def at(pillar: dict[str, Any], path: str) -> Any:
         ("jupyterhub:spawner:mem_limit", EXAMPLE["limits"]["memory"]),
         ("jupyterhub:spawner:cpu_limit", EXAMPLE["limits"]["cpu"]),
         ("jupyterhub:spawner:tasks_max", EXAMPLE["limits"]["tasks"]),
-        ("jupyterhub:culler:timeout", EXAMPLE["idle_after"] * 60),
+        ("jupyterhub:culler", {"timeout": 60 * 60, "groups": IDLE, "every": 300}),
+        ("course_env:idle", {"seconds": 60 * 60, "groups": IDLE}),
         ("jupyterhub:before_class:times", EXAMPLE["timetable"]),
         ("jupyterhub:before_class:zone", EXAMPLE["timezone"]),
         ("jupyterhub:page:title", EXAMPLE["title"]),
@@ -58,6 +61,13 @@ def at(pillar: dict[str, Any], path: str) -> Any:
 )
 def test_a_choice_is_in_the_formulas_pillar(example: Rendering, path: str, value: Any) -> None:
     assert at(example.pillar, path) == value
+
+
+def test_one_idle_time_is_for_all_roles(bare: Rendering, renderings: dict[str, Rendering]) -> None:
+    for rendering, minutes in ((bare, 120), (renderings["course-made-all-debian-13"], 5)):
+        found = rendering.pillar["course_env"]["idle"]
+        assert found["seconds"] == minutes * 60
+        assert set(found["groups"].values()) == {minutes * 60}
 
 
 def test_www_is_a_choice(example: Rendering, renderings: dict[str, Rendering]) -> None:

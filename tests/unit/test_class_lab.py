@@ -1,4 +1,4 @@
-"""What Lab shows and measures for a student: activity, memory, phones. In a course's environment."""
+"""What Lab shows and measures for a student: memory, phones, packages. In a course's environment."""
 
 from __future__ import annotations
 
@@ -20,37 +20,6 @@ def said(python: str, code: str, *arguments: str) -> Any:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
-
-
-ACTIVITY = """
-import json
-from types import SimpleNamespace
-from jupyter_server.base.handlers import APIHandler
-counted = []
-APIHandler.update_api_activity = lambda handler: counted.append(handler.request.path)
-from class_server import activity
-activity.count_what_a_person_does()
-for method, path in json.loads(sys.argv[2]):
-    APIHandler.update_api_activity(SimpleNamespace(request=SimpleNamespace(method=method, path=path)))
-print(json.dumps(counted))
-"""
-
-
-def test_use_is_what_a_person_does(course_python: str) -> None:
-    """An open page of Lab polls and saves its layout every ten seconds, which is no activity."""
-    by_itself = [
-        ("GET", "/user/ada/api/contents"),
-        ("GET", "/user/ada/api/kernels"),
-        ("HEAD", "/user/ada/api/sessions"),
-        ("PUT", "/user/ada/lab/api/workspaces/default"),
-    ]
-    by_a_person = [
-        ("PUT", "/user/ada/api/contents/lab1.ipynb"),
-        ("POST", "/user/ada/api/sessions"),
-        ("DELETE", "/user/ada/api/contents/old.ipynb"),
-    ]
-    counted = said(course_python, ACTIVITY, json.dumps([*by_itself, *by_a_person]))
-    assert counted == [path for _, path in by_a_person]
 
 
 MEMORY = """

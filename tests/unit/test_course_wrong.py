@@ -15,6 +15,7 @@ import yaml
 from runner import course
 from runner.course import reference, schema
 from runner.course.problems import find
+from runner.course.roles import Role
 from runner.course.signin import Kind
 from runner.course.source import Source
 from runner.course.writing import compose, flow
@@ -48,6 +49,9 @@ DATA_NAME = "must be the name of a file or folder: letters, digits, ., _ and -, 
 SOURCE = "must be an https:// address, or the name of a file in pillar/files/data/; correct it"
 PLACE = "must be a name such as index.example.org or *.example.edu, or a network such as 192.0.2.0/24; correct it"
 CAMPUS = "must be a network such as 10.20.0.0/16; correct it"
+MINUTES = (
+    "must be a whole number from 5 to 10080, or one for each role such as {students: 120, professors: 480}; correct it"
+)
 CLOUDS = ", ".join(get_args(course.Course.model_fields["cloud"].annotation))
 KINDS = ", ".join(get_args(Kind))
 IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
@@ -113,8 +117,14 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "upload_limit": [("100 MB", f"upload_limit ('100 MB'): {AMOUNT}")],
     "idle_after": [
         (1, "idle_after (1): must be a whole number from 5 to 10080; correct it"),
-        ("2h", "idle_after ('2h'): must be a whole number from 5 to 10080; correct it"),
+        ("2h", f"idle_after ('2h'): {MINUTES}"),
+        ([60], f"idle_after: {MINUTES}"),
+        ({"student": 60}, "unknown key idle_after.student; did you mean students?"),
     ],
+    **{
+        f"idle_after.{role}": [(4, f"idle_after.{role} (4): must be a whole number from 5 to 10080; correct it")]
+        for role in get_args(Role)
+    },
     "timetable": [
         (["Monday 9"], "timetable.1 ('Monday 9'): must be a day and a time such as Mon 09:00; correct it"),
     ],
@@ -349,6 +359,8 @@ def test_an_editor_marks_it_too(key: str, value: Any, says: str) -> None:
     errors = list(jsonschema.Draft7Validator(schema.course_schema()).iter_errors({"course": with_value(key, value)}))
     assert errors
     where = key.replace("[]", ".0").split(".")
+    # Of a value that may be written in several ways, the errors of each way are in the context.
+    errors += [below for error in errors for below in error.context or ()]
     found = [[str(part) for part in error.absolute_path][1:] for error in errors]
     assert any(path[: len(where)] == where for path in found), found
 

@@ -17,8 +17,10 @@ import copy, json, sys
 sys.path.insert(0, sys.argv[1])
 from types import SimpleNamespace
 from jupyterhub import orm
+from class_inside import idle_times
 from class_inside.stopped import Stops
-stops = Stops(7200)
+idle_times.groups_of = lambda account: {"ada": {"class", "students"}}.get(account, set())
+stops = Stops(idle_times.IdleTimes(300, {"students": 7200, "instructors": 28800}))
 # As a configuration does.
 pages = copy.deepcopy({"why_stopped": stops.for_pages()})
 note = copy.deepcopy(stops.made_room())

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ SETTINGS = json.loads(r"""{{ settings | json }}""")
 # For class_pull, class_server and the other packages there.
 sys.path.append(SETTINGS["lib"])
 
-from class_server.activity import count_what_a_person_does  # noqa: E402
+from class_server.activity import count_use  # noqa: E402
 from class_server.exports import offer  # noqa: E402
 from class_server.inherited import listen_on_inherited  # noqa: E402
 from class_server.kernels import use_class_kernels  # noqa: E402
@@ -34,21 +34,15 @@ class ClassKernelManager(AsyncMappingKernelManager):
     """Reports a computing kernel as activity.
 
     JupyterHub's idle culler uses the time of the last message, and a long computation sends none (jupyterhub issue
-    1498).
+    1498). class_server/activity.py limits for how long it counts.
     """
 
     @property
     def last_kernel_activity(self) -> datetime:
         """Return the current time while a kernel computes, otherwise the time of the last message (UTC)."""
-        now = datetime.now(UTC)
-        limit = SETTINGS["kernels"]["busy_counts_for"]
-        for kernel_id in self.list_kernel_ids():
-            kernel = self.get_kernel(kernel_id)
-            if getattr(kernel, "execution_state", None) != "busy":
-                continue
-            if not limit or now - kernel.last_activity < timedelta(seconds=limit):
-                return now
-        return self._last_kernel_message
+        kernels = map(self.get_kernel, self.list_kernel_ids())
+        busy = any(getattr(kernel, "execution_state", None) == "busy" for kernel in kernels)
+        return datetime.now(UTC) if busy else self._last_kernel_message
 
     @last_kernel_activity.setter
     def last_kernel_activity(self, moment: datetime) -> None:
@@ -132,7 +126,7 @@ Sessions().watch()
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.ServerApp.kernel_manager_class = ClassKernelManager
 c.ServerApp.sock = listen_on_inherited()
-count_what_a_person_does()
+count_use(SETTINGS["kernels"]["busy_counts_for"])
 end_abandoned(c)
 offer(c, Path(SETTINGS["lib"]).parent)
 prepare(SETTINGS["lib"])

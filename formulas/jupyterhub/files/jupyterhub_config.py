@@ -3,12 +3,14 @@
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 SETTINGS = json.loads(r"""{{ settings | json }}""")
 sys.path.insert(0, f"{SETTINGS['root']}/lib")
 
 from class_inside.activity import REPORTS  # noqa: E402
+from class_inside.idle_times import IdleTimes  # noqa: E402
 from class_inside.page import page_from  # noqa: E402
 from class_inside.places import Places, url_of  # noqa: E402
 from class_inside.stopped import Stops  # noqa: E402
@@ -37,7 +39,9 @@ c.JupyterHub.cleanup_servers = False
 c.JupyterHub.concurrent_spawn_limit = SETTINGS["spawner"]["concurrent_spawn_limit"]
 c.JupyterHub.shutdown_on_logout = False
 c.JupyterHub.template_paths = [f"{SETTINGS['root']}/templates"]
-stops = Stops(SETTINGS["culler"]["timeout"])
+culler = SETTINGS["culler"]
+idle_times = IdleTimes(culler["timeout"], culler["groups"])
+stops = Stops(idle_times)
 c.JupyterHub.template_vars = {"page": page_from("/etc/jupyterhub/page.json"), "why_stopped": stops.for_pages()}
 # Logged here and not in a student's server, where the student could prevent it.
 c.JupyterHub.tornado_settings = {"log_function": stops.listening(HubLog())}
@@ -125,7 +129,6 @@ roles = [
     *walled_roles(SETTINGS["roles"], visits=visits),
     {"name": "route-sync", "services": ["route-sync"], "scopes": ["proxy"]},
 ]
-culler = SETTINGS["culler"]
 if culler["timeout"]:
     services.append(
         {
@@ -135,7 +138,7 @@ if culler["timeout"]:
                 "-m",
                 "class_inside.culler",
                 SETTINGS["base_url"],
-                f"--timeout={culler['timeout']}",
+                json.dumps(asdict(idle_times)),
                 f"--cull-every={culler['every']}",
                 f"--max-age={culler['max_age']}",
             ],
@@ -159,7 +162,7 @@ if early["times"]:
         "record": f"{state}/before-class.json",
     }
     # If servers were stopped before the class begins, it would be in vain.
-    plan["ahead"] = min(plan["ahead"], culler["timeout"] // 2 or plan["ahead"])
+    plan["ahead"] = min(plan["ahead"], idle_times.shortest // 2 or plan["ahead"])
     services.append(
         {
             "name": "before-class",

@@ -6,6 +6,7 @@ from class_server.phone import open_notebooks
 from jupyter_server.utils import url_path_join
 
 from class_lab.disk import DiskSpace
+from class_lab.idle import Idle
 from class_lab.memory import watch
 from class_lab.newer import NewerPackages
 from class_lab.own import OwnPackages
@@ -21,6 +22,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     handlers = [
         (url_path_join(base, "class", "own"), OwnPackages),
         (url_path_join(base, "class", "disk"), DiskSpace),
+        (url_path_join(base, "class", "idle"), Idle),
         (url_path_join(base, "class", "packages"), NewerPackages),
         (url_path_join(base, "class", "versions"), Versions),
     ]

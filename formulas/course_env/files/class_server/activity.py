@@ -1,26 +1,108 @@
-"""What counts as use of a student's server: actions of a person, not requests that an open page sends itself."""
+"""What counts as use of a student's server: what a person does, and for a limited time what goes on without them.
 
+Requests and messages that an open page of Lab sends by itself never count. A computing program, an automatic save or a
+busy websocket counts, but only for some time after a person last did something: a forgotten loop must end one day.
+JupyterHub asks ``last_activity`` about once a minute; the hub's culler stops a server that reports no use.
+"""
+
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jupyter_server.base.handlers import APIHandler
+from jupyter_server.serverapp import ServerWebApplication
+from tornado.websocket import WebSocketHandler, WebSocketProtocol13
+
+from class_server.working import Programs
 
 #: Methods that only read; Lab sends such requests every few seconds.
 LOOKS = ("GET", "HEAD", "OPTIONS")
 #: Lab saves the layout of its page here every ten seconds, even if nobody touched it.
 PAGES_OWN = "/lab/api/"
+#: Lab saves a changed file here every two minutes; the output of a running cell changes one too.
+SAVES = "/api/contents"
+#: Websockets of Lab: for events, of kernels, and of terminals.
+EVENTS, KERNELS, TERMINALS = "/api/events/", "/api/kernels/", "/terminals/websocket/"
+#: In the header of a message with which a page asks a kernel about itself after it connected.
+ASKS_ITSELF = b"_info_request"
+#: The header is within so many bytes of a message.
+HEADER = 700
+#: How a message begins that has what a person typed in a terminal. Others have the size of the page.
+TYPED = b'["stdin"'
 
 
-def count_what_a_person_does() -> None:
-    """Exclude requests that pages of Lab send themselves from the server's last activity.
+class Use:
+    """When a person last did something here, and when something last went on without them.
 
-    Messages of kernels and terminals count, and so does a computing kernel (ClassKernelManager).
+    ``alone`` is for how many seconds the latter counts after the former; 0 is for ever.
     """
-    APIHandler.update_api_activity = _noticed
+
+    def __init__(self, alone: float, programs: Programs) -> None:
+        self._alone = timedelta(seconds=alone)
+        self._programs = programs
+        self._person = self._traffic = datetime.now(UTC)
+
+    def by_a_person(self) -> None:
+        """Note that a person did something."""
+        self._person = datetime.now(UTC)
+
+    def traffic(self) -> None:
+        """Note a message on a websocket of an extension."""
+        self._traffic = datetime.now(UTC)
+
+    def last(self, *others: datetime) -> datetime:
+        """Return the time of the last use. ``others`` are Jupyter's own times: of requests, kernels, terminals."""
+        now = datetime.now(UTC)
+        went_on = max(self._traffic, *others, now if self._programs.working() else self._traffic)
+        return max(self._person, min(went_on, self._person + self._alone) if self._alone else went_on)
 
 
-def _noticed(handler: Any) -> None:
-    if handler.request.method not in LOOKS and PAGES_OWN not in handler.request.path:
-        _count(handler)
+def count_use(alone: float) -> None:
+    """Make this server report its use as ``Use`` does."""
+    use = Use(alone, Programs())
+    stock, count = ServerWebApplication.last_activity, APIHandler.update_api_activity
+    called, sent = WebSocketProtocol13._run_callback, WebSocketHandler.write_message
+
+    def last_activity(application: Any) -> datetime:
+        manager = application.settings.get("terminal_manager")
+        # Jupyter itself counts what a terminal prints only while a page shows it.
+        terminals = [one.last_activity for one in manager.terminals.values()] if manager else []
+        return use.last(stock(application), *terminals)
+
+    def update_api_activity(handler: Any) -> None:
+        method, path = handler.request.method, handler.request.path
+        if method in LOOKS or PAGES_OWN in path:
+            return
+        before = handler.settings.get("api_last_activity")
+        count(handler)
+        saves = SAVES in path and (method == "PUT" or path.endswith("/checkpoints"))
+        if not saves and handler.settings.get("api_last_activity") != before:
+            use.by_a_person()
+
+    def run_callback(protocol: Any, callback: Any, *arguments: Any) -> Any:
+        handler = protocol.handler
+        if isinstance(handler, WebSocketHandler) and callback == handler.on_message:
+            _received(use, handler.request.path, arguments[0])
+        return called(protocol, callback, *arguments)
+
+    def write_message(handler: Any, *arguments: Any, **named: Any) -> Any:
+        if not any(part in handler.request.path for part in (EVENTS, KERNELS, TERMINALS)):
+            use.traffic()
+        return sent(handler, *arguments, **named)
+
+    ServerWebApplication.last_activity = last_activity
+    APIHandler.update_api_activity = update_api_activity
+    WebSocketProtocol13._run_callback = run_callback  # type: ignore[method-assign]
+    WebSocketHandler.write_message = write_message  # type: ignore[method-assign]
 
 
-_count = APIHandler.update_api_activity
+def _received(use: Use, path: str, message: str | bytes) -> None:
+    """Note a message that came from a page."""
+    begins = message[:HEADER].encode() if isinstance(message, str) else message[:HEADER]
+    if TERMINALS in path:
+        if begins.startswith(TYPED):
+            use.by_a_person()
+    elif KERNELS in path:
+        if ASKS_ITSELF not in begins:
+            use.by_a_person()
+    elif EVENTS not in path:
+        use.traffic()

@@ -1,12 +1,20 @@
-"""The idle culler over the hub's Unix socket: jupyterhub-idle-culler itself only uses TCP."""
+"""The idle culler over the hub's Unix socket, with a time for each role.
 
+jupyterhub-idle-culler itself only uses TCP and has one time for all.
+"""
+
+import json
 import socket
 import sys
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
-import jupyterhub_idle_culler
+from jupyterhub_idle_culler import IdleCuller
 from tornado.netutil import Resolver
+from traitlets.config import Config
 
+from class_inside.idle_times import IdleTimes
 from class_inside.places import Places
 
 
@@ -21,11 +29,22 @@ class HubResolver(Resolver):
         return [(socket.AF_UNIX, str(Places().hub))]
 
 
+def arbiter(times: IdleTimes) -> Callable[..., bool]:
+    """Return the culler's hook: whether to stop a server, as the hub's API shows it, after the time ``inactive``."""
+
+    def stops(*, inactive: timedelta, server: dict[str, Any], **_: Any) -> bool:
+        return inactive.total_seconds() >= times.of(server["full_name"].partition("/")[0])
+
+    return stops
+
+
 def main() -> None:
-    """Run the culler. The first argument is the hub's base URL; the others are the culler's own."""
+    """Run the culler. Arguments: the hub's base URL, IdleTimes as JSON, then the culler's own."""
     Resolver.configure(HubResolver)
-    sys.argv[1:2] = [f"--url=http://localhost{sys.argv[1]}hub/api"]
-    jupyterhub_idle_culler.main()
+    base_url, times = sys.argv[1], IdleTimes(**json.loads(sys.argv[2]))
+    config = Config({"IdleCuller": {"cull_arbiter_hook": arbiter(times)}})
+    argv = [f"--url=http://localhost{base_url}hub/api", f"--timeout={times.shortest}", *sys.argv[3:]]
+    IdleCuller.launch_instance(argv, config=config)
 
 
 if __name__ == "__main__":

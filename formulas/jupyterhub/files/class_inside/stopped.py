@@ -9,15 +9,20 @@ from typing import Any
 from jupyterhub import orm
 from jupyterhub.apihandlers.users import UserServerAPIHandler
 
+from class_inside.idle_times import IdleTimes
+
 #: The service that stops idle servers (jupyterhub_config.py).
 CULLER = "idle-culler"
 
 
 class Stops:
-    """Remembers who stopped whose server last, from the requests that the hub answered."""
+    """Remembers who stopped whose server last, from the requests that the hub answered.
 
-    def __init__(self, idle_seconds: int) -> None:
-        self._idle = f"It was stopped because nobody had used it for {idle_seconds // 60} minutes."
+    ``times`` are those after which the culler stops a server.
+    """
+
+    def __init__(self, times: IdleTimes) -> None:
+        self._times = times
         self._why: dict[str, str] = {}
 
     def listening(self, log: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -37,7 +42,8 @@ class Stops:
             return
         if isinstance(who, orm.Service):
             if who.name == CULLER:
-                self._why[whose] = self._idle
+                minutes = self._times.of(whose) // 60
+                self._why[whose] = f"It was stopped because nobody had used it for {minutes} minutes."
         elif who is not None and who.name != whose:
             self._why[whose] = "Your teacher stopped it."
 

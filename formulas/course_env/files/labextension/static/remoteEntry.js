@@ -145,6 +145,42 @@
       }
     };
 
+    const idle = {
+      id: 'coursehub-class:idle',
+      autoStart: true,
+      activate: app => {
+        let shown = null;
+        const done = () => {
+          if (shown) {
+            Notification.dismiss(shown);
+          }
+          shown = null;
+        };
+        const stay = {
+          label: 'I am still here',
+          displayType: 'accent',
+          callback: () => void ask(app, 'POST', 'idle').then(done, problem => showErrorMessage('Your server may stop', problem))
+        };
+        const look = async () => {
+          const { minutes } = await ask(app, 'GET', 'idle');
+          if (minutes === null) {
+            done();
+            return;
+          }
+          const when = minutes > 1 ? `in ${minutes} minutes` : 'within minutes';
+          const message = `Nobody uses this server, so it stops ${when}. Your files stay; variables of notebooks are lost.`;
+          if (!shown) {
+            shown = Notification.emit(message, 'warning', { autoClose: false, actions: [stay] });
+          } else if (Notification.manager.has(shown)) {
+            Notification.update({ id: shown, message });
+          }
+        };
+        const again = () => look().catch(() => undefined);
+        void app.started.then(again);
+        setInterval(again, 60000);
+      }
+    };
+
     const versions = {
       id: 'coursehub-class:earlier-versions',
       autoStart: true,
@@ -202,7 +238,7 @@
       }
     };
 
-    return [messages, own, disk, packages, versions, excel];
+    return [messages, own, disk, packages, idle, versions, excel];
   }
 
   window._JUPYTERLAB = window._JUPYTERLAB || {};

@@ -1,0 +1,72 @@
+"""Says in Lab that the server stops soon because nobody uses it, and lets its owner keep it."""
+
+import contextlib
+import grp
+import json
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+
+#: After how many seconds without use the hub stops a server: ``{"seconds": 7200, "groups": {Unix group: seconds}}``.
+#: 0 is never. Read each time, so that a change restarts nobody's server.
+SETTINGS = Path("/etc/jupyter/class_idle.json")
+#: Seconds before the stop from which Lab says so; with a short time the last third of it.
+WARN = 600
+#: JupyterHub's part of a person's server, which reports use to the hub.
+REPORTER = "jupyterhub-singleuser"
+
+
+def limit(groups: Iterable[str], settings: Path = SETTINGS) -> int:
+    """Return after how many seconds without use the server of a member of ``groups`` is stopped; 0 is never."""
+    try:
+        known = json.loads(settings.read_text(encoding="utf-8"))
+        found = [int(known["groups"][group]) for group in groups if group in known["groups"]]
+        return max(found, default=int(known["seconds"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def minutes_left(unused: float, seconds: int) -> int | None:
+    """Return in how many minutes a server is stopped that nobody has used for ``unused`` seconds; None if not soon.
+
+    ``seconds`` is the limit.
+    """
+    left = seconds - unused
+    if not seconds or left > min(WARN, seconds / 3):
+        return None
+    return max(round(left / 60), 0)
+
+
+def own_groups() -> list[str]:
+    """Return the names of this process's Unix groups."""
+    names = []
+    for number in os.getgroups():
+        with contextlib.suppress(KeyError):
+            names.append(grp.getgrgid(number).gr_name)
+    return names
+
+
+class Idle(APIHandler):
+    """``GET`` answers {minutes} until the stop, null if the server does not stop soon; ``POST`` is a person's use."""
+
+    @web.authenticated
+    def get(self) -> None:
+        """Answer from the time of the last use. Lab asks by itself, and reading is no use."""
+        unused = (datetime.now(UTC) - self.serverapp.web_app.last_activity()).total_seconds()
+        self.finish(json.dumps({"minutes": minutes_left(unused, limit(own_groups()))}))
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Count as use (class_server/activity.py), and tell the hub now: its next look may come before our report."""
+        self.finish("{}")
+        for reporter in _reporters(self.serverapp):
+            await reporter.notify_activity()
+
+
+def _reporters(server: Any) -> Iterable[Any]:
+    return server.extension_manager.extension_apps.get(REPORTER, ())

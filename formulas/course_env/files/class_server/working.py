@@ -1,0 +1,65 @@
+"""Whether a program of this student's server computes: in a terminal, in the background, or left over by one.
+
+A program that prints nothing sends no message, so Jupyter knows nothing of it. Its unit's control group does. Standard
+library only.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+#: What uses more than this part of a processor computes. An open `top` or an idle kernel uses less than half of it.
+BUSY = 0.05
+#: Seconds between two measurements, at least: within less, one short command would look like work.
+APART = 30.0
+
+
+class Programs:
+    """Looks how much the unit's processes, without the server itself, have computed since the last look.
+
+    ``spent`` returns their CPU seconds so far, None if nobody knows; ``clock`` returns seconds.
+    """
+
+    def __init__(
+        self, spent: Callable[[], float | None] | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._spent, self._clock = spent or others, clock
+        self._looked, self._cpu = clock(), self._spent()
+        self._working = False
+
+    def working(self) -> bool:
+        """Return whether they computed between the last two looks."""
+        now = self._clock()
+        passed = now - self._looked
+        if passed >= APART:
+            cpu = self._spent()
+            self._working = cpu is not None and self._cpu is not None and cpu - self._cpu > BUSY * passed
+            self._looked, self._cpu = now, cpu
+        return self._working
+
+
+def others() -> float | None:
+    """Return the CPU seconds of this unit so far, without those of this process itself; None if nobody knows."""
+    whole = unit()
+    return None if whole is None else whole - time.process_time()
+
+
+def unit(own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Return the CPU seconds of this process's unit so far; None if nobody knows.
+
+    ``own`` has a line for all controllers (cgroup v2) or one for each (v1).
+    """
+    try:
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            if "cpuacct" in controllers.split(","):
+                return int((root / "cpuacct" / path.lstrip("/") / "cpuacct.usage").read_text()) / 1e9
+            if not controllers:
+                figures = (root / path.lstrip("/") / "cpu.stat").read_text().splitlines()
+                return int(dict(figure.split() for figure in figures)["usage_usec"]) / 1e6
+    return None
