@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_serializer, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import AfterValidator, Field, model_validator
 
 from runner.course.backup import Alert, Backup
 from runner.course.facts import (
-    MINUTES,
     Amount,
     ClassTime,
     Day,
@@ -22,7 +19,6 @@ from runner.course.facts import (
     Email,
     Facts,
     Hostname,
-    Minutes,
     Module,
     Paragraph,
     Picture,
@@ -35,6 +31,7 @@ from runner.course.facts import (
     without_www,
 )
 from runner.course.hostnames import CHALLENGE
+from runner.course.idle import IdleAfter
 from runner.course.material import Material
 from runner.course.network import Network
 from runner.course.people import People
@@ -70,46 +67,6 @@ class Limits(Facts):
     """Disk space of one home, and of each team's directory. A change applies at once. People who have used it up can
     sign in and delete files; nobody else is affected. Without this key everybody has an equal share of the server's
     disk, at most 10G. Earlier versions of files do not count."""
-
-
-class IdleAfter(Facts):
-    """Minutes for each role. In the course file one number stands for all."""
-
-    professors: Annotated[Minutes, Field(examples=[480])] = 120
-    """Minutes for professors. A role without a number has 120."""
-    assistants: Annotated[Minutes, Field(examples=[480])] = 120
-    """Minutes for assistants."""
-    students: Annotated[Minutes, Field(examples=[120])] = 120
-    """Minutes for students."""
-    guests: Annotated[Minutes, Field(examples=[60])] = 120
-    """Minutes for guests."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_for_all(cls, given: object) -> object:
-        if not isinstance(given, int) or isinstance(given, bool):
-            return given
-        if not MINUTES.start <= given < MINUTES.stop:
-            raise ValueError(f"must be a whole number from {MINUTES.start} to {MINUTES.stop - 1}")
-        return dict.fromkeys(cls.model_fields, given)
-
-    @model_serializer
-    def _as_typed(self) -> int | dict[str, int]:
-        """One number if it is the same for all."""
-        minutes = {role: getattr(self, role) for role in type(self).model_fields}
-        return self.students if len(set(minutes.values())) == 1 else minutes
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        by_role = super().__get_pydantic_json_schema__(core_schema, handler)
-        one = {"type": "integer", "minimum": MINUTES.start, "maximum": MINUTES.stop - 1}
-        return {
-            "anyOf": [one, by_role],
-            "patternErrorMessage": (
-                f"must be a whole number from {MINUTES.start} to {MINUTES.stop - 1}, "
-                "or one for each role such as {students: 120, professors: 480}"
-            ),
-        }
 
 
 class Page(Facts):

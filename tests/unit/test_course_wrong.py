@@ -15,13 +15,13 @@ import yaml
 from runner import course
 from runner.course import reference, schema
 from runner.course.problems import find
-from runner.course.roles import Role
 from runner.course.signin import Kind
 from runner.course.source import Source
 from runner.course.writing import compose, flow
 from runner.errors import CoursehubError
 from runner.project import Project
 from tests.support.wrong_backups import BELOW, HOST_KEY, WRONG_BACKUPS
+from tests.support.wrong_idle import WRONG_IDLE
 
 pytestmark = pytest.mark.unit
 
@@ -49,9 +49,6 @@ DATA_NAME = "must be the name of a file or folder: letters, digits, ., _ and -, 
 SOURCE = "must be an https:// address, or the name of a file in pillar/files/data/; correct it"
 PLACE = "must be a name such as index.example.org or *.example.edu, or a network such as 192.0.2.0/24; correct it"
 CAMPUS = "must be a network such as 10.20.0.0/16; correct it"
-MINUTES = (
-    "must be a whole number from 5 to 10080, or one for each role such as {students: 120, professors: 480}; correct it"
-)
 CLOUDS = ", ".join(get_args(course.Course.model_fields["cloud"].annotation))
 KINDS = ", ".join(get_args(Kind))
 IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
@@ -59,6 +56,7 @@ IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
 #: Key: wrong values, each with its message. "[]" is an entry of a list, ROLE each list of people.
 WRONG: dict[str, list[tuple[Any, str]]] = {
     **WRONG_BACKUPS,
+    **WRONG_IDLE,
     "network": [("closed", f"network ('closed'): {BELOW}")],
     "network.only": [
         ("index.example.org", f"network.only ('index.example.org'): {LIST}"),
@@ -115,16 +113,6 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "term.last": [(2026, "term.last (2026): must be a day such as 2026-09-21 (year, month, day); correct it")],
     "isolation": [("path", "isolation ('path'): must be one of subdomains, paths; did you mean paths?")],
     "upload_limit": [("100 MB", f"upload_limit ('100 MB'): {AMOUNT}")],
-    "idle_after": [
-        (1, "idle_after (1): must be a whole number from 5 to 10080; correct it"),
-        ("2h", f"idle_after ('2h'): {MINUTES}"),
-        ([60], f"idle_after: {MINUTES}"),
-        ({"student": 60}, "unknown key idle_after.student; did you mean students?"),
-    ],
-    **{
-        f"idle_after.{role}": [(4, f"idle_after.{role} (4): must be a whole number from 5 to 10080; correct it")]
-        for role in get_args(Role)
-    },
     "timetable": [
         (["Monday 9"], "timetable.1 ('Monday 9'): must be a day and a time such as Mon 09:00; correct it"),
     ],

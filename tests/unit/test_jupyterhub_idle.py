@@ -102,16 +102,10 @@ def test_what_is_no_time_hides_nobody(asked: Any) -> None:
     assert name_of(look.find(servers, LATER)) == "long"
 
 
-@pytest.mark.parametrize(
-    ("file", "content"),
-    [
-        ("class.slice/jupyter-ada.service/cpu.stat", "usage_usec 2500000\nuser_usec 1\n"),
-        ("cpuacct/class.slice/jupyter-ada.service/cpuacct.usage", "2500000000\n"),
-    ],
-    ids=["cgroup2", "cgroup1"],
-)
-def test_cpu_seconds_of_both_cgroup_versions(tmp_path: Path, file: str, content: str) -> None:
+@pytest.mark.parametrize("mounted", ["", "unified"], ids=["cgroup2", "both"])
+def test_cpu_seconds_of_both_cgroup_versions(tmp_path: Path, mounted: str) -> None:
     assert idle.cpu_seconds("class.slice", "jupyter-ada", tmp_path) == 0
-    (tmp_path / file).parent.mkdir(parents=True)
-    (tmp_path / file).write_text(content)
+    file = tmp_path / mounted / "class.slice/jupyter-ada.service/cpu.stat"
+    file.parent.mkdir(parents=True)
+    file.write_text("usage_usec 2500000\nuser_usec 1\n")
     assert idle.cpu_seconds("class.slice", "jupyter-ada", tmp_path) == 2.5

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
@@ -64,9 +63,5 @@ class Idle(APIHandler):
     async def post(self) -> None:
         """Count as use (class_server/activity.py), and tell the hub now: its next look may come before our report."""
         self.finish("{}")
-        for reporter in _reporters(self.serverapp):
+        for reporter in self.serverapp.extension_manager.extension_apps.get(REPORTER, ()):
             await reporter.notify_activity()
-
-
-def _reporters(server: Any) -> Iterable[Any]:
-    return server.extension_manager.extension_apps.get(REPORTER, ())

@@ -91,8 +91,8 @@ def count_use(alone: float) -> None:
 
     ServerWebApplication.last_activity = last_activity
     APIHandler.update_api_activity = update_api_activity
-    WebSocketProtocol13._run_callback = run_callback  # type: ignore[method-assign]
-    WebSocketHandler.write_message = write_message  # type: ignore[method-assign]
+    WebSocketProtocol13._run_callback = run_callback  # type: ignore[method-assign,assignment]
+    WebSocketHandler.write_message = write_message  # type: ignore[method-assign,assignment]
 
 
 def _received(use: Use, path: str, message: str | bytes) -> None:

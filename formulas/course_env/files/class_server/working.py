@@ -48,18 +48,15 @@ def others() -> float | None:
 def unit(own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
     """Return the CPU seconds of this process's unit so far; None if nobody knows.
 
-    ``own`` has a line for all controllers (cgroup v2) or one for each (v1).
+    ``own`` names its control group. That of version 2 counts them, also where systemd has the limits in version 1.
     """
-    try:
-        lines = own.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            if "cpuacct" in controllers.split(","):
-                return int((root / "cpuacct" / path.lstrip("/") / "cpuacct.usage").read_text()) / 1e9
-            if not controllers:
-                figures = (root / path.lstrip("/") / "cpu.stat").read_text().splitlines()
-                return int(dict(figure.split() for figure in figures)["usage_usec"]) / 1e6
+    with contextlib.suppress(OSError):
+        for line in own.read_text(encoding="utf-8").splitlines():
+            path = line.removeprefix("0::/")
+            if path in (line, ""):
+                continue
+            for mounted in (root, root / "unified"):
+                with contextlib.suppress(OSError, ValueError, KeyError):
+                    figures = (mounted / path / "cpu.stat").read_text().splitlines()
+                    return int(dict(figure.split() for figure in figures)["usage_usec"]) / 1e6
     return None

@@ -1,5 +1,6 @@
 """Whose server makes room when others wait for memory: the one that nobody has used for the longest time."""
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -101,13 +102,12 @@ def utc(when: datetime) -> datetime:
 
 
 def cpu_seconds(slice_name: str, unit: str, root: Path) -> float:
-    """Return the CPU seconds of a unit so far, from its control group below ``root``; 0 if it has none."""
-    try:
-        lines = (root / slice_name / f"{unit}.service" / "cpu.stat").read_text().splitlines()
-        return int(dict(line.split() for line in lines)["usage_usec"]) / 1e6
-    except (OSError, ValueError, KeyError):
-        pass
-    try:
-        return int((root / "cpuacct" / slice_name / f"{unit}.service" / "cpuacct.usage").read_text()) / 1e9
-    except (OSError, ValueError):
-        return 0.0
+    """Return the CPU seconds of a unit so far, from its control group below ``root``; 0 if it has none.
+
+    That of version 2 counts them, also where systemd has the limits in version 1.
+    """
+    for mounted in (root, root / "unified"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            lines = (mounted / slice_name / f"{unit}.service" / "cpu.stat").read_text().splitlines()
+            return int(dict(line.split() for line in lines)["usage_usec"]) / 1e6
+    return 0.0
