@@ -28,6 +28,8 @@ server:
     material: &material class-material
     # The account that signs in for `coursehub check`.
     check: &check_account coursehub-check
+    # The account that signs in to a trial of a new version; it exists only meanwhile.
+    trial: &trial_account coursehub-trial
 
   groups:
     everybody: &everybody class
@@ -72,6 +74,11 @@ server:
     sent: /var/lib/coursehub-sent
     # What the runner ships: Salt, states, and the pillar with its secrets.
     shipped: &shipped /var/lib/coursehub-salt
+    # Trials of a new version, and the version before.
+    upgrade: &upgrade /var/lib/coursehub-upgrade
+    # While the first exists, states may change the hub's version. The second says that the version before was put back.
+    upgrade_allowed: &upgrade_allowed /run/coursehub-upgrade.allowed
+    went_back: &went_back /var/lib/coursehub-upgrade/went-back
     # A directory for each certificate, by its first name.
     certificates: &certificates /etc/ssl/coursehub
     # The last server's certificate, which the runner sends to a new server.
@@ -167,7 +174,16 @@ jupyterhub:
   allowed_groups: *all_roles
   owner_secret: *owner_secret
   class_limits: {memory_max: *class_memory}
-  unseen_by_work: [*certificates, *shipped]
+  unseen_by_work: [*certificates, *shipped, *upgrade]
+  upgrade:
+    place: *upgrade
+    allowed: *upgrade_allowed
+    went_back: *went_back
+    course: *course
+    salt: *shipped
+    account: *trial_account
+    groups: [*everybody, *check_group]
+    check: *check_account
   work: {viewers: *teachers, owners: *learners, python: *course_python}
   before_class: {groups: [*students, *professors, *assistants, *guests]}
   spawner:

@@ -3,7 +3,7 @@
 {%- set state = jupyterhub.state %}
 {#- The configuration contains no names and no secret. The texts of the pages are read at each request. -#}
 {%- set settings = {} %}
-{%- for key, value in jupyterhub.items() if key not in ('identities', 'names', 'page', 'work', 'unseen_by_work') %}
+{%- for key, value in jupyterhub.items() if key not in ('identities', 'names', 'page', 'upgrade', 'work', 'unseen_by_work') %}
 {%-   do settings.update({key: value}) %}
 {%- endfor %}
 {%- do settings.update({'signin': salt['slsutil.merge'](jupyterhub.signin, {'client_secret': jupyterhub.signin.client_secret != ''})}) %}

@@ -1,5 +1,6 @@
 include:
   - uv
+  - jupyterhub.upgrade
   - jupyterhub.install
   - jupyterhub.config
   - jupyterhub.work

@@ -4,6 +4,18 @@
 include:
   - uv
 
+# Before everything else: `coursehub upgrade` tries another version of the hub first (docs/decisions/upgrade.md).
+jupyterhub-version:
+  hub_version.unchanged:
+    - requirements: salt://jupyterhub/files/hub.txt
+    - link: {{ root }}/hub/current
+    - database: {{ jupyterhub.state }}/jupyterhub.sqlite
+    - allowed: {{ jupyterhub.upgrade.allowed }}
+    - went_back: {{ jupyterhub.upgrade.went_back }}
+    - python: {{ jupyterhub.python }}
+    - order: first
+    - failhard: True
+
 # First: the environments below are made in parallel, and other states would create this directory at the same moment.
 {{ root }}:
   file.directory:

@@ -87,6 +87,12 @@ def look(target: Target, progress: Callable[[str], None]) -> list[Check]:
     return checks
 
 
+def look_as_student(target: Target, progress: Callable[[str], None]) -> list[Check]:
+    """Only what depends on the hub itself: its login page, sign-in, server, kernel."""
+    progress("login page")
+    return [_run("login page", _login_page, target), *_as_student(target, progress)]
+
+
 def _run(name: str, function: Callable[[Target], str], target: Target) -> Check:
     try:
         return Check(name, True, function(target))

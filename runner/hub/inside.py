@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from runner.agreed import PATHS
 from runner.errors import CoursehubError
-from runner.hub import room, warm
+from runner.hub import halfway, room, warm
 from runner.hub.checks import Check
 
 #: A file system is full from this use in per cent, or below this free space in bytes.
@@ -76,9 +76,11 @@ def look(run: Run, *, ask: bool = False) -> list[Check]:
     Raises CoursehubError if SSH does not work.
     """
     said = [
-        line.split() for line in run((_ASK if ask else "") + _LOOK + room.LOOK + warm.LOOK).splitlines() if line.strip()
+        line.split()
+        for line in run((_ASK if ask else "") + _LOOK + room.LOOK + warm.LOOK + halfway.LOOK).splitlines()
+        if line.strip()
     ]
-    checks = [_disk(said, run), _units(said), _starts(said), *room.check(said), *warm.check(said)]
+    checks = [_disk(said, run), _units(said), _starts(said), *room.check(said), *warm.check(said), *halfway.check(said)]
     unread = [" ".join(words[1:]) for words in said if words[0] == "unread"]
     checks += [_material(words[1:], unread) for words in said if words[0] == "material"]
     return checks + [_backup(words[1:]) for words in said if words[0] == "backup"]

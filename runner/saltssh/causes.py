@@ -12,6 +12,8 @@ class Cause:
 
     what: str
     remedy: str
+    ends_it: bool = False
+    """Whether nothing has to be run again after the remedy."""
 
 
 _LATER = "wait some minutes"
@@ -28,6 +30,23 @@ _KNOWN: tuple[tuple[re.Pattern[str], Cause], ...] = (
         Cause(
             "the server's disk is full",
             "make room there ('coursehub check COURSE' names the biggest homes), or take a bigger size",
+        ),
+    ),
+    (
+        # salt/_states/hub_version.py
+        re.compile(r"these states bring another version of JupyterHub"),
+        Cause(
+            "this coursehub brings another version of JupyterHub, and nothing was changed",
+            "run 'coursehub upgrade COURSE', which tries the new version first",
+            ends_it=True,
+        ),
+    ),
+    (
+        re.compile(r"the version before was put back on this server"),
+        Cause(
+            "this server went back to the version before, and nothing was changed",
+            "run 'coursehub upgrade COURSE' with a coursehub that works",
+            ends_it=True,
         ),
     ),
     (
@@ -185,5 +204,5 @@ def cause(said: str) -> Cause | None:
             named = {key: value or "" for key, value in found.groupdict().items()}
             if "one" in named:
                 named["file"] = "".join(named.values())
-            return Cause(known.what.format(**named), known.remedy.format(**named))
+            return Cause(known.what.format(**named), known.remedy.format(**named), known.ends_it)
     return None

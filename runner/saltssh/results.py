@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -130,3 +131,13 @@ def _state(key: str, value: dict[str, Any]) -> StateResult:
         seconds=float(value.get("duration") or 0) / 1000,
         order=int(value.get("__run_num__") or 0),
     )
+
+
+def document_in(said: str) -> dict[str, Any] | None:
+    """The last JSON document among the lines that a program on the server printed; None if there is none."""
+    for line in reversed(said.splitlines()):
+        if line.startswith("{"):
+            with contextlib.suppress(ValueError):
+                found: dict[str, Any] = json.loads(line)
+                return found
+    return None

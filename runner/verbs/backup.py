@@ -50,6 +50,19 @@ def _new_backup(session: Session, ip: str) -> dict[str, Any]:
     return {**found, "problem": f"the backup to {', '.join(missing)} ended before it was complete"}
 
 
+def make_first(session: Session, ip: str, verb: str) -> list[str]:
+    """Make a backup before a risky change; returns a note if the course has none. Raises CoursehubError if it fails."""
+    if not has_backup(session, ip):
+        return [f"{session.at('domain')}: {session.course_id} has no backup, so none was made before the {verb}"]
+    found = _new_backup(session, ip)
+    if found["problem"]:
+        raise CoursehubError(
+            f"{session.course_id}: {found['problem']}; nothing was changed; mend that, or go on without a backup with "
+            f"'coursehub {verb} {session.course_id} --no-backup'"
+        )
+    return []
+
+
 def make_last(session: Session, server: Server, progress: Progress) -> str:
     """Make a backup before the server is deleted; return a line on it.
 

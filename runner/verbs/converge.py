@@ -17,11 +17,10 @@ from runner.project import Project
 from runner.saltssh.results import Report
 from runner.servers import birthplace
 from runner.servers.claim import claim, claim_in_cloud
-from runner.session import Session, carrying, connect, names, nothing_here, reach, visit
+from runner.session import Session, carrying, connect, nothing_here, reach, visit
 from runner.session.failures import NoServer, all_of
-from runner.session.needs import ensure_lock, need_backup, need_material, need_signin
-from runner.session.notes import notes as notes_of
 from runner.session.order import what_up_makes, what_up_makes_here
+from runner.session.preparing import prepare
 from runner.setup import folders
 from runner.verbs import changes
 from runner.verbs.blame import blame
@@ -57,13 +56,13 @@ def _now(count: int, total: int, name: str) -> str:
 class StatesFailed(CoursehubError):
     """States failed on the server, see ``report``; ``blamed`` is the line of the course file to correct."""
 
-    def __init__(self, course_id: str, report: Report, blamed: str | None = None) -> None:
+    def __init__(self, course_id: str, report: Report, blamed: str | None = None, *, verb: str = "apply") -> None:
         # Report a failure with a known external cause first; it usually explains the others. On a full disk Salt loses
         # a state's own message.
         first = next((state for state in report.failed if state.cause), report.failed[0])
         more = f" and {len(report.failed) - 1} more" if len(report.failed) > 1 else ""
         if blamed:
-            super().__init__(f"{blamed}; what already works keeps working; then run 'coursehub apply {course_id}'")
+            super().__init__(f"{blamed}; what already works keeps working; then run 'coursehub {verb} {course_id}'")
             self.report = report
             return
         if known := first.cause:
@@ -71,7 +70,8 @@ class StatesFailed(CoursehubError):
         else:
             what, remedy = f"state {first.name} ({first.sls}){more} failed: {first.reason[:300]}", "correct it"
         super().__init__(
-            f"{course_id}: {what}; what already works keeps working; {remedy}, then run 'coursehub apply {course_id}'"
+            f"{course_id}: {what}; what already works keeps working; {remedy}"
+            + ("" if first.cause and first.cause.ends_it else f", then run 'coursehub {verb} {course_id}'")
         )
         self.report = report
 
@@ -180,16 +180,7 @@ def _apply_one(
         if not test:
             held.enter_context(claim_in_cloud(session.cloud, project, course_id, "apply"))
         server = session.server(None if test else steps.hear())
-        notes += notes_of(session, server)
-        names.need_own(session)
-        ensure_lock(session)
-        need_signin(session)
-        need_material(session)
-        if not test:
-            notes += need_backup(session)
-            notes += names.ensure_records(session, server)
-            session.cloud.around.ensure_firewall(course_id, server.id, names_too=session.course.subdomains)
-        session.write_pillar(str(server.ip))
+        prepare(session, server, notes, test=test)
         facts += changes.since(project, course_id, session.course)
         report = converge(session, server, steps, test=test)
         if not test:

@@ -17,6 +17,8 @@ from coursehub_trial import ISOLATED
 # The file that says that an environment is complete, and which imports were tried.
 STAMP = ".complete"
 COMPILED = ".compiled"
+# The file that says that a saved version needs this environment (coursehub_upgrade).
+KEPT = ".kept"
 
 
 def stamp(target: Path, imports: Iterable[str]) -> None:
@@ -190,8 +192,9 @@ def _quietly(argv: Sequence[str]) -> bool:
 
 
 def remove_old(root: Path, current: Path, previous: Path | None, keep: int) -> list[str]:
-    """Remove the oldest environments from which nothing runs; return their names."""
+    """Remove the oldest environments that nothing runs from and no version goes back to; return their names."""
     running = _command_lines()
+    mounted = _mounted()
     complete = sorted(
         (path for path in root.iterdir() if path.is_dir() and not path.is_symlink()),
         key=lambda path: (path / STAMP).stat().st_mtime if (path / STAMP).exists() else 0,
@@ -201,11 +204,19 @@ def remove_old(root: Path, current: Path, previous: Path | None, keep: int) -> l
     spared += [path for path in complete if path not in spared and (path / STAMP).exists()]
     removed = []
     for path in complete:
-        if path in spared[:keep] or f"{path}/" in running:
+        if path in spared[:keep] or f"{path}/" in running or str(path) in mounted or (path / KEPT).exists():
             continue
         shutil.rmtree(path, ignore_errors=True)
         removed.append(path.name)
     return removed
+
+
+def _mounted() -> set[str]:
+    """Return the mount points. In a trial of a new version, the environments that serve are mounted."""
+    try:
+        return {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    except OSError:
+        return set()
 
 
 def _command_lines() -> str:

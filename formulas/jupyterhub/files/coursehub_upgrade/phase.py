@@ -1,0 +1,46 @@
+"""How far an upgrade is, in one small file, so that an interrupted one can be finished or taken back.
+
+``runner/hub/halfway.py`` reads the file with a shell, so it has a simple form: the name, then a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+#: Nothing is under way; ``serves`` says which version.
+IDLE = "idle"
+#: A trial runs beside the hub. Nothing that serves was changed.
+TRYING = "trying"
+#: The states change the hub. Interrupted, the version before comes back.
+SWITCHING = "switching"
+#: The version before is being put back.
+BACK = "back"
+
+
+def read(place: Path) -> tuple[str, dict[str, Any]]:
+    """The phase and what is known about it."""
+    try:
+        name, _, facts = (place / "phase").read_text().partition("\n")
+        return name, json.loads(facts or "{}")
+    except (OSError, ValueError):
+        return IDLE, {}
+
+
+def write(place: Path, name: str, **facts: Any) -> None:
+    """Replace the phase in one step that survives a power cut. ``since`` (Unix time) is added."""
+    text = f"{name}\n{json.dumps({'since': time.time(), **facts})}\n"
+    fresh = place / "phase.new"
+    with fresh.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(place / "phase")
+    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
