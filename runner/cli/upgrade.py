@@ -14,7 +14,7 @@ from runner.console import Steps
 @click.option("--reboot", is_flag=True, help="Restart the server at the end if something needs it and nobody works.")
 @as_json_option
 def upgrade(course: str, *, without_backup: bool, reboot: bool, as_json: bool) -> None:
-    """Bring the server to this coursehub's version, and Debian's packages up to date. Tries the new hub first."""
+    """Bring the server to this version of coursehub. Tries the new hub first; Debian's packages too if nobody works."""
     from runner.verbs import upgrade as verb
 
     with shown(as_json, lambda done: verb.lines({"course": course, **done})):
