@@ -16,8 +16,6 @@ from tornado import web
 SETTINGS = Path("/etc/jupyter/class_idle.json")
 #: Seconds before the stop from which Lab says so; with a short time the last third of it.
 WARN = 600
-#: JupyterHub's part of a person's server, which reports use to the hub.
-REPORTER = "jupyterhub-singleuser"
 
 
 def limit(groups: Iterable[str], settings: Path = SETTINGS) -> int:
@@ -63,5 +61,8 @@ class Idle(APIHandler):
     async def post(self) -> None:
         """Count as use (class_server/activity.py), and tell the hub now: its next look may come before our report."""
         self.finish("{}")
-        for reporter in self.serverapp.extension_manager.extension_apps.get(REPORTER, ()):
-            await reporter.notify_activity()
+        for apps in self.serverapp.extension_manager.extension_apps.values():
+            for app in apps:
+                # JupyterHub's part of this server.
+                if hasattr(app, "notify_activity"):
+                    await app.notify_activity()
