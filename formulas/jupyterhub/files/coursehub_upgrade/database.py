@@ -91,6 +91,8 @@ def _open(database: Path) -> sqlite3.Connection:
     # Also where it is only read: after a power cut SQLite first undoes what was half written.
     connection = sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=30)
     connection.row_factory = sqlite3.Row
+    # As JupyterHub has it: who is removed loses their roles too.
+    connection.execute("PRAGMA foreign_keys = ON")
     return connection
 
 
