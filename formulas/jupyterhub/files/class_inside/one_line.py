@@ -10,13 +10,13 @@ import re
 from jupyterhub.log import CoroutineLogFormatter
 
 #: Characters of a message. A person may send a megabyte, and the journal keeps a limited amount for everybody.
-LONGEST = 4000
+CHARACTERS = 4000
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def visible(message: str) -> str:
-    """Return a message with its line breaks and other control characters escaped, and not longer than LONGEST."""
-    cut = message if len(message) <= LONGEST else f"{message[:LONGEST]}... ({len(message)} characters)"
+    """Return a message with its line breaks and other control characters escaped, and not longer than CHARACTERS."""
+    cut = message if len(message) <= CHARACTERS else f"{message[:CHARACTERS]}... ({len(message)} characters)"
     return _INVISIBLE.sub(lambda found: repr(found[0])[1:-1], cut)
 
 
