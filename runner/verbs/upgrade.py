@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import time
 from typing import Any
 
 from runner import saltssh
@@ -32,6 +33,8 @@ _VERSION = (
     "jupyterhub.places",
     "jupyterhub.units",
 )
+#: Seconds that a hub gets to serve after a rollback: the proxy may still answer 503 when systemd calls the hub started.
+_SETTLE = 30.0
 #: The programs that an upgrade itself needs on the server, in this coursehub's version.
 _TOOLS = ("jupyterhub.upgrade", "backup")
 
@@ -210,11 +213,21 @@ def rollback(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
             raise CoursehubError(f"{course_id}: {done['error']}")
         document = {"course": course_id, "before": found["serves"], "after": done["serves"], "lost": done["lost"]}
         with steps.step("checks", f"look at {course_id} as a student") as progress:
-            looked = checks.look_as_student(session.target(server), progress)
-        bad = next((one for one in looked if not one.ok), None)
+            bad = _still_bad(session, server, progress)
         if bad:
             raise not_right(course_id, bad, document)
     return document
+
+
+def _still_bad(session: Session, server: Server, progress: Progress) -> checks.Check | None:
+    """What a student still cannot do after _SETTLE; None if all is well. The old hub has just started."""
+    until = time.monotonic() + _SETTLE
+    while True:
+        looked = checks.look_as_student(session.target(server), progress)
+        bad = next((one for one in looked if not one.ok), None)
+        if bad is None or time.monotonic() > until:
+            return bad
+        time.sleep(1)
 
 
 def ask(session: Session, ip: str, *words: str) -> dict[str, Any]:
