@@ -82,9 +82,9 @@ nginx-downloads:
         d {{ nginx.downloads.root }} 0750 root {{ nginx.user }} m:1s
   cmd.run:
     - name: systemd-tmpfiles --create /etc/tmpfiles.d/coursehub-downloads.conf
-    - onchanges:
-      - file: nginx-downloads
+    - unless: test -d {{ nginx.downloads.root }}
     - require:
+      - file: nginx-downloads
       - pkg: nginx-packages
     - require_in:
       - file: /etc/nginx/nginx.conf

@@ -72,7 +72,8 @@ true
 
 # A person can choose a file's time of writing, but not the time when its entry changed (-newerct).
 _CHANGED = """
-find @HOMES@ @SHARED@/shared @TEAMS@ -regex '@HOMES@/[^/]*/\\.cache' -prune -o -newerct @@SINCE@ -print -quit \\
+find @HOMES@ @SHARED@/shared @TEAMS@ -regex '@HOMES@/[^/]*/\\.cache' -prune -o -path @HOMES@/@CHECK@ -prune \\
+    -o -newerct @@SINCE@ -print -quit \\
     2>/dev/null | grep -q . && echo changed
 true
 """

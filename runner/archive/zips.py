@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -250,7 +251,7 @@ def verify(path: Path, made: Made) -> None:
                     while piece := content.read(_PIECE):
                         hash_.update(piece)
                 _count(whole, info.filename, hash_.digest())
-    except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
         raise CoursehubError(f"{path.name} cannot be read back ({error}); run this again") from None
     if whole.hexdigest() != made.digest:
         raise CoursehubError(f"{path.name} does not have what the archive has; run this again")

@@ -29,7 +29,8 @@ class Talk:
     def __init__(self, access: Access, ip: str, unit: str, command: list[str], *, after: str = "") -> None:
         """``after`` is a command that the unit runs when it ends, however it ends."""
         self._access, self._ip = access, ip
-        after_it = [f"--property=ExecStopPost={after}"] if after else []
+        # It may have to wait until states end, for longer than systemd's usual 90 s.
+        after_it = [f"--property=ExecStopPost={after}", "--property=TimeoutStopSec=45min"] if after else []
         words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={unit}", *after_it, "--", *command]
         self._process = subprocess.Popen(
             access.argv(ip, shlex.join(words)),

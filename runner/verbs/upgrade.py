@@ -162,8 +162,8 @@ def _keep(session: Session, guard: Talk) -> None:
         found = guard.hear(lambda _line: None)
     except (OSError, CoursehubError) as error:
         raise CoursehubError(
-            f"{session.course_id}: the connection broke at the end of the upgrade, so the server puts the old version "
-            f"back by itself; run 'coursehub upgrade {session.course_id}' again"
+            f"{session.course_id}: the connection broke at the end of the upgrade, so it is not known which version "
+            f"serves; 'coursehub upgrade {session.course_id}' finishes it"
         ) from error
     if not found.get("kept"):
         raise CoursehubError(f"{session.course_id}: the server put the old version back: {found.get('reason')}")
@@ -258,6 +258,9 @@ def lines(document: dict[str, Any]) -> list[str]:
         found.append(f"{course_id}: serves the version before again, {_named(before)} -> {_named(after)}")
         found.append(
             f"  files, accounts and sessions made since are kept{'; but ' * bool(document['lost'])}{document['lost']}"
+        )
+        found.append(
+            "  what you changed in the course file since then is as it was before, the network and sign-in too"
         )
         found.append(f"  'apply' waits until 'coursehub upgrade {course_id}' brings a version that works")
     elif "trial" in document:

@@ -111,7 +111,9 @@ def _present(root: Path) -> list[str]:
 
 
 def _write(root: Path, wanted: dict[str, bytes], changes: dict[str, str]) -> None:
-    for path in changes:
+    # A program may start between: new modules, which others import, come first, and unused ones go last.
+    order = {"new": 0, "removed": 2}
+    for path in sorted(changes, key=lambda one: order.get(changes[one], 1)):
         there = root / path
         if path not in wanted:
             there.unlink()

@@ -65,7 +65,9 @@ def compare(config: Config, program: str = "/usr/bin/restic") -> dict[str, Any]:
         for name, path, keep in everything.directories(config, restic, _version(record))
         if name in placed
     }
-    for parent in sorted({str(Path(path).parent) for path in found}):
+    parents = {Path(path).parent for path in found}
+    # What is below another one is in its stream.
+    for parent in sorted(str(one) for one in parents if not parents & set(one.parents)):
         for member, content in _members(restic, record["snapshot"], parent):
             _look(found, f"/{member.name}", member, content)
     extra = {path: _extra(path, one) for path, one in found.items()}

@@ -22,6 +22,8 @@ PAGES_OWN = "/lab/api/"
 SAVES = "/api/contents"
 #: Websockets of Lab: for events, of kernels, and of terminals.
 EVENTS, KERNELS, TERMINALS = "/api/events/", "/api/kernels/", "/terminals/websocket/"
+#: In the header of a message that a person causes. Pages send others by themselves, for example an animation's.
+ASKED = (b'"execute_request"', b'"input_reply"', b'"complete_request"', b'"inspect_request"')
 #: In the header of a message with which a page asks a kernel about itself after it connected.
 ASKS_ITSELF = b"_info_request"
 #: The header is within so many bytes of a message.
@@ -51,8 +53,10 @@ class Use:
 
     def last(self, *others: datetime) -> datetime:
         """Return the time of the last use. ``others`` are Jupyter's own times: of requests, kernels, terminals."""
-        now = datetime.now(UTC)
-        went_on = max(self._traffic, *others, now if self._programs.working() else self._traffic)
+        if self._programs.working():
+            # Kept: both Lab and the hub ask, and the next one who asks may see another stretch of time.
+            self._traffic = datetime.now(UTC)
+        went_on = max(self._traffic, *others)
         return max(self._person, min(went_on, self._person + self._alone) if self._alone else went_on)
 
 
@@ -65,7 +69,9 @@ def count_use(alone: float) -> None:
     def last_activity(application: Any) -> datetime:
         manager = application.settings.get("terminal_manager")
         # Jupyter itself counts what a terminal prints only while a page shows it.
-        terminals = [one.last_activity for one in manager.terminals.values()] if manager else []
+        known = manager.terminals.values() if manager else ()
+        # One that an extension made has no time until it prints.
+        terminals = [one.last_activity for one in known if hasattr(one, "last_activity")]
         return use.last(stock(application), *terminals)
 
     def update_api_activity(handler: Any) -> None:
@@ -102,7 +108,14 @@ def _received(use: Use, path: str, message: str | bytes) -> None:
         if begins.startswith(TYPED):
             use.by_a_person()
     elif KERNELS in path:
-        if ASKS_ITSELF not in begins:
+        if any(kind in begins for kind in ASKED):
             use.by_a_person()
+        elif ASKS_ITSELF not in begins:
+            use.traffic()
     elif EVENTS not in path:
         use.traffic()
+
+
+def count_what_a_person_does() -> None:
+    """Do what a server's configuration of before December 2026 asks; an ``apply`` writes it after this module."""
+    count_use(12 * 3600)

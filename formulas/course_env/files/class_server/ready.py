@@ -142,6 +142,11 @@ class ClassProvisioner(LocalProvisioner):
         return self.connection_info
 
 
+def keep_one_ready(config: Any, modules: list[str], seconds: float) -> None:
+    """Do what a server's configuration of before December 2026 asks; an ``apply`` writes it after this module."""
+    start_kernels_soon(config, "", modules, seconds)
+
+
 def start_kernels_soon(config: Any, image: str, modules: list[str], seconds: float) -> None:
     """Start kernels from the image, if there is one. Otherwise one process is made ready after so many seconds.
 

@@ -33,7 +33,7 @@ def arbiter(times: IdleTimes) -> Callable[..., bool]:
     """Return the culler's hook: whether to stop a server, as the hub's API shows it, after the time ``inactive``."""
 
     def stops(*, inactive: timedelta, server: dict[str, Any], **_: Any) -> bool:
-        return inactive.total_seconds() >= times.of(server["full_name"].partition("/")[0])
+        return 0 < times.of(server["full_name"].partition("/")[0]) <= inactive.total_seconds()
 
     return stops
 

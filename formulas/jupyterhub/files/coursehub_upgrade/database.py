@@ -59,7 +59,7 @@ def go_back(present: Path, before: Path) -> str:
     lost = ""
     try:
         _carry(present, target)
-    except sqlite3.Error:
+    except (sqlite3.Error, LookupError):
         # Better the version before without the last sessions than no hub.
         copy(before, target)
         lost = "who signed in since the upgrade must sign in again"

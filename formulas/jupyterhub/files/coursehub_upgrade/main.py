@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import fcntl
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     config = configuration.read()
     try:
         document = _do(config, asked)
-    except (UpgradeError, OSError, subprocess.SubprocessError) as error:
+    except (UpgradeError, OSError, sqlite3.Error, LookupError, ValueError, subprocess.SubprocessError) as error:
         document = {"error": " ".join(str(error).split())}
     print(json.dumps(document), flush=True)
     return 1 if "error" in document else 0
@@ -54,6 +55,7 @@ def _do(config: Config, asked: argparse.Namespace) -> dict[str, Any]:
             case "guard":
                 return guard.guard(config, sys.stdin, sys.stdout, {})
             case "rollback":
+                guard.wait_for_states(config)
                 return version.put_back(config, "the teacher asked for it")
             case _:
                 return guard.mend(config, booting=asked.boot)
