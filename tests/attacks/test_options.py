@@ -94,9 +94,10 @@ def test_read_files_take_no_room_from_others(mallory: Person, hub: Hub) -> None:
     mallory.serve()
     if (before := hub.run(used).strip()) == "None":
         pytest.skip("the class's memory has no limit here")
-    read = "head -c 150M /dev/urandom > attack-read; sync attack-read; for n in 1 2 3; do cat attack-read; done | wc -c"
+    read = "head -c 300M /dev/urandom > attack-read; sync attack-read; for n in 1 2 3; do cat attack-read; done | wc -c"
     try:
-        assert mallory.shell(read).text == str(450 * MIB)
-        assert int(hub.run(used)) - int(before) < 75 * MIB
+        assert mallory.shell(read).text == str(900 * MIB)
+        # Her ready kernel may start meanwhile, with 90 MB.
+        assert int(hub.run(used)) - int(before) < 200 * MIB
     finally:
         mallory.shell("rm -f attack-read")
