@@ -191,7 +191,7 @@ def _opening_lines(document: Document) -> list[str]:
 )
 @as_json_option
 def down(course: str, *, yes: bool, discard: bool, as_json: bool) -> None:
-    """Delete the server with ALL FILES on it, its DNS records and its keys. Saves the class's work first."""
+    """Delete the server with ALL FILES on it, after saving the work. Its DNS records and keys go too."""
     from runner import session
     from runner.verbs import up as verb
 

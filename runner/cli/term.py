@@ -30,7 +30,7 @@ def archive(course: str, as_json: bool) -> None:
 )
 @as_json_option
 def rollover(old: str, new: str, *, title: str | None, domain: str | None, discard: bool, as_json: bool) -> None:
-    """Archive course OLD, then write the next term's course file NEW with its choices. The class is left out."""
+    """Archive course OLD, and write the next term's file NEW. It has the choices of OLD without the class."""
     from runner.verbs import rollover as verb
 
     given = {"title": title, "domain": domain}
