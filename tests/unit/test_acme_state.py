@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from tests.support.loading import load
 
 pytestmark = pytest.mark.unit
 SOURCE = Path(__file__).resolve().parents[2] / "salt" / "_states" / "acme.py"
@@ -19,10 +20,7 @@ GOOD = {
 
 
 def state(stdout: str, *, test: bool = False, script: bool = True, stderr: str = "") -> tuple[ModuleType, list[Any]]:
-    spec = importlib.util.spec_from_file_location("acme_state", SOURCE)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(SOURCE)
     called: list[Any] = []
 
     def run_all(argv: list[str], **_: Any) -> dict[str, Any]:

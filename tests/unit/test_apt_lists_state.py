@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.loading import load
 
 pytestmark = pytest.mark.unit
 
@@ -32,11 +33,7 @@ class Apt:
     """The state with a fake apt: ``answers`` in order, the last one for ever."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        spec = importlib.util.spec_from_file_location("apt_lists", REPO / "salt/_states/apt_lists.py")
-        assert spec
-        assert spec.loader
-        self.state: Any = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.state)
+        self.state: Any = load(REPO / "salt/_states/apt_lists.py")
         self.calls: list[list[str]] = []
         self.answers = [FINE]
         self.cleared: list[Any] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from coursehub_uv import digest_of
 
 from runner.saltssh.causes import cause
+from tests.support.loading import load
 
 pytestmark = pytest.mark.unit
 SOURCE = Path(__file__).resolve().parents[2] / "salt" / "_states" / "hub_version.py"
@@ -18,10 +18,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "salt" / "_states" / "hub_version
 
 @pytest.fixture
 def state(tmp_path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("hub_version_state", SOURCE)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(SOURCE)
     (tmp_path / "lock").write_text("jupyterhub==6.1.1\n")
     module.__dict__["__opts__"] = {"test": False}
     module.__dict__["__salt__"] = {"cp.cache_file": lambda _: str(tmp_path / "lock")}

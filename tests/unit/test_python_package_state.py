@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.support.loading import load
 
 pytestmark = [
     pytest.mark.unit,
@@ -18,10 +19,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "salt" / "_states" / "python_pack
 
 @pytest.fixture
 def state(tmp_path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("python_package_state", SOURCE)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(SOURCE)
 
     def cache_dir(source: str) -> list[str]:
         root = tmp_path / "cache" / source.removeprefix("salt://")

@@ -13,6 +13,7 @@ import coursehub_trial
 import coursehub_uv
 import pytest
 
+from tests.support.loading import load
 from tests.unit.test_lock import make_wheel
 
 pytestmark = pytest.mark.unit
@@ -21,9 +22,7 @@ REPO = Path(__file__).parents[2]
 
 @pytest.fixture
 def state(tmp_path, monkeypatch):
-    spec = importlib.util.spec_from_file_location("uv_env", REPO / "salt/_states/uv_env.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(REPO / "salt/_states/uv_env.py")
     served = tmp_path / "served"
     served.mkdir()
     # What Salt gives a state module: its options, and the files of the file roots.

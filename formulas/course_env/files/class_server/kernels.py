@@ -32,3 +32,9 @@ def safe(argv: list[str]) -> list[str]:
 def use_class_kernels(config: Any) -> None:
     """Make the server start kernels as ClassKernel."""
     config.AsyncMappingKernelManager.kernel_manager_class = "class_server.kernels.ClassKernel"
+
+
+def arguments_of(command: list[str]) -> list[str] | None:
+    """Return the arguments of the course's Python kernel in the command that starts it; None for another kernel."""
+    ours = [*FIRST_TO_GO, sys.executable, "-P", "-m", "ipykernel_launcher"]
+    return command[len(ours) :] if command[: len(ours)] == ours else None

@@ -18,7 +18,7 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from class_server.kernels import FIRST_TO_GO
+from class_server.kernels import FIRST_TO_GO, arguments_of
 from class_server.memory import memory_limit
 from class_server.warm import from_image
 
@@ -96,12 +96,6 @@ def changed(environment: dict[str, str]) -> list[int | None]:
         (path.stat().st_mtime_ns if path.exists() else None)
         for path in (Path(environment.get("COURSEHUB_OWN", "/nonexistent")), settings)
     ]
-
-
-def arguments_of(command: list[str]) -> list[str] | None:
-    """Return the arguments of the course's Python kernel in the command that starts it; None for another kernel."""
-    ours = [*FIRST_TO_GO, sys.executable, "-P", "-m", "ipykernel_launcher"]
-    return command[len(ours) :] if command[: len(ours)] == ours else None
 
 
 def give(process: subprocess.Popen[bytes], order: bytes) -> bool:

@@ -1,10 +1,9 @@
 """Which kernels start as copies of the course's image, and with which command."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from class_server.kernels import FIRST_TO_GO
+from class_server.kernels import FIRST_TO_GO, arguments_of
 
 BEGIN = Path(__file__).parent.parent / "class_warm" / "begin.py"
 #: The system's Python starts soonest. The environment's is the same program.
@@ -18,15 +17,9 @@ def from_image(image: str, command: list[str], environment: Mapping[str, str], d
 
     ``begin`` compares the variables itself, and starts the same command if the image cannot be used.
     """
-    if not is_ours(command) or _has_own(environment, directory):
+    if arguments_of(command) is None or _has_own(environment, directory):
         return command
     return [*FIRST_TO_GO, *PYTHON, str(BEGIN), image, *command[len(FIRST_TO_GO) :]]
-
-
-def is_ours(command: list[str]) -> bool:
-    """Return whether a command starts the course's own Python kernel."""
-    ours = [*FIRST_TO_GO, sys.executable, "-P", "-m", "ipykernel_launcher"]
-    return command[: len(ours)] == ours
 
 
 def _has_own(environment: Mapping[str, str], directory: str) -> bool:
