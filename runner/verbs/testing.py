@@ -45,6 +45,7 @@ _BROWSER = {
 _PACKAGES = {
     "lint": {"shellcheck": "shellcheck"},
     "render": {"nft": "nftables"},
+    "unit": {"mkfs.btrfs": "btrfs-progs"},
     "machine": {"ssh": "openssh-client", "nft": "nftables", **_BROWSER},
     "attacks": {"ssh": "openssh-client", "nft": "nftables", **_BROWSER},
     "data": {"ssh": "openssh-client", "nft": "nftables"},
