@@ -40,8 +40,7 @@ include:
         class_links: {{ course_env.class_links | json }}
         earlier: {{ course_env.get('earlier', '') | json }}
         python: {{ course_env.python }}
-        warm: {{ course_env.warm | json }}
-        root: {{ root }}
+        image: {{ (course_env.images ~ '/server.image') if course_env.warm else '' }}
     - require:
       - python_package: course_env-server
 
@@ -56,7 +55,7 @@ include:
     - tmp_ext: .py
     - context:
         settings: {{ {'kernels': course_env.kernels, 'server': course_env.server, 'lib': root ~ '/lib',
-                       'image': (root ~ '/warm/kernel.image') if course_env.warm else ''} | json }}
+                       'image': (course_env.images ~ '/kernel.image') if course_env.warm else ''} | json }}
 
 # Terminals are login shells, and Debian's /etc/profile replaces the PATH of the server that started them.
 /etc/profile.d/coursehub-course.sh:

@@ -1,7 +1,7 @@
 {#- Images from which servers and kernels start: docs/decisions/warm-images.md. -#}
 {%- from 'course_env/map.jinja' import course_env with context %}
 {%- set lib = course_env.root ~ '/lib' %}
-{%- set warm = course_env.root ~ '/warm' %}
+{%- set warm = course_env.images %}
 {%- set site = lib ~ '/class_own/site' %}
 {%- set modules = course_env.kernels.ready.modules %}
 {%- set kinds = {'server': {'modules': [], 'pythonpath': ''}, 'kernel': {'modules': modules, 'pythonpath': site} } %}
@@ -15,8 +15,6 @@ include:
 {{ warm }}:
   file.directory:
     - mode: '0755'
-    - require:
-      - file: {{ course_env.root }}
 
 course_env-warm-units:
   file.managed:
@@ -36,10 +34,18 @@ course_env-warm-units:
       - file: {{ warm }}
       - python_package: course_env-server
 
+course_env-warm-reload:
+  cmd.run:
+    - name: systemctl daemon-reload
+    - onchanges:
+      - file: course_env-warm-units
+
 course_env-warm-timers:
   service.running:
     - names: {{ timers | json }}
     - enable: True
+    - require:
+      - cmd: course_env-warm-reload
     - watch:
       - file: course_env-warm-units
 

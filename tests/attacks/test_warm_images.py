@@ -9,7 +9,7 @@ import pytest
 from tests.support.attackers import Person
 from tests.support.hub import Hub
 
-IMAGES = "/opt/course/warm"
+IMAGES = "/var/cache/coursehub-warm"
 KINDS = ("server", "kernel")
 #: What the kernel knows of a process.
 _OF_A_PROCESS = """
@@ -200,8 +200,9 @@ tries("another account", lambda: os.setuid(1000))
 tries("passwords", lambda: open("/etc/shadow"))
 tries("homes", lambda: os.listdir("/home/ALICE"))
 tries("the hub", lambda: os.listdir("/srv/jupyterhub"))
-tries("a file", lambda: open("/opt/course/warm/other.image", "w"))
-tries("the other image", lambda: open("/opt/course/warm/server.image", "r+b"))
+tries("a file", lambda: open("/var/cache/coursehub-warm/other.image", "w"))
+tries("the other image", lambda: open("/var/cache/coursehub-warm/server.image", "r+b"))
+tries("the seal", lambda: open("/var/cache/coursehub-warm/kernel.image.seal", "r+b"))
 tries("the course", lambda: os.listdir("/srv/class/groups"))
 tries("the door", lambda: socket.socket(socket.AF_UNIX).connect("/run/coursehub/door/hub.sock"))
 tries("the network", lambda: socket.create_connection(("127.0.0.1", 443), 2))
@@ -243,7 +244,7 @@ echo "left $(pgrep -fc '[s]leep 4242')"
         said = hub.run(script)
     finally:
         hub.run(f"rm -rf {place} /usr/local/lib/attack {IMAGES}/kernel.new; systemctl daemon-reload")
-    assert said.count("no ") >= 12, said
+    assert said.count("no ") >= 13, said
     assert "GOT" not in said, said
     assert "variables []" in said
     assert "left 0" in said

@@ -17,10 +17,13 @@ def test_warm_images_are_off_and_can_be_on(renderer: Renderer) -> None:
         found = renderer.formula("course_env", release, {"course_env": {"warm": warm, "pull": {}}})
         texts = {file.path: file.text for file in found.files()}
         assert not found.errors
-        begins = "class_warm/begin.py /opt/course/warm/server.image" in texts["/opt/course/bin/start-server"]
+        begins = "class_warm/begin.py /var/cache/coursehub-warm/server.image" in texts["/opt/course/bin/start-server"]
         assert begins == warm
-        assert ('"image": "/opt/course/warm/kernel.image"' in texts["/etc/jupyter/jupyter_server_config.py"]) == warm
+        assert (
+            '"image": "/var/cache/coursehub-warm/kernel.image"' in texts["/etc/jupyter/jupyter_server_config.py"]
+        ) == warm
         for kind in ("server", "kernel"):
             unit = texts.get(f"/etc/systemd/system/coursehub-warm-{kind}.service", "")
-            assert (f"class_warm/make.py {kind} /opt/course/warm/{kind}.new" in unit) == warm
-            assert ("DynamicUser=yes" in unit) == warm
+            assert (f"class_warm/make.py {kind} /var/cache/coursehub-warm/{kind}.image.new" in unit) == warm
+            for line in ("DynamicUser=yes", "LimitFSIZE=1G", "TimeoutStartSec=300"):
+                assert (line in unit) == warm

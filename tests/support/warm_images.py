@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from class_warm import seal
+
 from tests.support.lesson import FILES
 
 #: `python -c MAKE FILE MODULE...`: an image of a program that runs the script after `python -c`, as Python itself does.
@@ -83,7 +85,14 @@ def make(python: str, image: Path, *modules: str, path: str = "") -> Warm:
             env={"LANG": "C.UTF-8", "PATH": os.defpath, "TMPDIR": str(image.parent)},
             stdout=output, stderr=subprocess.PIPE, check=False, timeout=120,
         )  # fmt: skip
+    if not done.returncode:
+        seal.write(str(image), environment_of(python), modules)
     return Warm(python, image, done.returncode, done.stderr.decode())
+
+
+def environment_of(python: str) -> str:
+    """The directory of the environment with this Python."""
+    return str(Path(python).parent.parent)
 
 
 def works_here() -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
+from class_server import starting
 
+from tests.support.lesson import FILES
 from tests.unit.test_class_server import inside
 
 pytestmark = pytest.mark.unit
@@ -19,7 +23,7 @@ os.makedirs(where, exist_ok=True)
 ours = [*FIRST_TO_GO, sys.executable, "-P", "-m", "ipykernel_launcher", "-f", "k.json"]
 command, environment = ours, {"HOME": home, "COURSEHUB_OWN": home + "/own"}
 BEFORE
-found = from_image("/opt/course/warm/kernel.image", command, environment, where)
+found = from_image("/var/cache/coursehub-warm/kernel.image", command, environment, where)
 print(json.dumps([found == command, found[:len(FIRST_TO_GO)] == FIRST_TO_GO, found[-6:], ours[-6:]]))
 """
 
@@ -55,3 +59,33 @@ def test_kernel_of_the_course_starts_from_the_image(course_python: str, tmp_path
 )
 def test_other_kernels_start_as_usual(course_python: str, tmp_path: Path, before: str) -> None:
     assert start(course_python, tmp_path, before)[0]
+
+
+def decides(home: Path) -> bool:
+    """Whether start-server uses the image."""
+    text = (FILES / "start-server.sh").read_text(encoding="utf-8")
+    lines = text[text.index("warm='") : text.index("{%- endif %}\n# What follows makes")]
+    done = subprocess.run(
+        ["/bin/sh", "-euc", f'{lines}\necho "$warm"'], env={"HOME": str(home), "PATH": os.defpath},
+        capture_output=True, text=True, check=True, timeout=20,
+    )  # fmt: skip
+    return "begin.py" in done.stdout
+
+
+def test_start_after_a_failed_one_is_an_ordinary_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every second one, until a server that serves has removed the mark."""
+    assert [decides(tmp_path) for _ in range(4)] == [True, False, True, False]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for _ in range(3):
+        assert decides(tmp_path)
+        starting.came_up()
+    # There was none.
+    starting.came_up()
+
+
+@pytest.mark.parametrize("odd", ["pipe", "directory", "file"])
+def test_mark_that_a_student_made_stops_no_start(tmp_path: Path, odd: str) -> None:
+    mark = tmp_path / starting.STARTING
+    {"pipe": os.mkfifo, "directory": os.mkdir, "file": Path.touch}[odd](mark)
+    assert decides(tmp_path)
+    assert decides(tmp_path)

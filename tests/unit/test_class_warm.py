@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from class_warm import seal
 
-from tests.support.warm_images import Warm, environment, make, run, works_here
+from tests.support.lesson import FILES
+from tests.support.warm_images import BEGIN, SYSTEM, Warm, environment, environment_of, make, run, works_here
 
 pytestmark = [pytest.mark.unit, pytest.mark.skipif(not works_here(), reason="images are for x86-64")]
 
@@ -161,18 +165,15 @@ whole = lambda size: -(-size // 4096) * 4096
 head = (MAGIC + len(new).to_bytes(LENGTH, "little") + new)
 open({str(at)!r}, "wb").write(head.ljust(whole(len(head)), b"\\0") + content[whole(start + size):])
 """
-    from tests.support.lesson import FILES
-
     done = run([warm.python, "-c", f"import sys; sys.path.insert(0, {str(FILES)!r})\n{script}"])
     assert done.returncode == 0, done.stderr
+    seal.write(str(at), environment_of(warm.python), MODULES)
     return Warm(warm.python, at, 0, "")
 
 
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        ({"boot": "another"}, "another boot"),
-        ({"environment": "/opt/other"}, "another environment"),
         ({"variables": {"TZ": "UTC"}}, "TZ has another value"),
         ({"sources": [("/etc/passwd", (1, 2, 3))]}, "/etc/passwd has changed"),
         ({"files": [("/usr/bin/python3", (1, 2, 3))]}, "/usr/bin/python3 was replaced"),
@@ -188,6 +189,67 @@ def test_ordinary_start_where_the_image_is_not_for_it(
     assert why in done.stderr
 
 
+def test_ordinary_start_where_the_seal_is_not_for_it(warm: Warm, tmp_path: Path) -> None:
+    """What the image says of itself does not count: another environment, a changed image, half a seal, none."""
+    copy = tmp_path / "copy.image"
+    copy.write_bytes(warm.image.read_bytes())
+    began = Warm(warm.python, copy, 0, "")
+    sealed = Path(f"{copy}{seal.SUFFIX}")
+    seal.write(str(copy), "/opt/other", MODULES)
+    assert "another environment" in began.run("print(1)").stderr
+    seal.write(str(copy), environment_of(warm.python), MODULES)
+    assert began.says("print(1)") == "1"
+    with copy.open("r+b") as file:
+        file.write(b"c")
+    assert "not the one that was sealed" in began.run("print(1)").stderr
+    sealed.write_bytes(sealed.read_bytes()[:20])
+    assert "no whole seal" in began.run("print(1)").stderr
+    sealed.unlink()
+    done = began.run("print(1)")
+    assert (done.returncode, done.stdout) == (0, "1\n")
+
+
+@pytest.mark.parametrize("what", ["image", "seal", "file"])
+def test_pipes_in_place_of_files_stop_no_start(warm: Warm, tmp_path: Path, what: str) -> None:
+    """To open a pipe for reading waits for its writer."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if what == "image":
+        began = Warm(warm.python, pipe, 0, "")
+    else:
+        files = {"files": [(str(pipe), (1, 2, 3))]} if what == "file" else {}
+        began = rewritten(warm, tmp_path / "other.image", **files)
+        if what == "seal":
+            pipe.rename(f"{began.image}{seal.SUFFIX}")
+    done = began.run("print('ordinary')")
+    assert (done.returncode, done.stdout) == (0, "ordinary\n"), done.stderr
+    assert "is no file" in done.stderr
+
+
+@pytest.mark.parametrize("values", [{"maps": 3}, {"files": [("\0", (1, 2, 3))]}, {"pid": None, "registers": {}}])
+def test_ordinary_start_where_an_image_makes_no_sense(warm: Warm, tmp_path: Path, values: dict[str, Any]) -> None:
+    done = rewritten(warm, tmp_path / "odd.image", **values).run("print('ordinary')")
+    assert (done.returncode, done.stdout) == (0, "ordinary\n"), done.stderr
+
+
+@pytest.mark.parametrize("name", ["read", "become"])
+def test_a_start_that_takes_too_long_is_an_ordinary_one(warm: Warm, name: str) -> None:
+    """Reading the image, and taking it over: each has its limit."""
+    slow = f"""
+import sys, time
+sys.path.insert(0, {str(FILES)!r})
+from class_warm import begin
+begin.PATIENCE = 1
+begin.{name} = lambda *_: time.sleep(60)
+sys.argv = [{BEGIN!r}, {str(warm.image)!r}, *{warm.ordinary("print('ordinary')")!r}]
+begin.main()
+"""
+    began = time.monotonic()
+    done = run([*SYSTEM, "-c", slow])
+    assert (done.returncode, done.stdout) == (0, "ordinary\n"), done.stderr
+    assert time.monotonic() - began < 30
+
+
 def test_ordinary_start_without_a_whole_image(warm: Warm, tmp_path: Path) -> None:
     """None, an empty one, another file, a directory, and one that ends in the middle of its description."""
     places = [tmp_path / name for name in ("none", "empty", "text", "directory", "half")]
@@ -196,6 +258,8 @@ def test_ordinary_start_without_a_whole_image(warm: Warm, tmp_path: Path) -> Non
     places[3].mkdir()
     places[4].write_bytes(warm.image.read_bytes()[:2000])
     for place in places:
+        if place.is_file():
+            seal.write(str(place), environment_of(warm.python), MODULES)
         done = Warm(warm.python, place, 0, "").run("print('ordinary')")
         assert (done.returncode, done.stdout) == (0, "ordinary\n"), done.stderr
         assert done.stderr.startswith("coursehub: an ordinary start of"), place
@@ -282,9 +346,6 @@ def test_no_image_of_what_copies_cannot_share(course_python: str, place: Path, n
 
 def test_image_is_stale_when_a_file_of_it_changes(course_python: str, place: Path) -> None:
     """systemd asks before it makes another one: 1 is current, 0 is stale."""
-    from tests.support.lesson import FILES
-    from tests.support.warm_images import SYSTEM
-
     made = make(course_python, place / "i", "json")
     stale = [*SYSTEM, str(FILES / "class_warm" / "stale.py")]
     where = str(Path(course_python).parent.parent)

@@ -66,7 +66,14 @@ if ! { room=$(mktemp "$HOME/.coursehub-room.XXXXXX") && head -c 65536 /dev/zero 
     aside=$(mktemp -d) && export JUPYTER_CONFIG_DIR="$aside/config" JUPYTER_DATA_DIR="$aside/data" IPYTHONDIR="$aside/ipython"
 fi
 rm -f "$HOME/.coursehub-room".* || true
+{%- if image %}
+# The server removes this link when it serves. If it is still there, the last start from the image failed, and this one is
+# an ordinary start. A link, because no file of that name that a student made is opened.
+warm='{{ python }} -I -S {{ lib }}/class_warm/begin.py {{ image }}'
+if ! ln -sT starting "$HOME/.coursehub-starting" 2> /dev/null && [ -L "$HOME/.coursehub-starting" ]; then
+    warm=
+    rm -f "$HOME/.coursehub-starting" || true
+fi
+{%- endif %}
 # What follows makes no directory without the limit that its home has.
-exec {{ python }} -I -S {{ lib }}/class_server/limited.py
-{%- if warm %} {{ python }} -I -S {{ lib }}/class_warm/begin.py {{ root }}/warm/server.image
-{%- endif %} "$env/bin/python" -P {{ lib }}/class_server/single_user.py "$@"
+exec {{ python }} -I -S {{ lib }}/class_server/limited.py {{ '$warm ' if image }}"$env/bin/python" -P {{ lib }}/class_server/single_user.py "$@"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from class_server.phone import open_notebooks
+from class_server.starting import came_up
 from jupyter_server.utils import url_path_join
 
 from class_lab.disk import DiskSpace
@@ -29,3 +30,5 @@ def _load_jupyter_server_extension(server: Any) -> None:
     server.web_app.add_handlers(".*$", handlers)
     watch(server)
     open_notebooks()
+    # The loop starts when everything is ready.
+    server.io_loop.add_callback(came_up)

@@ -5,6 +5,7 @@ What ``begin`` imports uses few modules of Python: each costs milliseconds at ev
 
 import mmap
 import os
+import stat
 import struct
 
 TYPE_CHECKING = False
@@ -72,6 +73,15 @@ def runs(pages: "Iterable[int]") -> list[tuple[int, int]]:
         else:
             found.append((page, page + PAGE))
     return found
+
+
+def opened(path: str) -> int:
+    """Open a file for reading. Raises NoImage if it is no file: a pipe would wait for its writer; OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NoImage(f"{path} is no file")
+    return descriptor
 
 
 def identity(descriptor: int) -> tuple[int, int, int]:

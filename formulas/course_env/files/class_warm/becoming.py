@@ -1,5 +1,6 @@
 """Gives a process the memory and the registers of an image."""
 
+import _signal  # type: ignore[import-not-found]  # as in begin.py
 import os
 import struct
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: System calls of x86-64.
-READ, MMAP, MUNMAP, MREMAP, PRCTL, SET_TID_ADDRESS, SET_ROBUST_LIST, RSEQ = 0, 9, 11, 25, 157, 218, 273, 334
+READ, MMAP, MUNMAP, MREMAP, WAIT4, PRCTL, SET_TID_ADDRESS, SET_ROBUST_LIST, RSEQ = 0, 9, 11, 25, 61, 157, 218, 273, 334
 PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS = 3, 0x22
 MAYMOVE_FIXED = 3
 RSEQ_UNREGISTER = 1
@@ -25,17 +26,25 @@ class Occupied(Exception):
     """The process uses addresses that the image needs. In another process they may be free."""
 
 
+class Busy(Exception):
+    """The process does not wait for its child yet."""
+
+
 class Gone(Exception):
     """The process has lost its own memory and did not get all of the image's. It must be ended."""
 
 
 def become(process: Traced, image: Image, files: "Sequence[int]", argv: bytes, environment: bytes) -> None:
-    """Let a process that waits in a system call go on as the image.
+    """Let a process that waits for its child go on as the image.
 
     ``files``: the process's descriptors of the image, and of its files. ``argv`` and ``environment`` are what the
-    kernel shows of the process (/proc/PID/cmdline): strings that end with a zero byte. Raises Gone; or Occupied,
+    kernel shows of the process (/proc/PID/cmdline): strings that end with a zero byte. Raises Gone; or Busy, Occupied,
     NoImage, OSError: then the process goes on as before.
     """
+    before = process.registers()
+    here = before | {"rip": before["rip"] - len(SYSCALL)}
+    if before["orig_rax"] != WAIT4 or process.read(here["rip"], len(SYSCALL)) != SYSCALL:
+        raise Busy
     own = areas(process.pid)
     moving = [place for place in image.maps if place[0] >= FIXED_PLACES_END]
     needed = [(place[0], place[0] + place[1]) for place in moving] + list(image.kernels.values())
@@ -46,11 +55,7 @@ def become(process: Traced, image: Image, files: "Sequence[int]", argv: bytes, e
         name: end - start for name, (start, end) in image.kernels.items()
     }:
         raise NoImage("the kernel's own areas are others")
-    before = process.registers()
-    here = before | {"rip": before["rip"] - len(SYSCALL)}
     there = image.registers | {"rip": image.registers["rip"] - len(SYSCALL), "fs_base": before["fs_base"]}
-    if process.read(here["rip"], len(SYSCALL)) != SYSCALL:
-        raise NoImage("the process is in no system call")
     try:
         _map(process, here, moving, files)
         shown = process.call(
@@ -60,6 +65,8 @@ def become(process: Traced, image: Image, files: "Sequence[int]", argv: bytes, e
     except BaseException:
         process.set_registers(before)
         raise
+    # There is no way back. What follows waits for nothing.
+    _signal.alarm(0)
     try:
         address, size, signature = process.rseq()
         if size:
@@ -73,7 +80,7 @@ def become(process: Traced, image: Image, files: "Sequence[int]", argv: bytes, e
         _map(process, there, [place for place in image.maps if place[0] < FIXED_PLACES_END], files)
         _tell_the_kernel(process, there, image, (shown, len(argv), len(environment)))
         process.set_registers(image.registers | {"rip": there["rip"], "rax": READ, "orig_rax": NO_SYSTEM_CALL})
-    except OSError as problem:
+    except Exception as problem:
         raise Gone(str(problem)) from problem
 
 

@@ -10,12 +10,14 @@ import fcntl
 import marshal
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from class_warm.areas import NoImage, identity
-from class_warm.becoming import Gone, Occupied, become, strings
+from class_warm.areas import NoImage, identity, opened
+from class_warm.becoming import Busy, Gone, Occupied, become, strings
 from class_warm.image import Image, read
+from class_warm.seal import check
 from class_warm.tracing import Traced
 
 #: The image reads its order here. This program's descriptors come after it.
@@ -23,6 +25,10 @@ ORDER = 200
 #: Times that this program starts itself again, because its memory was where the image's must be.
 TRIES = 5
 TRIED = "COURSEHUB_WARM_TRIED"
+#: Seconds for each of the two steps that may wait. Then the start is an ordinary one.
+PATIENCE = 15
+#: The only argument of a program that is tried and not run, while an image is made and has no seal yet.
+TRIAL = "--trial"
 PR_SET_NAME, PR_SET_PTRACER = 15, 0x59616D61
 #: How the child ended.
 DONE, AGAIN, NOT_DONE = 0, 1, 2
@@ -33,27 +39,36 @@ def main() -> None:
     path, *program = sys.argv[1:]
     tried = int(os.environ.pop(TRIED, "0"))
     try:
+        _signal.signal(_signal.SIGALRM, _too_late)
+        _signal.alarm(PATIENCE)
         start(path, program)
     except Occupied:
         if tried < TRIES:
             os.environ[TRIED] = str(tried + 1)
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
         why = "its memory is occupied"
-    except (NoImage, OSError) as problem:
-        why = str(problem)
+    except Exception as problem:
+        why = str(problem) or type(problem).__name__
+    _signal.alarm(0)
     print(f"coursehub: an ordinary start of {program[0]}: {why}", file=sys.stderr)
     os.execv(program[0], program)  # noqa: S606
 
 
+def _too_late(*_: object) -> None:
+    raise TimeoutError("it took too long")
+
+
 def start(path: str, program: list[str]) -> None:
     """Become the image. Raises NoImage, OSError, Occupied: then nothing has changed."""
-    itself = _above(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    itself = _above(opened(path))
+    if program[1:] != [TRIAL]:
+        check(path, itself, os.path.dirname(os.path.dirname(program[0])))
     image = read(itself)
-    image.check(os.path.dirname(os.path.dirname(program[0])), os.environ)
+    image.check(os.environ)
     if image.pid == os.getpid():
         # OpenSSL and others know a copy of a process by its number.
         raise NoImage("the image has this number")
-    files = [itself, *opened(image)]
+    files = [itself, *mapped(image)]
     this, environment = os.getpid(), dict(os.environ)
     begun, begin = (_above(end) for end in os.pipe())
     helper = os.fork()
@@ -65,8 +80,10 @@ def start(path: str, program: list[str]) -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PTRACER, helper, 0, 0, 0)
     libc.prctl(PR_SET_NAME, os.path.basename(program[0]).encode(), 0, 0, 0)
-    # The handler is elsewhere in the image.
     before = _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+    # The helper has a limit of its own, and the handler is elsewhere in the image.
+    _signal.alarm(0)
+    _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
     os.write(begin, b".")
     # From here the image goes on, or the helper says why not.
     _, status = os.waitpid(helper, 0)
@@ -76,30 +93,36 @@ def start(path: str, program: list[str]) -> None:
     raise NoImage("its memory could not be taken over")
 
 
-def opened(image: Image) -> list[int]:
+def mapped(image: Image) -> list[int]:
     """Open the files of which the image maps parts. Raises NoImage if one was replaced, OSError."""
     found = []
     for path, was in image.files:
-        found.append(_above(os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
+        found.append(_above(opened(path)))
         if identity(found[-1]) != was:
             raise NoImage(f"{path} was replaced")
     return found
 
 
 def _help(pid: int, image: Image, files: list[int], argv: bytes, environment: bytes) -> int:
+    _signal.alarm(PATIENCE)
     try:
-        with Traced(pid) as process:
-            try:
-                become(process, image, files, argv, environment)
-            except Gone as problem:
-                print(f"coursehub: a start from an image failed: {problem}", file=sys.stderr)
-                os.kill(pid, _signal.SIGKILL)
+        while True:
+            with Traced(pid) as process:
+                try:
+                    become(process, image, files, argv, environment)
+                    return DONE
+                except Busy:
+                    pass
+                except Gone as problem:
+                    print(f"coursehub: a start from an image failed: {problem}", file=sys.stderr)
+                    os.kill(pid, _signal.SIGKILL)
+                    return DONE
+            time.sleep(0.001)
     except Occupied:
         return AGAIN
-    except (NoImage, OSError) as problem:
+    except Exception as problem:
         print(f"coursehub: {problem}", file=sys.stderr)
         return NOT_DONE
-    return DONE
 
 
 def _give(order: bytes) -> None:

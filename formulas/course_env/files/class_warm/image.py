@@ -4,7 +4,7 @@ import marshal
 import mmap
 import os
 
-from class_warm.areas import KERNELS, PAGE, Area, NoImage, areas, identity, own_pages, runs
+from class_warm.areas import KERNELS, PAGE, Area, NoImage, areas, identity, opened, own_pages, runs
 from class_warm.tracing import SYSCALL, Traced
 
 TYPE_CHECKING = False
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 MAGIC = b"coursehub image 1\n"
 NOTHING = bytes(PAGE)
-#: Bytes of the number that says how long the description is.
-LENGTH = 8
+#: Bytes of the number that says how long the description is, and what it is at most (an image of pandas has 40,000).
+LENGTH, LONGEST = 8, 16 << 20
 #: In place of a file: the image itself, or none (memory that is empty).
 ITSELF, NO_FILE = -1, -2
 #: Bytes that the main thread's stack may use, as in other processes.
@@ -37,15 +37,9 @@ VARIABLES = (
 )
 
 
-def boot() -> str:
-    """Return what is different after each boot. An image is for one boot: the kernel and the processor belong to it."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
-
-
 def known(path: str) -> tuple[str, tuple[int, int, int]]:
     """Return a file's path and identity. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = opened(path)
     try:
         return path, identity(descriptor)
     finally:
@@ -53,7 +47,7 @@ def known(path: str) -> tuple[str, tuple[int, int, int]]:
 
 
 class Image:
-    """What an image says, apart from the pages.
+    """What an image says, apart from the pages. For whom it is says its seal.
 
     ``size``: bytes of the pages. ``maps``: for each call of mmap(2) address, length, protection, flags, the index in
     ``files`` (or ITSELF, NO_FILE), and the offset there. ``kernels``: the places of the kernel's areas. ``handlers``:
@@ -61,9 +55,6 @@ class Image:
     set as it was; None: not set.
     """
 
-    boot: str
-    environment: str
-    modules: list[str]
     variables: dict[str, str | None]
     pid: int
     registers: dict[str, int]
@@ -81,12 +72,8 @@ class Image:
     def __init__(self, values: "dict[str, Any]") -> None:
         self.__dict__.update(values)
 
-    def check(self, environment: str, variables: "Mapping[str, str]") -> None:
-        """Raise NoImage if the image is not for this boot, this environment of the course, and these variables."""
-        if self.boot != boot():
-            raise NoImage("the image is of another boot")
-        if self.environment != environment:
-            raise NoImage("the image is of another environment")
+    def check(self, variables: "Mapping[str, str]") -> None:
+        """Raise NoImage if the image is not for these variables, or if a file that is in it changed; OSError."""
         for name in {*self.variables, *(name for name in variables if name.startswith(READ_EARLY))}:
             if variables.get(name) != self.variables.get(name):
                 raise NoImage(f"the variable {name} has another value, and was read while the image was made")
@@ -100,7 +87,7 @@ def read(descriptor: int) -> Image:
     beginning = os.pread(descriptor, len(MAGIC) + LENGTH, 0)
     if not beginning.startswith(MAGIC):
         raise NoImage("the file is no image")
-    length = int.from_bytes(beginning[len(MAGIC) :], "little")
+    length = min(int.from_bytes(beginning[len(MAGIC) :], "little"), LONGEST)
     try:
         # As trusted as the code in the image.
         found = Image(marshal.loads(os.pread(descriptor, length, len(beginning))))  # noqa: S302
@@ -140,7 +127,6 @@ def write(process: Traced, known_before: "dict[str, Any]", to: "BinaryIO") -> No
     heap = max((area.end for area in found if area.name == "[heap]"), default=fields[-1])
     values = {
         **known_before,
-        "boot": boot(),
         "pid": process.pid,
         "registers": registers,
         "size": written,

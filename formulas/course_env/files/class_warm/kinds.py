@@ -77,8 +77,6 @@ class Kernel(Kind):
 
 
 KINDS = {"server": Server(), "kernel": Kernel()}
-#: The only argument of a program that is tried and not run.
-TRIAL = "--trial"
 
 
 def try_it() -> None:

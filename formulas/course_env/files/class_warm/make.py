@@ -21,8 +21,8 @@ sys.path.append(str(LIBRARY))
 from class_warm import anew, image  # noqa: E402
 from class_warm.areas import NoImage  # noqa: E402
 from class_warm.becoming import READ  # noqa: E402
-from class_warm.begin import ORDER  # noqa: E402
-from class_warm.kinds import KINDS, TRIAL, Kind, try_it  # noqa: E402
+from class_warm.begin import ORDER, TRIAL  # noqa: E402
+from class_warm.kinds import KINDS, Kind, try_it  # noqa: E402
 from class_warm.personal import MARK, Watch, forget  # noqa: E402
 from class_warm.tracing import Traced  # noqa: E402
 
@@ -52,8 +52,6 @@ def main() -> int:
     os.close(tell)
     try:
         described = {
-            "environment": str(Path(sys.executable).parent.parent),
-            "modules": modules,
             "variables": variables,
             "sources": [image.known(source) for source in _sources()],
             "tid_address": int.from_bytes(os.read(ready, TID_ADDRESS_BYTES), "little"),

@@ -9,22 +9,25 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from class_warm.areas import NoImage
+from class_warm.areas import opened
 from class_warm.image import VARIABLES, known, read
+from class_warm.seal import check
 
 
 def main() -> int:
     """Return the exit code."""
     path, link, *modules = sys.argv[1:]
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = opened(path)
+        if check(path, descriptor, os.path.realpath(link)) != modules:
+            return 0
         image = read(descriptor)
         # What is not set here is not set where the image is used either, or is not known here.
         given = {name: os.environ.get(name) for name in image.variables if name in VARIABLES}
         variables = {name: value for name, value in {**image.variables, **given}.items() if value is not None}
-        image.check(os.path.realpath(link), variables)
-        current = image.modules == modules and all(known(path)[1] == was for path, was in image.files)
-    except (NoImage, OSError):
+        image.check(variables)
+        current = all(known(path)[1] == was for path, was in image.files)
+    except Exception:
         current = False
     return 1 if current else 0
 
