@@ -321,6 +321,8 @@ def test_after_a_reboot_it_is_all_there_again(each: Hub) -> None:
     until("the hub after the reboot", lambda: hub_answers(each), 120)
     looked = each.sandbox.json("check", each.course)
     assert looked["ok"], looked
+    again = each.sandbox.json("apply", each.course)["courses"][each.course]
+    assert (again["changed"], again["changes"]) == (0, [])
     with each.sandbox.client(each.document, STUDENT) as client:
         client.start_server()
         assert client.api("GET", "/api/contents/mine.txt").json()["content"] == "my work"
