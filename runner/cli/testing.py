@@ -15,7 +15,7 @@ def test(arguments: tuple[str, ...]) -> None:
     """Run the tests.
 
     ARGUMENTS are names of suites (quick, lint, render, unit, kitchen, machine, attacks, browser, data, load), then
-    options of pytest. Without a name, all suites but data and load run.
+    options of pytest. Without a name, all suites but data and load run, without their tests that take long.
     """
     from runner.verbs import testing
 

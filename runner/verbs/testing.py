@@ -34,7 +34,10 @@ COVERAGE = 90
 _SIDE_BY_SIDE = ("-n", str((os.cpu_count() or 1) + 1))
 #: With two processes, two cores were idle for a fifth of the time; with three, hardly at all before the last minutes,
 #: with a load of up to 22. Not tried on more cores.
-_WITH_MACHINES = ("-n", "3")
+#: Without a name, suites leave out their tests that take long (tests/ marks them): the run must end within 45 minutes.
+_SHORT = ("-m", "not long")
+#: A line for each test: a run that is cut off then says how far it came, and a complete one where its time went.
+_WITH_MACHINES = ("-n", "3", "-v", "--durations=25")
 _BROWSER = {
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
@@ -58,7 +61,10 @@ _PARSERS_LIBRARIES = ("libwrap0",)
 
 
 def test(project: Project, arguments: list[str]) -> int:
-    """Run the named suites (without a name: SUITES) with the other ``arguments`` for pytest; return its exit code."""
+    """Run the named suites with the other ``arguments`` for pytest; return its exit code.
+
+    Without a name: SUITES, but for tests with the mark ``long``.
+    """
     if arguments[:1] == ["quick"]:
         return _quick(project, arguments[1:])
     # Suites come first: after the first option a word may be that option's value.
@@ -81,7 +87,7 @@ def test(project: Project, arguments: list[str]) -> int:
                 codes.append(_measured_units(project, environment))
             else:
                 side_by_side = _WITH_MACHINES if group == "machines" else _SIDE_BY_SIDE
-                codes.append(_pytest(project, environment, together, *side_by_side))
+                codes.append(_pytest(project, environment, together, *side_by_side, *(() if names else _SHORT)))
     return next((code for code in codes if code), 0)
 
 

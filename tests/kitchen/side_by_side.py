@@ -34,6 +34,12 @@ def case_id(instance: config.Instance) -> str:
     return instance.name if aggregates(instance) else f"{instance.name}-without-aggregate"
 
 
+CASES = [
+    pytest.param(one, id=case_id(one), marks=[pytest.mark.long] if one.platform == "debian-12" else [])
+    for one in INSTANCES
+]
+
+
 @dataclass
 class Run:
     """Runs of the wrapper, one instance in each of several threads."""

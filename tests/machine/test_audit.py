@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
 LEFT = "ls -A /root /tmp /var/tmp /var/log /etc/apt/sources.list.d; dpkg-query -W -f '${Package} '; id -u"
 
 
+@pytest.mark.long
 def test_audit_gives_figures_and_leaves_nothing(hub: Hub) -> None:
     before = hub.run(LEFT)
     done = hub.sandbox.run("audit", hub.course, "--quick", "--json")

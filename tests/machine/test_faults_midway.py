@@ -1,8 +1,8 @@
 """Faults of one server during its highstates, each on top of what the previous one left.
 
 The machine has its own cloud and is made once. It meets a broken mirror and a failing name server while it is empty,
-dies ten times while it is configured, and as a class's hub it loses the Python index, its connection, its power and its
-disk space.
+dies several times while it is configured, and as a class's hub it loses the Python index, its connection, its power
+and its disk space.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ pytestmark = [
 
 #: Determines when the machine dies; printed so that a run can be repeated.
 SEED = int(os.environ.get("COURSEHUB_SEED", str(random.SystemRandom().randrange(10**6))))
-KILLS = 10
+#: More of them find more; COURSEHUB_KILLS=10 takes four minutes longer.
+KILLS = int(os.environ.get("COURSEHUB_KILLS", "4"))
 STUDENT, OTHER = "abello", "bcarter"
 
 
@@ -118,7 +119,7 @@ def test_a_dead_name_server_is_a_line(server: Machine) -> None:
     print(line)
 
 
-def test_fault_13_machine_dies_at_ten_random_points(server: Machine) -> None:
+def test_fault_13_machine_dies_at_random_points(server: Machine) -> None:
     """The machine dies during each apply, later and later in the highstate and at any moment of a state.
 
     Later applies must complete what each death left unfinished; only the last of them ends. A death loses what

@@ -139,6 +139,15 @@ def test_suites_by_name_run_only_when_named(project: Project) -> None:
     assert ran(project) == ["data"]
 
 
+def test_long_tests_run_only_if_their_suite_is_named(project: Project) -> None:
+    path = project.root / "tests/render/test_render.py"
+    path.write_text(path.read_text().replace("def test_", "import pytest\n@pytest.mark.long\ndef test_"))
+    testing.test(project, [])
+    assert sorted(ran(project)) == ["lint", "unit"]
+    assert testing.test(project, ["render"]) == 0
+    assert sorted(ran(project)) == ["lint", "render", "unit"]
+
+
 def test_base_images_are_built_beside_the_first_suites(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     there = project.root.parent
     prepared: list[str] = []
