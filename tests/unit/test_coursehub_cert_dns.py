@@ -80,6 +80,16 @@ def test_name_servers_that_cannot_be_asked_stop_nothing(cert: SimpleNamespace) -
     assert cert.delegation.look(NAMES, OWN, silent, answers()).here == NAMES
 
 
+def test_name_server_that_is_not_found_names_its_record(cert: SimpleNamespace) -> None:
+    def lost(_: str) -> frozenset[str]:
+        raise OSError("DNS does not answer: Timeout")
+
+    found = cert.delegation.look(NAMES, OWN, answers(hub_example_org="hub.example.org"), lost)
+    assert found.here == ()
+    why = "the name server of its challenges cannot be found (DNS does not answer: Timeout)"
+    assert set(found.elsewhere.values()) == {f"{why}: {RECORD}"}
+
+
 def test_a_wildcard_is_ordered_by_dns_with_the_port_open(
     cert: SimpleNamespace, config: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
