@@ -61,12 +61,12 @@ def validate(courses: tuple[str, ...], as_json: bool) -> None:
 def schema(write: bool, as_json: bool) -> None:
     """Print the JSON schema of the course file, for editors."""
     from runner.course.schema import text
-    from runner.verbs import courses as verb
+    from runner.verbs import generated
 
     if not write:
         click.echo(text(), nl=False)
         return
-    document = verb.write_schema(project())
+    document = generated.write(project())
     emit(document, as_json, [f"{path} written" for path in document["written"]] or ["nothing to write"])
 
 

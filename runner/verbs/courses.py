@@ -1,4 +1,4 @@
-"""``new``, ``validate`` and ``schema``: verbs on course files only. No network, no cloud, no root."""
+"""``new`` and ``validate``: verbs on course files only. No network, no cloud, no root."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ from runner.course import (
     CourseFile,
     Source,
     course_ids,
-    defaults,
     load,
     neighbours,
-    reference,
     schema,
 )
 from runner.course import source as source_of
@@ -56,11 +54,6 @@ QUESTIONS = {
 REQUIRED = ("title", "domain", "contact", "professor")
 #: What belongs to one term only, besides people: announcements.
 _OF_ONE_TERM = ("message",)
-
-SCHEMA = Path("pillar/courses.schema.json")
-REFERENCE = Path("docs/course-file.md")
-EXAMPLE = Path("pillar/courses/pillar.example")
-DEFAULTS = Path("pillar/course-defaults.yaml")
 
 
 def validate(project: Project, wanted: list[str]) -> dict[str, Any]:
@@ -378,19 +371,8 @@ def _to_look_at(project: Project, source: Source, old: str | None, given: Choice
             f"{source.at('course', 'packages')}: packages: their newest versions that fit are taken at the first up, "
             f"not those of {project.shown(lock.lock_path(old, project.root))}"
         )
-
-
-def write_schema(project: Project) -> dict[str, Any]:
-    """Update the files that are generated from the typed model."""
-    written = []
-    for path, text in generated().items():
-        target = project.root / path
-        if not target.is_file() or target.read_text(encoding="utf-8") != text:
-            target.write_text(text, encoding="utf-8")
-            written.append(str(path))
-    return {"written": written}
-
-
-def generated() -> dict[Path, str]:
-    """Each generated file of the repository with its correct content."""
-    return {SCHEMA: schema.text(), REFERENCE: reference.page(), EXAMPLE: reference.example(), DEFAULTS: defaults.text()}
+    if course.get("backup", {}).get("targets"):
+        yield (
+            f"{source.at('course', 'backup')}: backup: its places are still those of {old}; give this course a path or "
+            f"folder of its own at each, such as /backups/{course_id}"
+        )

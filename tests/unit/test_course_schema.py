@@ -14,7 +14,7 @@ from runner import course
 from runner.course import CourseFile, reference, schema
 from runner.course.source import Source
 from runner.project import Project
-from runner.verbs import courses
+from runner.verbs import generated
 
 pytestmark = pytest.mark.unit
 
@@ -23,9 +23,9 @@ HERE = Project(REPO)
 KEYS = [pytest.param(path, node, id=".".join(path)) for path, node in schema.walk()]
 
 
-@pytest.mark.parametrize("path", list(courses.generated()), ids=str)
+@pytest.mark.parametrize("path", list(generated.texts()), ids=str)
 def test_what_is_made_from_the_model_is_up_to_date(path: Path) -> None:
-    assert (REPO / path).read_text(encoding="utf-8") == courses.generated()[path], "run ./coursehub schema --write"
+    assert (REPO / path).read_text(encoding="utf-8") == generated.texts()[path], "run ./coursehub schema --write"
 
 
 def test_the_schema_is_one() -> None:
@@ -50,12 +50,12 @@ def test_an_editor_finds_the_schema_and_nothing_to_mark(course_id: str) -> None:
     text = path.read_text(encoding="utf-8")
     named = re.search(r"^# yaml-language-server: \$schema=(\S+)$", text, re.MULTILINE)
     assert named, "add the line that editors look for"
-    assert (path.parent / named[1]).resolve() == REPO / courses.SCHEMA
+    assert (path.parent / named[1]).resolve() == REPO / generated.SCHEMA
     jsonschema.Draft7Validator(schema.course_schema()).validate(yaml.safe_load(text))
 
 
 def test_the_example_has_every_key_and_is_a_course() -> None:
-    read = Source(REPO / courses.EXAMPLE, "pillar.example")
+    read = Source(REPO / generated.EXAMPLE, "pillar.example")
     CourseFile.model_validate(read.data)
     jsonschema.Draft7Validator(schema.course_schema()).validate(read.data)
     for path, _ in schema.walk():

@@ -43,6 +43,17 @@ def test_choices_stay_and_the_class_goes(coursehub: Any, project: Project) -> No
 
 
 @pytest.mark.usefixtures("api")
+def test_backups_of_two_terms_need_places_of_their_own(coursehub: Any, project: Project) -> None:
+    """In one place, the small backups of a term's first days would look like those of a server that was not filled."""
+    places = "  backup:\n    targets: [{name: disk, kind: directory, path: /backups/phys}]\n  page:"
+    set_value(project, "  page:", places)
+    ended = coursehub("rollover", "phys", "phys-27")
+    assert ended.code == 0, ended
+    assert "backup: its places are still those of phys" in ended.out
+    assert "/backups/phys-27" in ended.out
+
+
+@pytest.mark.usefixtures("api")
 def test_professor_of_an_encrypted_class_list_stays(coursehub: Any, project: Project) -> None:
     professors = course(project, "phys")["people"]["professors"]
     assert coursehub("roster", "encrypt", "phys").code == 0
