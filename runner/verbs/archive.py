@@ -84,10 +84,20 @@ def need_space(session: Session, server: Server, progress: Progress) -> None:
         )
 
 
+def has_one(session: Session, server: Server) -> bool:
+    """Whether this server was archived before, current or not."""
+    return _newest(session, server) is not None
+
+
+def _newest(session: Session, server: Server) -> tuple[Path, records.Record] | None:
+    found = records.newest(session.project, session.course_id)
+    return found if found and found[1].server == server.id else None
+
+
 def is_current(session: Session, server: Server) -> str | None:
     """The newest archive's directory, if it is undamaged and nothing has changed on the server since; else None."""
-    found = records.newest(session.project, session.course_id)
-    if found is None or found[1].server != server.id:
+    found = _newest(session, server)
+    if found is None:
         return None
     place, record = found
     script = stream.Source().changed(record.began)

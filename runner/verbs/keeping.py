@@ -16,8 +16,9 @@ _LOOK = 1800
 def keep_work(session: Session, servers: list[Server], progress: Progress) -> str | None:
     """See that the class's work is somewhere else; return a line on where, None if there is nothing to save.
 
-    An archive that is current is enough. Else a last backup is made, and if that is not possible, an archive. Raises
-    CoursehubError, with what to do, if neither can be made, or if there are several servers: each may have work.
+    An archive that is current is enough, and one that is not is made again: its zips are what students get. Else a
+    last backup is made, and if that is not possible, an archive. Raises CoursehubError, with what to do, if neither can
+    be made, or if there are several servers: each may have work.
     """
     met = session.access.known_hosts.exists() and not session.access.has_first_host_key()
     if not met:
@@ -33,7 +34,9 @@ def keep_work(session: Session, servers: list[Server], progress: Progress) -> st
         progress("looking whether there is work to save")
         if not has_work(session, server):
             return None
-        return archived(session, server) or _save(session, server, progress)
+        return (
+            archived(session, server) or _archive_again(session, server, progress) or _save(session, server, progress)
+        )
     except CoursehubError as error:
         raise CoursehubError(
             f"{course_id}: the class's work could not be saved, so nothing was deleted: {error}; mend that, or go on "
@@ -54,6 +57,18 @@ def archived(session: Session, server: Server) -> str | None:
         # A damaged archive is none.
         return None
     return f"everything of {session.course_id} is archived in {place}" if place else None
+
+
+def _archive_again(session: Session, server: Server, progress: Progress) -> str | None:
+    if not archive.has_one(session, server):
+        return None
+    progress("archiving again, because there is newer work")
+    try:
+        place, _ = archive.make(session, server, progress)
+    except CoursehubError:
+        # A last backup has the newest work too.
+        return None
+    return f"everything of {session.course_id} is archived in {session.project.shown(place)}, with the newest work"
 
 
 def _save(session: Session, server: Server, progress: Progress) -> str:

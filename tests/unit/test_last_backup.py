@@ -67,7 +67,7 @@ class Visit:
 def visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def make(**answers: Any) -> Any:
         (tmp_path / "known").touch()
-        known = {"work": True, "status": GOOD, "archived": None, "archive": None, **answers}
+        known = {"work": True, "status": GOOD, "archived": None, "before": False, "archive": None, **answers}
         access = Access(tmp_path / "known", known)
 
         def ask(_session: Any, _ip: str, *words: str) -> Any:
@@ -88,6 +88,7 @@ def visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
         monkeypatch.setattr(backup, "ask", ask)
         monkeypatch.setattr(archive, "is_current", current)
+        monkeypatch.setattr(archive, "has_one", lambda *_: known["before"])
         monkeypatch.setattr(archive, "make", archive_it)
         return Visit(access, Project(tmp_path))
 
@@ -106,6 +107,17 @@ def test_backup_is_made_and_named(visit: Any) -> None:
     here = visit()
     assert last(here) == "the last backup of phys is at office"
     assert here.access.started == 1
+
+
+def test_archive_is_made_again_for_newer_work(visit: Any) -> None:
+    """The zips, which students get, would lack what was done since."""
+    here = visit(before=True, archive="second")
+    assert last(here) == "everything of phys is archived in second, with the newest work"
+    assert here.access.started == 0
+
+
+def test_archive_that_cannot_be_made_again_leaves_a_backup(visit: Any) -> None:
+    assert last(visit(before=True)) == "the last backup of phys is at office"
 
 
 @pytest.mark.parametrize("old", [{"ok": BEFORE}, {}])
