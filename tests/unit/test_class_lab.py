@@ -102,3 +102,48 @@ def test_newer_packages_are_noticed(course_python: str, tmp_path: Path) -> None:
     link.unlink()
     assert said(course_python, NEWER, str(link), str(tmp_path / "old")) is False
     assert said(course_python, NEWER, "", str(tmp_path / "old")) is False
+
+
+SCHEMAS = """
+import json
+from pathlib import Path
+from jupyterlab_server import settings_utils
+checked = []
+class Counting(settings_utils.Validator):
+    @classmethod
+    def check_schema(cls, schema):
+        checked.append(1)
+        super().check_schema(schema)
+settings_utils.Validator = Counting
+from class_server import schemas
+share = Path(sys.argv[2])
+def settings():
+    return settings_utils.get_settings(str(share), str(share / "lab/schemas"), "/nonexistent", labextensions_path=[])
+schemas.check_once()
+schemas.check_once()
+settings(), settings()
+first = len(checked)
+schemas.check_all(share)
+second = len(checked)
+(share / "lab/schemas/one/a.json").write_text('{"type": 7}')
+try:
+    settings()
+    error = ""
+except Exception as problem:
+    error = str(problem)
+print(json.dumps([first, second, len(checked), error, bool(settings_utils.Validator({"type": "object"}).is_valid({}))]))
+"""
+
+
+def test_schemas_of_lab_are_checked_once(course_python: str, tmp_path: Path) -> None:
+    """All of them, those of extensions too; one that changed is checked again, and a wrong one is refused as ever."""
+    for place in ("lab/schemas/one/a.json", "lab/schemas/one/b.json", "labextensions/x/schemas/x/c.json"):
+        path = tmp_path / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"type": "object", "title": place, "properties": {}}), encoding="utf-8")
+    for place in ("lab/schemas/one", "labextensions/x/schemas/x"):
+        (tmp_path / place / "package.json.orig").write_text("{}", encoding="utf-8")
+    first, second, last, error, works = said(course_python, SCHEMAS, str(tmp_path))
+    assert (first, second, last) == (2, 3, 4)
+    assert "Failed validating schema" in error
+    assert works

@@ -282,6 +282,7 @@ MODULES_OF_TESTS = {
     "starts_a_thread": "import threading, time\nthreading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
     "shares_memory": "import mmap\nSHARED = mmap.mmap(-1, 4096)",
     "fails": "raise OSError('it fails')",
+    "keeps_number": "import os\nPID = os.getpid()\nNAMES = {'parent': str(PID)}\nALL = [os.getpid(), 'x']",
     "has_generators": "import random\nDICE = random.Random(7)",
 }  # fmt: skip
 
@@ -323,6 +324,13 @@ def test_variables_that_a_module_sets_are_set_in_copies(course_python: str, plac
     assert made.says("import os; print(os.environ['SET_BY_MODULE'])") == "yes"
 
 
+def test_number_of_a_process_that_a_module_keeps_is_exchanged(course_python: str, place: Path) -> None:
+    made = make(course_python, place / "i", "keeps_number", path=str(place))
+    assert made.code == 0, made.said
+    script = "import os, keeps_number as m\nprint({str(os.getpid()), str(m.PID), m.NAMES['parent'], str(m.ALL[0])})"
+    assert made.says(script).count("'") == 2
+
+
 def test_generators_of_modules_are_seeded_anew(course_python: str, place: Path) -> None:
     made = make(course_python, place / "i", "has_generators", path=str(place))
     assert len({made.says("import has_generators as m; print(m.DICE.random())") for _ in range(3)}) == 3
@@ -355,3 +363,18 @@ def test_image_is_stale_when_a_file_of_it_changes(course_python: str, place: Pat
     assert run([*stale, str(place / "none"), where, "json"]).returncode == 0
     other = rewritten(made, place / "other", files=[("/usr/bin/python3", (1, 2, 3))])
     assert run([*stale, str(other.image), where, "json"]).returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["server", "kernel"])
+def test_what_servers_and_kernels_begin_with_works_in_a_copy(course_python: str, tmp_path: Path, kind: str) -> None:
+    """The maker tries it in a copy: parts of JupyterHub are imported again there, and metrics only register once."""
+    image = tmp_path / f"{kind}.image"
+    script = str(FILES / "class_warm" / "make.py")
+    with image.open("wb") as output:
+        done = subprocess.run(
+            [course_python, "-P", script, kind, str(image), "json"],
+            env={"LANG": "C.UTF-8", "PATH": os.defpath, "TMPDIR": str(tmp_path)},
+            stdout=output, stderr=subprocess.PIPE, text=True, check=False, timeout=150,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert image.stat().st_size > 10 << 20

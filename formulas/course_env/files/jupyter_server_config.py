@@ -27,6 +27,7 @@ from class_server.layout import forget_after_a_kill  # noqa: E402
 from class_server.memory import spare_the_server  # noqa: E402
 from class_server.programs import prepare  # noqa: E402
 from class_server.ready import start_kernels_soon  # noqa: E402
+from class_server.schemas import check_once  # noqa: E402
 from class_server.sockets import end_abandoned  # noqa: E402
 
 
@@ -142,5 +143,6 @@ start_kernels_soon(c, SETTINGS["image"], **SETTINGS["kernels"]["ready"])
 look_only_where_needed(c)
 spare_the_server(c)
 forget_after_a_kill()
+check_once()
 for name, traits in SETTINGS["server"].items():
     c[name].update(traits)

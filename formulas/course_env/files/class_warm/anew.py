@@ -8,6 +8,7 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from class_warm.personal import MARK, Kept
@@ -18,11 +19,14 @@ _kept = Kept()
 _variables: dict[str, str] = {}
 
 
-def prepare(before: dict[str, str]) -> None:
-    """Find, in the image, what copies must make anew; ``before``: the variables before the imports. Raises NoImage."""
+def prepare(before: dict[str, str], numbered: Iterable[str]) -> None:
+    """Find, in the image, what copies must make anew. Raises NoImage.
+
+    ``before``: the variables before the imports; ``numbered``: modules that asked for the process's number.
+    """
     _variables.update((name, value) for name, value in os.environ.items() if before.get(name) != value)
     _generators[:] = [one for one in gc.get_objects() if isinstance(one, _kinds())]
-    _kept.find()
+    _kept.find(numbered)
 
 
 def wait(order: int) -> list[str]:

@@ -2,10 +2,12 @@
 
 import contextlib
 import importlib
+import json
 import os
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class Kind:
@@ -18,9 +20,22 @@ class Kind:
         """Import the modules of the program, and those that the course names."""
         raise NotImplementedError
 
+    def again(self) -> None:
+        """Import in a copy what the program begins with: some of it was removed, because it is one person's."""
+
     def run(self, argv: list[str]) -> None:
         """Run the program with the command that would start it."""
         raise NotImplementedError
+
+
+def _extensions(directory: Path) -> list[str]:
+    """Return the modules of an environment's server extensions, from their configuration files."""
+    found: dict[str, bool] = {}
+    for path in sorted(directory.glob("*.json")):
+        with contextlib.suppress(OSError, ValueError):
+            document = json.loads(path.read_text(encoding="utf-8"))
+            found.update(document.get("ServerApp", {}).get("jpserver_extensions", {}))
+    return [name for name, wanted in found.items() if wanted]
 
 
 class Server(Kind):
@@ -30,11 +45,33 @@ class Server(Kind):
         "class_server.single_user",
         *("jupyter_server.serverapp", "jupyterlab.labapp", "jupyterlab_server.handlers", "notebook.app"),
     )
+    #: What its configuration imports, our own extensions, and what others import when somebody opens Lab.
+    later = (
+        *("class_server.activity", "class_server.exports", "class_server.languages", "class_server.layout"),
+        *("class_server.programs", "class_server.ready", "class_server.sockets", "class_lab", "class_pull"),
+        *("anyio.streams.tls", "babel.dates", "babel.numbers", "chardet", "encodings.unicode_escape", "httpcore"),
+        *("ipykernel.kernelspec", "jinja2.ext", "jupyter_lsp.virtual_documents_shadow"),
+        *("notebook.services.contents.manager", "tornado.platform.asyncio"),
+    )
 
     def load(self, modules: Sequence[str]) -> None:
         """Import what a server imports before somebody uses it."""
         for name in (*self.modules, *modules):
             importlib.import_module(name)
+        importlib.import_module("class_server.single_user").load()
+        extensions = _extensions(Path(sys.prefix, "etc/jupyter/jupyter_server_config.d"))
+        handlers = importlib.import_module("jupyter_server.serverapp").JUPYTER_SERVICE_HANDLERS.values()
+        for name in (*self.later, *extensions, *(name for names in handlers for name in names or ())):
+            # The server itself says what is wrong.
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+        with contextlib.suppress(Exception):
+            # Reads the names of languages.
+            importlib.import_module("jupyterlab_server.translation_utils").get_language_packs()
+        importlib.import_module("class_server.schemas").check_all(Path(sys.prefix, "share/jupyter"))
+
+    def again(self) -> None:
+        """Import the server."""
         importlib.import_module("class_server.single_user").load()
 
     def run(self, argv: list[str]) -> None:
@@ -69,6 +106,11 @@ class Kernel(Kind):
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
 
+    def again(self) -> None:
+        """Import the kernel."""
+        for name in self.needed:
+            importlib.import_module(name)
+
     def run(self, argv: list[str]) -> None:
         """Run `python -P -m ipykernel_launcher ARGUMENT...`."""
         from class_kernel.ready import run
@@ -79,8 +121,9 @@ class Kernel(Kind):
 KINDS = {"server": Server(), "kernel": Kernel()}
 
 
-def try_it() -> None:
-    """Use what a copy needs: memory, threads, other processes."""
+def try_it(kind: Kind) -> None:
+    """Use what a copy needs: its modules, memory, threads, other processes."""
+    kind.again()
     done: list[int] = []
     threads = [threading.Thread(target=lambda: done.append(len(bytearray(1 << 24)))) for _ in range(2)]
     for thread in threads:

@@ -86,7 +86,7 @@ def load(kind: Kind, given: dict[str, str], modules: list[str]) -> dict[str, str
     forget(watch.readers_of_own())
     # A program adds it when it needs it.
     sys.path[:] = [place for place in sys.path if place != str(LIBRARY)]
-    anew.prepare(begun)
+    anew.prepare(begun, watch.numbered)
     gc.collect()
     # Objects that the collector does not look at stay shared.
     gc.freeze()
@@ -107,7 +107,7 @@ def wait(kind: Kind, tell: int) -> int:
     os.close(reads)
     argv = anew.wait(ORDER)
     if argv[1:] == [TRIAL]:
-        try_it()
+        try_it(kind)
     else:
         kind.run(argv)
     return 0

@@ -3,7 +3,7 @@
 An image is for everybody. So it is made for a person who does not exist, whose home, name and folder contain the word
 MARK. Whatever contains that word afterwards would be wrong in another person's process, and is exchanged there. What a
 module read from a variable that each process has of its own would be wrong too: such modules are imported again in each
-copy.
+copy. And what a module keeps of the number of its process is exchanged.
 """
 
 import functools
@@ -24,6 +24,11 @@ MARKED = ("HOME", "LOGNAME", "PWD", "USER")
 HARMLESS = ("PATH",)
 #: Beginnings of the names of variables that each process has of its own.
 OWN = ("COURSEHUB_", "CPU_", "JPY_", "JUPYTERHUB_", "MEM_")
+#: Those that are the hub's. What registers metrics cannot be imported again.
+OF_HUB = (
+    *("JUPYTERHUB_METRICS_PREFIX", "JUPYTERHUB_ALLOW_TOKEN_IN_URL", "JUPYTERHUB_ALLOW_WEBSOCKET_COOKIE_AUTH"),
+    *("JUPYTERHUB_SERVER_SPAWN_DURATION_SECONDS_BUCKETS", "JUPYTERHUB_SERVER_STOP_DURATION_SECONDS_BUCKETS"),
+)
 #: Modules through which others read variables, or ask for random bytes.
 _BETWEEN = (
     *("os", "collections.abc", "posixpath", "genericpath", "pathlib", "pathlib._local", __name__),
@@ -34,7 +39,7 @@ KEEP_RANDOM = ("multiprocessing.process", "numpy.random", "jupyter_client.sessio
 
 
 class Watch:
-    """Notes which variables modules read, and who asks for random bytes, while the block runs."""
+    """Notes, while the block runs, which variables modules read, and who asks for random bytes or the own number."""
 
     def __init__(self) -> None:
         #: Names of modules by the variable that they read, and what it was when it was read first; None: not set.
@@ -42,6 +47,7 @@ class Watch:
         self._values: dict[str, str | None] = {}
         #: Names of modules.
         self.askers: set[str] = set()
+        self.numbered: set[str] = set()
 
     def __enter__(self) -> "Watch":
         import random
@@ -50,9 +56,10 @@ class Watch:
         self._before: list[tuple[Any, str, Any]] = [
             (kind, "__getitem__", kind.__getitem__),
             (os, "urandom", os.urandom),
+            (os, "getpid", os.getpid),
             (random, "_urandom", os.urandom),
         ]
-        read, ask = kind.__getitem__, os.urandom
+        read, ask, number = kind.__getitem__, os.urandom, os.getpid
 
         def getitem(environment: Any, name: Any) -> Any:
             word = os.fsdecode(name)
@@ -69,6 +76,11 @@ class Watch:
             self.askers.add(_caller())
             return ask(size)
 
+        def getpid() -> int:
+            self.numbered.add(_caller())
+            return number()
+
+        os.getpid = getpid
         kind.__getitem__ = getitem  # type: ignore[method-assign]
         os.urandom = random._urandom = urandom  # type: ignore[attr-defined]
         return self
@@ -80,17 +92,21 @@ class Watch:
     def variables(self) -> dict[str, str | None]:
         """Return the variables that must be, wherever the image is used, as they were read first. None: not set."""
         free = (*MARKED, *HARMLESS)
-        return {name: value for name, value in self._values.items() if name not in free and not name.startswith(OWN)}
+        return {name: value for name, value in self._values.items() if name not in free and not _own(name)}
 
     def readers_of_own(self) -> set[str]:
         """Return the modules that read variables that each process has of its own."""
-        return set().union(*(readers for name, readers in self.readers.items() if name.startswith(OWN)))
+        return set().union(*(readers for name, readers in self.readers.items() if _own(name)))
 
     def check_random(self) -> None:
         """Raise NoImage if a module keeps random bytes that nothing would exchange."""
         for name in self.askers:
             if not name.startswith(KEEP_RANDOM):
                 raise NoImage(f"the module {name} uses random bytes while it is imported")
+
+
+def _own(name: str) -> bool:
+    return name.startswith(OWN) and name not in OF_HUB
 
 
 def _caller() -> str:
@@ -138,9 +154,15 @@ class Kept:
         #: How to read a place, and how to write it.
         self._places: list[tuple[Any, Callable[[Any], None]]] = []
         self._caches: list[Any] = []
+        #: The type of a process's number, and how to write it.
+        self._numbers: list[tuple[type, Callable[[Any], None]]] = []
 
-    def find(self) -> None:
-        """Search all objects. Raises NoImage for a place that cannot be written."""
+    def find(self, numbered: Iterable[str]) -> None:
+        """Search all objects; ``numbered``: modules that asked for the process's number.
+
+        Raises NoImage for a place that cannot be written.
+        """
+        self._find_numbers(numbered)
         everything = gc.get_objects()
         skipped = {id(os.environ._data), id(sys.modules[__name__].__dict__)}  # type: ignore[attr-defined]
         # A class's own dictionary must not be written directly.
@@ -156,8 +178,20 @@ class Kept:
                 if id(place) not in skipped and any(_marked(one) for one in gc.get_referents(place)):
                     self._note(classes.get(id(place), place))
 
+    def _find_numbers(self, modules: Iterable[str]) -> None:
+        """Search what modules define, and containers in it, for this process's number."""
+        numbers = (os.getpid(), str(os.getpid()))
+        for module in (sys.modules[name] for name in modules if name in sys.modules):
+            for place in (vars(module), *vars(module).values()):
+                if isinstance(place, (dict, list)):
+                    for key, value in list(place.items() if isinstance(place, dict) else enumerate(place)):
+                        if type(value) in (int, str) and value in numbers:
+                            self._numbers.append((type(value), functools.partial(place.__setitem__, key)))
+
     def exchange(self, words: dict[str, str]) -> None:
-        """Replace words in all places."""
+        """Replace words in all places, and the process's number."""
+        for kind, put in self._numbers:
+            put(kind(os.getpid()))
         for cache in self._caches:
             cache.cache_clear()
         for value, put in self._places:
