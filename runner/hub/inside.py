@@ -25,7 +25,7 @@ OWN_WORDS = ("coursehub-material", "coursehub-backup", "coursehub-restic", *warm
 NOBODY, MINUTES = 2, 15
 #: Finds starts in the hub's log. The whole beginning of a line counts: what follows may quote what a student sent.
 STARTS = r"""sed -n -E \
-  -e 's/^\[E [^]]*\] Not starting .*\(the server of ([a-z0-9_-]*) did not start:?(.*); .journalctl.*/lost \1 \2/p' \
+  -e 's/^\[E [^]]*\] Not starting [^:]*: [^:]*: the server of (\S*) did not start:?(.*); .journalctl.*/lost \1 \2/p' \
   -e 's/^\[I [^]]*\] User ([^ ]*) took .* to start.*/started \1/p'"""
 
 _LOOK = rf"""

@@ -63,6 +63,18 @@ class Story:
         stdout, stderr = process.communicate(timeout=600)
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
+    @staticmethod
+    def until_told(process: subprocess.Popen[str], words: str) -> str:
+        """Read the lines of progress until one contains ``words``; return them."""
+        assert process.stderr is not None
+        said = ""
+        # pytest's own time limit ends this; a verb says something at least every few seconds, or ends.
+        for line in process.stderr:
+            said += line
+            if words in line:
+                return said
+        raise AssertionError(f"{words!r} was never told: {said}")
+
     def tell(self) -> Held:
         self.sandbox.lighten(course(self.sandbox, "locked"))
         machine = fresh_server(self.sandbox, "locked")
@@ -88,11 +100,12 @@ while time.monotonic() < end and not pathlib.Path("{LET_GO}").exists():
         went_on = machine.salt_runs()
 
         waiting = self.popen("up", "locked")
-        time.sleep(12)
+        # Not earlier: an `up` that has no SSH yet waits longer for it than this test.
+        said = self.until_told(waiting, "waiting for an earlier run")
         waited = waiting.poll() is None and machine.salt_runs()
         with machine.cut_ssh():
             stdout, stderr = waiting.communicate(timeout=120)
-        cut = subprocess.CompletedProcess(waiting.args, waiting.returncode, stdout, stderr)
+        cut = subprocess.CompletedProcess(waiting.args, waiting.returncode, stdout, said + stderr)
         waited = waited and machine.salt_runs()
         waited = waited and machine.run("systemctl is-active somebody-elses-apt || true").strip() == "active"
         machine.run(f"touch {LET_GO}")

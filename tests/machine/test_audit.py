@@ -16,6 +16,8 @@ LEFT = "ls -A /root /tmp /var/tmp /var/log /etc/apt/sources.list.d; dpkg-query -
 
 @pytest.mark.long
 def test_audit_gives_figures_and_leaves_nothing(hub: Hub) -> None:
+    # It installs restic some minutes after the hub is up, or at once if it is asked.
+    hub.run("systemctl start coursehub-restic", seconds=300)
     before = hub.run(LEFT)
     done = hub.sandbox.run("audit", hub.course, "--quick", "--json")
     document = json.loads(done.stdout)

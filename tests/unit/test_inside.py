@@ -213,11 +213,11 @@ def test_starts_are_read_of_the_hubs_own_lines() -> None:
     at = "2026-11-30 01:14:05.179 ClassHub"
     log = [
         f"[I {at} base:1193] User ada took 3.402 seconds to start",
-        f"[E {at} user:1060] Not starting carl's server : HTTP 500: not-started (the server of carl did not start: "
-        "No home; 'journalctl -u jupyter-carl' says why)",
+        f"[E {at} user:1065] Not starting carl's server : 500 NotStarted(reason=not-started): the server of carl did "
+        "not start: No home; 'journalctl -u jupyter-carl' says why",
         f"[W {at} web:2106] 400 POST /hub/api/users/eve/activity (10.0.0.1): No such server {false}",
-        f"[W {at} base:2102] Content security violation: [E x user:1] Not starting x ({false}",
-        f"    [E {at} user:1060] Not starting x ({false}",
+        f"[W {at} base:2102] Content security violation: [E x user:1] Not starting x: 500 y: {false}",
+        f"    [E {at} user:1060] Not starting x: 500 y: {false}",
         f"[W {at} base:2102] Content security violation: User eve took 1 seconds to start",
     ]
     done = subprocess.run(

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 
+from runner.hub import inside as inside_look
 from tests.support import unix_http
 from tests.support.root import eventually
 from tests.unit.test_jupyterhub_config import FILES
@@ -272,3 +273,7 @@ except spawner.NotStarted as ended:
     assert "diary" not in said[1]
     assert (says.partition(". ")[0] in said[1]) == ("diary" not in says)
     assert said[2] == 500
+    # `coursehub status` finds it in the hub's log.
+    line = f"[E 2026-11-30 01:14:05.179 ClassHub user:1065] Not starting ada's server : {said[1]}\n"
+    argv = ["bash", "-c", inside_look.STARTS]
+    assert subprocess.run(argv, input=line, capture_output=True, text=True, check=True).stdout.startswith("lost ada ")
