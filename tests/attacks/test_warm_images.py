@@ -102,7 +102,7 @@ def test_a_copy_has_fewer_walls(mallory: Person, hub: Hub) -> None:
     of_server = f"python3 - << 'END'\n{_OF_A_PROCESS}\nEND"
     pid = f"/proc/$(systemctl show -p MainPID --value {mallory.unit})"
     script = of_server.replace("PLACE", "open('/run/attack-place').read().strip()")
-    ask = f"echo {pid} > /run/attack-place; {script}; rm /run/attack-place"
+    ask = f"echo {pid} > /run/attack-place\n{script}\nrm /run/attack-place"
     copies = [json.loads(mallory.python(of_itself)), json.loads(hub.run(ask))]
     try:
         hub.run(f"for kind in {' '.join(KINDS)}; do mv {IMAGES}/$kind.image {IMAGES}/$kind.away; done")
