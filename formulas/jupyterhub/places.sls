@@ -21,7 +21,9 @@ jupyterhub-proxy-account:
 # The directories of the sockets. Checked each time: without them nothing starts.
 jupyterhub-places:
   cmd.run:
-    - name: systemd-tmpfiles --create /etc/tmpfiles.d/coursehub.conf && touch /run/coursehub/made
+    - name: >-
+        systemd-tmpfiles --create /etc/tmpfiles.d/coursehub.conf && touch /run/coursehub/made ||
+        { rm -f /run/coursehub/made; false; }
     - unless: test /run/coursehub/made -nt /etc/tmpfiles.d/coursehub.conf
     - require:
       - user: jupyterhub-proxy-account

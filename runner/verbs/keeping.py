@@ -17,8 +17,8 @@ def keep_work(session: Session, servers: list[Server], progress: Progress) -> st
     """See that the class's work is somewhere else; return a line on where, None if there is nothing to save.
 
     An archive that is current is enough, and one that is not is made again: its zips are what students get. Else a
-    last backup is made, and if that is not possible, an archive. Raises CoursehubError, with what to do, if neither can
-    be made, or if there are several servers: each may have work.
+    last backup is made, and if that is not possible, an archive. Raises CoursehubError, with what to do, if none can be
+    made, or if there are several servers: each may have work.
     """
     met = session.access.known_hosts.exists() and not session.access.has_first_host_key()
     if not met:
@@ -34,9 +34,7 @@ def keep_work(session: Session, servers: list[Server], progress: Progress) -> st
         progress("looking whether there is work to save")
         if not has_work(session, server):
             return None
-        return (
-            archived(session, server) or _archive_again(session, server, progress) or _save(session, server, progress)
-        )
+        return archived(session, server) or _save(session, server, progress)
     except CoursehubError as error:
         raise CoursehubError(
             f"{course_id}: the class's work could not be saved, so nothing was deleted: {error}; mend that, or go on "
@@ -59,26 +57,37 @@ def archived(session: Session, server: Server) -> str | None:
     return f"everything of {session.course_id} is archived in {place}" if place else None
 
 
-def _archive_again(session: Session, server: Server, progress: Progress) -> str | None:
-    if not archive.has_one(session, server):
-        return None
-    progress("archiving again, because there is newer work")
+def _was_archived(session: Session, server: Server) -> bool:
     try:
-        place, _ = archive.make(session, server, progress)
+        return archive.has_one(session, server)
     except CoursehubError:
-        # A last backup has the newest work too.
-        return None
-    return f"everything of {session.course_id} is archived in {session.project.shown(place)}, with the newest work"
+        # As in `archived`: a damaged archive is none.
+        return False
 
 
 def _save(session: Session, server: Server, progress: Progress) -> str:
+    why_no_archive = None
+    if _was_archived(session, server):
+        progress("archiving again, because the archive is not current")
+        try:
+            return _archive(session, server, progress) + ", with the newest work"
+        except CoursehubError as error:
+            why_no_archive = str(error)
     try:
-        return backup.make_last(session, server, progress)
+        saved = backup.make_last(session, server, progress)
     except CoursehubError as error:
         reason = str(error)
-    progress(f"making an archive, because {reason}")
-    try:
-        place, _ = archive.make(session, server, progress)
-    except CoursehubError as error:
-        raise CoursehubError(f"{reason}, and no archive could be made: {error}") from None
-    return f"everything of {session.course_id} is archived in {session.project.shown(place)}, because {reason}"
+    else:
+        return saved if not why_no_archive else f"{saved}; the students' zips lack newer work, because {why_no_archive}"
+    if not why_no_archive:
+        progress(f"making an archive, because {reason}")
+        try:
+            return f"{_archive(session, server, progress)}, because {reason}"
+        except CoursehubError as error:
+            why_no_archive = str(error)
+    raise CoursehubError(f"{reason}, and no archive could be made: {why_no_archive}")
+
+
+def _archive(session: Session, server: Server, progress: Progress) -> str:
+    place, _ = archive.make(session, server, progress)
+    return f"everything of {session.course_id} is archived in {session.project.shown(place)}"

@@ -34,10 +34,10 @@ COVERAGE = 90
 _SIDE_BY_SIDE = ("-n", str((os.cpu_count() or 1) + 1))
 #: With two processes, two cores were idle for a fifth of the time; with three, hardly at all before the last minutes,
 #: with a load of up to 22. Not tried on more cores.
-#: Without a name, suites leave out their tests that take long (tests/ marks them): the run must end within 45 minutes.
-_SHORT = ("-m", "not long")
 #: A line for each test: a run that is cut off then says how far it came, and a complete one where its time went.
 _WITH_MACHINES = ("-n", "3", "-v", "--durations=25")
+#: Without a name, suites leave out their tests that take long (tests/ marks them): the run must end within 45 minutes.
+_SHORT = ("-m", "not long")
 _BROWSER = {
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
@@ -73,10 +73,11 @@ def test(project: Project, arguments: list[str]) -> int:
     if options and options[0].isalpha():
         raise CoursehubError(f"no suite {options[0]!r}; there are: {', '.join((*SUITES, *BY_NAME))}", exit_code=USAGE)
     suites = [suite for suite in (*SUITES, *BY_NAME) if suite in names] or list(SUITES)
+    short = () if names else _SHORT
     environment = _prepare(project, suites)
     if options:
         # In one process, so that -k, -x, --keep and --pdb work as in pytest's manual.
-        return _pytest(project, environment, suites, *options)
+        return _pytest(project, environment, suites, *short, *options)
     machines = local.why_unavailable() is None
     measured = bool(os.environ.get("CI")) or machines
     wanted = machines and _directories(project, (suite for suite in suites if suite in _ON_MACHINES))
@@ -87,7 +88,7 @@ def test(project: Project, arguments: list[str]) -> int:
                 codes.append(_measured_units(project, environment))
             else:
                 side_by_side = _WITH_MACHINES if group == "machines" else _SIDE_BY_SIDE
-                codes.append(_pytest(project, environment, together, *side_by_side, *(() if names else _SHORT)))
+                codes.append(_pytest(project, environment, together, *side_by_side, *short))
     return next((code for code in codes if code), 0)
 
 

@@ -21,9 +21,16 @@ MIB = 1 << 20
 
 def need_btrfs() -> None:
     """Skip the calling module where no btrfs can be made. In CI its tests fail instead."""
-    can = os.geteuid() == 0 and shutil.which("mkfs.btrfs") and Path("/dev/loop-control").exists()
+    can = os.geteuid() == 0 and shutil.which("mkfs.btrfs") and Path("/dev/loop-control").exists() and _kernel_can()
     if not can and not os.environ.get("CI"):
-        pytest.skip("a btrfs on a loop device needs root and btrfs-progs", allow_module_level=True)
+        reason = "a btrfs on a loop device needs root, btrfs-progs, and a kernel with btrfs"
+        pytest.skip(reason, allow_module_level=True)
+
+
+def _kernel_can() -> bool:
+    if shutil.which("modprobe"):
+        subprocess.run(["modprobe", "--quiet", "btrfs"], check=False)
+    return "\tbtrfs\n" in Path("/proc/filesystems").read_text(encoding="utf-8")
 
 
 def config_in(directory: Path, **given: object) -> Config:

@@ -80,6 +80,11 @@ def visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
                 raise known["archived"]
             return known["archived"]
 
+        def has_one(*_: Any) -> bool:
+            if isinstance(known["before"], Exception):
+                raise known["before"]
+            return bool(known["before"])
+
         def archive_it(*_: Any) -> tuple[Path, None]:
             access.ran.append("archive")
             if known["archive"] is None:
@@ -88,7 +93,7 @@ def visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
         monkeypatch.setattr(backup, "ask", ask)
         monkeypatch.setattr(archive, "is_current", current)
-        monkeypatch.setattr(archive, "has_one", lambda *_: known["before"])
+        monkeypatch.setattr(archive, "has_one", has_one)
         monkeypatch.setattr(archive, "make", archive_it)
         return Visit(access, Project(tmp_path))
 
@@ -117,7 +122,20 @@ def test_archive_is_made_again_for_newer_work(visit: Any) -> None:
 
 
 def test_archive_that_cannot_be_made_again_leaves_a_backup(visit: Any) -> None:
-    assert last(visit(before=True)) == "the last backup of phys is at office"
+    told = last(visit(before=True))
+    assert told == "the last backup of phys is at office; the students' zips lack newer work, because the disk is full"
+
+
+def test_damaged_record_of_an_archive_leaves_a_backup(visit: Any) -> None:
+    broken = CoursehubError("archives/phys/1/archive.json is damaged")
+    assert last(visit(archived=broken, before=broken)) == "the last backup of phys is at office"
+
+
+def test_archive_is_tried_once(visit: Any) -> None:
+    here = visit(before=True, status=status("it is ill", office={"error": "no route"}))
+    with pytest.raises(CoursehubError, match="and no archive could be made: the disk is full; mend that"):
+        last(here)
+    assert here.access.ran.count("archive") == 1
 
 
 @pytest.mark.parametrize("old", [{"ok": BEFORE}, {}])
