@@ -52,6 +52,8 @@ letsencrypt:
 
 accounts:
   left_file: {{ server.paths.left }}
+  # The backups make it (coursehub_backup/config.py, staged).
+  database_copy: /var/lib/coursehub-backup/databases/{{ server.paths.hub_database.strip('/').replace('/', '--') }}
   people: {{ accounts | json }}
 
 homes:

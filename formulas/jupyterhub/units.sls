@@ -12,6 +12,7 @@ jupyterhub-units:
     - context: {{ {
         'root': jupyterhub.root,
         'state': jupyterhub.state,
+        'database_copy': jupyterhub.database_copy,
         'base_url': jupyterhub.base_url,
         'subdomain_host': jupyterhub.subdomain_host,
       } | json }}
