@@ -83,7 +83,13 @@ def test_links_serve_each_zip(hub: Hub, sandbox: Sandbox, archived: dict[str, An
     assert requests.get(links[STUDENT], verify=hub.document["ca_bundle"], timeout=60).status_code == 404
 
 
-def test_down_is_content_with_a_current_archive(hub: Hub, sandbox: Sandbox, archived: dict[str, Any]) -> None:
+def test_down_archives_what_came_after_the_archive(hub: Hub, sandbox: Sandbox, archived: dict[str, Any]) -> None:
+    """``rollover`` is content with the archive; then a student works on, so ``down`` makes another one."""
     assert sandbox.json("rollover", "term", "term-2", "--title", "Next")["saved"].endswith(archived["directory"])
     hub.run(f"date > /home/{STUDENT}/later; chown {STUDENT}: /home/{STUDENT}/later")
-    assert "last backup" in sandbox.json("down", "term", "--yes")["saved"]
+    saved = sandbox.json("down", "term", "--yes")["saved"]
+    assert "with the newest work" in saved
+    (newer,) = set((sandbox.root / "archives/term").iterdir()) - {place(sandbox, archived)}
+    assert str(newer.relative_to(sandbox.root)) in saved
+    with zipfile.ZipFile(next(newer.glob(f"students/*{STUDENT}.zip"))) as there:
+        assert "later" in there.namelist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -154,3 +155,18 @@ def test_wrong_password_and_foreign_repository_are_named(here: tuple[Config, Res
     restic.run("init")
     assert not saving.save(config, restic, None)
     assert "not the one of the last backup" in state.read()["targets"]["volume"]["error"]
+
+
+def test_snapshot_from_the_future_is_set_apart(here: tuple[Config, Restic]) -> None:
+    """A server whose clock was wrong made it. It would be the newest for years, and push out the present ones."""
+    config, restic = here
+    assert saving.save(config, restic, None)
+    at = ("--time", "2050-01-01 00:00:00", "--host", "coursehub", "--tag", config.server)
+    restic.run("backup", *at, str(config.homes))
+    state.note("volume", pruned=0)
+    assert saving.save(config, restic, None)
+    *present, future = restoring.snapshots(restic)
+    assert (future.at.year, future.server) == (2050, config.server)
+    assert all(version.at.year < 2050 for version in present)
+    tagged = json.loads(restic.run("snapshots", "--json", "--tag", saving.FUTURE).stdout)
+    assert [one["id"] for one in tagged] == [future.snapshot]

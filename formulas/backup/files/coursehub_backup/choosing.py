@@ -61,7 +61,7 @@ def versions(restics: Sequence[Restic]) -> list[Version]:
             others = [one.target.name for one in restics if one is not restic]
             hint = f"; without it: --target {' or '.join(others)}" if others else ""
             raise RestoreError(f"{error}{hint}") from None
-    return sorted(found, key=lambda one: one.at, reverse=True)
+    return restoring.newest_first(found)
 
 
 def listing_of(restics: Sequence[Restic], path: Path) -> list[Version]:

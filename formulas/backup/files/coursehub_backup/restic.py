@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import os
+import re
 import signal
 import subprocess
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+from coursehub_backup import hopeless
 from coursehub_backup.config import CACHE, PLACE, STATE, Target
 
 #: The hostname in the repository. It is the same on every server, so a new server continues the old one's snapshots.
 HOST = "coursehub"
 #: restic's exit codes since 0.17.
 INCOMPLETE, NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 3, 10, 11, 12
+#: What restic asks after every failure to open a repository has one of these words if there is none.
+_ABSENT = re.compile(rb"(?i)does not exist|no such file|nosuch")
+#: Commands that change nothing.
+_READING = ("cat", "dump", "find", "ls", "restore", "snapshots")
 #: How often, and how long each time, to wait for a lock. restic counts one as stale after 30 minutes without a refresh.
 LOCK_TRIES, LOCK_WAIT = 20, "2m"
+#: Seconds between two looks at what restic says, and bytes of it that are read.
+_PATIENCE, _MOST_WORDS = 1.0, 1 << 24
 
 
 class ResticError(Exception):
@@ -25,6 +37,10 @@ class ResticError(Exception):
     def __init__(self, line: str, code: int) -> None:
         super().__init__(line)
         self.code = code
+
+
+class _EndedError(Exception):
+    """``look`` was true, so restic was ended."""
 
 
 class Restic:
@@ -50,6 +66,7 @@ class Restic:
         self._lock_wait = lock_wait
         self._lock_tries = lock_tries
         self._gentle = gentle
+        self._lockless = False
 
     def run(self, *arguments: str, accept: tuple[int, ...] = ()) -> subprocess.CompletedProcess[bytes]:
         """Run one command. Exit code 0 and those in ``accept`` count as success.
@@ -62,6 +79,10 @@ class Restic:
                 break
             # Removes locks of dead processes on this host and locks without a refresh for 30 minutes. Others stay.
             self._once("unlock")
+        if arguments[0] in _READING and _cannot_lock(done):
+            # The target can only be read, which is enough.
+            self._lockless = True
+            done = self._once(*arguments)
         if done.returncode and done.returncode not in accept:
             raise self.error(done)
         return done
@@ -71,36 +92,43 @@ class Restic:
     ) -> subprocess.CompletedProcess[bytes] | None:
         """Like ``run``, but calls ``look`` every so many seconds. If that is true, it ends restic and returns None."""
         for _ in range(self._lock_tries):
-            done = self._watched(arguments, look, every)
-            if done is None or code_of(done) != LOCKED:
+            try:
+                done = self._watched(arguments, look, every)
+            except _EndedError:
+                return None
+            if code_of(done) != LOCKED:
                 break
             self._once("unlock")
-        if done and done.returncode and done.returncode not in accept:
+        if done.returncode and done.returncode not in accept:
             raise self.error(done)
         return done
 
     def _watched(
         self, arguments: tuple[str, ...], look: Callable[[], bool], every: float
-    ) -> subprocess.CompletedProcess[bytes] | None:
+    ) -> subprocess.CompletedProcess[bytes]:
         argv = self.argv(*arguments)
-        with subprocess.Popen(
-            argv,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as process:
+        with (
+            tempfile.TemporaryFile() as said,
+            subprocess.Popen(
+                argv, env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said
+            ) as process,
+        ):
+            # restic writes at the file's position, so it must not be moved.
+            heard = functools.partial(os.pread, said.fileno(), _MOST_WORDS, 0)
+            next_look = time.monotonic() + every
             try:
                 while True:
                     with contextlib.suppress(subprocess.TimeoutExpired):
-                        out, err = process.communicate(timeout=every)
-                        return subprocess.CompletedProcess(argv, process.returncode, out, err)
-                    if look():
-                        # restic removes its lock.
-                        process.send_signal(signal.SIGINT)
-                        with contextlib.suppress(subprocess.TimeoutExpired):
-                            process.communicate(timeout=60)
-                        return None
+                        out, _ = process.communicate(timeout=min(_PATIENCE, every))
+                        return subprocess.CompletedProcess(argv, process.returncode, out, heard())
+                    if why := hopeless.why(heard(), reads=arguments[0] in _READING):
+                        _interrupt(process)
+                        return subprocess.CompletedProcess(argv, 1, b"", why)
+                    if time.monotonic() >= next_look:
+                        if look():
+                            _interrupt(process)
+                            raise _EndedError
+                        next_look = time.monotonic() + every
             finally:
                 if process.poll() is None:
                     process.kill()
@@ -113,6 +141,8 @@ class Restic:
         """The command line. It contains no secret."""
         options = [part for option in self.target.options for part in ("-o", option)]
         common = ["--cache-dir", str(self._cache), "--retry-lock", self._lock_wait, *options]
+        if self._lockless and arguments[0] in _READING:
+            common.append("--no-lock")
         return [self._program, *common, *arguments]
 
     def environment(self) -> dict[str, str]:
@@ -131,13 +161,7 @@ class Restic:
         }
 
     def _once(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            self.argv(*arguments),
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        return self._watched(arguments, lambda: False, float("inf"))
 
     def _why(self, done: subprocess.CompletedProcess[bytes]) -> str:
         known = {
@@ -148,20 +172,41 @@ class Restic:
         code = code_of(done)
         if code in known:
             return f"{self.target.name}: {known[code]}"
-        lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+        lines = [_text(line) for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
         fatal = [line for line in lines if line.startswith("Fatal: ")]
         last = (fatal or lines or [f"exit {done.returncode}"])[-1]
         return f"{self.target.name}: {last.removeprefix('Fatal: ')[:300]}"
+
+
+def _text(line: str) -> str:
+    """What a line says; with ``--json`` restic writes its last words as JSON."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(line)
+        if isinstance(found, dict) and isinstance(found.get("message"), str):
+            return str(found["message"])
+    return line
+
+
+def _interrupt(process: subprocess.Popen[bytes]) -> None:
+    """End restic, which removes its lock before."""
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=60)
+
+
+def _cannot_lock(done: subprocess.CompletedProcess[bytes]) -> bool:
+    """Whether a lock could not be written. A lock of somebody else, who may be deleting just now, is not meant."""
+    return code_of(done) not in (0, LOCKED) and b"unable to create lock" in done.stderr
 
 
 def code_of(done: subprocess.CompletedProcess[bytes]) -> int:
     """The exit code. For a restic older than 0.17 the messages are mapped to the codes of newer versions."""
     if done.returncode != 1:
         return done.returncode
-    if b"repository is already locked" in done.stderr or b"unable to create lock" in done.stderr:
+    if b"repository is already locked" in done.stderr:
         return LOCKED
     if b"wrong password or no key found" in done.stderr:
         return WRONG_PASSWORD
-    if b"Is there a repository at the following location?" in done.stderr:
+    if b"Is there a repository at the following location?" in done.stderr and _ABSENT.search(done.stderr):
         return NO_REPOSITORY
     return 1

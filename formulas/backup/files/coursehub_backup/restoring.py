@@ -51,8 +51,19 @@ class Version:
         return f"--at '{after:%Y-%m-%d %H:%M:%S}'" + (f" --target {self.target}" if self.target else "")
 
 
+def newest_first(versions: list[Version]) -> list[Version]:
+    """Sort snapshots. Those from the future are last: a server whose clock was wrong made them."""
+    now = datetime.datetime.now().astimezone()
+    return sorted(versions, key=lambda one: (not is_future(one, now), one.at), reverse=True)
+
+
+def is_future(version: Version, now: datetime.datetime) -> bool:
+    """Whether a snapshot's time cannot be true; two computers' clocks may differ a little."""
+    return version.at > now + datetime.timedelta(hours=1)
+
+
 def snapshots(restic: Restic) -> list[Version]:
-    """All snapshots, the newest first."""
+    """All snapshots, the newest first; see ``newest_first``."""
     found = json.loads(restic.run("snapshots", "--json", "--host", HOST).stdout) or []
     made = [
         Version(
@@ -64,7 +75,7 @@ def snapshots(restic: Restic) -> list[Version]:
         )
         for one in found
     ]
-    return sorted(made, key=lambda one: one.at, reverse=True)
+    return newest_first(made)
 
 
 def _time(text: str) -> datetime.datetime:
@@ -85,7 +96,8 @@ def at(versions: list[Version], when: str | None) -> Version:
     for version in versions:
         if version.at <= moment:
             return version
-    raise RestoreError(f"the oldest backup is from {versions[-1].at:%Y-%m-%d %H:%M}; choose a later time")
+    oldest = min(version.at for version in versions)
+    raise RestoreError(f"the oldest backup is from {oldest:%Y-%m-%d %H:%M}; choose a later time")
 
 
 def moment_of(when: str, now: datetime.datetime) -> datetime.datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import fcntl
 import json
 import sqlite3
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from coursehub_backup import excess, state, trees
+from coursehub_backup import excess, restoring, state, trees
 from coursehub_backup.config import STATE, Config, Target
 from coursehub_backup.restic import HOST, INCOMPLETE, NO_REPOSITORY, Restic, ResticError
 
@@ -24,6 +25,8 @@ PARTS = 8
 LARGEST = 20 << 30
 #: Seconds between two looks during a backup for files that would keep it from ending. Most backups end before that.
 LOOK_EVERY = 300.0
+#: The tag of snapshots whose time had not come when old ones were deleted.
+FUTURE = "from-the-future"
 
 
 @contextlib.contextmanager
@@ -201,6 +204,18 @@ def _tend(config: Config, restic: Restic) -> bool:
 def _thin_out(config: Config, target: Target, restic: Restic) -> None:
     keep = [part for unit, count in config.keep.items() if count for part in (f"--keep-{unit}", str(count))]
     if keep:
+        _set_future_apart(restic)
         # Each server's snapshots on their own: an empty new server must not push out the old one's last days.
         restic.run("forget", "--host", HOST, "--group-by", "host,tags", "--keep-last", "1", *keep, "--prune")
     state.note(target.name, pruned=time.time())
+
+
+def _set_future_apart(restic: Restic) -> None:
+    """Give snapshots from the future a tag, so that they are a group of their own.
+
+    A server whose clock was wrong made them. They would count as the newest, and present ones would be deleted instead.
+    """
+    now = datetime.datetime.now().astimezone()
+    future = [one.snapshot for one in restoring.snapshots(restic) if restoring.is_future(one, now)]
+    if future:
+        restic.run("tag", "--add", FUTURE, *future)
