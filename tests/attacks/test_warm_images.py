@@ -18,12 +18,15 @@ names = ("Umask Uid Gid Groups CapInh CapPrm CapEff CapBnd CapAmb NoNewPrivs Sec
          "Speculation_Store_Bypass SpeculationIndirectBranch Cpus_allowed_list Mems_allowed_list SigIgn SigBlk "
          "TracerPid").split()
 place = PLACE
+OWN = ("mnt", "ipc")
 status = dict(line.split(":", 1) for line in open(place + "/status").read().splitlines())
 print(json.dumps({
     **{name: status[name].split() for name in names if name in status},
     "limits": open(place + "/limits").read(), "cgroup": open(place + "/cgroup").read(),
-    "oom": open(place + "/oom_score_adj").read(), "mounts": sorted(open(place + "/mountinfo").read().split(" - ")[1:]),
-    "spaces": sorted(os.readlink(place + "/ns/" + name) for name in os.listdir(place + "/ns") if name != "mnt"),
+    "oom": open(place + "/oom_score_adj").read(),
+    "mounts": sorted(line.split()[4:6] + line.partition(" - ")[2].split()[:1] for line in open(place + "/mountinfo")),
+    # Each start has its own of the other two.
+    "spaces": sorted(os.readlink(place + "/ns/" + name) for name in os.listdir(place + "/ns") if name not in OWN),
     "words": open(place + "/cmdline").read().replace(chr(0), " ").split("kernel-")[0],
     "program": os.readlink(place + "/exe"), "directory": os.readlink(place + "/cwd"),
 }))
