@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -111,9 +112,10 @@ def server(course_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         finally:
             process.terminate()
             process.wait(20)
-    # This is how nbgitpuller logs a failed pull.
-    crashes = (root / "log").read_text().split("Traceback (most recent call last)")[1:]
-    assert [crash for crash in crashes if "PullFailed" not in crash and "GitFailed" not in crash] == []
+    # This is how nbgitpuller logs a failed pull. Counted, because other lines may come between those of one traceback.
+    said = (root / "log").read_text()
+    failed_pulls = len(re.findall(r"(PullFailed|GitFailed): ", said))
+    assert said.count("Traceback (most recent call last)") <= failed_pulls, said
 
 
 def test_the_page_tells_and_then_goes_on(server: Server, lesson: Class) -> None:
