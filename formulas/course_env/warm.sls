@@ -12,8 +12,11 @@ include:
   - course_env.environment
 {%- if course_env.warm %}
 
+# Everybody trusts what is in it.
 {{ warm }}:
   file.directory:
+    - user: root
+    - group: root
     - mode: '0755'
 
 course_env-warm-units:

@@ -246,7 +246,7 @@ echo "left $(pgrep -fc '[s]leep 4242')"
     try:
         said = hub.run(script)
     finally:
-        hub.run(f"rm -rf {place} /usr/local/lib/attack {IMAGES}/kernel.new; systemctl daemon-reload")
+        hub.run(f"rm -rf {place} /usr/local/lib/attack {IMAGES}/kernel.image.new; systemctl daemon-reload")
     assert said.count("no ") >= 13, said
     assert "GOT" not in said, said
     assert "variables []" in said

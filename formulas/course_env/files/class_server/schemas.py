@@ -19,7 +19,7 @@ _valid: set[bytes] = set()
 def check_once() -> None:
     """Make Jupyter check each schema only the first time. With another version of jupyterlab_server nothing changes."""
     validator: Any = getattr(settings_utils, "Validator", None)
-    if validator is None or issubclass(validator, _Once):
+    if not isinstance(validator, type) or issubclass(validator, _Once):
         return
     settings_utils.Validator = type("Validator", (_Once,), {"validator": validator})
 

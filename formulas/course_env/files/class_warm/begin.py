@@ -73,7 +73,10 @@ def start(path: str, program: list[str]) -> None:
     begun, begin = (_above(end) for end in os.pipe())
     helper = os.fork()
     if not helper:
-        os.read(begun, 1)
+        # If this process fails before it is ready, nothing comes.
+        os.close(begin)
+        if os.read(begun, 1) != b".":
+            os._exit(NOT_DONE)
         os._exit(_help(this, image, files, strings(program), strings([f"{n}={v}" for n, v in environment.items()])))
     order = {"argv": program, "environment": environment, "helper": helper, "last": max(*files, begun, begin)}
     _give(marshal.dumps(order))

@@ -32,7 +32,7 @@ def _extensions(directory: Path) -> list[str]:
     """Return the modules of an environment's server extensions, from their configuration files."""
     found: dict[str, bool] = {}
     for path in sorted(directory.glob("*.json")):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             document = json.loads(path.read_text(encoding="utf-8"))
             found.update(document.get("ServerApp", {}).get("jpserver_extensions", {}))
     return [name for name, wanted in found.items() if wanted]
@@ -68,7 +68,9 @@ class Server(Kind):
         with contextlib.suppress(Exception):
             # Reads the names of languages.
             importlib.import_module("jupyterlab_server.translation_utils").get_language_packs()
-        importlib.import_module("class_server.schemas").check_all(Path(sys.prefix, "share/jupyter"))
+        with contextlib.suppress(Exception):
+            # A wrong schema is the extension's fault; Lab says so when it asks for it.
+            importlib.import_module("class_server.schemas").check_all(Path(sys.prefix, "share/jupyter"))
 
     def again(self) -> None:
         """Import the server."""

@@ -57,9 +57,14 @@ class Traced:
 
     def __enter__(self) -> "Traced":
         self._ptrace(SEIZE, data=EXITKILL)
-        self._ptrace(INTERRUPT)
-        self._wait()
-        self._memory = os.open(f"/proc/{self.pid}/mem", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._ptrace(INTERRUPT)
+            self._wait()
+            self._memory = os.open(f"/proc/{self.pid}/mem", os.O_RDWR | os.O_CLOEXEC)
+        except BaseException:
+            # Otherwise the process would end with this one.
+            _libc.ptrace(DETACH, self.pid, None, None)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
