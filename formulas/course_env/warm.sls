@@ -68,6 +68,8 @@ course_env-warm-off:
   cmd.run:
     - name: >-
         systemctl disable --quiet --now {{ timers | join(' ') }}; systemctl stop {{ units | join(' ') }};
-        rm -rf {{ warm }} /etc/systemd/system/coursehub-warm-*; systemctl daemon-reload
-    - onlyif: test -e {{ warm }}
+        rm -rf {{ warm }} {{ course_env.root }}/warm /etc/systemd/system/coursehub-warm-*; systemctl daemon-reload;
+        systemctl reset-failed --quiet 'coursehub-warm-*' || true
+    - onlyif: >-
+        test -e {{ warm }} -o -e {{ course_env.root }}/warm -o -e /etc/systemd/system/coursehub-warm-kernel.timer
 {%- endif %}

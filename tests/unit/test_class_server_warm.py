@@ -87,5 +87,11 @@ def test_start_after_a_failed_one_is_an_ordinary_start(tmp_path: Path, monkeypat
 def test_mark_that_a_student_made_stops_no_start(tmp_path: Path, odd: str) -> None:
     mark = tmp_path / starting.STARTING
     {"pipe": os.mkfifo, "directory": os.mkdir, "file": Path.touch}[odd](mark)
-    assert decides(tmp_path)
-    assert decides(tmp_path)
+    # All its starts are ordinary ones.
+    assert [decides(tmp_path) for _ in range(2)] == [False, False]
+    assert mark.exists()
+
+
+def test_start_is_an_ordinary_one_without_room_for_the_mark(tmp_path: Path) -> None:
+    """A home that is full; here it is none at all."""
+    assert not decides(tmp_path / "gone")

@@ -68,11 +68,11 @@ fi
 rm -f "$HOME/.coursehub-room".* || true
 {%- if image %}
 # The server removes this link when it serves. If it is still there, the last start from the image failed, and this one is
-# an ordinary start. A link, because no file of that name that a student made is opened.
+# an ordinary start, as if there is no room for a link. A link, because making one opens nothing that its owner put there.
 warm='{{ python }} -I -S {{ lib }}/class_warm/begin.py {{ image }}'
-if ! ln -sT starting "$HOME/.coursehub-starting" 2> /dev/null && [ -L "$HOME/.coursehub-starting" ]; then
+if ! ln -sT starting "$HOME/.coursehub-starting" 2> /dev/null; then
     warm=
-    rm -f "$HOME/.coursehub-starting" || true
+    [ ! -L "$HOME/.coursehub-starting" ] || rm -f "$HOME/.coursehub-starting" || true
 fi
 {%- endif %}
 # What follows makes no directory without the limit that its home has.

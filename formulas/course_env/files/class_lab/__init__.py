@@ -30,5 +30,5 @@ def _load_jupyter_server_extension(server: Any) -> None:
     server.web_app.add_handlers(".*$", handlers)
     watch(server)
     open_notebooks()
-    # The loop starts when everything is ready.
-    server.io_loop.add_callback(came_up)
+    # The loop binds the socket first.
+    server.io_loop.call_later(1, came_up)
