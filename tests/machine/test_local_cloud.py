@@ -132,7 +132,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     local.stop(made.state, lambda _line: None)
 
 
-@pytest.fixture(scope="module", params=["debian-12-x64", "debian-13-x64"])
+@pytest.fixture(scope="module", params=[pytest.param("debian-12-x64", marks=pytest.mark.long), "debian-13-x64"])
 def droplet(request: pytest.FixtureRequest, cloud: Cloud) -> digitalocean.Droplet:
     local.prepare_image(request.param, print)
     idle = psutil.cpu_times().idle
