@@ -25,6 +25,7 @@ from tests.support.sandbox import Sandbox
 
 pytestmark = [
     pytest.mark.machine,
+    pytest.mark.long,
     pytest.mark.timeout(1200),
     pytest.mark.usefixtures("held_in_background"),
 ]
