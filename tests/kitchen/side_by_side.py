@@ -35,7 +35,10 @@ def case_id(instance: config.Instance) -> str:
 
 
 CASES = [
-    pytest.param(one, id=case_id(one), marks=[pytest.mark.long] if one.platform == "debian-12" else [])
+    # tests/machine brings whole hubs up on both platforms.
+    pytest.param(
+        one, id=case_id(one), marks=[pytest.mark.long] if one.platform == "debian-12" or one.suite == "hub" else []
+    )
     for one in INSTANCES
 ]
 

@@ -8,13 +8,12 @@ import pytest
 
 from tests.support.hub import Hub
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.long, pytest.mark.timeout(900)]
 
 #: Where a scanner could leave files on the server.
 LEFT = "ls -A /root /tmp /var/tmp /var/log /etc/apt/sources.list.d; dpkg-query -W -f '${Package} '; id -u"
 
 
-@pytest.mark.long
 def test_audit_gives_figures_and_leaves_nothing(hub: Hub) -> None:
     # It installs restic some minutes after the hub is up, or at once if it is asked.
     hub.run("systemctl start coursehub-restic", seconds=300)

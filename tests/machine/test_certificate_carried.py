@@ -11,7 +11,7 @@ from tests.support.machine import Machine
 from tests.support.rebuilt import SERIAL, Rebuilt
 from tests.support.sandbox import Sandbox
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.machine, pytest.mark.long, pytest.mark.timeout(1200)]
 
 
 def test_a_second_server_orders_no_certificate(sandbox: Sandbox, rebuilt: Rebuilt) -> None:

@@ -11,7 +11,7 @@ from runner.errors import CoursehubError
 from tests.machine.test_hub import OTHER, until
 from tests.support.hub import Hub
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.long, pytest.mark.timeout(900)]
 
 #: Debian 12 has an older build of each, besides the one in its security archive.
 OLD = ("nginx", "nginx-common", "openssl", "libssl3")

@@ -10,7 +10,7 @@ from tests.support import odd_files
 from tests.support.attackers import Person
 from tests.support.rebuilt import CHOSEN, COURSE, EAGER, LEAVER, ODD, TREES, Rebuilt
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.machine, pytest.mark.long, pytest.mark.timeout(1200)]
 Parts = dict[str, dict[str, Any]]
 
 
