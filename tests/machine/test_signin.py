@@ -146,7 +146,6 @@ def test_an_answer_that_this_browser_never_asked_for_is_refused(oauth: Trial) ->
         assert "the person said no" in refused(page)
 
 
-@pytest.mark.long
 def test_hub_and_check_work_while_the_provider_is_down(trial: Trial) -> None:
     assert trial.switch("oidc")["failed"] == 0
     trial.provider.stop()
