@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from coursehub_backup import choosing, restoring, saving, state
-from coursehub_backup.config import Config, Target
+from coursehub_backup.config import Config
 from coursehub_backup.restic import Restic, ResticError
 
 from tests.support import restic_locks
-from tests.support.backups import NOBODY, here, manifest, restic_program, root
+from tests.support.backups import NOBODY, here, impatient, manifest, root
 
 __all__ = ["here", "root"]
 
@@ -51,19 +51,6 @@ def restored(restic: Restic, home: Path, into: Path) -> dict[bytes, tuple[object
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir()
     return manifest(restoring.fetch(restic, restoring.snapshots(restic)[0].snapshot, home, into))
-
-
-def impatient(root: Path, target: Target) -> Restic:
-    """Waits seconds for a lock, not 40 minutes."""
-    return Restic(
-        target,
-        program=restic_program(),
-        place=root / "etc",
-        state=root / "state",
-        cache=root / "cache",
-        lock_wait="1s",
-        lock_tries=2,
-    )
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from coursehub_backup.restic import Restic, ResticError
 
 from runner import local
 from tests.support.backup_targets import KINDS, Served, served
-from tests.support.backups import NOBODY, here, manifest, restic_program, root
+from tests.support.backups import NOBODY, here, impatient, manifest, root
 
 __all__ = ["here", "root"]
 
@@ -59,16 +59,7 @@ def place(request: pytest.FixtureRequest, here: tuple[Config, Restic], root: Pat
     with served(request.param, tmp_path / "server") as server:
         target = server.target(root / "etc")
         config = dataclasses.replace(here[0], targets=(target,))
-        restic = Restic(
-            target,
-            program=restic_program(),
-            place=root / "etc",
-            state=root / "state",
-            cache=root / "cache",
-            lock_wait="1s",
-            lock_tries=2,
-        )
-        yield Place(config, restic, server, root)
+        yield Place(config, impatient(root, target), server, root)
 
 
 def test_home_goes_there_and_comes_back_equal(place: Place) -> None:

@@ -141,17 +141,11 @@ def _s3(directory: Path) -> Iterator[Served]:
     port = _free_port()
     argv = [_moto(), "-H", "127.0.0.1", "-p", str(port)]
 
-    def start() -> subprocess.Popen[bytes]:
-        with (directory / "log").open("ab") as log:
-            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        _wait(("127.0.0.1", port))
-        return process
-
     given = {
         **{"kind": "s3", "endpoint": f"http://127.0.0.1:{port}", "bucket": "backups/physics"},
         **{"access_key": "EXAMPLE", "secret": "a-secret-key"},
     }
-    yield Served("bucket", given, start)
+    yield Served("bucket", given, lambda: _start(directory, argv, port))
 
 
 @contextlib.contextmanager
@@ -161,17 +155,19 @@ def _rest(directory: Path) -> Iterator[Served]:
     argv = [_rclone(), "serve", "restic", "--append-only", "--addr", f"127.0.0.1:{port}"]
     argv += ["--user", "hub", "--pass", "a-password", "--config", str(directory / "rclone.conf"), str(files)]
 
-    def start() -> subprocess.Popen[bytes]:
-        with (directory / "log").open("ab") as log:
-            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        _wait(("127.0.0.1", port))
-        return process
-
     given = {
         **{"kind": "rest", "endpoint": f"http://127.0.0.1:{port}/", "access_key": "hub"},
         **{"secret": "a-password", "append_only": True},
     }
-    yield Served("vault", given, start)
+    yield Served("vault", given, lambda: _start(directory, argv, port))
+
+
+def _start(directory: Path, argv: list[str], port: int) -> subprocess.Popen[bytes]:
+    """Start a target's server, and wait until it listens."""
+    with (directory / "log").open("ab") as log:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    _wait(("127.0.0.1", port))
+    return process
 
 
 def _moto() -> str:

@@ -131,6 +131,19 @@ def here(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Config, Restic]:
     return config, restic
 
 
+def impatient(root: Path, target: Target) -> Restic:
+    """Waits seconds for a lock, not 40 minutes."""
+    return Restic(
+        target,
+        program=restic_program(),
+        place=root / "etc",
+        state=root / "state",
+        cache=root / "cache",
+        lock_wait="1s",
+        lock_tries=2,
+    )
+
+
 def fill(home: Path) -> None:
     labs = home / "labs"
     (labs / "empty").mkdir(parents=True)

@@ -11,6 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.support.class_disks import MIB, config_in
+
 pytestmark = pytest.mark.unit
 FILES = Path(__file__).parents[2] / "formulas/homes/files"
 sys.path.insert(0, str(FILES))
@@ -19,27 +21,9 @@ from class_disk import btrfs, history, limits, making, reporting  # noqa: E402
 from class_disk.config import GIB, Config  # noqa: E402
 from class_disk.owners import Owner  # noqa: E402
 
-MIB = 1 << 20
-
 
 def config(tmp_path: Path, **given: object) -> Config:
-    facts = {
-        "image": str(tmp_path / "place/disk.img"),
-        "disk": str(tmp_path / "disk"),
-        "home_root": str(tmp_path / "home"),
-        "class_root": str(tmp_path / "class"),
-        "reserve_percent": 25,
-        "reserve_least": 10 * GIB,
-        "shared_out_percent": 60,
-        "each": None,
-        "each_most": 10 * GIB,
-        "each_least": 100 * MIB,
-        "common_percent": 10,
-        "warn_percent": 80,
-        "hourly": 3,
-        "daily": 2,
-    }
-    return Config(**{**facts, **given})  # type: ignore[arg-type]
+    return config_in(tmp_path, **{"reserve_least": 10 * GIB, "hourly": 3, "daily": 2, **given})
 
 
 def owner(name: str) -> Owner:
