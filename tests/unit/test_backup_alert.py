@@ -163,3 +163,12 @@ def test_line_for_the_page_names_no_file(config: Config) -> None:
     state.note("volume", error="open /home/ada/my secret.txt: permission denied")
     watching.watch(config)
     assert config.problem.read_text() == "backup to volume failed; the last good one is not there yet"
+
+
+def test_page_has_the_age_of_the_target_with_the_problem(config: Config) -> None:
+    """Another target's newer backup would sound as if nothing were wrong."""
+    config = dataclasses.replace(config, targets=(Target("office", "/nowhere"), *config.targets))
+    state.note("office", ok=time.time())
+    fail()
+    watching.watch(config)
+    assert config.problem.read_text() == "backup to volume failed; the last good one is 2 hours old"

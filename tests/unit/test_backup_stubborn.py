@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -156,6 +157,32 @@ def test_error_about_rights_removes_no_file(tmp_path: Path) -> None:
     assert (tmp_path / "lab").exists()
     damage.remove(damage.Error("decrypting blob failed", "/lab"), tmp_path)
     assert not (tmp_path / "lab").exists()
+
+
+def test_damage_below_a_folder_of_any_bytes_is_removed(tmp_path: Path) -> None:
+    """restic writes the bytes of its name as question marks. A link of a like name leads to nobody else's file."""
+    folder, name = os.fsdecode(b"\xe2\x82 \xff"), os.fsdecode(b"lab \xfe")
+    into, other = tmp_path / "into", tmp_path / "other"
+    for path in (into / folder / "deep", into / "\ufffd", other / "deep"):
+        path.mkdir(parents=True)
+    (into / os.fsdecode(b"\xe2\x83 \xfe")).symlink_to(other)
+    for path in (into / folder / "deep" / name, into / "\ufffd" / "whole", other / "deep" / name):
+        path.write_text("zeros")
+    line = {"message_type": "error", "error": {"message": "decrypting blob failed"}}
+    said = json.dumps({**line, "item": "/\ufffd\ufffd \ufffd/deep/lab \ufffd"})
+    (error,) = damage.errors(said.encode())
+    damage.remove(error, into)
+    assert list((into / folder / "deep").iterdir()) == []
+    assert (into / "\ufffd/whole").exists() and (other / "deep" / name).exists()
+
+
+def test_damage_is_read_from_an_older_restics_words(tmp_path: Path) -> None:
+    """They have the bytes themselves. Letters that Python takes for the end of a line are none."""
+    for name in (os.fsdecode(b"lab \xff"), "lab \u0085 \u2028"):
+        (tmp_path / name).write_text("zeros")
+        (error,) = damage.errors(b"ignoring error for /" + os.fsencode(name) + b": decrypting blob failed\n")
+        damage.remove(error, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

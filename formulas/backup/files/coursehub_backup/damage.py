@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 #: Errors about a file's rights or times begin with the system call. Its content is whole.
 _RIGHTS = re.compile(r"(?i)l?chown|f?chmod|utime|l?(set|remove|list)xattr|xattr|chtimes")
+_BOX = "\ufffd"
+#: Bytes that are no text, as Python writes them in names.
+_NO_TEXT = re.compile("[\udc80-\udcff]")
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class Error:
 
 def errors(said: bytes) -> Iterator[Error]:
     """The errors on restic's standard error."""
-    for line in said.decode(errors="replace").splitlines():
+    for raw in said.split(b"\n"):
+        line = raw.decode(errors="surrogateescape")
         if line.startswith("{"):
             found = {}
             with contextlib.suppress(ValueError):
@@ -37,16 +43,27 @@ def errors(said: bytes) -> Iterator[Error]:
 
 
 def remove(error: Error, into: Path) -> None:
-    """Remove the file that an error left in ``into``, which only root can enter."""
-    path = into / error.path.lstrip("/")
-    if _RIGHTS.match(error.message) or ".." in path.parts or not path.parent.is_dir():
+    """Remove the file that an error left in ``into``, which only root can enter. Follows no link below it."""
+    names = [name for name in error.path.split("/") if name not in ("", ".")]
+    if _RIGHTS.match(error.message) or ".." in names or not names:
         return
-    # restic writes bytes that are no text as question marks in a box.
-    alike = [one for one in path.parent.iterdir() if _shown(one.name) == path.name]
-    for one in alike:
-        if one.is_file() and not one.is_symlink():
+    *folders, last = names
+    found = [into]
+    for name in folders:
+        # Several folders can have the same name on restic's standard error.
+        found = [one for folder in found for one in _alike(folder, name) if stat.S_ISDIR(one.lstat().st_mode)]
+    for one in (one for folder in found for one in _alike(folder, last)):
+        if stat.S_ISREG(one.lstat().st_mode):
             one.unlink()
 
 
+def _alike(folder: Path, name: str) -> list[Path]:
+    """What restic may mean by ``name``: it writes each byte that is no text as a question mark in a box."""
+    name = _shown(name)
+    if _BOX not in name:
+        return [folder / name] if os.path.lexists(folder / name) else []
+    return [one for one in folder.iterdir() if _shown(one.name) == name] if folder.is_dir() else []
+
+
 def _shown(name: str) -> str:
-    return name.encode(errors="surrogateescape").decode(errors="replace")
+    return _NO_TEXT.sub(_BOX, name)

@@ -67,31 +67,37 @@ def problem(config: Config, record: Record, now: float, since: float) -> str | N
 
     ``since`` replaces the last good backup of a target that has none yet. Before the first run nothing is late.
     """
-    return next(_problems(config, record, now, since), None)
+    return next((line for _, line in _problems(config, record, now, since)), None)
 
 
-def _problems(config: Config, record: Record, now: float, since: float) -> Iterator[str]:
+def _problems(config: Config, record: Record, now: float, since: float) -> Iterator[tuple[str, str]]:
+    """Each problem, after the name of its target."""
     for target in config.targets:
         known = record.get("targets", {}).get(target.name, {})
         good = known.get("ok")
         last = f"the last good one is {ago(now - good)} old" if good else "there is none yet"
         if known.get("error"):
-            yield f"backup to {target.name} failed: {known['error']}; {last}"
+            yield target.name, f"backup to {target.name} failed: {known['error']}; {last}"
         elif now - (good or since) > longest(config, now):
-            yield f"backup to {target.name} is late: {last}"
+            yield target.name, f"backup to {target.name} is late: {last}"
         elif known.get("damage"):
-            yield f"backup at {target.name} is damaged: {known['damage']}"
+            yield target.name, f"backup at {target.name} is damaged: {known['damage']}"
         elif good and good > now + 3600:
-            yield f"backup to {target.name}: its last one is from the future, so the server's clock is wrong"
+            yield (
+                target.name,
+                f"backup to {target.name}: its last one is from the future, so the server's clock is wrong",
+            )
 
 
 def document(config: Config, now: float) -> Record:
     """Everything that ``status`` reports."""
     record = read()
     since = (STATE / "since").stat().st_mtime if (STATE / "since").exists() else now
+    where, what = next(_problems(config, record, now, since), (None, None))
     return {
         "now": now,
-        "problem": problem(config, record, now, since),
+        "problem": what,
+        "problem_at": where,
         "targets": {
             target.name: {
                 **record.get("targets", {}).get(target.name, {}),

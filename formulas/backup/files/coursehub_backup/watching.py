@@ -51,8 +51,9 @@ def watch(config: Config, send: Callable[[Config, dict[str, Any]], list[str]] | 
 
 
 def _age(found: dict[str, Any]) -> str:
-    times = [one["ok"] for one in found["targets"].values() if one.get("ok")]
-    return f"{state.ago(found['now'] - max(times))} old" if times else "not there yet"
+    """The age of the last good backup at the target that has the problem."""
+    good = found["targets"][found["problem_at"]].get("ok")
+    return f"{state.ago(found['now'] - good)} old" if good else "not there yet"
 
 
 def _write(path: Path, line: str | None) -> None:
