@@ -270,98 +270,16 @@ def test_ordinary_start_with_variables_that_are_read_early(warm: Warm, name: str
     assert f"the variable {name} has another value" in warm.run("print(1)", **{name: ""}).stderr
 
 
-MODULES_OF_TESTS = {
-    "keeps_home": "import os, pathlib, functools\nHOME = os.path.expanduser('~/x')\nclass Places:\n    path = "
-    "pathlib.Path.home() / 'y'\n    names = [os.environ['USER'], (os.getcwd(),)]\n@functools.cache\ndef find():\n"
-    "    return os.environ['HOME']\nfind()\ndef outer(found=os.environ['HOME']):\n    kept = found\n"
-    "    return lambda: kept\ninner = outer()",
-    "reads_own": "import os\nTOKEN = os.environ.get('JUPYTERHUB_API_TOKEN', 'none')",
-    "takes_from_reader": "from reads_own import TOKEN",
-    "sets_variable": "import os\nos.environ['SET_BY_MODULE'] = 'yes'",
-    "asks_for_random_bytes": "import secrets\nKEY = secrets.token_hex(8)",
-    "starts_a_thread": "import threading, time\nthreading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
-    "shares_memory": "import mmap\nSHARED = mmap.mmap(-1, 4096)",
-    "fails": "raise OSError('it fails')",
-    "keeps_number": "import os\nPID = os.getpid()\nNAMES = {'parent': str(PID)}\nALL = [os.getpid(), 'x']",
-    "has_generators": "import random\nDICE = random.Random(7)",
-}  # fmt: skip
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A directory with modules, each of which does something that images must know."""
-    for name, content in MODULES_OF_TESTS.items():
-        (tmp_path / f"{name}.py").write_text(content, encoding="utf-8")
-    return tmp_path
-
-
-def test_what_a_module_keeps_of_a_person_is_exchanged(course_python: str, place: Path) -> None:
-    made = make(course_python, place / "i", "keeps_home", path=str(place))
-    assert made.code == 0, made.said
-    script = """
-import keeps_home as m
-print(m.HOME, m.Places.path, *m.Places.names, m.find(), m.inner(), m.outer()())
-"""
-    for person in ("amara", "ben"):
-        said = made.says(script, HOME=f"/home/{person}", USER=person)
-        home = f"/home/{person}"
-        assert said == f"{home}/x {home}/y {person} ('{home}',) {home} {home} {home}"
-
-
-def test_modules_that_read_a_persons_variable_are_imported_again(course_python: str, place: Path) -> None:
-    """As those of JupyterHub, which decide who may enter; also one that took something from such a module."""
-    made = make(course_python, place / "i", "takes_from_reader", "reads_own", path=str(place))
-    assert made.code == 0, made.said
-    script = f"import sys; sys.path.append({str(place)!r}); import reads_own, takes_from_reader\nprint(reads_own.TOKEN)"
-    assert made.says(script, JUPYTERHUB_API_TOKEN="hers") == "hers"
-    assert made.says("import sys; print('reads_own' in sys.modules, 'takes_from_reader' in sys.modules)") == (
-        "False True"
-    )
-
-
-def test_variables_that_a_module_sets_are_set_in_copies(course_python: str, place: Path) -> None:
-    made = make(course_python, place / "i", "sets_variable", path=str(place))
-    assert made.says("import os; print(os.environ['SET_BY_MODULE'])") == "yes"
-
-
-def test_number_of_a_process_that_a_module_keeps_is_exchanged(course_python: str, place: Path) -> None:
-    made = make(course_python, place / "i", "keeps_number", path=str(place))
-    assert made.code == 0, made.said
-    script = "import os, keeps_number as m\nprint({str(os.getpid()), str(m.PID), m.NAMES['parent'], str(m.ALL[0])})"
-    assert made.says(script).count("'") == 2
-
-
-def test_generators_of_modules_are_seeded_anew(course_python: str, place: Path) -> None:
-    made = make(course_python, place / "i", "has_generators", path=str(place))
-    assert len({made.says("import has_generators as m; print(m.DICE.random())") for _ in range(3)}) == 3
-
-
-@pytest.mark.parametrize(
-    ("name", "why"),
-    [
-        ("asks_for_random_bytes", "the module asks_for_random_bytes uses random bytes"),
-        ("starts_a_thread", "thread"),
-        ("shares_memory", "shares memory"),
-        ("fails", "it fails"),
-    ],
-)
-def test_no_image_of_what_copies_cannot_share(course_python: str, place: Path, name: str, why: str) -> None:
-    made = make(course_python, place / "i", name, path=str(place))
-    assert made.code == 1
-    assert made.said.startswith("coursehub: no image of the script: ")
-    assert why in made.said
-
-
-def test_image_is_stale_when_a_file_of_it_changes(course_python: str, place: Path) -> None:
+def test_image_is_stale_when_a_file_of_it_changes(course_python: str, tmp_path: Path) -> None:
     """systemd asks before it makes another one: 1 is current, 0 is stale."""
-    made = make(course_python, place / "i", "json")
+    made = make(course_python, tmp_path / "i", "json")
     stale = [*SYSTEM, str(FILES / "class_warm" / "stale.py")]
     where = str(Path(course_python).parent.parent)
     assert run([*stale, str(made.image), where, "json"]).returncode == 1
     assert run([*stale, str(made.image), where, "json", "csv"]).returncode == 0
     assert run([*stale, str(made.image), "/opt/other", "json"]).returncode == 0
-    assert run([*stale, str(place / "none"), where, "json"]).returncode == 0
-    other = rewritten(made, place / "other", files=[("/usr/bin/python3", (1, 2, 3))])
+    assert run([*stale, str(tmp_path / "none"), where, "json"]).returncode == 0
+    other = rewritten(made, tmp_path / "other", files=[("/usr/bin/python3", (1, 2, 3))])
     assert run([*stale, str(other.image), where, "json"]).returncode == 0
 
 

@@ -8,7 +8,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Set
 from typing import Any
 
 from class_warm.personal import MARK, Kept
@@ -19,7 +19,7 @@ _kept = Kept()
 _variables: dict[str, str] = {}
 
 
-def prepare(before: dict[str, str], numbered: Iterable[str]) -> None:
+def prepare(before: dict[str, str], numbered: Set[str]) -> None:
     """Find, in the image, what copies must make anew. Raises NoImage.
 
     ``before``: the variables before the imports; ``numbered``: modules that asked for the process's number.

@@ -3,14 +3,14 @@
 An image is for everybody. So it is made for a person who does not exist, whose home, name and folder contain the word
 MARK. Whatever contains that word afterwards would be wrong in another person's process, and is exchanged there. What a
 module read from a variable that each process has of its own would be wrong too: such modules are imported again in each
-copy. And what a module keeps of the number of its process is exchanged.
+copy. And what a module keeps of the number of its process is exchanged: it is given one that can be told from others.
 """
 
 import functools
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path, PurePath
 from types import CellType, FrameType, FunctionType, ModuleType
 from typing import Any
@@ -36,6 +36,27 @@ _BETWEEN = (
 )
 #: Modules that keep random bytes, which ``anew`` exchanges; the last forgets its own.
 KEEP_RANDOM = ("multiprocessing.process", "numpy.random", "jupyter_client.session")
+
+
+class Digits(str):
+    """The number of this process as text."""
+
+    __slots__ = ()
+
+
+class Number(int):
+    """The number of this process, as modules get it while they are imported. A constant with its value is no Number."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return Digits(int.__repr__(self))
+
+    __str__ = __repr__
+
+    def __format__(self, wanted: str) -> str:
+        text = int.__format__(self, wanted)
+        return Digits(text) if text == repr(self) else text
 
 
 class Watch:
@@ -77,8 +98,11 @@ class Watch:
             return ask(size)
 
         def getpid() -> int:
+            if os.getpid is not getpid:
+                # A module kept this function.
+                return number()
             self.numbered.add(_caller())
-            return number()
+            return Number(number())
 
         os.getpid = getpid
         kind.__getitem__ = getitem  # type: ignore[method-assign]
@@ -151,18 +175,16 @@ class Kept:
     """All places that keep something of the person who does not exist."""
 
     def __init__(self) -> None:
-        #: How to read a place, and how to write it.
+        #: What is in a place, and how to write it.
         self._places: list[tuple[Any, Callable[[Any], None]]] = []
         self._caches: list[Any] = []
-        #: The type of a process's number, and how to write it.
-        self._numbers: list[tuple[type, Callable[[Any], None]]] = []
 
-    def find(self, numbered: Iterable[str]) -> None:
+    def find(self, numbered: Set[str]) -> None:
         """Search all objects; ``numbered``: modules that asked for the process's number.
 
-        Raises NoImage for a place that cannot be written.
+        Raises NoImage for a place that cannot be written, or if such a module has the same number in another form.
         """
-        self._find_numbers(numbered)
+        _check_numbers(numbered)
         everything = gc.get_objects()
         skipped = {id(os.environ._data), id(sys.modules[__name__].__dict__)}  # type: ignore[attr-defined]
         # A class's own dictionary must not be written directly.
@@ -178,20 +200,8 @@ class Kept:
                 if id(place) not in skipped and any(_marked(one) for one in gc.get_referents(place)):
                     self._note(classes.get(id(place), place))
 
-    def _find_numbers(self, modules: Iterable[str]) -> None:
-        """Search what modules define, and containers in it, for this process's number."""
-        numbers = (os.getpid(), str(os.getpid()))
-        for module in (sys.modules[name] for name in modules if name in sys.modules):
-            for place in (vars(module), *vars(module).values()):
-                if isinstance(place, (dict, list)):
-                    for key, value in list(place.items() if isinstance(place, dict) else enumerate(place)):
-                        if type(value) in (int, str) and value in numbers:
-                            self._numbers.append((type(value), functools.partial(place.__setitem__, key)))
-
     def exchange(self, words: dict[str, str]) -> None:
         """Replace words in all places, and the process's number."""
-        for kind, put in self._numbers:
-            put(kind(os.getpid()))
         for cache in self._caches:
             cache.cache_clear()
         for value, put in self._places:
@@ -207,6 +217,8 @@ class Kept:
             for key, value in list(place.items() if isinstance(place, dict) else enumerate(place)):
                 if _marked(value):
                     self._places.append((value, functools.partial(place.__setitem__, key)))
+                if isinstance(place, dict) and _marked(key):
+                    self._places.append((key, functools.partial(_rename, place, key)))
         elif isinstance(place, CellType):
             self._places.append((place.cell_contents, functools.partial(setattr, place, "cell_contents")))
         elif isinstance(place, FunctionType) and _marked(place.__defaults__):
@@ -220,6 +232,20 @@ class Kept:
             )
 
 
+def _check_numbers(modules: Set[str]) -> None:
+    """Raise NoImage if modules have this process's number in a form that hides whether it is a constant.
+
+    The next process that makes an image has another number.
+    """
+    hidden = (os.getpid(), str(os.getpid()))
+    for name in modules & sys.modules.keys():
+        known = vars(sys.modules[name])
+        for place in (known, *known.values()):
+            values = place.values() if isinstance(place, dict) else place if isinstance(place, list) else ()
+            if any(type(value) in (int, str) and value in hidden for value in list(values)):
+                raise NoImage(f"the module {name} has {hidden[1]}, which is a constant or the number of its process")
+
+
 def _inside(holder: Any) -> Iterator[Any]:
     """Yield an object and the containers below it of which the garbage collector keeps no list."""
     yield holder
@@ -229,6 +255,8 @@ def _inside(holder: Any) -> Iterator[Any]:
 
 
 def _marked(value: Any) -> bool:
+    if type(value) in (Number, Digits):
+        return True
     if type(value) is str:
         return MARK in value
     if type(value) is bytes:
@@ -238,7 +266,15 @@ def _marked(value: Any) -> bool:
     return isinstance(value, PurePath) and MARK in str(value)
 
 
+def _rename(place: dict[Any, Any], old: Any, new: Any) -> None:
+    place[new] = place.pop(old)
+
+
 def _exchanged(value: Any, words: dict[str, str]) -> Any:
+    if isinstance(value, Number):
+        return os.getpid()
+    if isinstance(value, Digits):
+        return str(os.getpid())
     if isinstance(value, tuple):
         return tuple(_exchanged(one, words) for one in value)
     if isinstance(value, bytes):
