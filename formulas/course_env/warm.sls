@@ -19,6 +19,14 @@ include:
     - group: root
     - mode: '0755'
 
+# An image is for one boot. Also empties the directory if the version before, which has no images, comes back.
+/etc/tmpfiles.d/coursehub-warm.conf:
+  file.managed:
+    - mode: '0644'
+    - contents: |
+        # Managed by Salt (formula course_env).
+        D {{ warm }} 0755 root root
+
 course_env-warm-units:
   file.managed:
     - names:
@@ -68,7 +76,8 @@ course_env-warm-off:
   cmd.run:
     - name: >-
         systemctl disable --quiet --now {{ timers | join(' ') }}; systemctl stop {{ units | join(' ') }};
-        rm -rf {{ warm }} {{ course_env.root }}/warm /etc/systemd/system/coursehub-warm-*; systemctl daemon-reload;
+        rm -rf {{ warm }} {{ course_env.root }}/warm /etc/systemd/system/coursehub-warm-* /etc/tmpfiles.d/coursehub-warm.conf;
+        systemctl daemon-reload;
         systemctl reset-failed --quiet 'coursehub-warm-*' || true
     - onlyif: >-
         test -e {{ warm }} -o -e {{ course_env.root }}/warm -o -e /etc/systemd/system/coursehub-warm-kernel.timer

@@ -22,6 +22,8 @@ def test_warm_images_are_off_and_can_be_on(renderer: Renderer) -> None:
         assert (
             '"image": "/var/cache/coursehub-warm/kernel.image"' in texts["/etc/jupyter/jupyter_server_config.py"]
         ) == warm
+        cache = texts.get("/etc/tmpfiles.d/coursehub-warm.conf", "")
+        assert ("\nD /var/cache/coursehub-warm 0755 root root\n" in cache) == warm
         for kind in ("server", "kernel"):
             unit = texts.get(f"/etc/systemd/system/coursehub-warm-{kind}.service", "")
             assert (f"class_warm/make.py {kind} /var/cache/coursehub-warm/{kind}.image.new" in unit) == warm

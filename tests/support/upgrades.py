@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coursehub_upgrade import trial, version
+from coursehub_upgrade import timers, trial, version
 from coursehub_upgrade.config import Config
 
 
@@ -99,7 +99,7 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         called.append(" ".join(map(str, argv)))
         return True
 
-    for module in (version, trial):
-        monkeypatch.setattr(module, "run", run)
+    for module in (version, trial, timers):
+        monkeypatch.setattr(module, "run", run, raising=module is not timers)
         monkeypatch.setattr(module, "quietly", quietly)
     return called

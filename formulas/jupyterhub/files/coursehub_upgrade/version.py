@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from coursehub_upgrade import database, phase
+from coursehub_upgrade import database, phase, timers
 from coursehub_upgrade.config import Config
 from coursehub_upgrade.programs import UpgradeError, quietly, run
 from coursehub_upgrade.trees import mirror
@@ -102,6 +102,7 @@ def put_back(config: Config, reason: str, *, booting: bool = False) -> dict[str,
     if not booting:
         # The proxy goes on, and shows that the hub is away for a moment.
         quietly(["systemctl", "stop", "jupyterhub.service", "jupyterhub-work.service"], START)
+    timers.end(config)
     proxy = _links(config)["proxy"]
     served = proxy.resolve()
     lost = database.go_back(config.database, config.before / "database.sqlite")
@@ -111,6 +112,7 @@ def put_back(config: Config, reason: str, *, booting: bool = False) -> dict[str,
     _check_may_sign_in(config)
     changed = {path for path, differs in written.items() if differs}
     run(["systemctl", "daemon-reload"])
+    timers.begin(changed)
     if not booting:
         _start(changed, new_proxy=proxy.resolve() != served or PROXY_UNIT in changed)
     document = {"reason": reason, "serves": names(config), "lost": lost}
