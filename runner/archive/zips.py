@@ -49,6 +49,9 @@ class Made:
     """Files of other owners. Not even their names are in the zip."""
     digest: str = ""
     """The hash of all names and contents, in their order."""
+    name: str = ""
+    """The person's name. Archives of older versions have it in the file's name only."""
+    email: str = ""
 
 
 @dataclass

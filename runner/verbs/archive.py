@@ -157,7 +157,8 @@ def _read_back(
     """Decrypt the archive, make the zips from it, and compare its hash: the number of entries, and the zips."""
     people = session.people
     staff = {CHECK_ACCOUNT, *(one.account for one in (*people.professors, *people.assistants))}
-    names = {one.account: one.name for one in people.everyone()}
+    persons = {one.account: one for one in people.everyone()}
+    names = {account: one.name for account, one in persons.items()}
     show = _Speed(progress, "read back")
     source = stream.Source()
     made = zips.Zips(file.parent / records.STUDENTS, names, staff, source.homes, source.teams)
@@ -167,11 +168,16 @@ def _read_back(
             entries = reading.walk(reader, made.add)
         if reader.hash.hexdigest() != packed:
             raise CoursehubError(f"{file.name} does not have what came from the server; run this again")
-        return entries, made.close()
+        closed = made.close()
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise CoursehubError(f"{file.name} cannot be read back ({error}); run this again") from None
     finally:
         made.abandon()
+    for one in closed:
+        # 'handback' needs them when the course file may be gone.
+        if person := persons.get(one.account):
+            one.name, one.email = person.name, person.email or ""
+    return entries, closed
 
 
 class _Speed:

@@ -69,7 +69,7 @@ def handback(project: Project, course_id: str, steps: Steps, *, days: int, on: s
         _send(session, gifts, last, progress)
         _try(session, gifts, progress)
         links = {gift.account: gift.link(session) for gift in gifts}
-        write_private(place / _LINKS, _table(_people(project, course_id), links, last))
+        write_private(place / _LINKS, _table(_people(project, course_id), record.zips, links, last))
     return {
         "course": course_id,
         "on": hub,
@@ -181,21 +181,34 @@ def _try(session: Session, gifts: Sequence[_Gift], progress: Progress) -> None:
 
 
 def _people(project: Project, course_id: str) -> dict[str, Person]:
-    """Who is who, if the course file is still there."""
+    """Who is who, if the course file is still there and has no mistake: the zips are on the hub already."""
     if not project.course_file(course_id).exists():
         return {}
-    people = people_of(project, course_id, courses.load(project, course_id))
+    try:
+        people = people_of(project, course_id, courses.load(project, course_id))
+    except CoursehubError:
+        return {}
     return {one.account: one for one in people.everyone()}
 
 
-def _table(people: Mapping[str, Person], links: Mapping[str, str], last: datetime.date) -> str:
+def _table(
+    people: Mapping[str, Person], made: Sequence[zips.Made], links: Mapping[str, str], last: datetime.date
+) -> str:
+    """The links for a mail merge. Who is not in the course file has the name and address from the archive."""
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(["account", "name", "email", "link", "until"])
-    for account, link in links.items():
-        person = people.get(account)
-        table.writerow([account, person.name if person else "", (person.email or "") if person else "", link, last])
+    for one in made:
+        person = people.get(one.account)
+        name, email = (person.name, person.email or "") if person else (one.name or _name_in(one), one.email)
+        table.writerow([one.account, name, email, links[one.account], last])
     return text.getvalue()
+
+
+def _name_in(made: zips.Made) -> str:
+    """The name in the file name of a zip; empty if there is none."""
+    ending = f"_{made.account}.zip"
+    return made.file.removesuffix(ending).replace("_", " ") if made.file.endswith(ending) else ""
 
 
 def lines(document: Mapping[str, Any]) -> list[str]:

@@ -85,11 +85,11 @@ class School:
     def session(self) -> Any:
         """As much of a session as the verb needs."""
         people = {
-            "professors": [SimpleNamespace(account=PROFESSOR, name="Marie Curie")],
+            "professors": [SimpleNamespace(account=PROFESSOR, name="Marie Curie", email=None)],
             "assistants": [],
             "students": [
-                SimpleNamespace(account=ADA, name="Ada Lovelace"),
-                SimpleNamespace(account=BOB, name="Bob \u202e../..\\x"),
+                SimpleNamespace(account=ADA, name="Ada Lovelace", email="ada@example.edu"),
+                SimpleNamespace(account=BOB, name="Bob \u202e../..\\x", email=None),
             ],
         }
         everyone = [one for role in people.values() for one in role]

@@ -12,16 +12,18 @@ import stat
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from runner.archive import records, stream
 from runner.console import Steps
+from runner.course.people import Person
 from runner.errors import CoursehubError
 from runner.project import Project
 from runner.verbs import archive, handback
-from tests.support.archiving import ADA, BOB, School, silent
+from tests.support.archiving import ADA, BOB, LEFT, School, silent
 
 pytestmark = [
     pytest.mark.unit,
@@ -151,3 +153,35 @@ def test_record_keeps_the_links(school: School) -> None:
     assert found is not None
     tokens = json.loads((found[0] / "handback.json").read_text())
     assert all(tokens[row["account"]] in row["link"] for row in rows)
+
+
+def test_links_have_names_without_the_course_file(school: School) -> None:
+    """The term is over, and its file may be gone; the archive has who is who. Who left before it has no name."""
+    rows = {row["account"]: (row["name"], row["email"]) for row in hand_back(school)}
+    assert rows == {ADA: ("Ada Lovelace", "ada@example.edu"), BOB: ("Bob \u202e../..\\x", ""), LEFT: ("", "")}
+
+
+def test_links_have_names_from_an_older_archive(school: School) -> None:
+    """Its record has them only in the names of the zips."""
+    found = records.newest(school.project, "phys")
+    assert found is not None
+    path = found[0] / "archive.json"
+    record = json.loads(path.read_text())
+    record["zips"] = [
+        {key: value for key, value in one.items() if key not in ("name", "email")} for one in record["zips"]
+    ]
+    path.write_text(json.dumps(record))
+    assert {row["account"]: row["name"] for row in hand_back(school)}[ADA] == "Ada Lovelace"
+
+
+def test_links_prefer_the_course_file(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its names may have been put right since. A mistake in it must not keep the links back."""
+    path = school.project.course_file("phys")
+    path.parent.mkdir(parents=True)
+    path.write_text("no: course file\n")
+    assert {row["account"]: row["name"] for row in hand_back(school)}[ADA] == "Ada Lovelace"
+    ada = Person(account="ada", name="Ada King", email="king@example.edu").model_copy(update={"account": ADA})
+    monkeypatch.setattr(handback.courses, "load", lambda *_: None)
+    monkeypatch.setattr(handback, "people_of", lambda *_: SimpleNamespace(everyone=lambda: [ada]))
+    rows = {row["account"]: (row["name"], row["email"]) for row in hand_back(school)}
+    assert (rows[ADA], rows[BOB][0][:3]) == (("Ada King", "king@example.edu"), "Bob")
