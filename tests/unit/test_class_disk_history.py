@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from tests.support.class_disks import MIB, Config, config_in, mounted, need_btrf
 
 need_btrfs()
 from class_disk import btrfs, history, limits, main, owners, reporting  # noqa: E402
+from class_disk.failing import Failures  # noqa: E402
 
 pytestmark = pytest.mark.unit
 EVERYBODY = ["curie", "noether", "groups/red", "shared"]
@@ -120,9 +123,9 @@ def test_full_disk_takes_from_whoever_has_the_most(disk: Config, monkeypatch: py
     before = names(disk, "home/noether")
     # Nothing happens until less than 10 % are free; then versions go until 15 % are.
     free(monkeypatch, 12)
-    assert history.relieve(disk) == 0
+    assert history.relieve(disk, Failures()) == 0
     free(monkeypatch, 9, 12, 16)
-    assert history.relieve(disk) == 2
+    assert history.relieve(disk, Failures()) == 2
     assert [(one.path / "big").stat().st_size // MIB for one in history.versions(disk, "home/curie")] == [10]
     assert names(disk, "home/noether") == before
 
@@ -131,7 +134,7 @@ def test_full_disk_keeps_everybodys_last_version(disk: Config, monkeypatch: pyte
     write(disk, "curie/big", 5)
     history.take(disk)
     free(monkeypatch, 1)
-    assert history.relieve(disk) == 0
+    assert history.relieve(disk, Failures()) == 0
     assert len(names(disk, "home/curie")) == 1
 
 
@@ -139,17 +142,79 @@ def _total(config: Config) -> int:
     return int(history.shutil.disk_usage(config.disk).total)
 
 
-def test_one_owners_fault_stops_nobody_else(disk: Config) -> None:
-    locked = disk.history / "home/curie"
-    locked.mkdir(parents=True)
-    subprocess.run(["chattr", "+i", str(locked)], check=True)
+@contextlib.contextmanager
+def locked(disk: Config, owner: str) -> Iterator[None]:
+    """As if the kernel refused everything in an owner's history."""
+    directory = str(disk.history / owner)
+    subprocess.run(["chattr", "+i", directory], check=True)
     try:
-        with pytest.raises(PermissionError):
-            history.take(disk)
+        yield
     finally:
-        subprocess.run(["chattr", "-i", str(locked)], check=True)
+        subprocess.run(["chattr", "-i", directory], check=True)
+
+
+def test_one_owners_fault_stops_nobody_else(disk: Config) -> None:
+    (disk.history / "home/curie").mkdir(parents=True)
+    with (
+        locked(disk, "home/curie"),
+        pytest.raises(OSError, match=r"^the owner with group 0: Operation not permitted$"),
+    ):
+        history.take(disk)
     assert [len(names(disk, one)) for one in ("home/curie", "home/noether", "groups/red", "shared")] == [0, 1, 1, 1]
     assert history.take(disk) == ["curie"]
+
+
+@pytest.mark.usefixtures("slow")
+def test_owner_that_cannot_be_thinned_stops_nobody_else(disk: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither when an owner has too many versions, nor when the disk is nearly full."""
+    for size in (8, 9, 10):
+        write(disk, "curie/big", size)
+        write(disk, "noether/big", size - 1)
+        history.take(disk)
+    with locked(disk, "home/curie"):
+        with pytest.raises(OSError, match=r"^the owner with group 0: Operation not permitted$"):
+            history.take(replace(disk, each="12M"))
+        assert [len(names(disk, one)) for one in ("home/curie", "home/noether")] == [3, 2]
+        free(monkeypatch, 9, 16)
+        failures = Failures()
+        assert history.relieve(disk, failures) == 1
+        with pytest.raises(OSError, match=r"^the owner with group 0: Operation not permitted$"):
+            failures.report()
+    assert [len(names(disk, one)) for one in ("home/curie", "home/noether")] == [3, 1]
+
+
+def test_space_is_free_at_once(disk: Config) -> None:
+    """The kernel's cleaner is woken; with the next commit alone it would come after minutes here."""
+    history.take(disk)
+    subprocess.run(["mount", "-o", "remount,commit=300", disk.disk], check=True)
+    (old,) = history.versions(disk, "home/curie")
+    began = time.monotonic()
+    btrfs.delete(old.path.parent, old.path.name)
+    history._wait_until_freed(disk)
+    assert time.monotonic() - began < history.FREEING / 3
+    listed = subprocess.run(["btrfs", "subvolume", "list", "-d", disk.disk], capture_output=True, text=True, check=True)
+    assert listed.stdout == ""
+
+
+def test_owner_without_a_limit_stops_nobody_else(disk: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others get limits and reports, and the error has no name."""
+    (tmp_path / "reports").mkdir()
+    real, limited = btrfs.limit, []
+
+    def limit(path: Path, most: int | None) -> None:
+        if path.name in ("curie", "red"):
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        limited.append(path.name)
+        real(path, most)
+
+    monkeypatch.setattr(btrfs, "limit", limit)
+    says = "^2 owners failed, and the first is the owner with group 0: Input/output error$"
+    with pytest.raises(OSError, match=says):
+        limits.set_all(disk)
+    with pytest.raises(OSError, match=says):
+        reporting.look(disk, tmp_path / "reports")
+    assert limited == ["noether", "shared"]
+    assert sorted(path.stem for path in (tmp_path / "reports").rglob("*.json")) == ["noether", "shared", "summary"]
 
 
 def test_limits_are_kept_by_the_kernel(disk: Config) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from class_disk import btrfs
+from class_disk.failing import Failures
 from class_disk.limits import limit_of
 from class_disk.owners import Owner, owners
 
@@ -41,25 +42,22 @@ class Version(NamedTuple):
 def take(config: Config) -> list[str]:
     """Take a version of each directory that changed, then delete old ones. Returns the owners with a new version.
 
-    Raises OSError.
+    Raises OSError; if single owners failed, when all others are done.
     """
     btrfs.sync(config.top)
     used, costs, taken = btrfs.usage(config.top), _Costs(config), []
     everybody = owners(config)
     total = shutil.disk_usage(config.disk).total
-    failed: list[OSError] = []
+    failures = Failures()
     for owner in everybody:
-        try:
+        with failures.of(owner.name, owner.gid):
             if _take(config, owner, used, costs):
                 taken.append(owner.title)
-        except OSError as error:
-            # One owner's error must not stop the others.
-            failed.append(error)
     for owner in everybody:
-        _within(config, owner, limit_of(owner, config, total, len(everybody)), costs)
-    relieve(config, costs)
-    if failed:
-        raise failed[0]
+        with failures.of(owner.name, owner.gid):
+            _within(config, owner, limit_of(owner, config, total, len(everybody)), costs)
+    relieve(config, failures, costs)
+    failures.report()
     return taken
 
 
@@ -97,21 +95,31 @@ def outdated(found: Sequence[Version], hourly: int, daily: int) -> list[Version]
     return [one for one in found if one.path not in kept]
 
 
-def relieve(config: Config, costs: _Costs | None = None) -> int:
+def relieve(config: Config, failures: Failures, costs: _Costs | None = None) -> int:
     """If the disk is nearly full, delete the oldest versions of the owner with the most, until it is not.
 
-    Returns how many were deleted.
+    Returns how many were deleted. Raises OSError; errors of single owners go into ``failures``.
     """
     costs = costs or _Costs(config)
     gone = 0
+    stuck: set[str] = set()
+    groups = {owner.name: owner.gid for owner in owners(config)}
     room = _free(config)
     while room < (SHORT if not gone else ENOUGH):
-        kept = {name: versions(config, name) for name in _names(config)}
+        kept: dict[str, list[Version]] = {}
+        for name in set(_names(config)) - stuck:
+            with failures.of(name, groups.get(name)):
+                kept[name] = versions(config, name)
         candidates = [name for name, found in kept.items() if len(found) > 1]
         if not candidates:
             break
         most = max(candidates, key=costs.of)
-        costs.delete(most, kept[most][0], btrfs.usage(config.top))
+        used = btrfs.usage(config.top)
+        with failures.of(most, groups.get(most)):
+            costs.delete(most, kept[most][0], used)
+        if btrfs.is_subvolume(kept[most][0].path):
+            stuck.add(most)
+            continue
         gone += 1
         _wait_until_freed(config)
         room = _free(config)
@@ -186,6 +194,8 @@ def _free(config: Config) -> float:
 
 
 def _wait_until_freed(config: Config) -> None:
+    # This wakes the kernel's cleaner. Otherwise it starts with the next commit, up to 30 s later.
+    btrfs.sync(config.top)
     argv = ["btrfs", "subvolume", "sync", config.disk]
     try:
         subprocess.run(argv, capture_output=True, check=False, timeout=FREEING)

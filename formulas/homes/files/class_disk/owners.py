@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,13 @@ def owners(config: Config) -> list[Owner]:
     found = [Owner(f"home/{name}", config.homes / name, 0) for name in _names(config.homes)]
     found += [Owner(f"groups/{name}", config.shared / "groups" / name, 0) for name in _names(config.shared / "groups")]
     found.append(Owner("shared", config.shared / "shared", 0))
-    return [Owner(one.name, one.path, one.path.stat().st_gid) for one in found if btrfs.is_subvolume(one.path)]
+    there = []
+    for one in found:
+        # It may be removed just now.
+        with suppress(FileNotFoundError):
+            if btrfs.is_subvolume(one.path):
+                there.append(Owner(one.name, one.path, one.path.stat().st_gid))
+    return there
 
 
 def _names(directory: Path) -> list[str]:

@@ -8,6 +8,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from class_disk import btrfs, history, limits
+from class_disk.failing import Failures
 from class_disk.owners import owners
 
 if TYPE_CHECKING:
@@ -17,20 +18,24 @@ if TYPE_CHECKING:
 
 
 def look(config: Config, directory: Path) -> dict[str, Any]:
-    """Set missing limits, free space if the disk is nearly full, and write the usage. Returns the teachers' summary."""
-    used = btrfs.usage(config.top)
-    if limits.set_all(config, used):
+    """Set missing limits, free space if the disk is nearly full, and write the usage. Returns the teachers' summary.
+
+    Raises OSError; if single owners failed, when all others are done and the summary is written.
+    """
+    used, failures = btrfs.usage(config.top), Failures()
+    if limits.set_all(config, used, failures):
         used = btrfs.usage(config.top)
-    history.relieve(config)
+    history.relieve(config, failures)
     short: list[tuple[float, dict[str, Any]]] = []
     for owner in owners(config):
-        known = used.get(btrfs.info(owner.path).number)
-        if known is None or known.limit is None:
-            continue
-        document = {"used": known.used, "limit": known.limit}
-        _write(directory / f"{owner.name}.json", document, owner.gid)
-        if known.used * 100 >= known.limit * config.warn_percent:
-            short.append((known.used / known.limit, {"name": owner.title, **document}))
+        with failures.of(owner.name, owner.gid):
+            known = used.get(btrfs.info(owner.path).number)
+            if known is None or known.limit is None:
+                continue
+            document = {"used": known.used, "limit": known.limit}
+            _write(directory / f"{owner.name}.json", document, owner.gid)
+            if known.used * 100 >= known.limit * config.warn_percent:
+                short.append((known.used / known.limit, {"name": owner.title, **document}))
     room = shutil.disk_usage(config.disk)
     summary = {
         "total": room.total,
@@ -38,6 +43,7 @@ def look(config: Config, directory: Path) -> dict[str, Any]:
         "short": [one for _, one in sorted(short, key=lambda pair: pair[0], reverse=True)],
     }
     _write(directory / "summary.json", summary, 0)
+    failures.report()
     return summary
 
 
