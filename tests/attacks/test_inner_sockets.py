@@ -145,6 +145,52 @@ for ports in parts:
         mallory.restart()
 
 
+#: Root's side: the sockets of a trial, as an upgrade makes them, without its hub.
+TRIAL = """
+import os, socket, sys
+sys.path.insert(0, "/usr/local/lib/coursehub")
+from coursehub_upgrade import config, main, trial
+here = config.read()
+with main._alone(here):
+    trial.clear(here)
+    trial.begin(here)
+    trial.open_for_proxy(here)
+    path = here.sockets / "door/hub.sock"
+    path.parent.mkdir()
+    # As tmpfiles.conf and the hub make it.
+    path.parent.chmod(0o711)
+    socket.socket(socket.AF_UNIX).bind(str(path))
+    path.chmod(0o666)
+    print(path)
+"""
+#: Says how far one gets; nobody listens there.
+KNOCK = """
+import socket
+try:
+    socket.socket(socket.AF_UNIX).connect("{path}")
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def test_inner_door_of_a_trial(mallory: Person, hub: Hub) -> None:
+    """Tries: to ask the hub of an upgrade's trial, whose copy of the database has everybody's tokens.
+
+    Stopped by: its sockets are in a directory that only root and the proxy can enter (coursehub_upgrade/trial.py).
+    """
+    mallory.serve()
+    try:
+        path = hub.run(f"python3 - <<'END'\n{TRIAL}END").strip()
+        knock = KNOCK.format(path=path)
+        # The directory's other end gets there.
+        assert (
+            hub.run(f"runuser -u coursehub-proxy -- python3 - <<'END'\n{knock}END").strip() == "ConnectionRefusedError"
+        )
+        assert mallory.python(knock) == "PermissionError"
+    finally:
+        hub.run("coursehub-upgrade mend")
+
+
 @pytest.mark.parametrize("path", ["/hub/login", "/hub/home", "/hub/admin", "/hub/static/x", "/", "/user/x/"])
 def test_inner_door_gives_more_than_the_api(mallory: Person, path: str) -> None:
     """Tries: to sign in, or to open pages, past nginx's limits and headers, at the socket where servers ask the hub.

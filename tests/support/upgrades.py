@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import grp
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ from coursehub_upgrade.config import Config
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     """A server's directories, with the version `old` and a database."""
     monkeypatch.setattr(trial, "RUNTIME_UNITS", tmp_path / "run/units")
-    monkeypatch.setattr(Config, "sockets", property(lambda _: tmp_path / "run/sockets"))
+    monkeypatch.setattr(Config, "closed", property(lambda _: tmp_path / "run/trial"))
+    # Everybody may give a file to the own group.
+    monkeypatch.setattr(trial, "PROXY", grp.getgrgid(os.getegid()).gr_name)
     monkeypatch.setattr(version, "RESERVE", 1 << 16)
     names = {name: tmp_path / name for name in ("place", "hub", "course", "state", "salt", "units", "run", "gone")}
     for name, path in names.items():

@@ -17,7 +17,7 @@ from coursehub_upgrade import config as configuration
 from coursehub_upgrade import main, phase, programs, trial
 from coursehub_upgrade.config import Config
 
-from tests.support.trials import SECONDS, Trial, revision, server
+from tests.support.trials import SECONDS, SYSTEMD_RUN, Trial, revision, server
 from tests.support.upgrades import NEW, OLD, config, install, served
 
 __all__ = ["config", "server"]
@@ -29,7 +29,7 @@ def nothing_is_left(made: Trial) -> None:
     """Of a trial: no file, unit or permission, and the old version serves."""
     config = made.config
     assert served(config) == OLD
-    assert not config.trial.exists() and not config.sockets.exists() and not config.allowed.exists()
+    assert not config.trial.exists() and not config.closed.exists() and not config.allowed.exists()
     assert [path.name for path in trial.RUNTIME_UNITS.glob("*")] == []
     assert phase.read(config.place)[0] == phase.IDLE
 
@@ -93,6 +93,17 @@ def test_trial_hub_has_settings_of_its_own(server: Trial) -> None:
     assert (units / "coursehub-trial-hub.service").read_text() == "[Service]\nType=notify\n"
     assert (units / "coursehub-trial-proxy.service").read_text() == "[Service]\nType=exec\n"
     assert "RuntimeMaxSec=" in (units / "coursehub-trial-proxy.service.d/trial.conf").read_text()
+
+
+def test_trials_sockets_are_closed_to_students(server: Trial) -> None:
+    """For all but root while the states work; then the proxy may enter, whatever mode the states gave the sockets."""
+    config = server.config
+    mode = f"stat -c %a {config.closed} >> {server.root}/modes"
+    server.programs.add("systemd-run", f"{mode}; chmod 777 {config.sockets}\n{SYSTEMD_RUN}")
+    server.programs.add("systemctl", f'[ "$1" != start ] || {mode}')
+    assert server.run("try", "--host", "phys.example.org")[0] == 0
+    # States and migration; then the proxy, the hub and the look.
+    assert (server.root / "modes").read_text().split() == ["700"] * 2 + ["710"] * 3
 
 
 def test_states_of_a_trial_are_those_that_were_shipped(server: Trial) -> None:

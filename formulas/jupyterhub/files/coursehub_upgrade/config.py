@@ -41,9 +41,14 @@ class Config:
         return self.place / "trial"
 
     @property
-    def sockets(self) -> Path:
-        """The trial's sockets; the hub's own are in /run/coursehub."""
+    def closed(self) -> Path:
+        """The directory around the trial's sockets; students cannot enter it."""
         return Path("/run/coursehub-trial")
+
+    @property
+    def sockets(self) -> Path:
+        """The trial's sockets; the hub's own are in /run/coursehub. The states set this directory's mode."""
+        return self.closed / "run"
 
     @property
     def before(self) -> Path:

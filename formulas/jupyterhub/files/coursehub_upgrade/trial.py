@@ -31,6 +31,8 @@ MARK = "made for a trial by coursehub"
 STATES, SERVER = "coursehub-trial-states", "coursehub-trial-server"
 #: The trial's units, by the unit whose copy each is.
 UNITS = {"jupyterhub-proxy": "coursehub-trial-proxy", "jupyterhub": "coursehub-trial-hub"}
+#: The group of the hub's proxy.
+PROXY = "coursehub-proxy"
 #: Where systemd finds them; nothing there survives a boot.
 RUNTIME_UNITS = Path("/run/systemd/system")
 #: Seconds: for the states, for the database's migration, for sign-in, server and kernel, and for the trial's units.
@@ -155,6 +157,7 @@ def trial(config: Config, host: str, report: Report) -> dict[str, Any]:
         facts["seconds"]["database"] = round(time.monotonic() - began, 1)
         facts["database"].append(database.revision(copy))
         database.forget_servers(copy)
+    open_for_proxy(config)
     password = secrets.token_urlsafe(24)
     report("starting the new hub beside the old one")
     with _account(config, password), _units(config):
@@ -325,7 +328,7 @@ def clear(config: Config) -> None:
     _remove_units()
     _remove_account(config)
     # Faster than Python's own way: a trial that failed has an environment's twenty thousand files.
-    quietly(["rm", "-rf", "--one-file-system", config.trial, config.sockets], LONGEST)
+    quietly(["rm", "-rf", "--one-file-system", config.trial, config.closed], LONGEST)
     config.allowed.unlink(missing_ok=True)
     if phase.read(config.place)[0] == phase.TRYING:
         phase.write(config.place, phase.IDLE)
@@ -336,7 +339,17 @@ def begin(config: Config) -> None:
     phase.write(config.place, phase.TRYING)
     for directory in (config.trial, config.trial / "files"):
         directory.mkdir(mode=0o700)
+    config.closed.mkdir(mode=0o700)
     config.sockets.mkdir(mode=0o755)
+
+
+def open_for_proxy(config: Config) -> None:
+    """Let the proxy enter the directory around the trial's sockets. The account's server sees its door by a mount.
+
+    Anybody may enter the door itself, as the hub's own. But this hub's database is a copy, with everybody's tokens.
+    """
+    shutil.chown(config.closed, group=PROXY)
+    config.closed.chmod(0o710)
 
 
 @contextlib.contextmanager
