@@ -142,6 +142,8 @@ PAGES_OWN = (
     ("request", "POST", f"{USER}/api/sessions", False),
     ("message", TERMINAL, '["set_size", 24, 80]'),
     ("message", KERNEL, '{"header": {"msg_type": "kernel_info_request"}}'),
+    ("message", KERNEL, '{"header": {"msg_type": "history_request"}}'),
+    ("message", KERNEL, '{"header": {"msg_type": "list_subshell_request"}}'),
     ("message", f"{USER}/api/events/subscribe", "{}"),
     ("answer", f"{USER}/api/events/subscribe", "{}"),
 )

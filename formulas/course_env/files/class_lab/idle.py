@@ -1,9 +1,9 @@
 """Says in Lab that the server stops soon because nobody uses it, and lets its owner keep it."""
 
-import contextlib
 import grp
 import json
 import os
+import pwd
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,12 +40,16 @@ def minutes_left(unused: float, seconds: int) -> int | None:
 
 
 def own_groups() -> list[str]:
-    """Return the names of this process's Unix groups."""
-    names = []
-    for number in os.getgroups():
-        with contextlib.suppress(KeyError):
-            names.append(grp.getgrgid(number).gr_name)
-    return names
+    """Return the names of the owner's Unix groups, as the culler looks them up (class_inside/idle_times.py).
+
+    This process itself keeps the groups of its start, even if its owner gets or loses a role.
+    """
+    try:
+        owner = pwd.getpwuid(os.getuid())
+    except KeyError:
+        return []
+    numbers = os.getgrouplist(owner.pw_name, owner.pw_gid)
+    return [group.gr_name for group in grp.getgrall() if group.gr_gid in numbers]
 
 
 class Idle(APIHandler):

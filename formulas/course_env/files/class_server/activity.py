@@ -25,7 +25,10 @@ EVENTS, KERNELS, TERMINALS = "/api/events/", "/api/kernels/", "/terminals/websoc
 #: In the header of a message that a person causes. Pages send others by themselves, for example an animation's.
 ASKED = (b'"execute_request"', b'"input_reply"', b'"complete_request"', b'"inspect_request"')
 #: In the header of a message with which a page asks a kernel about itself after it connected.
-ASKS_ITSELF = b"_info_request"
+ASKS_ITSELF = (b"_info_request", b'"history_request"', b"_subshell_request")
+#: Requests by which pages ask a kernel about itself, and which Jupyter counts as use: Lab's view of a kernel's memory
+#: asks every few seconds as long as it is open.
+NO_USE = ("usage_request", "history_request", *(f"{what}_subshell_request" for what in ("create", "delete", "list")))
 #: The header is within so many bytes of a message.
 HEADER = 700
 #: How a message begins that has what a person typed in a terminal. Others have the size of the page.
@@ -101,6 +104,11 @@ def count_use(alone: float) -> None:
     WebSocketHandler.write_message = write_message  # type: ignore[method-assign,assignment]
 
 
+def ignore_what_pages_ask(config: Any) -> None:
+    """Make Jupyter not take a kernel's answer to a page's own question for use, nor the kernel for busy meanwhile."""
+    config.AsyncMappingKernelManager.untracked_message_types.extend(NO_USE)
+
+
 def _received(use: Use, path: str, message: str | bytes) -> None:
     """Note a message that came from a page."""
     begins = message[:HEADER].encode() if isinstance(message, str) else message[:HEADER]
@@ -110,7 +118,7 @@ def _received(use: Use, path: str, message: str | bytes) -> None:
     elif KERNELS in path:
         if any(kind in begins for kind in ASKED):
             use.by_a_person()
-        elif ASKS_ITSELF not in begins:
+        elif not any(kind in begins for kind in ASKS_ITSELF):
             use.traffic()
     elif EVENTS not in path:
         use.traffic()

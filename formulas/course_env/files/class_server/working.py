@@ -48,15 +48,21 @@ def others() -> float | None:
 def unit(own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
     """Return the CPU seconds of this process's unit so far; None if nobody knows.
 
-    ``own`` names its control group. That of version 2 counts them, also where systemd has the limits in version 1.
+    ``own`` names its control groups. That of version 2 counts them, also where systemd has the limits in version 1. If
+    there is only version 1, a unit with a limit has a counter of nanoseconds.
     """
-    with contextlib.suppress(OSError):
-        for line in own.read_text(encoding="utf-8").splitlines():
-            path = line.removeprefix("0::/")
-            if path in (line, ""):
-                continue
+    try:
+        lines = [line.split(":", 2) for line in own.read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return None
+    groups = {controllers: path.strip("/") for _, controllers, path in lines if path.strip("/")}
+    for controllers, path in sorted(groups.items()):
+        if not controllers:
             for mounted in (root, root / "unified"):
                 with contextlib.suppress(OSError, ValueError, KeyError):
                     figures = (mounted / path / "cpu.stat").read_text().splitlines()
                     return int(dict(figure.split() for figure in figures)["usage_usec"]) / 1e6
+        elif "cpuacct" in controllers.split(","):
+            with contextlib.suppress(OSError, ValueError):
+                return int((root / controllers / path / "cpuacct.usage").read_text()) / 1e9
     return None

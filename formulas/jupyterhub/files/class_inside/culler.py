@@ -6,15 +6,13 @@ jupyterhub-idle-culler itself only uses TCP and has one time for all.
 import json
 import socket
 import sys
-from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from jupyterhub_idle_culler import IdleCuller
 from tornado.netutil import Resolver
 from traitlets.config import Config
 
-from class_inside.idle_times import IdleTimes
+from class_inside.idle_times import IdleTimes, arbiter
 from class_inside.places import Places
 
 
@@ -27,15 +25,6 @@ class HubResolver(Resolver):
     async def resolve(self, *_: Any) -> list[tuple[int, Any]]:
         """Return the hub's socket."""
         return [(socket.AF_UNIX, str(Places().hub))]
-
-
-def arbiter(times: IdleTimes) -> Callable[..., bool]:
-    """Return the culler's hook: whether to stop a server, as the hub's API shows it, after the time ``inactive``."""
-
-    def stops(*, inactive: timedelta, server: dict[str, Any], **_: Any) -> bool:
-        return 0 < times.of(server["full_name"].partition("/")[0]) <= inactive.total_seconds()
-
-    return stops
 
 
 def main() -> None:

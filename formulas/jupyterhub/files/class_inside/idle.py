@@ -7,14 +7,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-# Seconds for which a server must stay unused while others wait. A server reports its use once a minute (activity.py).
-SETTLE = 75.0
+# Seconds for which a server must stay unused while others wait. It reports its use every 54 to 66 s (activity.py), and
+# while a whole class signs in, the hub takes some seconds to read a report.
+SETTLE = 90.0
 # Seconds between two stops: the memory of the first must come free before another is chosen.
 PAUSE = 10.0
 # A server that uses more than this part of a processor computes, for example in a terminal, whose use is not reported.
 BUSY = 0.05
-# Seconds after its start in which a report is no use by a person.
-START = 120.0
+# Seconds after its start in which a report is no use by a person. On a busy machine a start takes up to three minutes
+# (start_timeout), and then the server reports the time at which it came up.
+START = 240.0
+# Seconds from the request for a server before a class until its start, and for which it must be unused.
+SOON = 120.0
 #: The user option with the time (Unix) at which before_class.py started a server. The hub keeps it for later starts.
 EARLY = "before_class"
 
@@ -34,7 +38,7 @@ class Unused:
     A server that was started before a class, and that nobody has used, goes first and at once.
     """
 
-    def __init__(self, seconds: int, spared: Iterable[str], cpu: Callable[[Any], float]) -> None:
+    def __init__(self, seconds: int, spared: Iterable[str], cpu: Callable[[Any], float | None]) -> None:
         self._seconds = seconds
         self._spared = set(spared)
         self._cpu = cpu
@@ -61,12 +65,15 @@ class Unused:
         used = last_used(spawner)
         if not spawner.ready or used is None or {group.name for group in spawner.user.groups} & self._spared:
             return None
-        least = START if is_early(spawner) else self._seconds
+        least = SOON if is_early(spawner) else self._seconds
         return used if (now - used).total_seconds() >= least else None
 
     def _stays(self, spawner: Any, used: datetime, now: datetime) -> bool:
         """Whether a server was unused, and did not compute, for all of SETTLE."""
         name, cpu = spawner.user.name, self._cpu(spawner)
+        if cpu is None:
+            # It may compute.
+            return False
         seen = self._seen.get(name)
         if seen is None or seen.used != used:
             self._seen[name] = Seen(used, cpu, now)
@@ -86,7 +93,7 @@ def is_early(spawner: Any) -> bool:
     if not row or not row.started or not isinstance(asked, float):
         return False
     started, used = utc(row.started), last_used(spawner)
-    return 0 <= started.timestamp() - asked < START and used is not None and used - started < timedelta(seconds=START)
+    return 0 <= started.timestamp() - asked < SOON and used is not None and used - started < timedelta(seconds=START)
 
 
 def last_used(spawner: Any) -> datetime | None:
@@ -101,13 +108,17 @@ def utc(when: datetime) -> datetime:
     return when.replace(tzinfo=UTC)
 
 
-def cpu_seconds(slice_name: str, unit: str, root: Path) -> float:
-    """Return the CPU seconds of a unit so far, from its control group below ``root``; 0 if it has none.
+def cpu_seconds(slice_name: str, unit: str, root: Path) -> float | None:
+    """Return the CPU seconds of a unit so far, from its control group below ``root``; None if nobody knows.
 
-    That of version 2 counts them, also where systemd has the limits in version 1.
+    That of version 2 counts them, also where systemd has the limits in version 1. Where there is only version 1, a unit
+    with a limit has a counter of nanoseconds.
     """
     for mounted in (root, root / "unified"):
         with contextlib.suppress(OSError, ValueError, KeyError):
             lines = (mounted / slice_name / f"{unit}.service" / "cpu.stat").read_text().splitlines()
             return int(dict(line.split() for line in lines)["usage_usec"]) / 1e6
-    return 0.0
+    for mounted in (root / "cpuacct", root / "cpu,cpuacct"):
+        with contextlib.suppress(OSError, ValueError):
+            return int((mounted / slice_name / f"{unit}.service" / "cpuacct.usage").read_text()) / 1e9
+    return None

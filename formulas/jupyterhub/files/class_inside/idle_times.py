@@ -3,7 +3,15 @@
 import grp
 import os
 import pwd
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+#: Seconds after its own start, and so the hub's, in which the culler stops nothing. While the hub was away, no server
+#: could report its use. Afterwards each reports again within about a minute.
+GRACE = 120.0
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,21 @@ class IdleTimes:
     def shortest(self) -> int:
         """The shortest of all times."""
         return min([self.seconds, *self.groups.values()])
+
+
+def arbiter(times: IdleTimes, clock: Callable[[], float] = time.monotonic) -> Callable[..., bool]:
+    """Return the culler's hook: whether to stop a server, as the hub's API shows it, after the time ``inactive``.
+
+    ``clock`` returns seconds.
+    """
+    began = clock()
+
+    def stops(*, inactive: timedelta, server: dict[str, Any], **_: Any) -> bool:
+        if clock() - began < GRACE:
+            return False
+        return 0 < times.of(server["full_name"].partition("/")[0]) <= inactive.total_seconds()
+
+    return stops
 
 
 def groups_of(account: str) -> set[str]:

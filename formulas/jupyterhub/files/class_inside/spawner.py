@@ -142,7 +142,7 @@ class ClassSpawner(SystemdSpawner):
             self.log.exception("no server could be stopped for those who wait for memory")
 
     @staticmethod
-    def _cpu_of(spawner: "ClassSpawner") -> float:
+    def _cpu_of(spawner: "ClassSpawner") -> float | None:
         return idle.cpu_seconds(spawner.slice or "system.slice", spawner.unit_name, CGROUPS)
 
     @property

@@ -37,6 +37,17 @@
       return method === 'GET' ? answer.json() : null;
     }
 
+    /** Looks now and each minute. Not again if this page is newer than its server, which then does not know the question. */
+    function eachMinute(app, look) {
+      const again = () => look().catch(problem => {
+        if (problem.response?.status === 404) {
+          clearInterval(timer);
+        }
+      });
+      const timer = setInterval(again, 60000);
+      void app.started.then(again);
+    }
+
     const messages = {
       id: 'coursehub-class:messages',
       autoStart: true,
@@ -115,9 +126,7 @@
           }
           shown = level ? Notification.emit(message, level > 1 ? 'error' : 'warning', { autoClose: false }) : null;
         };
-        const again = () => look().catch(() => undefined);
-        void app.started.then(again);
-        setInterval(again, 60000);
+        eachMinute(app, look);
       }
     };
 
@@ -139,9 +148,7 @@
             });
           }
         };
-        const again = () => look().catch(() => undefined);
-        void app.started.then(again);
-        setInterval(again, 60000);
+        eachMinute(app, look);
       }
     };
 
@@ -175,9 +182,7 @@
             Notification.update({ id: shown, message });
           }
         };
-        const again = () => look().catch(() => undefined);
-        void app.started.then(again);
-        setInterval(again, 60000);
+        eachMinute(app, look);
       }
     };
 
