@@ -47,7 +47,7 @@ def _may(session: Session, course_id: str, ip: str, disturb: bool) -> None:
     if kind != "password":
         raise CoursehubError(
             f"{session.at('signin', 'kind')}: students of {course_id} sign in by {kind}, where temporary people have "
-            "no account; rehearse with a copy of the course without signin, on a server of the same size",
+            "no account; rehearse a copy of the course without signin, on a server of the same size (docs/sign-in.md)",
             exit_code=USAGE,
         )
     at_work = int(session.access.run(ip, accounts.AT_WORK).strip() or 0)

@@ -8,13 +8,17 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from runner.cloud import Size
+from runner.errors import USAGE, CoursehubError
 from runner.rehearsal import accounts, advice, figures, lab, probe
 from runner.rehearsal.student import STEPS, Record
+from runner.verbs import rehearse
+from tests.support.sandbox import REPO
 
 pytestmark = pytest.mark.unit
 
@@ -153,3 +157,15 @@ def test_probe_counts_this_very_process() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     assert (probe.pss(gone.pid), probe.cpu(gone.pid), probe.kind(gone.pid)) == (0, 0, "gone")
+
+
+@pytest.mark.parametrize("kind", ["google", "lti13"])
+def test_provider_cannot_be_rehearsed_and_what_can_is_said(kind: str) -> None:
+    """Nothing on the server is asked before; docs/sign-in.md says what a copy of the course shows."""
+    course = SimpleNamespace(signin=SimpleNamespace(kind=kind))
+    session: Any = SimpleNamespace(course=course, at=lambda *_: "pillar/courses/phys.sls:9")
+    with pytest.raises(CoursehubError, match=rf"sls:9: students of phys sign in by {kind}.*docs/sign-in.md") as refused:
+        rehearse._may(session, "phys", "198.51.100.9", disturb=True)
+    assert refused.value.exit_code == USAGE
+    section = "## A rehearsal with another kind than `password`"
+    assert section in (REPO / "docs/sign-in.md").read_text(encoding="utf-8").splitlines()
