@@ -21,21 +21,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 #: Files by the beginning of their path, and the costly thing that their tests share. The first that fits counts.
-#: "hub" and "sign-in" are a hub of the same course each: two processes share what there is to ask of one.
+#: "hub" and "attacks" are a hub of the same course each: two processes share what there is to ask of one.
 TOGETHER = {
     "tests/kitchen/": "kitchen",
     # One story goes on beside all of them.
     "tests/machine/test_faults": "faults",
     "tests/machine/test_local_cloud": "local cloud",
-    "tests/machine/test_signin": "sign-in",
-    "tests/machine/test_material": "sign-in",
-    "tests/machine/test_people": "sign-in",
     "tests/machine/": "hub",
     # Where hub12 is.
     "tests/attacks/test_one_domain": "hub",
-    # Whichever process has nothing left begins them: with the hub that it has, or with one more.
     "tests/attacks/": "attacks",
-    "tests/browser/": "hub",
+    "tests/browser/": "attacks",
     "tests/data/": "data",
     "tests/load/": "hub",
     # These read files and render nothing.
@@ -50,9 +46,9 @@ TOGETHER = {
     "tests/unit/test_uv_env": "environments",
 }
 #: Side by side, what takes minutes begins first, so that no process has it left at the end. Of three processes one has
-#: "hub" until the end, one "kitchen" and then mostly "sign-in", one "faults" and "local cloud".
+#: "attacks" until the end, one "hub", and one all that has machines of its own.
 FIRST = (
-    *("hub", "kitchen", "faults", "sign-in", "local cloud", "attacks", "data"),
+    *("attacks", "hub", "kitchen", "faults", "local cloud", "data"),
     *(
         "school",
         "renderings",
@@ -104,8 +100,13 @@ def _leave_out_slow(config: pytest.Config, items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if not slow(item)]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what needs machines where there can be none, with one line of reason; CI must not skip."""
+    for item in items:
+        # What needs a hub on the older Debian takes minutes, before pytest's own `-m` decides what runs.
+        if {"hub12", "one_domain"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.long)
     if config.getoption("--quick"):
         _leave_out_slow(config, items)
     if hasattr(config, "workerinput"):

@@ -2,6 +2,7 @@ include:
   - base.trust
   - base.apt
   - base.install
+  - base.background
   - base.system
   - base.renew
   - base.hardening

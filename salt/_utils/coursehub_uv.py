@@ -173,8 +173,8 @@ def compile_in_background(target: Path, cache: Path, interpreter: Path, compress
     started = _quietly(
         [
             *("systemd-run", "--quiet", "--collect", "--unit", _unit(target), "--nice=19"),
-            # The weight, because the scheduling class counts only inside the unit's own cgroup.
-            *("--property=CPUSchedulingPolicy=idle", "--property=CPUWeight=1", "--property=IOSchedulingClass=idle"),
+            # The slice, because the scheduling class counts only inside the unit's own cgroup.
+            *("--slice=background.slice", "--property=CPUSchedulingPolicy=idle", "--property=IOSchedulingClass=idle"),
             *("--property=UMask=0022", "/bin/sh", "-c", command),
         ]
     )

@@ -16,7 +16,7 @@ from tests.support.root import eventually
 from tests.support.tokens import token_with_all_rights
 from tests.support.visiting import is_closed, open_server, visits
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.machine, pytest.mark.long, pytest.mark.timeout(1200)]
 
 ASSISTANT = "okafor"
 LINE = "      - {account: okafor, name: Chidi Okafor}\n"

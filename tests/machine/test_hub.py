@@ -47,7 +47,7 @@ def booted(hub: Hub) -> str:
     return ""
 
 
-@pytest.fixture(params=["hub", "hub12"])
+@pytest.fixture(params=["hub", pytest.param("hub12", marks=pytest.mark.long)])
 def each(request: pytest.FixtureRequest) -> Hub:
     """Debian 13 and Debian 12."""
     return request.getfixturevalue(request.param)

@@ -34,7 +34,7 @@ from tests.support.machine import Machine
 from tests.support.pulled import click
 from tests.support.serving import in_background
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.machine, pytest.mark.long, pytest.mark.timeout(1200)]
 
 PORT = 9445
 TODAY = "+%Y-%m-%d"

@@ -10,7 +10,7 @@ import pytest
 from runner.hub.client import HubClient
 from tests.support.hub import Hub
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.long, pytest.mark.timeout(900)]
 
 STUDENT = "abello"
 #: One pixel.

@@ -46,7 +46,8 @@ DOUBTFUL: dict[str, list[tuple[dict[str, Any], str]]] = {
 }
 
 
-@pytest.fixture(scope="module", params=OAUTH)
+#: The kinds share our code; one of them is enough for each run.
+@pytest.fixture(scope="module", params=[OAUTH[0], *(pytest.param(kind, marks=pytest.mark.long) for kind in OAUTH[1:])])
 def oauth(trial: Trial, request: pytest.FixtureRequest) -> Trial:
     """The hub with one kind after the other."""
     outcome = trial.switch(request.param)

@@ -212,3 +212,30 @@ def test_no_unit_of_the_hub_names_a_port(files: list[tuple[str, File]]) -> None:
     units = re.compile(r"/etc/systemd/system/jupyterhub[^/]*\.service")
     for name, file in among(files, lambda file: bool(units.fullmatch(file.path))):
         assert not re.search(r"--(api-)?port|127\.0\.0\.1|localhost:", file.text), f"{name}:{file.path}"
+
+
+def test_units_that_nobody_waits_for_yield_to_the_class(renderings: dict[str, Rendering]) -> None:
+    """Weights count only among siblings, so what runs beside a class must be in a slice that weighs much less."""
+    directory = "/etc/systemd/system/"
+    for name, rendering in renderings.items():
+        units = {
+            file.path.removeprefix(directory): file.text
+            for file in rendering.files()
+            if file.path.startswith(directory)
+        }
+        if "class.slice" not in units:
+            continue
+        background, of_class = (_weight(units[unit]) for unit in ("background.slice", "class.slice"))
+        assert background * 10 <= of_class, name
+        backups = {
+            unit: text
+            for unit, text in units.items()
+            if unit in ("coursehub-backup.service", "coursehub-restic.service")
+        }
+        assert all("Slice=background.slice" in text.splitlines() for text in backups.values()), name
+
+
+def _weight(unit: str) -> int:
+    found = re.search(r"^CPUWeight=(\d+)$", unit, re.MULTILINE)
+    assert found, unit
+    return int(found[1])

@@ -24,8 +24,10 @@ from coursehub_backup.restic import Restic
 
 from runner.audit import debian
 from runner.audit.subject import ScanFailed
+from tests.support import cheap_keys
 from tests.support.sandbox import REPO
 
+_CHEAP = REPO / ".coursehub" / "tests" / "cheap"
 NOBODY = pwd.getpwnam("nobody")
 
 
@@ -33,7 +35,7 @@ NOBODY = pwd.getpwnam("nobody")
 def restic_program() -> str:
     """A restic as new as a server's: this computer's own, or Debian 13's, unpacked below ``.coursehub``.
 
-    Skips the test if there is none, or without root.
+    Its repositories have cheap keys. Skips the test if there is none, or without root.
     """
     if os.geteuid() != 0:
         pytest.skip("needs root")
@@ -41,11 +43,12 @@ def restic_program() -> str:
     said = subprocess.run([own, "version"], capture_output=True, text=True, check=False).stdout if own else ""
     found = re.match(r"restic (\d+)\.(\d+)", said)
     if own and found and (int(found[1]), int(found[2])) >= (0, 17):
-        return own
+        return cheap_keys.wrapper(own, _CHEAP)
     try:
-        return str(debian.unpacked(REPO, "restic", ["restic"], "tests") / "usr/bin/restic")
+        unpacked = debian.unpacked(REPO, "restic", ["restic"], "tests") / "usr/bin/restic"
     except ScanFailed as error:
         pytest.skip(f"no restic: {error}")
+    return cheap_keys.wrapper(str(unpacked), _CHEAP)
 
 
 def config_of(root: Path, *targets: Target, **changes: Any) -> Config:
