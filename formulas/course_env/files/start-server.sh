@@ -59,10 +59,18 @@ done
     link 'Earlier versions of groups' {{ earlier }}/groups
 ) || true
 {%- endif %}
-# Jupyter and IPython write into the home when they start. Where it is full they write elsewhere until the next start, so
-# that its owner gets in and can delete.
-# The file is new: a pipe with its name would block the start.
-if ! { room=$(mktemp "$HOME/.coursehub-room.XXXXXX") && head -c 65536 /dev/zero > "$room"; } 2> /dev/null; then
+# Jupyter and IPython write into the home when they start. Where it is full, or something else is in the place of one of
+# their directories, they write elsewhere until the next start, so that its owner gets in and can delete it.
+usable() {
+    for place in .jupyter .jupyter/lab .ipython .ipython/profile_default .local .local/share .local/share/jupyter; do
+        if [ -L "$HOME/$place" ] || [ -e "$HOME/$place" ]; then
+            [ -d "$HOME/$place" ] && [ -w "$HOME/$place" ] && [ -x "$HOME/$place" ] || return 1
+        fi
+    done
+    # The file is new: a pipe with its name would block the start.
+    room=$(mktemp "$HOME/.coursehub-room.XXXXXX") && head -c 65536 /dev/zero > "$room"
+}
+if ! usable 2> /dev/null; then
     aside=$(mktemp -d) && export JUPYTER_CONFIG_DIR="$aside/config" JUPYTER_DATA_DIR="$aside/data" IPYTHONDIR="$aside/ipython"
 fi
 rm -f "$HOME/.coursehub-room".* || true
