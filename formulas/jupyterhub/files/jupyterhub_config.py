@@ -99,6 +99,9 @@ c.SystemdSpawner.unit_extra_properties = {
     "OOMPolicy": "continue",
     # With swap, a program that needs too much memory would slow down the machine instead of ending.
     "MemorySwapMax": "0",
+    # Equal shares of the processors, whatever number of processes each has. systemd divides them between units only if
+    # one has a weight or a quota, and without `cpu_limit` none has.
+    "CPUWeight": "100",
     "TasksMax": str(spawner["tasks_max"]),
     "TimeoutStopSec": "20",
     # With journald's default, one student can fill the journal in minutes, and other units' lines are lost. If the disk
