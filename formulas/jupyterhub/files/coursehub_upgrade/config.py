@@ -52,8 +52,13 @@ class Config:
 
     @property
     def before(self) -> Path:
-        """The version before the last upgrade."""
+        """The version before the last upgrade that changed more than settings."""
         return self.place / "before"
+
+    @property
+    def switch(self) -> Path:
+        """While an upgrade is under way: what served when it began."""
+        return self.place / "switch"
 
     @property
     def parents(self) -> tuple[Path, ...]:

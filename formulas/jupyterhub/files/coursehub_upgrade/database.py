@@ -49,24 +49,35 @@ def forget_servers(database: Path) -> None:
 def go_back(present: Path, before: Path) -> str:
     """Replace the database ``present`` by what the version that wrote ``before`` can read; the hub must be stopped.
 
-    Returns what this means for people: an empty string if nothing is lost. May be interrupted and repeated.
+    Returns what this means for people: an empty string if nothing is lost. May be interrupted and repeated. Raises
+    OSError, sqlite3.Error; then ``present`` is as it was.
     """
     if not before.exists() or revision(present) == revision(before):
         # The version before reads the present one, which has everything.
         return ""
     target = present.with_name(f"{present.name}.back")
+    try:
+        lost = _as_before(present, before, target)
+    except (OSError, sqlite3.Error):
+        # The disk may be full.
+        for ending in ("", "-journal", ".new", ".new-journal"):
+            target.with_name(target.name + ending).unlink(missing_ok=True)
+        raise
+    for journal in ("-journal", "-wal", "-shm"):
+        present.with_name(present.name + journal).unlink(missing_ok=True)
+    target.replace(present)
+    return lost
+
+
+def _as_before(present: Path, before: Path, target: Path) -> str:
     copy(before, target)
-    lost = ""
     try:
         _carry(present, target)
     except (sqlite3.Error, LookupError):
         # Better the version before without the last sessions than no hub.
         copy(before, target)
-        lost = "who signed in since the upgrade must sign in again"
-    for journal in ("-journal", "-wal", "-shm"):
-        present.with_name(present.name + journal).unlink(missing_ok=True)
-    target.replace(present)
-    return lost
+        return "who signed in since the upgrade must sign in again"
+    return ""
 
 
 def _carry(present: Path, target: Path) -> None:

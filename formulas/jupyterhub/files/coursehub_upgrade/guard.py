@@ -29,7 +29,8 @@ KEEP, GO_BACK, ALIVE = "keep", "back", "alive"
 def guard(config: Config, words: TextIO, answers: TextIO, facts: dict[str, Any]) -> dict[str, Any]:
     """Save the version that serves, and let the runner switch. Returns what serves in the end."""
     began = version.names(config)
-    version.save(config)
+    version.settle(config)
+    version.save(config, config.switch)
     phase.write(config.place, phase.SWITCHING, **facts, before=began)
     with trial.allowed(config):
         try:
@@ -42,6 +43,7 @@ def guard(config: Config, words: TextIO, answers: TextIO, facts: dict[str, Any])
     if reason is None:
         config.went_back.unlink(missing_ok=True)
         phase.write(config.place, phase.IDLE)
+        version.settle(config)
         return {"kept": True, "serves": version.names(config)}
     began_at = time.monotonic()
     done = version.put_back(config, reason)

@@ -15,13 +15,9 @@ from coursehub_upgrade.programs import quietly
 STOP = 150
 
 
-def end(config: Config) -> None:
-    """Stop the timers that the saved version does not have, and empty their directories. Call it before they go."""
-    going = [
-        path
-        for path in config.saved
-        if path.is_file() and not (config.before / "files" / path.relative_to("/")).exists()
-    ]
+def end(config: Config, saved: Path) -> None:
+    """Stop the timers that a saved version does not have, and empty their directories. Call it before they go."""
+    going = [path for path in config.saved if path.is_file() and not (saved / "files" / path.relative_to("/")).exists()]
     for timer in _timers(going):
         units = [timer.name, timer.with_suffix(".service").name]
         quietly(["systemctl", "stop", *units], STOP)

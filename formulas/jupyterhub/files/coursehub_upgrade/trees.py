@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import os
 import shutil
@@ -10,11 +11,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 
-def mirror(source: Path, target: Path, kept: Collection[Path] = ()) -> bool:
+def mirror(source: Path, target: Path, kept: Collection[Path] = (), *, share: bool = False) -> bool:
     """Make ``target`` like ``source``: content, owner, mode and time. Without a source, ``target`` is removed.
 
     The real directories directly in one of ``kept`` (paths of the source or the target) are neither copied nor
-    removed. Returns whether anything was written. May be interrupted and repeated.
+    removed. With ``share``, on a full disk a file becomes a second name of the source's, which takes no room. Returns
+    whether anything was written. May be interrupted and repeated. Raises OSError.
     """
     if not os.path.lexists(source):
         return _remove(target)
@@ -22,11 +24,25 @@ def mirror(source: Path, target: Path, kept: Collection[Path] = ()) -> bool:
     if stat.S_ISLNK(facts.st_mode):
         return _link(source, target)
     if stat.S_ISREG(facts.st_mode):
-        return _file(source, target)
+        return _file(source, target, share=share)
     if stat.S_ISDIR(facts.st_mode):
-        return _directory(source, target, kept)
+        return _directory(source, target, kept, share=share)
     # A socket or a pipe belongs to a running program.
     return False
+
+
+def same(one: Path, other: Path, kept: Collection[Path] = ()) -> bool:
+    """Whether two trees have the same files and links, without the real directories directly in one of ``kept``."""
+    if one.is_symlink() or other.is_symlink():
+        return one.is_symlink() and other.is_symlink() and one.readlink() == other.readlink()
+    if not (one.is_dir() and other.is_dir()):
+        return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
+    left_alone = one in kept or other in kept
+    here, there = (
+        {path.name for path in top.iterdir() if path.is_symlink() or not (left_alone and path.is_dir())}
+        for top in (one, other)
+    )
+    return here == there and all(same(one / name, other / name, kept) for name in here)
 
 
 def _remove(path: Path) -> bool:
@@ -57,22 +73,28 @@ def _link(source: Path, target: Path) -> bool:
     return True
 
 
-def _file(source: Path, target: Path) -> bool:
+def _file(source: Path, target: Path, *, share: bool) -> bool:
     facts = source.lstat()
     if target.is_file() and not target.is_symlink() and filecmp.cmp(source, target, shallow=False):
         return _facts(target, facts)
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
     fresh = _fresh(target)
-    # Nobody may read the copy of a secret before it has its own mode.
-    os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    shutil.copyfile(source, fresh)
-    _facts(fresh, facts)
+    try:
+        # Nobody may read the copy of a secret before it has its own mode.
+        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        shutil.copyfile(source, fresh)
+        _facts(fresh, facts)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        if not share or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        fresh.hardlink_to(source)
     fresh.replace(target)
     return True
 
 
-def _directory(source: Path, target: Path, kept: Collection[Path]) -> bool:
+def _directory(source: Path, target: Path, kept: Collection[Path], *, share: bool) -> bool:
     if not target.is_dir() or target.is_symlink():
         _remove(target)
         target.mkdir(mode=0o700)
@@ -83,7 +105,7 @@ def _directory(source: Path, target: Path, kept: Collection[Path]) -> bool:
         if left_alone and path.is_dir() and not path.is_symlink():
             continue
         names.add(path.name)
-        written |= mirror(path, target / path.name, kept)
+        written |= mirror(path, target / path.name, kept, share=share)
     for path in sorted(target.iterdir()):
         if path.name in names or (left_alone and path.is_dir() and not path.is_symlink()):
             continue

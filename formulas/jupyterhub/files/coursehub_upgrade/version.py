@@ -6,6 +6,7 @@ import grp
 import json
 import os
 import shutil
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,25 @@ from typing import Any
 from coursehub_upgrade import database, phase, timers
 from coursehub_upgrade.config import Config
 from coursehub_upgrade.programs import UpgradeError, quietly, run
-from coursehub_upgrade.trees import mirror
+from coursehub_upgrade.trees import mirror, same
 
 #: Marks an environment that a saved version needs; salt/_utils/coursehub_uv.py does not remove it.
 KEPT = ".kept"
 #: Bytes that stay reserved while a saved version exists, so that it can be put back on a full disk.
 RESERVE = 64 << 20
 PROXY_UNIT = Path("/etc/systemd/system/jupyterhub-proxy.service")
+HUB = ("jupyterhub.service", "jupyterhub-work.service")
 #: Seconds that a unit's start may take.
 START = 150
 
 
-def save(config: Config) -> None:
-    """Save what serves now, in place of an older saved version. Raises OSError, for example on a full disk."""
-    fresh = config.place / "before.new"
+def save(config: Config, to: Path | None = None) -> None:
+    """Save what serves now, in place of what is in ``to`` (default: the version before).
+
+    Raises OSError, for example on a full disk.
+    """
+    to = to or config.before
+    fresh = config.place / f"{to.name}.new"
     shutil.rmtree(fresh, ignore_errors=True)
     (fresh / "files").mkdir(mode=0o700, parents=True)
     for path in config.saved:
@@ -39,32 +45,62 @@ def save(config: Config) -> None:
     with (fresh / "reserve").open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, RESERVE)
     run(["sync", "--file-system", fresh], seconds=300)
-    served = {path for path in config.environments() if path in _linked(config)}
-    for path in served:
+    # Before the saved version has its name: it must not lose one of them meanwhile.
+    for path in _linked(config):
         (path / KEPT).touch()
-    shutil.rmtree(config.before, ignore_errors=True)
-    fresh.rename(config.before)
+    shutil.rmtree(to, ignore_errors=True)
+    fresh.rename(to)
+    _mark(config)
+
+
+def _mark(config: Config) -> None:
+    """Mark the environments that the saved versions need, and no others."""
+    needed = _linked(config, config.before / "files") | _linked(config, config.switch / "files")
     for path in config.environments():
-        if path not in served:
+        if path in needed:
+            (path / KEPT).touch()
+        else:
             (path / KEPT).unlink(missing_ok=True)
+
+
+def settle(config: Config) -> None:
+    """End an upgrade: what served when it began becomes the version before. May be interrupted and repeated.
+
+    If only settings changed, an older version stays the version before: it is the one that differs.
+    """
+    if not config.switch.is_dir():
+        return
+    if _serves(config, config.switch) and config.before.is_dir() and not _serves(config, config.before):
+        shutil.rmtree(config.switch)
+    else:
+        shutil.rmtree(config.before, ignore_errors=True)
+        config.switch.rename(config.before)
+    _mark(config)
+
+
+def _serves(config: Config, saved: Path) -> bool:
+    """Whether a saved version has the programs and environments that serve now, perhaps with other settings."""
+    programs = saved / "files" / config.hub.relative_to("/")
+    return _linked(config, saved / "files") == _linked(config) and same(programs, config.hub, config.parents)
 
 
 def _groups_of(account: str) -> list[str]:
     return [entry.gr_name for entry in grp.getgrall() if account in entry.gr_mem]
 
 
-def _check_may_sign_in(config: Config) -> None:
-    """Put the account of `check` into the groups of the version before, which may not know the newer ones."""
-    saved = (config.before / "check-groups").read_text().split()
-    missing = sorted(set(saved) - set(_groups_of(config.check)))
+def _check_may_sign_in(config: Config, saved: Path) -> None:
+    """Put the account of `check` into the groups of a saved version, which may not know the newer ones."""
+    groups = (saved / "check-groups").read_text().split()
+    missing = sorted(set(groups) - set(_groups_of(config.check)))
     if missing:
         quietly(["usermod", "--append", "--groups", ",".join(missing), config.check])
 
 
-def _linked(config: Config) -> set[Path]:
-    """The environments to which links point now."""
+def _linked(config: Config, root: Path = Path("/")) -> set[Path]:
+    """The environments to which links point, now or in the files of a saved version."""
     links = [parent / "current" for parent in config.parents] + [config.course / "env"]
-    return {link.resolve() for link in links if link.is_symlink()}
+    found = [root / link.relative_to("/") for link in links]
+    return {link.resolve() for link in found if link.is_symlink()}
 
 
 def names(config: Config) -> dict[str, str]:
@@ -81,57 +117,103 @@ def _links(config: Config) -> dict[str, Path]:
 
 def missing(config: Config) -> str:
     """Why the saved version cannot be put back; empty if it can."""
-    if not config.before.is_dir():
+    back = way_back(config)
+    if not back.is_dir():
         return "there is no version before; 'coursehub upgrade' saves one each time it changes something"
     for link in _links(config).values():
-        saved = config.before / "files" / link.relative_to("/")
+        saved = back / "files" / link.relative_to("/")
         if saved.is_symlink() and not (saved.readlink() / ".complete").exists():
             return f"the version before needs {saved.readlink()}, which is no longer on the server"
     return ""
 
 
+def way_back(config: Config) -> Path:
+    """The saved version to put back: while an upgrade is under way, what served when it began."""
+    under_way = phase.read(config.place)[0] in (phase.SWITCHING, phase.BACK)
+    return config.switch if under_way and config.switch.is_dir() else config.before
+
+
 def put_back(config: Config, reason: str, *, booting: bool = False) -> dict[str, Any]:
     """Put the saved version back. May be interrupted and repeated. While ``booting``, systemd starts the units.
 
-    Students' units are not touched. Raises UpgradeError if there is no such version, or if its hub does not start.
+    Students' units are not touched. Raises UpgradeError if there is no such version, if it cannot be put back, or if
+    its hub does not start.
     """
+    if phase.read(config.place)[0] not in (phase.SWITCHING, phase.BACK):
+        # What a power cut left.
+        settle(config)
     if why := missing(config):
         raise UpgradeError(why)
+    saved = way_back(config)
+    # First of all: on a full disk even the phase needs its room.
+    (saved / "reserve").unlink(missing_ok=True)
     phase.write(config.place, phase.BACK, reason=reason)
-    (config.before / "reserve").unlink(missing_ok=True)
     if not booting:
         # The proxy goes on, and shows that the hub is away for a moment.
-        quietly(["systemctl", "stop", "jupyterhub.service", "jupyterhub-work.service"], START)
-    timers.end(config)
-    proxy = _links(config)["proxy"]
-    served = proxy.resolve()
-    lost = database.go_back(config.database, config.before / "database.sqlite")
-    written = {
-        path: mirror(config.before / "files" / path.relative_to("/"), path, config.parents) for path in config.saved
-    }
-    _check_may_sign_in(config)
-    changed = {path for path, differs in written.items() if differs}
-    run(["systemctl", "daemon-reload"])
+        quietly(["systemctl", "stop", *HUB], START)
+    timers.end(config, saved)
+    proxy = _links(config)["proxy"].resolve()
+    try:
+        document, changed = _replace(config, saved, reason)
+    except (OSError, sqlite3.Error, UpgradeError) as error:
+        raise UpgradeError(_serve_what_is_there(config, error, booting=booting)) from error
     timers.begin(changed)
     if not booting:
-        _start(changed, new_proxy=proxy.resolve() != served or PROXY_UNIT in changed)
-    document = {"reason": reason, "serves": names(config), "lost": lost}
-    config.went_back.write_text(json.dumps({**document, "at": time.time()}))
+        new_proxy = _links(config)["proxy"].resolve() != proxy or PROXY_UNIT in changed
+        if not _start(changed, new_proxy=new_proxy):
+            raise UpgradeError(
+                "the version before is in place again, but its hub does not start; 'coursehub logs' says why"
+            )
     phase.write(config.place, phase.IDLE)
+    settle(config)
     return document
 
 
-def _start(changed: set[Path], *, new_proxy: bool) -> None:
+def _replace(config: Config, saved: Path, reason: str) -> tuple[dict[str, Any], set[Path]]:
+    """Write what was saved; returns what ``put_back`` does, and the paths that changed."""
+    lost = database.go_back(config.database, saved / "database.sqlite")
+    changed, failed = set(), []
+    for path in config.saved:
+        try:
+            if mirror(saved / "files" / path.relative_to("/"), path, config.parents, share=True):
+                changed.add(path)
+        except OSError as error:
+            # The more of the version is there, the better it works.
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    _check_may_sign_in(config, saved)
+    run(["systemctl", "daemon-reload"])
+    document = {"reason": reason, "serves": names(config), "lost": lost}
+    config.went_back.write_text(json.dumps({**document, "at": time.time()}))
+    return document, changed
+
+
+def _serve_what_is_there(config: Config, error: Exception, *, booting: bool) -> str:
+    """Start the hub although the saved version could not be put back; returns a line that says so."""
+    why = f"the version before could not be put back ({' '.join(str(error).split())})"
+    then = "mend that, then run 'coursehub rollback' again"
+    if booting:
+        return f"{why}, so the boot starts what is there; {then}"
+    quietly(["systemctl", "daemon-reload"])
+    if not _start(set(config.saved), new_proxy=True):
+        return f"{why}, and no hub starts with what is there; {then}"
+    return (
+        f"{why}, so the hub serves with what is there, JupyterHub {names(config).get('jupyterhub', 'unknown')}; {then}"
+    )
+
+
+def _start(changed: set[Path], *, new_proxy: bool) -> bool:
+    """Start the hub; returns whether it started."""
     quietly(["systemd-tmpfiles", "--create", "/etc/tmpfiles.d/coursehub.conf"])
     if any("nftables" in str(path) or "firewall" in str(path) for path in changed):
         quietly(["systemctl", "reload-or-restart", "nftables.service"])
     # A restart interrupts everybody's websockets for a moment.
     quietly(["systemctl", "restart" if new_proxy else "start", PROXY_UNIT.name], START)
-    quietly(["systemctl", "reset-failed", "jupyterhub.service", "jupyterhub-work.service"])
+    quietly(["systemctl", "reset-failed", *HUB])
     quietly(["systemctl", "start", "jupyterhub-work.service"], START)
     if not quietly(["systemctl", "start", "jupyterhub.service"], START):
-        raise UpgradeError(
-            "the version before is in place again, but its hub does not start; 'coursehub logs' says why"
-        )
+        return False
     if any(str(path).startswith("/etc/nginx") for path in changed) and quietly(["nginx", "-t", "-q"]):
         quietly(["systemctl", "reload", "nginx.service"])
+    return True
