@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import shlex
 import time
 from typing import Any
@@ -90,7 +91,8 @@ def _upgrade(session: Session, server: Server, steps: Steps, document: dict[str,
         report = _switch(session, server, steps, before)
     changes.keep(session.project, course_id, session.course)
     document["highstate"] = summary(report)
-    document["after"] = ask(session, str(server.ip), "look")["serves"]
+    found = ask(session, str(server.ip), "look")
+    document |= {"after": found["serves"], "saved": found.get("saved")}
 
 
 def _ready(session: Session, server: Server, notes: list[str], progress: Progress) -> dict[str, Any]:
@@ -205,13 +207,21 @@ def rollback(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
         found = ask(session, ip, "look")
         if found["no_way_back"]:
             raise CoursehubError(f"{course_id}: {found['no_way_back']}")
+        if saved := found.get("saved"):
+            steps.say(
+                f"{course_id} goes back to {_named(saved['serves'])}, and to the course file's settings of "
+                f"{_moment(saved)}, the network and sign-in too"
+            )
         with steps.step("back", f"the version before of {course_id} comes back") as progress:
             command = [_COMMAND, "rollback"]
             with Talk(session.access, ip, "coursehub-upgrade-back", command, after=f"{_COMMAND} mend") as talk:
                 done = talk.hear(progress)
         if "error" in done:
             raise CoursehubError(f"{course_id}: {done['error']}")
-        document = {"course": course_id, "before": found["serves"], "after": done["serves"], "lost": done["lost"]}
+        document = {
+            **{"course": course_id, "before": found["serves"], "after": done["serves"], "lost": done["lost"]},
+            "saved": saved,
+        }
         with steps.step("checks", f"look at {course_id} as a student") as progress:
             bad = _still_bad(session, server, progress)
         if bad:
@@ -259,15 +269,23 @@ def lines(document: dict[str, Any]) -> list[str]:
         found.append(
             f"  files, accounts and sessions made since are kept{'; but ' * bool(document['lost'])}{document['lost']}"
         )
-        found.append(
-            "  what you changed in the course file since then is as it was before, the network and sign-in too"
-        )
+        then = _moment(document["saved"]) if document.get("saved") else "that version"
+        found.append(f"  the course file's settings are those of {then} again, the network and sign-in too")
         found.append(f"  'apply' waits until 'coursehub upgrade {course_id}' brings a version that works")
     elif "trial" in document:
-        found.append(f"{course_id}: {_named(before)} -> {_named(after)}; 'coursehub rollback {course_id}' goes back")
+        saved = document.get("saved")
+        to = f" to {_named(saved['serves'])}, with the settings of {_moment(saved)}" if saved else ""
+        found.append(
+            f"{course_id}: {_named(before)} -> {_named(after)}; 'coursehub rollback {course_id}' goes back{to}"
+        )
     else:
         found.append(f"{course_id}: the hub is of this version already ({_named(after)})")
     return [*found, *debian.lines(document)]
+
+
+def _moment(saved: dict[str, Any]) -> str:
+    """When a version was saved, in this computer's time."""
+    return f"{datetime.datetime.fromtimestamp(saved['at']):%Y-%m-%d %H:%M}"
 
 
 def _named(names: dict[str, str]) -> str:

@@ -130,6 +130,11 @@ SERVES = {"hub": "abc", "course": "def", "jupyterhub": "6.1.1"}
     [
         ({"after": SERVES}, "demo: the hub is of this version already (JupyterHub 6.1.1, environment def)"),
         ({"after": SERVES, "trial": {}}, "'coursehub rollback demo' goes back"),
+        (
+            {"after": SERVES, "trial": {}, "saved": {"serves": SERVES, "at": 0}},
+            "goes back to JupyterHub 6.1.1, environment def, with the settings of 19",
+        ),
+        ({"after": SERVES, "lost": ""}, "settings are those of that version again, the network and sign-in too"),
         ({"after": SERVES, "lost": ""}, "serves the version before again"),
         ({"after": SERVES, "lost": "who came must sign in again"}, "kept; but who came must sign in again"),
         ({"after": SERVES, "debian": {"installed": ["a", "b"]}}, "2 of Debian's packages upgraded"),

@@ -207,6 +207,7 @@ def test_rollback_and_look(server: Trial) -> None:
     code, document = server.run("rollback")
     assert (code, list(document)) == (1, ["error"])
     assert "no version before" in document["error"]
+    assert server.run("look")[1]["saved"] == {}
     main.version.save(server.config)
     install(server.config, "new")
     assert server.run("look")[1]["no_way_back"] == ""

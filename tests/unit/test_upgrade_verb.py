@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 from types import SimpleNamespace
@@ -210,6 +211,20 @@ def test_upgrade_of_a_claimed_course_is_refused(server: Upgrading, coursehub: An
         ended = coursehub("upgrade", "phys")
     assert "runs 'apply' on it" in ended.line
     assert (server.asked, server.commands) == ([], [])
+
+
+def test_rollback_says_which_settings_come_back(server: Upgrading, coursehub: Any) -> None:
+    """Before it begins, and at the end: a change of the network since the upgrade is not what a teacher thinks of."""
+    at = datetime.datetime(2026, 11, 30, 14, 5).timestamp()
+    server.answers("look", serves=NEW, no_way_back="", saved={"serves": OLD, "at": at})
+    server.answers("rollback", serves=OLD, lost="")
+    ended = coursehub("rollback", "phys")
+    said = (
+        "phys goes back to JupyterHub 5.0, environment b1, and to the course file's settings of 2026-11-30 14:05, the"
+    )
+    assert said in ended.err
+    assert ended.err.index(said) < ended.err.index("comes back")
+    assert "the course file's settings are those of 2026-11-30 14:05 again, the network and sign-in too" in ended.out
 
 
 def test_rollback_says_what_serves_and_what_is_lost(server: Upgrading, coursehub: Any) -> None:

@@ -57,6 +57,9 @@ def test_change_of_settings_keeps_the_older_version(config: Config) -> None:
     assert upgraded(config, lambda: setting(config, "more memory"))["kept"]
     assert not config.switch.exists()
     assert (config.hub / "hub/old/.kept").exists() and not (config.hub / "hub/new/.kept").exists()
+    seen = main.look(config)
+    assert seen["saved"]["serves"] == {"hub": "old", "proxy": "old", "course": "old"}
+    assert abs(seen["saved"]["at"] - time.time()) < 60
     version.put_back(config, "a test")
     assert served(config) == OLD
 

@@ -70,6 +70,7 @@ def look(config: Config) -> dict[str, Any]:
         **facts,
         "serves": version.names(config),
         "no_way_back": version.missing(config),
+        "saved": version.saved_facts(config),
         **({"went_back": json.loads(went_back.read_text())} if went_back.exists() else {}),
     }
 

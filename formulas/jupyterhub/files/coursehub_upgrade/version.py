@@ -103,10 +103,11 @@ def _linked(config: Config, root: Path = Path("/")) -> set[Path]:
     return {link.resolve() for link in found if link.is_symlink()}
 
 
-def names(config: Config) -> dict[str, str]:
-    """What serves now: JupyterHub's version, and the names of the environments."""
-    found = {link: str((path).resolve().name) for link, path in _links(config).items() if path.exists()}
-    packages = (config.hub / "hub/current").glob("lib/python3*/site-packages/jupyterhub-*.dist-info")
+def names(config: Config, root: Path = Path("/")) -> dict[str, str]:
+    """What serves now, or what is in a saved version's files: JupyterHub's version, the names of the environments."""
+    links = {link: root / path.relative_to("/") for link, path in _links(config).items()}
+    found = {link: str(path.resolve().name) for link, path in links.items() if path.exists()}
+    packages = links["hub"].glob("lib/python3*/site-packages/jupyterhub-*.dist-info")
     version = next((path.name.removeprefix("jupyterhub-").removesuffix(".dist-info") for path in packages), None)
     return {**found, **({"jupyterhub": version} if version else {})}
 
@@ -125,6 +126,14 @@ def missing(config: Config) -> str:
         if saved.is_symlink() and not (saved.readlink() / ".complete").exists():
             return f"the version before needs {saved.readlink()}, which is no longer on the server"
     return ""
+
+
+def saved_facts(config: Config) -> dict[str, Any]:
+    """What would be put back: what it serves, and since when its settings are old (Unix time); empty if nothing."""
+    back = way_back(config)
+    if not back.is_dir():
+        return {}
+    return {"serves": names(config, back / "files"), "at": (back / "check-groups").stat().st_mtime}
 
 
 def way_back(config: Config) -> Path:
