@@ -30,6 +30,7 @@ def backup(course: str, as_json: bool) -> None:
 @click.option(
     "--in-place", is_flag=True, help="Overwrite the current version; otherwise the restored one gets another name."
 )
+@click.option("--stop-servers", is_flag=True, help="With --all: end the servers of those who work on it.")
 @click.option("--list", "listed", is_flag=True, help="List the versions in the backups; restore nothing.")
 @click.option("--target", help="Restore from this target; the default is the one with the newest backup.")
 @as_json_option
@@ -41,6 +42,7 @@ def restore(
     path: str | None,
     at: str | None,
     in_place: bool,
+    stop_servers: bool,
     listed: bool,
     target: str | None,
     as_json: bool,
@@ -49,8 +51,10 @@ def restore(
     if everything:
         if user or path or in_place:
             raise CoursehubError("say --all, or --user and --path", exit_code=USAGE)
-        _restore_everything(course, at=at, listed=listed, target=target, as_json=as_json)
+        _restore_everything(course, at=at, listed=listed, target=target, stop_servers=stop_servers, as_json=as_json)
         return
+    if stop_servers:
+        raise CoursehubError("--stop-servers goes with --all; say --user and --path without it", exit_code=USAGE)
     if not user or not path:
         raise CoursehubError("say --user and --path, or --all", exit_code=USAGE)
     from runner.verbs import backup as verb
@@ -63,7 +67,9 @@ def restore(
     emit(document, as_json, _restored(document))
 
 
-def _restore_everything(course: str, *, at: str | None, listed: bool, target: str | None, as_json: bool) -> None:
+def _restore_everything(
+    course: str, *, at: str | None, listed: bool, target: str | None, stop_servers: bool, as_json: bool
+) -> None:
     from runner.verbs import backup as verb
 
     if listed:
@@ -71,7 +77,7 @@ def _restore_everything(course: str, *, at: str | None, listed: bool, target: st
         emit(document, as_json, _snapshots(document))
         return
     with shown(as_json, _everything):
-        document = verb.restore_everything(project(), course, Steps(), at=at, target=target)
+        document = verb.restore_everything(project(), course, Steps(), at=at, target=target, stop_servers=stop_servers)
     emit(document, as_json, _everything(document))
 
 

@@ -127,14 +127,20 @@ def snapshots(project: Project, course_id: str, steps: Steps, *, target: str | N
 
 
 def restore_everything(
-    project: Project, course_id: str, steps: Steps, *, at: str | None, target: str | None
+    project: Project,
+    course_id: str,
+    steps: Steps,
+    *,
+    at: str | None,
+    target: str | None,
+    stop_servers: bool = False,
 ) -> dict[str, Any]:
     """Restore passwords, the hub's database, shared directories and homes onto a new server.
 
     The server goes on if this computer loses it; run again, this waits for the end. Raises CoursehubError with the
     document if a part failed, or was not restored completely.
     """
-    words = [*_target(target), *(("--at", at) if at else ())]
+    words = [*_target(target), *(("--at", at) if at else ()), *["--stop-servers"] * stop_servers]
     with (
         claim(project, course_id, "restore"),
         steps.step("restore", f"restoring everything of {course_id}") as progress,

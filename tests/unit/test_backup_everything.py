@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from coursehub_backup import accounts, choosing, everything, hub_state, report, restoring, saving, state, trees
+from coursehub_backup import accounts, choosing, everything, hub_state, report, restoring, saving, state, trees, working
 from coursehub_backup.config import Config
 from coursehub_backup.numbers import Numbers, Translation, translation
 from coursehub_backup.restic import Restic
@@ -152,7 +152,7 @@ def server(here: tuple[Config, Restic], root: Path, monkeypatch: pytest.MonkeyPa
     now = Numbers({"nobody": 54321, "root": 0}, {"nobody": 1002, "users": 1003}, {"users": frozenset(["nobody"])})
     monkeypatch.setattr(Numbers, "here", classmethod(lambda _cls: now))
     # This computer has neither a hub nor accounts to change.
-    monkeypatch.setattr(everything, "_need_nobody_works", lambda *_arguments: None)
+    monkeypatch.setattr(working, "servers", lambda _config, **_: [])
     monkeypatch.setattr(accounts, "restore", lambda *_arguments: 0)
     return dataclasses.replace(config, server=NEW), restic
 

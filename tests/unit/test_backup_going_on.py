@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coursehub_backup import accounts, choosing, everything, main, report, restoring, saving, state, trees
+from coursehub_backup import accounts, choosing, everything, main, report, restoring, saving, state, trees, working
 from coursehub_backup.config import Config, Target
 from coursehub_backup.numbers import Numbers
 from coursehub_backup.restic import Restic
@@ -88,7 +88,7 @@ def test_report_stays_until_a_backup_is_chosen(server: tuple[Config, Restic], mo
     def nobody(*_arguments: object) -> None:
         raise RestoreError("one person works")
 
-    monkeypatch.setattr(everything, "_need_nobody_works", nobody)
+    monkeypatch.setattr(working, "need_nobody", nobody)
     with pytest.raises(RestoreError):
         everything.run(config, [restic], None)
     assert state.read(report.RECORD)["parts"] == before["parts"]
@@ -101,30 +101,60 @@ def test_report_stays_until_a_backup_is_chosen(server: tuple[Config, Restic], mo
 def test_refusal_names_the_old_servers_backup(units: str, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """This server's own backups are newer, with hardly anything in them."""
     listed = subprocess.CompletedProcess([], 0, units, "")
-    monkeypatch.setattr(everything.subprocess, "run", lambda *_arguments, **_options: listed)
+    monkeypatch.setattr(working.subprocess, "run", lambda *_arguments, **_options: listed)
     old = Version("s1", datetime.datetime(2026, 11, 29, 12, 0, 30).astimezone(), target="office")
-    with pytest.raises(RestoreError, match="stop their servers on the hub's page Admin") as error:
-        everything._need_nobody_works(config_of(Path("/nowhere")), old)
+    with pytest.raises(RestoreError, match="or with --stop-servers, or restore what") as error:
+        working.need_nobody(config_of(Path("/nowhere")), old)
     assert who in str(error.value)
     assert str(error.value).endswith("--user ACCOUNT --path . --at '2026-11-29 12:00:31' --target office")
 
 
-def test_person_who_began_before_the_stop_is_seen(
+@pytest.mark.parametrize("stop_servers", [False, True])
+def test_server_that_comes_before_the_stop_is_ended(
+    server: tuple[Config, Restic], monkeypatch: pytest.MonkeyPatch, stop_servers: bool
+) -> None:
+    """Somebody who starts again and again must not hold the restore off. Who works already is asked about first."""
+    config, restic = server
+    done: list[str] = []
+    running = ["jupyter-ada.service"] if stop_servers else []
+
+    def systemctl(verb: str, _units: object) -> None:
+        done.append(verb)
+        # One more start that the hub had begun.
+        running.append("jupyter-bob.service")
+
+    def end(_config: Config) -> None:
+        done.append(f"end {' '.join(running)}")
+
+    monkeypatch.setattr(working, "servers", lambda _config, **_: running)
+    monkeypatch.setattr(working, "end_servers", end)
+    monkeypatch.setattr(everything, "systemctl", systemctl)
+    assert everything.run(config, [restic], None, stop_servers=stop_servers)
+    first = "jupyter-ada.service jupyter-bob.service" if stop_servers else "jupyter-bob.service"
+    assert done == ["stop", f"end {first}", "start"]
+    assert results()["home nobody"] == "restored"
+
+
+def test_server_that_does_not_end_ends_the_restore(
     server: tuple[Config, Restic], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then nothing is restored, and the hub starts again."""
     config, restic = server
     done: list[str] = []
+    running: list[str] = []
 
-    def look(*_arguments: object) -> None:
-        if done:
-            raise RestoreError("one person works")
+    def systemctl(verb: str, _units: object) -> None:
+        done.append(verb)
+        running.append("jupyter-ada.service")
 
-    monkeypatch.setattr(everything, "_need_nobody_works", look)
-    monkeypatch.setattr(everything, "systemctl", lambda verb, _units: done.append(verb))
-    with pytest.raises(RestoreError):
-        everything.run(config, [restic], None)
-    assert done == ["stop", "start"]
+    whole = everything._Whole(config, restic, choosing.find([restic], NEW, None))
+    with monkeypatch.context() as during:
+        during.setattr(working, "servers", lambda _config, **_: running[:1])
+        during.setattr(working.subprocess, "run", lambda argv, **_: done.append(" ".join(argv)))
+        during.setattr(everything, "systemctl", systemctl)
+        with pytest.raises(RestoreError, match=r"^one person works on this server, and it does not end"):
+            whole.restore()
+    assert done == ["stop", *["systemctl stop jupyter-ada.service"] * 3, "start"]
     assert list(config.homes.joinpath("nobody").iterdir()) == []
 
 
@@ -203,7 +233,8 @@ def test_wrong_option_is_refused_before_the_start(
     assert started == []
     assert main.main(["restore-everything", "--target", "volume", "--at", "yesterday"]) == 0
     assert json.loads(capsys.readouterr().out) == {"running": True}
-    assert len(started) == 1
+    assert main.main(["restore-everything", "--stop-servers"]) == 0
+    assert [words for _, words in started] == [["--target", "volume", "--at", "yesterday"], ["--stop-servers"]]
 
 
 def test_home_that_the_backup_left_out_is_named(here: tuple[Config, Restic], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +246,7 @@ def test_home_that_the_backup_left_out_is_named(here: tuple[Config, Restic], mon
     assert saving.save(config, restic, None)
     now = Numbers({"nobody": 5, "new": 6}, {"nobody": 5, "new": 6}, {"users": frozenset(["nobody", "new"])})
     monkeypatch.setattr(Numbers, "here", classmethod(lambda _cls: now))
-    monkeypatch.setattr(everything, "_need_nobody_works", lambda *_arguments: None)
+    monkeypatch.setattr(working, "servers", lambda _config, **_: [])
     monkeypatch.setattr(accounts, "restore", lambda *_arguments: 0)
     monkeypatch.setattr(accounts, "locked", lambda _shadow: frozenset())
     everything.run(config, [restic], "now")
@@ -234,3 +265,44 @@ def test_files_that_could_not_be_read_count_as_a_failure(
         assert not everything.run(config, [restic], None)
         assert results()["home nobody"] == "partly"
         assert "2 files could not be read from the backup" in why("home nobody")
+
+
+def test_partly_restored_copy_is_completed(server: tuple[Config, Restic], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home and a team's directory are in use, so the backup's files are beside; some came only with the third run."""
+    config, restic = server
+    home, team = config.homes / "nobody", config.whole.shared / "groups/red"
+    (home / "mine.txt").write_text("made on the new server")
+    shutil.chown(home, "nobody", "nogroup")
+    (team / "new.txt").write_text("the team's, on the new server")
+    fetch = restoring.fetch_what_is_there
+
+    def damaged(restic: Restic, snapshot: str, path: Path, into: Path) -> int:
+        fetch(restic, snapshot, path, into)
+        for name in ("labs/lab.ipynb", "plan.txt"):
+            (into / path.name / name).unlink(missing_ok=True)
+        return 1
+
+    with monkeypatch.context() as during:
+        during.setattr(restoring, "fetch_what_is_there", damaged)
+        for _ in range(2):
+            assert not everything.run(config, [restic], None)
+            for name, where in (("home nobody", "it is in use on"), ("directory red", "it has files already;")):
+                assert results()[name] == "partly"
+                assert why(name).startswith(where) and "1 files could not be read" in why(name)
+    (copy,) = (path for path in home.iterdir() if path.name.startswith("restored "))
+    assert not (copy / "labs/lab.ipynb").exists()
+    # Its owner goes on working with what came first.
+    first = copy / "labs/we*ird [1]?.txt"
+    first.write_text("worked on")
+
+    assert everything.run(config, [restic], None)
+    assert (results()["home nobody"], results()["directory red"]) == ("beside", "beside")
+    assert (copy / "labs/lab.ipynb").read_text() == "{}"
+    assert first.read_text() == "worked on"
+    assert (home / "mine.txt").exists()
+    (whole,) = team.parent.glob("red restored * whole")
+    assert (whole / "plan.txt").read_text() == "plan"
+    assert str(whole) in why("directory red")
+    assert [path.name for path in team.iterdir()] == ["new.txt"]
+    assert everything.run(config, [restic], None)
+    assert why("home nobody").startswith("by an earlier run; it is in use")

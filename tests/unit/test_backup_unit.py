@@ -6,10 +6,11 @@ import dataclasses
 import datetime
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from coursehub_backup import everything, report, state
+from coursehub_backup import everything, report, state, working
 from coursehub_backup.config import Config
 from coursehub_backup.restoring import RestoreError, Version
 
@@ -78,12 +79,37 @@ def test_restore_is_refused_while_people_work(config: Config, systemd: Programs,
     """The account of the check is nobody."""
     systemd.add("systemctl", f"for one in {active}; do echo $one loaded active running A server; done")
     if not says:
-        everything._need_nobody_works(config, VERSION)
+        working.need_nobody(config, VERSION)
     else:
         with pytest.raises(RestoreError, match=f"^{says}"):
-            everything._need_nobody_works(config, VERSION)
+            working.need_nobody(config, VERSION)
     (words,) = systemd.calls("systemctl")
     assert words[-1] == "jupyter-*.service"
+
+
+def test_servers_are_ended_until_none_is_left(config: Config, systemd: Programs, tmp_path: Path) -> None:
+    """One was just being started at the first look. That of the check is nobody's."""
+    there = tmp_path / "there"
+    there.write_text("jupyter-check.service loaded\njupyter-ada.service loaded\n")
+    (tmp_path / "later").write_text("jupyter-bob.service loaded activating\n")
+    listed = f"[ $1 = list-units ] && exec cat {there}"
+    systemd.add("systemctl", f"{listed}; mv {tmp_path}/later {there} 2>/dev/null || : > {there}")
+    working.end_servers(config)
+    stopped = [words[1:] for words in systemd.calls("systemctl") if words[0] == "stop"]
+    assert stopped == [["jupyter-ada.service"], ["jupyter-bob.service"]]
+    (asked, *_) = systemd.calls("systemctl")
+    assert "--state=active,activating,reloading,deactivating" in asked
+
+
+def test_servers_that_take_too_long_are_looked_at_again(
+    config: Config, systemd: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working, "STOPPING", 0.2)
+    systemd.add("systemctl", "[ $1 = stop ] && exec sleep 20; echo jupyter-ada.service loaded active")
+    began = time.monotonic()
+    with pytest.raises(RestoreError, match=r"^one person works on this server, and it does not end"):
+        working.end_servers(config)
+    assert time.monotonic() - began < 15
 
 
 def test_units_that_do_not_stop_are_an_error(systemd: Programs) -> None:
@@ -98,10 +124,10 @@ def test_units_that_do_not_stop_are_an_error(systemd: Programs) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="a process of another number needs root")
 def test_processes_of_a_number_are_found() -> None:
     number = 543210
-    assert not everything.has_processes(number)
+    assert not working.has_processes(number)
     with subprocess.Popen(["sleep", "60"], user=number) as process:
         try:
-            assert everything.has_processes(number)
+            assert working.has_processes(number)
         finally:
             process.kill()
-    assert not everything.has_processes(number)
+    assert not working.has_processes(number)

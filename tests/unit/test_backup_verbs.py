@@ -85,7 +85,16 @@ def test_course_without_a_target_is_told_where_it_belongs(coursehub: Any) -> Non
         assert "phys has no backup on its server; add a target under backup: targets:" in ended.line
 
 
-@pytest.mark.parametrize("words", [[], ["--user", "abello"], ["--path", "lab"], ["--all", "--user", "abello"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--user", "abello"],
+        ["--path", "lab"],
+        ["--all", "--user", "abello"],
+        ["--user", "abello", "--path", "lab", "--stop-servers"],
+    ],
+)
 def test_restore_of_nothing_certain_is_refused(backups: Backups, coursehub: Any, words: list[str]) -> None:
     ended = coursehub("restore", "phys", *words)
     assert ended.code == 2
@@ -151,14 +160,15 @@ def test_restore_of_everything_is_followed_to_its_end(backups: Backups, coursehu
     parts = [part("passwords", why="3 passwords were set"), part("home abello"), part("home curie", "beside", "in use")]
     backups.answers("restore-everything", RUNS)
     backups.answers("progress", RUNS, {**ENDED, "parts": parts})
-    ended = coursehub("restore", "phys", "--all", "--at", "yesterday")
+    ended = coursehub("restore", "phys", "--all", "--at", "yesterday", "--stop-servers")
     assert ended.code == 0, ended.err
     assert ended.out.splitlines() == [
         "phys: 1 homes are as they were at 2026-11-30 14:00 on server bbbbbbbb, from office, after 8 s",
         "  restored passwords: 3 passwords were set",
         "  beside   home curie: in use",
     ]
-    assert (backups.asked("restore-everything"), len(backups.asked("progress"))) == ([["--at", "yesterday"]], 2)
+    asked = [["--at", "yesterday", "--stop-servers"]]
+    assert (backups.asked("restore-everything"), len(backups.asked("progress"))) == (asked, 2)
 
 
 def test_restore_that_failed_in_part_says_all_the_same(backups: Backups, coursehub: Any) -> None:

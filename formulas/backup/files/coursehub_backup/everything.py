@@ -6,7 +6,6 @@ missing is restored. What somebody has used on this server is never replaced.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from coursehub_backup import accounts, choosing, hub_state, report, restoring, saving, state, trees
+from coursehub_backup import accounts, choosing, hub_state, report, restoring, saving, state, trees, working
 from coursehub_backup.config import Config
 from coursehub_backup.numbers import Numbers, translation
 from coursehub_backup.restic import Restic
@@ -59,16 +58,17 @@ def progress() -> dict[str, Any]:
     return {"running": running, **state.read(report.RECORD)}
 
 
-def run(config: Config, restics: Sequence[Restic], when: str | None) -> bool:
+def run(config: Config, restics: Sequence[Restic], when: str | None, *, stop_servers: bool = False) -> bool:
     """Restore everything from one of these targets. Returns whether nothing is missing.
 
+    With ``stop_servers`` the servers of people who work are ended; otherwise nothing is restored while somebody works.
     Raises one of ``report.FAILURES`` if no part can be restored.
     """
     # A backup waits until this has ended.
     with saving.alone():
         chosen = choosing.find(restics, config.server, when)
         restic = next(one for one in restics if one.target.name == chosen.target)
-        return _Whole(config, restic, chosen).restore()
+        return _Whole(config, restic, chosen, stop_servers=stop_servers).restore()
 
 
 def directories(config: Config, restic: Restic, version: Version) -> list[tuple[str, Path, trees.Keep]]:
@@ -79,28 +79,17 @@ def directories(config: Config, restic: Restic, version: Version) -> list[tuple[
     return list(_Whole(config, restic, version).directories())
 
 
-def _need_nobody_works(config: Config, version: Version) -> None:
-    shown = subprocess.run(
-        ["systemctl", "list-units", "--plain", "--no-legend", "--state=active", config.whole.servers],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    ours = {config.whole.servers.replace("*", account) for account in config.whole.except_for}
-    working = [line.split()[0] for line in shown.splitlines() if line.split()[0] not in ours]
-    if working:
-        who = "one person works" if len(working) == 1 else f"{len(working)} people work"
-        raise RestoreError(
-            f"{who} on this server now, and restoring everything stops the hub; stop their servers on the hub's page "
-            f"Admin and run this again, or restore what somebody misses with --user ACCOUNT --path . {version.options}"
-        )
+#: Brings a directory that was fetched again to where people find it. Gets the number of files that are missing still;
+#: returns what the report says if there are none.
+Put = Callable[[Path, int], dict[str, Any]]
 
 
 class _Whole:
     """One restore of everything from one snapshot."""
 
-    def __init__(self, config: Config, restic: Restic, version: Version) -> None:
+    def __init__(self, config: Config, restic: Restic, version: Version, *, stop_servers: bool = False) -> None:
         self.config, self.restic, self.version = config, restic, version
+        self.stop_servers = stop_servers
         self.then = Numbers.of(self._text("/etc/passwd"), self._text("/etc/group"))
         self.now = Numbers.here()
         self.numbers = translation(self.then, self.now)
@@ -138,11 +127,12 @@ class _Whole:
         return sorted(path.name for path in found if path.parent == directory and not path.name.startswith("."))
 
     def restore(self) -> bool:
-        _need_nobody_works(self.config, self.version)
+        if not self.stop_servers:
+            working.need_nobody(self.config, self.version)
         systemctl("stop", self.config.whole.stop)
         try:
-            # Somebody may have begun just before the hub stopped.
-            _need_nobody_works(self.config, self.version)
+            # Also those of people who began just before the hub stopped; nobody can begin after that.
+            working.end_servers(self.config)
             self._accounts_and_hub()
             for parent, names in ((self.shared / "groups", self.teams), (self.shared, self.others)):
                 with self.report.around(f"unpacking in {parent}"), trees.place(parent) as work:
@@ -219,22 +209,32 @@ class _Whole:
             return
         keep = self._of_person(account)
         if trees.comes_from(home, self.version.snapshot):
-            self._what_was_missing(home, work, keep, found)
-        elif home.exists() and (not trees.is_unused(home) or has_processes(uid)):
+            self._what_was_missing(home, work, keep, found, put=self._into_home)
+        elif home.exists() and (not trees.is_unused(home) or working.has_processes(uid)):
             self._beside(account, work, keep, found)
         else:
             self._in_place(home, work, keep, found)
 
     def _directory(self, present: Path, work: Path, found: dict[str, Any]) -> None:
         if trees.comes_from(present, self.version.snapshot):
-            self._what_was_missing(present, work, self._of_class(present), found)
+            whole = present.with_name(f"{present.name} {self._label()}")
+            self._what_was_missing(present, work, self._of_class(present), found, put=self._as(whole, "restored"))
         elif not present.exists() or trees.is_unused(present):
             self._in_place(present, work, self._of_class(present), found)
         elif present == self.shared / "shared" or present.parent.name == "groups":
             aside = present.with_name(f"{present.name} {self._label()}")
             where = f"it has files already; what the backup has is in {aside}"
             if aside.exists():
-                self.report.keep_earlier(found, "beside", where)
+                # Root never writes into a directory that people can enter.
+                whole = aside.with_name(f"{aside.name} whole")
+                self._what_was_missing(
+                    present,
+                    work,
+                    self._of_class(present),
+                    found,
+                    put=self._as(whole, "beside"),
+                    known=("beside", where),
+                )
                 return
             self._in_place(present, work, self._of_class(present), found, to=aside)
             result = found["result"] if found["result"] == "partly" else "beside"
@@ -257,40 +257,72 @@ class _Whole:
                 trees.remove(new)
         found |= {"result": "partly" if missing else "restored", "why": "; ".join(_counts(missing, left_out))}
 
-    def _what_was_missing(self, present: Path, work: Path, keep: trees.Keep, found: dict[str, Any]) -> None:
-        """Try once more to read what an earlier run could not, and add it to a home. Nothing there is replaced."""
+    def _what_was_missing(
+        self,
+        present: Path,
+        work: Path,
+        keep: trees.Keep,
+        found: dict[str, Any],
+        *,
+        put: Put,
+        known: tuple[str, ...] = (),
+    ) -> None:
+        """Try once more to read what an earlier run could not; ``put`` brings it there. Nothing there is replaced.
+
+        ``known`` is result and reason if no earlier run noted them.
+        """
         if self.report.was(found["name"]) != "partly":
-            self.report.keep_earlier(found)
+            self.report.keep_earlier(found, *known)
             return
-        got, home = work / present.name, present.parent == self.config.homes
+        got = work / present.name
         said: list[str] = []
-        aside = present.with_name(f"{present.name} {self._label()}")
+        done: dict[str, Any] = {}
         try:
             trees.make_like(got, present)
             missing = restoring.fetch_what_is_there(self.restic, self.version.snapshot, present, work)
             said += _counts(missing, 0)
             trees.settle(got, keep)
-            if home:
-                restoring.hand_over(got, present.name, present.parent, restoring.SKIP)
-            elif not missing:
-                trees.swap(got, aside, self.version.snapshot)
+            done = put(got, missing)
         except report.FAILURES as error:
             # Still partly: a part that failed would be forgotten by the next run.
             said.append(str(error))
         finally:
             if got.exists():
                 trees.remove(got)
-        if said:
-            found |= {"result": "partly", "why": "; ".join(said)}
-        else:
-            found["why"] = "what was missing is there now" if home else f"the whole of it is in {aside}"
+        found |= {"result": "partly", "why": "; ".join([*known[1:], *said])} if said else done
+
+    @staticmethod
+    def _into_home(got: Path, _missing: int) -> dict[str, Any]:
+        """Add what is missing to the home that an earlier run put in its place."""
+        restoring.hand_over(got, got.name, got.parents[1], restoring.SKIP)
+        return {"why": "what was missing is there now"}
+
+    def _into_copy(self, got: Path, _missing: int) -> dict[str, Any]:
+        """Add what is missing to the copy in a home that is in use."""
+        copy = got.rename(got.with_name(self._label()))
+        try:
+            restoring.hand_over(copy, got.name, self.config.homes / got.name, restoring.SKIP)
+        finally:
+            copy.rename(got)
+        why = f"it is in use on this server; all that the backup has is in its {self._label()!r} now"
+        return {"result": "beside", "why": why}
+
+    def _as(self, place: Path, result: str) -> Put:
+        """Bring a whole directory to a place of its own."""
+
+        def put(got: Path, missing: int) -> dict[str, Any]:
+            if not missing:
+                trees.swap(got, place, self.version.snapshot)
+            return {"result": result, "why": f"the whole of it is in {place}"}
+
+        return put
 
     def _beside(self, account: str, work: Path, keep: trees.Keep, found: dict[str, Any]) -> None:
         home = self.config.homes / account
         name = self._label()
         where = f"it is in use on this server; what the backup has is in its {name!r}"
         if os.path.lexists(home / name):
-            self.report.keep_earlier(found, "beside", where)
+            self._what_was_missing(home, work, keep, found, put=self._into_copy, known=("beside", where))
             return
         got = work / account
         try:
@@ -344,18 +376,6 @@ class _Whole:
 def _counts(missing: int, left_out: int) -> list[str]:
     said = [f"{missing} files could not be read from the backup"] if missing else []
     return [*said, f"{left_out} files of others were left out"] if left_out else said
-
-
-def has_processes(uid: int) -> bool:
-    """Whether any program runs with this number."""
-    for path in Path("/proc").glob("[0-9]*/status"):
-        with contextlib.suppress(OSError):
-            # Not the owner of the directory: a process that hides its memory belongs to root there.
-            lines = path.read_text(errors="replace").splitlines()
-            line = next((line for line in lines if line.startswith("Uid:")), "")
-            if str(uid) in line.split()[1:]:
-                return True
-    return False
 
 
 def systemctl(verb: str, units: tuple[str, ...]) -> None:

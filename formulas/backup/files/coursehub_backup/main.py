@@ -44,6 +44,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         whole = verbs.add_parser(name)
         whole.add_argument("--target")
         whole.add_argument("--at")
+        whole.add_argument("--stop-servers", action="store_true")
     for name in ("list", "restore"):
         one = verbs.add_parser(name)
         one.add_argument("--target")
@@ -75,10 +76,11 @@ def _run(config: configuration.Config, arguments: argparse.Namespace) -> int:
             words = [
                 (f"--{key}", value) for key, value in (("target", arguments.target), ("at", arguments.at)) if value
             ]
-            everything.start(config, [word for pair in words for word in pair])
+            options = [word for pair in words for word in pair]
+            everything.start(config, [*options, *["--stop-servers"] * arguments.stop_servers])
             print(json.dumps(everything.progress()))
         case "restore-now":
-            return _restore_now(config, arguments.target, arguments.at)
+            return _restore_now(config, arguments)
         case "servers":
             installing.ensure(config)
             restics = _restics(config, arguments.target)
@@ -89,12 +91,12 @@ def _run(config: configuration.Config, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _restore_now(config: configuration.Config, target: str | None, when: str | None) -> int:
+def _restore_now(config: configuration.Config, arguments: argparse.Namespace) -> int:
     """Restore everything. An error goes into the report."""
     try:
-        restics = [Restic(one, gentle=False) for one in choosing.targets(config, target)]
+        restics = [Restic(one, gentle=False) for one in choosing.targets(config, arguments.target)]
         installing.ensure(config)
-        return 0 if everything.run(config, restics, when) else 1
+        return 0 if everything.run(config, restics, arguments.at, stop_servers=arguments.stop_servers) else 1
     except report.FAILURES as error:
         report.fail(error)
         # Its text may have a person's name, which must not be in the journal.
