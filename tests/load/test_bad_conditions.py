@@ -43,6 +43,7 @@ HOMES = {
     "profile-a-file": "rm -rf .ipython; mkdir .ipython; echo mine > .ipython/profile_default",
     "jupyter-a-file": "rm -rf .jupyter; echo mine > .jupyter",
     "local-a-dead-link": "rm -rf .local; ln -s /nowhere .local",
+    "ipython-a-dead-link": "rm -rf .ipython; ln -s /nowhere .ipython",
     "namesakes": """
         for one in numpy tornado random json site sitecustomize usercustomize ipykernel_launcher jupyterhub; do
             echo 'raise SystemExit("this is the wrong one")' > $one.py

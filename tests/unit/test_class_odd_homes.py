@@ -1,4 +1,4 @@
-"""Things in a home that must not prevent a server or a kernel of the course, and what older ones left there."""
+"""Things in a home that must not prevent a server or a kernel of the course."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.lesson import FILES
-from tests.unit.test_class_lab import said
 
 pytestmark = pytest.mark.unit
 
@@ -45,41 +44,9 @@ def elsewhere(home: Path) -> bool:
         ("mkdir .ipython; echo x > .ipython/profile_default", True),
     ],
 )
-def test_odd_file_in_a_directorys_place_stops_no_start(tmp_path: Path, made: str, aside: bool) -> None:
-    """Otherwise Jupyter's server ends at each start, and its owner cannot get in to remove the file."""
+def test_odd_file_in_a_directorys_place_stops_no_work(tmp_path: Path, made: str, aside: bool) -> None:
+    """Otherwise no notebook opens (~/.local), or each kernel ends (~/.ipython), with no word why."""
     home = tmp_path / "home"
     home.mkdir()
     subprocess.run(["/bin/sh", "-euc", made], cwd=home, check=True, timeout=20)
     assert elsewhere(home) is aside
-
-
-SPECS = """
-import json, os
-from pathlib import Path
-os.environ["HOME"] = sys.argv[2]
-from class_server.kernels import ClassSpecs, use_class_kernels
-from traitlets.config import Config
-for name in ("python3", "mine"):
-    place = Path(sys.argv[2], ".local/share/jupyter/kernels", name)
-    place.mkdir(parents=True)
-    argv = ["/opt/course/envs/gone/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    (place / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
-config = Config()
-use_class_kernels(config)
-found = ClassSpecs()
-python = found.get_kernel_spec("python3").argv[0]
-print(json.dumps({
-    "class": config.ServerApp.kernel_spec_manager_class,
-    "python3": "course" if python == "python" or python.startswith(sys.prefix) else python,
-    "mine": found.get_kernel_spec("mine").argv[0],
-    "listed": found.find_kernel_specs()["python3"].startswith(sys.prefix),
-}))
-"""
-
-
-def test_the_courses_kernel_comes_before_one_of_the_same_name(course_python: str, tmp_path: Path) -> None:
-    found = said(course_python, SPECS, str(tmp_path))
-    assert found == {
-        "class": "class_server.kernels.ClassSpecs", "python3": "course", "listed": True,
-        "mine": "/opt/course/envs/gone/bin/python",
-    }  # fmt: skip

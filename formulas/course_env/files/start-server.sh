@@ -59,8 +59,9 @@ done
     link 'Earlier versions of groups' {{ earlier }}/groups
 ) || true
 {%- endif %}
-# Jupyter and IPython write into the home when they start. Where it is full, or something else is in the place of one of
-# their directories, they write elsewhere until the next start, so that its owner gets in and can delete it.
+# Jupyter and IPython write into the home when they start. Where it is full they write elsewhere until the next start, so
+# that its owner gets in and can delete. The same where something else has the place of one of their directories: a file
+# or a dead link there would end each kernel, or no notebook would open.
 usable() {
     for place in .jupyter .jupyter/lab .ipython .ipython/profile_default .local .local/share .local/share/jupyter; do
         if [ -L "$HOME/$place" ] || [ -e "$HOME/$place" ]; then

@@ -1,13 +1,9 @@
 """How a person's kernels are started: killed first at the memory limit, and safe from files beside a notebook."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
-from traitlets import default
 
 # At the memory limit Linux kills the process with the highest score: a kernel, never the server, which tells the
 # student. Everything that runs in a kernel inherits the score.
@@ -22,20 +18,6 @@ class ClassKernel(ServerKernelManager):
         return [*FIRST_TO_GO, *safe(super().format_kernel_cmd(extra_arguments))]
 
 
-class ClassSpecs(KernelSpecManager):
-    """Finds the course's kernels before those that a student added.
-
-    A widespread command, `ipykernel install --user`, writes a "python3" into the home with the path of that day's
-    environment. All notebooks would start with that one, and with none as soon as the environment is removed.
-    """
-
-    @default("kernel_dirs")
-    def _courses_first(self) -> list[str]:
-        found: list[str] = super()._kernel_dirs_default()
-        own = str(Path(jupyter_data_dir(), "kernels"))
-        return [*(place for place in found if place != own), own]
-
-
 def safe(argv: list[str]) -> list[str]:
     """Return the command of a kernel so that Python's own modules are found before files in the notebook's folder.
 
@@ -48,8 +30,7 @@ def safe(argv: list[str]) -> list[str]:
 
 
 def use_class_kernels(config: Any) -> None:
-    """Make the server start kernels as ClassKernel, and find them as ClassSpecs."""
-    config.ServerApp.kernel_spec_manager_class = "class_server.kernels.ClassSpecs"
+    """Make the server start kernels as ClassKernel."""
     config.AsyncMappingKernelManager.kernel_manager_class = "class_server.kernels.ClassKernel"
 
 
