@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,21 +43,40 @@ def test_culler_waits_for_reports_after_the_hub_was_away(monkeypatch: pytest.Mon
 # -- who makes room for others -------------------------------------------------------------------------------
 
 
-def early(up: float, used: float, cpu: float | None = 10.0) -> Any:
+def early(up: float, used: float, cpu: float | None = 10.0, known: bool = True) -> Any:
     """A server that was asked for before a class at NOW; it answered, and was last used, so many seconds later."""
     moments = [(NOW + timedelta(seconds=seconds)).replace(tzinfo=None) for seconds in (1, max(up, used))]
     return SimpleNamespace(
         user=SimpleNamespace(name="ada", groups=[]), ready=True, user_options={idle.EARLY: NOW.timestamp()}, cpu=cpu,
         orm_spawner=SimpleNamespace(started=moments[0], last_activity=moments[1]),
+        up=NOW.timestamp() + up if known else 0.0,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("up", "used", "is_early"), [(5, 0, True), (178, 0, True), (5, 300, False)], ids=["soon", "slow", "used"]
+    ("up", "used", "known", "is_early"),
+    [(5, 0, True, True), (178, 0, True, True), (178, 320, True, False), (5, 130, True, False), (5, 130, False, False)],
+    ids=["soon", "slow", "slow-used", "used", "hub-restarted"],
 )
-def test_slow_start_before_a_class_is_no_use(up: float, used: float, is_early: bool) -> None:
-    """A start may take nearly start_timeout, 180 s; then the server reports the time at which it came up."""
-    assert idle.is_early(early(up, used)) == is_early
+def test_slow_start_before_a_class_is_no_use(up: float, used: float, known: bool, is_early: bool) -> None:
+    """On a busy machine a start takes minutes; then the server reports the time at which it came up."""
+    assert idle.is_early(early(up, used, known=known)) == is_early
+
+
+def test_slow_start_before_a_class_expects_nobody(tmp_path: Path) -> None:
+    """Otherwise the next class starts a server again for somebody who never comes."""
+    sys.path.insert(0, str(INSIDE.parent))
+    try:
+        from class_inside.before_class import Record
+    finally:
+        sys.path.remove(str(INSIDE.parent))
+    record = Record(tmp_path / "record.json")
+    record.used = {}
+    moments = {name: (NOW + timedelta(seconds=seconds)).isoformat() for name, seconds in (("up", 178), ("used", 320))}
+    for active, used in (("up", set()), ("used", {"ada"})):
+        server = {"started": NOW.isoformat(), "last_activity": moments[active]}
+        record.look([{"name": "ada", "servers": {"": server}}], {"ada": NOW.timestamp() + 178})
+        assert set(record.used) == used
 
 
 def test_server_of_which_nobody_knows_the_cpu_is_kept() -> None:

@@ -31,7 +31,7 @@ def server(
     row = SimpleNamespace(last_activity=ago(unused), started=ago(started))
     options = {idle.EARLY: (NOW - timedelta(minutes=started, seconds=2)).timestamp()} if early else {}
     user = SimpleNamespace(name=name, groups=[SimpleNamespace(name=group)])
-    return SimpleNamespace(user=user, ready=ready, orm_spawner=row, user_options=options, cpu=10.0)
+    return SimpleNamespace(user=user, ready=ready, orm_spawner=row, user_options=options, cpu=10.0, up=0.0)
 
 
 def unused() -> Any:

@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,6 +33,8 @@ LOOK, WHO, ASK = 20.0, 180.0, 1.0
 ANSWER, PATIENCE = 30.0, 120.0
 # People in one answer of the hub.
 PAGE = 100
+# Seconds after PATIENCE in which a server may still come up, before the hub gives up its start.
+LATE = 60.0
 # Room is left for so many people who sign in at the same time and are not expected.
 ROOM_FOR = 2
 
@@ -99,8 +101,11 @@ class Record:
             # The first look takes the hub's own times.
             self.used = None
 
-    def look(self, people: Iterable[dict[str, Any]]) -> None:
-        """Note who uses a server now. A report soon after the start is the server's own."""
+    def look(self, people: Iterable[dict[str, Any]], up: Mapping[str, float] | None = None) -> None:
+        """Note who uses a server now. A report soon after the start is the server's own.
+
+        ``up`` is when servers that were started before a class came up (Unix time), by account.
+        """
         before = dict(self.used or {})
         if self.used is None:
             self.used = {person["name"]: person["last_activity"] for person in people if person.get("last_activity")}
@@ -109,7 +114,8 @@ class Record:
                 active, started = server.get("last_activity"), server.get("started")
                 if not active or not started:
                     continue
-                if datetime.fromisoformat(active) - datetime.fromisoformat(started) >= timedelta(seconds=START):
+                came_up = max(datetime.fromisoformat(started).timestamp(), (up or {}).get(person["name"], 0.0))
+                if datetime.fromisoformat(active).timestamp() - came_up >= START:
                     self.used[person["name"]] = active
         if self.used != before:
             new = self._path.with_name(f"{self._path.name}.new")
@@ -125,6 +131,8 @@ class Hub:
         self._api = f"{base_url}hub/api"
         self._headers = {"Authorization": f"token {token}"}
         self._socket = socket
+        #: When the servers that it started came up (Unix time), by account.
+        self.up: dict[str, float] = {}
 
     def ask(self, method: str, address: str, document: dict[str, Any] | None = None) -> tuple[int, Any]:
         """Return status and document of one request. Raises Refused if there is no answer."""
@@ -163,7 +171,10 @@ class Hub:
             if not servers:
                 return False
             if all(server["ready"] for server in servers.values()):
+                self.up[account] = time.time()
                 return True
+        if status in (http.client.CREATED, http.client.ACCEPTED):
+            self.up[account] = time.time() + (LATE if status == http.client.ACCEPTED else 0)
         return status == http.client.CREATED
 
 
@@ -191,7 +202,7 @@ def main() -> None:
     while True:
         try:
             if time.monotonic() - looked >= WHO:
-                record.look(hub.people())
+                record.look(hub.people(), hub.up)
                 looked = time.monotonic()
             begins = plan.due(datetime.now(ZoneInfo(plan.zone)))
             if begins and begins != done:

@@ -14,11 +14,8 @@ SETTLE = 90.0
 PAUSE = 10.0
 # A server that uses more than this part of a processor computes, for example in a terminal, whose use is not reported.
 BUSY = 0.05
-# Seconds after its start in which a report is no use by a person. On a busy machine a start takes up to three minutes
-# (start_timeout), and then the server reports the time at which it came up.
-START = 240.0
-# Seconds from the request for a server before a class until its start, and for which it must be unused.
-SOON = 120.0
+# Seconds after it came up in which a report is no use by a person.
+START = 120.0
 #: The user option with the time (Unix) at which before_class.py started a server. The hub keeps it for later starts.
 EARLY = "before_class"
 
@@ -65,7 +62,7 @@ class Unused:
         used = last_used(spawner)
         if not spawner.ready or used is None or {group.name for group in spawner.user.groups} & self._spared:
             return None
-        least = SOON if is_early(spawner) else self._seconds
+        least = START if is_early(spawner) else self._seconds
         return used if (now - used).total_seconds() >= least else None
 
     def _stays(self, spawner: Any, used: datetime, now: datetime) -> bool:
@@ -93,7 +90,11 @@ def is_early(spawner: Any) -> bool:
     if not row or not row.started or not isinstance(asked, float):
         return False
     started, used = utc(row.started), last_used(spawner)
-    return 0 <= started.timestamp() - asked < SOON and used is not None and used - started < timedelta(seconds=START)
+    if used is None or not 0 <= started.timestamp() - asked < START:
+        return False
+    # A server reports the time at which it came up, on a busy machine minutes after its start began.
+    came_up = max(started, datetime.fromtimestamp(spawner.up, UTC))
+    return used - came_up < timedelta(seconds=START)
 
 
 def last_used(spawner: Any) -> datetime | None:

@@ -89,8 +89,8 @@ class ClassSpawner(SystemdSpawner):
     # When systemd last said that it runs (monotonic seconds).
     _ran = float("-inf")
     _starts = False
-    # When this start began (Unix time).
-    _began = 0.0
+    # When this start began, and when the server first answered (Unix time); 0 if that was before the hub's own start.
+    _began = up = 0.0
 
     async def start(self) -> str:
         """Start the server and return its URL once it answers. Raises NotStarted, ValueError."""
@@ -100,7 +100,9 @@ class ClassSpawner(SystemdSpawner):
         self.on_start(self.user.name)
         try:
             async with self.turns.turn(self.user.name, self.queue_timeout):
-                return await asyncio.wait_for(self._started(), self._patience)
+                url = await asyncio.wait_for(self._started(), self._patience)
+                self.up = time.time()
+                return url
         except NoRoom as problem:
             raise NotStarted(self.user.name, Reason(str(problem), NO_ROOM)) from problem
         except (units.Ended, TimeoutError) as problem:
