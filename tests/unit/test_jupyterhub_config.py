@@ -213,6 +213,7 @@ def test_limits_come_from_pillar_as_systemd_wants_them(loaded):
     assert properties["TasksMax"] == "99"
     assert properties["IOWeight"] == "5"
     assert properties["MemorySwapMax"] == "0"
+    assert properties["CPUWeight"] == "100"
     assert properties["OOMPolicy"] == "continue"
     assert all(isinstance(value, str) for value in properties.values()), "systemdspawner formats each as a string"
 
