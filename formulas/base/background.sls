@@ -8,6 +8,7 @@
         Description=Work that nobody waits for
 
         [Slice]
+        CPUAccounting=yes
         CPUWeight=5
         IOWeight=5
     - mode: '0644'

@@ -34,11 +34,10 @@ def case_id(instance: config.Instance) -> str:
     return instance.name if aggregates(instance) else f"{instance.name}-without-aggregate"
 
 
+#: What a run of all suites has: formulas that install little. A hub of tests/machine has all formulas.
+SHORT = {("accounts", "debian-13"), ("firewall", "debian-13"), ("homes", "debian-13")}
 CASES = [
-    # tests/machine brings whole hubs up on both platforms.
-    pytest.param(
-        one, id=case_id(one), marks=[pytest.mark.long] if one.platform == "debian-12" or one.suite == "hub" else []
-    )
+    pytest.param(one, id=case_id(one), marks=[] if (one.suite, one.platform) in SHORT else [pytest.mark.long])
     for one in INSTANCES
 ]
 

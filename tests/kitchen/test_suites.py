@@ -1,6 +1,6 @@
 """Every suite on every platform, with the wrapper, as a person would run it.
 
-A run of all suites has them on the newest platform only: tests/machine brings whole hubs up on both.
+A run of all suites has a few of them, on the newest platform: tests/machine brings a whole hub up on it.
 
 One platform has ``state_aggregate`` (all packages in one transaction), the other does not, so that both orders are
 tested. The hub never has it here; tests/machine run it with aggregation, as on a class's server, on both platforms.
