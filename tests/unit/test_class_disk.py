@@ -120,7 +120,7 @@ def test_class_disk_reports_to_owners_and_teachers(tmp_path: Path, monkeypatch: 
     used = {1: btrfs.Usage(85, 0, 100), 2: btrfs.Usage(100, 0, 100), 3: btrfs.Usage(79, 0, 100)}
     monkeypatch.setattr(reporting, "owners", lambda _: everybody)
     monkeypatch.setattr(reporting.limits, "set_all", lambda *_: [])
-    monkeypatch.setattr(reporting.history, "relieve", lambda _: 0)
+    monkeypatch.setattr(reporting.history, "relieve", lambda *_: 0)
     monkeypatch.setattr(btrfs, "usage", lambda _: used)
     monkeypatch.setattr(btrfs, "info", lambda path: btrfs.Subvolume(numbers[path.name], 0, 0, 0.0))
     summary = reporting.look(config(tmp_path), reports)
