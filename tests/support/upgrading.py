@@ -35,8 +35,10 @@ ADDRESS = "127.0.0.9"
 HOSTS = ("phys.coursehub.test", "www.phys.coursehub.test", "*.phys.coursehub.test")
 OLD, NEW = {"hub": "a1", "course": "b1", "jupyterhub": "5.0"}, {"hub": "a2", "course": "b2", "jupyterhub": "6.0"}
 
-#: Only the course's own server may be asked, and nothing of this computer may be changed.
+#: Only the course's own server may be asked, and nothing of this computer may be changed. A unit goes on without its
+#: connection, so what it runs at its end is never cut off.
 SSH = """
+trap '' TERM
 while :; do case "$1" in root@{address}) shift; break;; "") exit 255;; *) shift;; esac; done
 exec env -i PATH={programs}:/usr/bin:/bin sh -c "$*"
 """
