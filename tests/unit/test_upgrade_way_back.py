@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -114,6 +115,58 @@ def test_power_cut_beside_an_upgrade_loses_no_version(config: Config, change: bo
     assert main.look(config)["no_way_back"] == ""
     version.put_back(config, "a test")
     assert served(config) == (NEW if change else OLD)
+
+
+def test_power_cut_after_the_first_upgrade_keeps_the_way_back(config: Config) -> None:
+    """Before it nothing was saved. `look` does not lock, so it moves nothing itself."""
+    version.save(config, config.switch)
+    install(config, "new")
+    guard.mend(config, booting=True)
+    assert served(config) == NEW
+    assert main.look(config)["no_way_back"] == ""
+    version.put_back(config, "a test")
+    assert served(config) == OLD
+
+
+@pytest.mark.parametrize(
+    ("earlier", "change", "programs_then", "setting_then"),
+    [
+        ("new", "settings", "old", "old"),
+        ("settings", "settings", "old", "other memory"),
+        ("new", "newer", "new", "new"),
+    ],
+)
+def test_power_cut_while_a_version_is_removed(
+    config: Config,
+    monkeypatch: pytest.MonkeyPatch,
+    earlier: str,
+    change: str,
+    programs_then: str,
+    setting_then: str,
+) -> None:
+    """What is left of it must not count as the version before, in place of a complete one."""
+
+    def change_to(what: str, text: str) -> None:
+        if what == "settings":
+            setting(config, text)
+        else:
+            install(config, what)
+
+    def cut(path: Path, **_: Any) -> None:
+        if path.exists():
+            trees.shutil.rmtree(path / "files")
+            raise SystemExit
+
+    upgraded(config, lambda: change_to(earlier, "other memory"))
+    version.save(config, config.switch)
+    change_to(change, "more memory")
+    with monkeypatch.context() as power:
+        power.setattr(version, "shutil", SimpleNamespace(rmtree=cut))
+        with pytest.raises(SystemExit):
+            version.settle(config)
+    guard.mend(config, booting=True)
+    version.put_back(config, "a test")
+    assert (served(config)[0], served(config)[3]) == (programs_then, setting_then)
 
 
 def test_same_trees_have_the_same_names_and_content(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def _command(process: Path) -> bytes:
 
 
 def mend(config: Config, *, booting: bool = False) -> dict[str, Any]:
-    """Finish what an interrupted upgrade left: put the version before back, remove a trial."""
+    """Finish what an interrupted upgrade left: put the version before back, or keep the new one; remove a trial."""
     name, facts = phase.read(config.place)
     document: dict[str, Any] = {"mended": name}
     if name == phase.SWITCHING:
@@ -101,5 +101,7 @@ def mend(config: Config, *, booting: bool = False) -> dict[str, Any]:
         document |= version.put_back(config, "the upgrade was cut off", booting=booting)
     elif name == phase.BACK:
         document |= version.put_back(config, facts.get("reason", "it was asked for"), booting=booting)
+    else:
+        version.settle(config)
     trial.clear(config)
     return document

@@ -48,9 +48,18 @@ def save(config: Config, to: Path | None = None) -> None:
     # Before the saved version has its name: it must not lose one of them meanwhile.
     for path in _linked(config):
         (path / KEPT).touch()
-    shutil.rmtree(to, ignore_errors=True)
+    _remove(to)
     fresh.rename(to)
     _mark(config)
+
+
+def _remove(saved: Path) -> None:
+    """Remove a saved version. If this is interrupted, no part of it keeps its name: it would count as a version."""
+    gone = saved.with_name(f"{saved.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    if saved.is_dir():
+        saved.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _mark(config: Config) -> None:
@@ -71,9 +80,9 @@ def settle(config: Config) -> None:
     if not config.switch.is_dir():
         return
     if _serves(config, config.switch) and config.before.is_dir() and not _serves(config, config.before):
-        shutil.rmtree(config.switch)
+        _remove(config.switch)
     else:
-        shutil.rmtree(config.before, ignore_errors=True)
+        _remove(config.before)
         config.switch.rename(config.before)
     _mark(config)
 
@@ -129,7 +138,7 @@ def missing(config: Config) -> str:
 
 
 def saved_facts(config: Config) -> dict[str, Any]:
-    """What would be put back: what it serves, and since when its settings are old (Unix time); empty if nothing."""
+    """What would be put back: what it serves, and when it was saved (Unix time). Empty if there is nothing."""
     back = way_back(config)
     if not back.is_dir():
         return {}
