@@ -219,7 +219,10 @@ def rollback(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
         if "error" in done:
             raise CoursehubError(f"{course_id}: {done['error']}")
         document = {
-            **{"course": course_id, "before": found["serves"], "after": done["serves"], "lost": done["lost"]},
+            "course": course_id,
+            "before": found["serves"],
+            "after": done["serves"],
+            "lost": done["lost"],
             "saved": saved,
         }
         with steps.step("checks", f"look at {course_id} as a student") as progress:

@@ -152,7 +152,7 @@ def test_server_that_does_not_end_ends_the_restore(
         during.setattr(working, "servers", lambda _config, **_: running[:1])
         during.setattr(working.subprocess, "run", lambda argv, **_: done.append(" ".join(argv)))
         during.setattr(everything, "systemctl", systemctl)
-        with pytest.raises(RestoreError, match=r"^one person works on this server, and it does not end"):
+        with pytest.raises(RestoreError, match=r"^the server of one person does not end"):
             whole.restore()
     assert done == ["stop", *["systemctl stop jupyter-ada.service"] * 3, "start"]
     assert list(config.homes.joinpath("nobody").iterdir()) == []

@@ -107,7 +107,7 @@ def test_servers_that_take_too_long_are_looked_at_again(
     monkeypatch.setattr(working, "STOPPING", 0.2)
     systemd.add("systemctl", "[ $1 = stop ] && exec sleep 20; echo jupyter-ada.service loaded active")
     began = time.monotonic()
-    with pytest.raises(RestoreError, match=r"^one person works on this server, and it does not end"):
+    with pytest.raises(RestoreError, match=r"^the server of one person does not end"):
         working.end_servers(config)
     assert time.monotonic() - began < 15
 

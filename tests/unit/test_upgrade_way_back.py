@@ -205,7 +205,7 @@ def fails(number: int, name: str = "") -> Callable[..., None]:
 
 
 def test_version_comes_back_on_a_full_disk(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second name of a file takes no room."""
+    """A hard link takes no room."""
     version.save(config)
     install(config, "new")
     with monkeypatch.context() as full:

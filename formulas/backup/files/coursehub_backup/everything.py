@@ -269,7 +269,8 @@ class _Whole:
     ) -> None:
         """Try once more to read what an earlier run could not; ``put`` brings it there. Nothing there is replaced.
 
-        ``known`` is result and reason if no earlier run noted them.
+        ``known``: the result and the reason of a part of which the report knows nothing. If something is still missing,
+        the new reason begins with that one.
         """
         if self.report.was(found["name"]) != "partly":
             self.report.keep_earlier(found, *known)

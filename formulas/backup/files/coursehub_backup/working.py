@@ -1,4 +1,4 @@
-"""Who works on this server while all of it is to be restored."""
+"""Who works on this server, and how their servers are ended, before all of it is restored."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ def servers(config: Config, *, ending: bool = False) -> list[str]:
 def need_nobody(config: Config, version: Version) -> None:
     """Raise RestoreError, with what to do, if somebody works on this server."""
     if found := servers(config):
+        who = "one person works" if len(found) == 1 else f"{len(found)} people work"
         raise RestoreError(
-            f"{_people(found)} on this server now, and restoring everything ends their servers; run this again when "
+            f"{who} on this server now, and restoring everything ends their servers; run this again when "
             "nobody works or with --stop-servers, or restore what somebody misses with --user ACCOUNT --path . "
             f"{version.options}"
         )
@@ -48,13 +49,8 @@ def end_servers(config: Config) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run(["systemctl", "stop", *found], capture_output=True, check=False, timeout=STOPPING)
     if found := servers(config, ending=True):
-        raise RestoreError(
-            f"{_people(found)} on this server, and it does not end; restart the server and run this again"
-        )
-
-
-def _people(found: list[str]) -> str:
-    return "one person works" if len(found) == 1 else f"{len(found)} people work"
+        whose = "the server of one person does" if len(found) == 1 else f"the servers of {len(found)} people do"
+        raise RestoreError(f"{whose} not end; restart this machine and run this again")
 
 
 def has_processes(uid: int) -> bool:

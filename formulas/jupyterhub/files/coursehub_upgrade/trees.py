@@ -15,8 +15,8 @@ def mirror(source: Path, target: Path, kept: Collection[Path] = (), *, share: bo
     """Make ``target`` like ``source``: content, owner, mode and time. Without a source, ``target`` is removed.
 
     The real directories directly in one of ``kept`` (paths of the source or the target) are neither copied nor
-    removed. With ``share``, on a full disk a file becomes a second name of the source's, which takes no room. Returns
-    whether anything was written. May be interrupted and repeated. Raises OSError.
+    removed. With ``share``, a file for which the disk has no room becomes a hard link to the source. Returns whether
+    anything was written. May be interrupted and repeated. Raises OSError.
     """
     if not os.path.lexists(source):
         return _remove(target)
