@@ -216,7 +216,8 @@ def test_no_unit_of_the_hub_names_a_port(files: list[tuple[str, File]]) -> None:
 
 def test_units_that_nobody_waits_for_yield_to_the_class(renderings: dict[str, Rendering]) -> None:
     """Weights count only among siblings, so what runs beside a class must be in a slice that weighs much less."""
-    directory = "/etc/systemd/system/"
+    directory, backups = "/etc/systemd/system/", {"coursehub-backup.service", "coursehub-restic.service"}
+    seen = set()
     for name, rendering in renderings.items():
         units = {
             file.path.removeprefix(directory): file.text
@@ -227,12 +228,10 @@ def test_units_that_nobody_waits_for_yield_to_the_class(renderings: dict[str, Re
             continue
         background, of_class = (_weight(units[unit]) for unit in ("background.slice", "class.slice"))
         assert background * 10 <= of_class, name
-        backups = {
-            unit: text
-            for unit, text in units.items()
-            if unit in ("coursehub-backup.service", "coursehub-restic.service")
-        }
-        assert all("Slice=background.slice" in text.splitlines() for text in backups.values()), name
+        for unit in backups & units.keys():
+            assert "Slice=background.slice" in units[unit].splitlines(), f"{name}: {unit}"
+            seen.add(unit)
+    assert seen == backups
 
 
 def _weight(unit: str) -> int:

@@ -29,6 +29,7 @@ MODULES_OF_TESTS = {
     "BY_NUMBER = {os.getpid(): 'x'}\nask = os.getpid",
     "has_a_constant": "import os\nSAME = os.readlink('/proc/self')",
     "hides_its_number": "import os\nSAME = [f'{os.getpid():d}', int(os.getpid())]",
+    "keeps_its_number_in_a_set": "import os\nSEEN = {os.getpid()}",
     "has_generators": "import random\nDICE = random.Random(7)",
 }  # fmt: skip
 
@@ -102,6 +103,7 @@ def test_generators_of_modules_are_seeded_anew(course_python: str, place: Path) 
         ("starts_a_thread", "thread"),
         ("shares_memory", "shares memory"),
         ("fails", "it fails"),
+        ("keeps_its_number_in_a_set", "a set of a package keeps a home directory, a name or the number of its process"),
         ("hides_its_number", "a constant or the number of its process"),
     ],
 )

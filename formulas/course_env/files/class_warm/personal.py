@@ -228,7 +228,8 @@ class Kept:
                 self._places.append((value, functools.partial(setattr, place, name)))
         else:
             raise NoImage(
-                f"a {type(place).__name__} of {getattr(place, '__module__', 'a package')} keeps a home directory"
+                f"a {type(place).__name__} of {getattr(place, '__module__', 'a package')} keeps a home directory, "
+                "a name or the number of its process"
             )
 
 
