@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import sqlite3
 import threading
@@ -245,7 +246,13 @@ def test_hub_serves_if_the_way_back_fails(
     assert (programs[-1] == "systemctl start jupyterhub.service") is not booting
     assert (config.saved[2] / "jupyterhub.service").read_text() == "old"
     assert phase.read(config.place)[0] == phase.BACK
-    version.put_back(config, "a test")
+    if not booting:
+        # The end of its unit must not interrupt everybody once more.
+        before = len(programs)
+        guard.mend(config, unit_ended=True)
+        assert "systemctl stop jupyterhub.service jupyterhub-work.service" not in programs[before:]
+        assert phase.read(config.place)[0] == phase.BACK
+    guard.mend(config)
     assert served(config) == OLD and phase.read(config.place)[0] == phase.IDLE
 
 
@@ -276,3 +283,19 @@ def test_hub_that_does_not_start_either_is_told(config: Config, monkeypatch: pyt
     monkeypatch.setattr(version, "quietly", lambda argv, *_: "start" not in argv)
     with pytest.raises(UpgradeError, match="and no hub starts with what is there; mend that, then run"):
         version.put_back(config, "a test")
+    # So the end of the unit tries again.
+    with pytest.raises(UpgradeError, match="and no hub starts"):
+        guard.mend(config, unit_ended=True)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_end_of_a_unit_is_told_from_a_persons_command(
+    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ended: bool
+) -> None:
+    monkeypatch.setattr(main.configuration, "read", lambda: config)
+    monkeypatch.setattr(main.guard, "mend", lambda _config, **known: known)
+    monkeypatch.delenv("SERVICE_RESULT", raising=False)
+    if ended:
+        monkeypatch.setenv("SERVICE_RESULT", "exit-code")
+    assert main.main(["mend"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"booting": False, "unit_ended": ended}

@@ -92,16 +92,19 @@ def _command(process: Path) -> bytes:
         return b""
 
 
-def mend(config: Config, *, booting: bool = False) -> dict[str, Any]:
-    """Finish what an interrupted upgrade left: put the version before back, or keep the new one; remove a trial."""
+def mend(config: Config, *, booting: bool = False, unit_ended: bool = False) -> dict[str, Any]:
+    """Finish what an interrupted upgrade left: put the version before back, or keep the new one; remove a trial.
+
+    With ``unit_ended`` a failed way back, after which the hub serves, is not tried again.
+    """
     name, facts = phase.read(config.place)
     document: dict[str, Any] = {"mended": name}
     if name == phase.SWITCHING:
         wait_for_states(config)
         document |= version.put_back(config, "the upgrade was cut off", booting=booting)
-    elif name == phase.BACK:
+    elif name == phase.BACK and not (unit_ended and facts.get("hub_serves")):
         document |= version.put_back(config, facts.get("reason", "it was asked for"), booting=booting)
-    else:
+    elif name != phase.BACK:
         version.settle(config)
     trial.clear(config)
     return document

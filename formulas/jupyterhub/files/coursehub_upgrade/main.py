@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import fcntl
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -58,7 +59,8 @@ def _do(config: Config, asked: argparse.Namespace) -> dict[str, Any]:
                 guard.wait_for_states(config)
                 return version.put_back(config, "the teacher asked for it")
             case _:
-                return guard.mend(config, booting=asked.boot)
+                # systemd sets this for what a unit runs at its end.
+                return guard.mend(config, booting=asked.boot, unit_ended="SERVICE_RESULT" in os.environ)
 
 
 def look(config: Config) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import json
 import os
@@ -174,7 +175,7 @@ def put_back(config: Config, reason: str, *, booting: bool = False) -> dict[str,
     try:
         document, changed = _replace(config, saved, reason)
     except (OSError, sqlite3.Error, UpgradeError) as error:
-        raise UpgradeError(_serve_what_is_there(config, error, booting=booting)) from error
+        raise UpgradeError(_serve_what_is_there(config, error, reason, booting=booting)) from error
     timers.begin(changed)
     if not booting:
         new_proxy = _links(config)["proxy"].resolve() != proxy or PROXY_UNIT in changed
@@ -207,8 +208,11 @@ def _replace(config: Config, saved: Path, reason: str) -> tuple[dict[str, Any], 
     return document, changed
 
 
-def _serve_what_is_there(config: Config, error: Exception, *, booting: bool) -> str:
-    """Start the hub although the saved version could not be put back; returns a line that says so."""
+def _serve_what_is_there(config: Config, error: Exception, reason: str, *, booting: bool) -> str:
+    """Start the hub although the saved version could not be put back; returns a line that says so.
+
+    Notes in the phase that it serves: then only a person tries again, as each try interrupts everybody.
+    """
     why = f"the version before could not be put back ({' '.join(str(error).split())})"
     then = "mend that, then run 'coursehub rollback' again"
     if booting:
@@ -216,6 +220,8 @@ def _serve_what_is_there(config: Config, error: Exception, *, booting: bool) -> 
     quietly(["systemctl", "daemon-reload"])
     if not _start(set(config.saved), new_proxy=True):
         return f"{why}, and no hub starts with what is there; {then}"
+    with contextlib.suppress(OSError):
+        phase.write(config.place, phase.BACK, reason=reason, hub_serves=True)
     return (
         f"{why}, so the hub serves with what is there, JupyterHub {names(config).get('jupyterhub', 'unknown')}; {then}"
     )
