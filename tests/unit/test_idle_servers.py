@@ -102,6 +102,10 @@ def test_cpu_where_there_is_only_cgroup_1(tmp_path: Path) -> None:
         assert idle.cpu_seconds("class.slice", "jupyter-ada", root) == 2.5
     assert working.unit(own, root) == 2.5
     assert working.unit(own, tmp_path) is None
+    everybody = root / "cpu,cpuacct/class.slice/cpuacct.usage"
+    everybody.write_text("9000000000\n")
+    own.write_text("3:cpu,cpuacct:/class.slice\n")
+    assert working.unit(own, root) is None
 
 
 # -- in the server: roles, and what pages ask ----------------------------------------------------------------

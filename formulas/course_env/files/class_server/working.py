@@ -62,7 +62,8 @@ def unit(own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgrou
                 with contextlib.suppress(OSError, ValueError, KeyError):
                     figures = (mounted / path / "cpu.stat").read_text().splitlines()
                     return int(dict(figure.split() for figure in figures)["usage_usec"]) / 1e6
-        elif "cpuacct" in controllers.split(","):
+        elif "cpuacct" in controllers.split(",") and path.endswith(".service"):
+            # Without a counter of its own, the path is that of the slice, which counts everybody.
             with contextlib.suppress(OSError, ValueError):
                 return int((root / controllers / path / "cpuacct.usage").read_text()) / 1e9
     return None
