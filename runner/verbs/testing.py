@@ -85,7 +85,7 @@ def test(project: Project, arguments: list[str]) -> int:
     with _images_meanwhile() if wanted else contextlib.nullcontext():
         for group, together in itertools.groupby(suites, key=lambda suite: _company(suite, measured)):
             if group == "measured":
-                codes.append(_measured_units(project, environment))
+                codes.append(_measured_units(project, environment, *short))
             else:
                 side_by_side = _WITH_MACHINES if group == "machines" else _SIDE_BY_SIDE
                 codes.append(_pytest(project, environment, together, *side_by_side, *short))
@@ -153,7 +153,7 @@ def _pytest(project: Project, environment: dict[str, str], suites: Iterable[str]
     return subprocess.run(command, cwd=project.root, env=environment, check=False).returncode
 
 
-def _measured_units(project: Project, environment: dict[str, str]) -> int:
+def _measured_units(project: Project, environment: dict[str, str], *options: str) -> int:
     """Run the unit suite and measure coverage; the exit code is pytest-cov's if it is too low."""
     directory = project.state / "coverage"
     shutil.rmtree(directory, ignore_errors=True)
@@ -164,7 +164,7 @@ def _measured_units(project: Project, environment: dict[str, str]) -> int:
     source = (project.root / part for part in _MEASURED)
     measured = [f"--cov={directory}" for directory in source if directory.is_dir()]
     report = (*measured, "--cov-report=term:skip-covered", f"--cov-fail-under={COVERAGE}")
-    return _pytest(project, environment, ["unit"], *_SIDE_BY_SIDE, *report)
+    return _pytest(project, environment, ["unit"], *_SIDE_BY_SIDE, *report, *options)
 
 
 def _install_python(project: Project) -> None:

@@ -139,13 +139,16 @@ def test_suites_by_name_run_only_when_named(project: Project) -> None:
     assert ran(project) == ["data"]
 
 
-def test_long_tests_run_only_if_their_suite_is_named(project: Project) -> None:
-    path = project.root / "tests/render/test_render.py"
-    path.write_text(path.read_text().replace("def test_", "import pytest\n@pytest.mark.long\ndef test_"))
+@pytest.mark.parametrize("suite", ["render", "unit"])
+def test_long_tests_run_only_if_their_suite_is_named(project: Project, suite: str) -> None:
+    """The unit suite too, whose coverage is measured."""
+    path = project.root / f"tests/{suite}/test_{suite}.py"
+    again = path.read_text().replace(f"def test_{suite}", "import pytest\n\n@pytest.mark.long\ndef test_long")
+    (path.parent / "test_more.py").write_text(again.replace(f"write('{suite} ')", "write('long ')"))
     testing.test(project, [])
-    assert sorted(ran(project)) == ["lint", "unit"]
-    assert testing.test(project, ["render"]) == 0
     assert sorted(ran(project)) == ["lint", "render", "unit"]
+    testing.test(project, [suite])
+    assert sorted(ran(project)) == sorted(["lint", "render", "unit", suite, "long"])
 
 
 def test_base_images_are_built_beside_the_first_suites(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
