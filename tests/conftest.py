@@ -104,14 +104,15 @@ def _leave_out_slow(config: pytest.Config, items: list[pytest.Item]) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what needs machines where there can be none, with one line of reason; CI must not skip."""
     for item in items:
-        # What needs a hub on the older Debian takes minutes, before pytest's own `-m` decides what runs.
+        # A hub on the older Debian takes minutes. Marked here, before pytest's own `-m` chooses.
         if {"hub12", "one_domain"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.long)
     if config.getoption("--quick"):
         _leave_out_slow(config, items)
     if hasattr(config, "workerinput"):
         rank = {name: place for place, name in enumerate(FIRST)}
-        items.sort(key=lambda item: rank.get(_group(item.nodeid), len(rank)))
+        # Of one group the browser comes first: attacks leave many accounts, and the professor's pages become long.
+        items.sort(key=lambda item: (rank.get(_group(item.nodeid), len(rank)), "tests/browser/" not in item.nodeid))
     wants_machine = [
         item for item in items if any(item.get_closest_marker(m) for m in ("machine", "kitchen", "browser", "attacks"))
     ]

@@ -93,8 +93,8 @@ def main(program: str, *arguments: str) -> int:
     repository = Path(os.environ.get("RESTIC_REPOSITORY", ""))
     password = os.environ.get("RESTIC_PASSWORD_FILE")
     if not code and password and (repository / "keys").is_dir():
-        # As restic reads it: without the line's end.
-        cheapen(repository, Path(password).read_bytes().rstrip(b"\r\n"))
+        # restic ignores white space at both ends.
+        cheapen(repository, Path(password).read_bytes().strip())
     return code
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -130,51 +129,6 @@ print(json.dumps([*found, idle.own_groups()]))
 
 def test_role_that_changes_while_the_server_runs_counts(course_python: str) -> None:
     assert said(course_python, GROUPS) == [["people", "class", "students"], ["people", "class", "instructors"], []]
-
-
-#: A kernel's messages as Jupyter sees them, and for each kind of request whether it counts as use.
-ANSWERS = """
-import json
-from datetime import UTC, datetime
-from types import SimpleNamespace
-from jupyter_client.session import Session
-from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
-from traitlets.config import Config
-from class_server.activity import ignore_what_pages_ask
-
-config = Config()
-if sys.argv[2] == "ours":
-    ignore_what_pages_ask(config)
-manager = AsyncMappingKernelManager(config=config)
-session, got = Session(key=b"key"), []
-stream = SimpleNamespace(on_recv=got.append)
-kernel = SimpleNamespace(session=session, connect_iopub=lambda: stream, execution_state="idle")
-manager._kernels["a"] = kernel
-manager.start_watching_activity("a")
-found, never = {}, datetime(2000, 1, 1, tzinfo=UTC)
-for kind in json.loads(sys.argv[3]):
-    manager.last_kernel_activity = never
-    states = []
-    for state in ("busy", "idle"):
-        parent = {"header": session.msg_header(kind)}
-        message = session.msg("status", {"execution_state": state}, parent=parent)
-        got[0](session.serialize(message, ident=b"kernel.status"))
-        states.append(kernel.execution_state)
-    found[kind] = [manager.last_kernel_activity != never, states]
-print(json.dumps(found))
-"""
-ASKED_BY_PAGES = ["usage_request", "history_request", "create_subshell_request"]
-
-
-def test_questions_of_a_page_to_a_kernel_are_no_use(course_python: str) -> None:
-    """Lab's view of a kernel's memory asks every few seconds, by a request that Jupyter counts."""
-    asked = json.dumps([*ASKED_BY_PAGES, "kernel_info_request", "execute_request"])
-    unused, used = [False, ["idle", "idle"]], [True, ["busy", "idle"]]
-    assert said(course_python, ANSWERS, "ours", asked) == {
-        **dict.fromkeys([*ASKED_BY_PAGES, "kernel_info_request"], unused), "execute_request": used,
-    }  # fmt: skip
-    stock = said(course_python, ANSWERS, "stock", asked)
-    assert {kind for kind in ASKED_BY_PAGES if stock[kind] == used} == set(ASKED_BY_PAGES), "no longer needed"
 
 
 # -- in Lab's page -------------------------------------------------------------------------------------------

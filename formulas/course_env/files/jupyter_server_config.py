@@ -18,7 +18,7 @@ SETTINGS = json.loads(r"""{{ settings | json }}""")
 # For class_pull, class_server and the other packages there.
 sys.path.append(SETTINGS["lib"])
 
-from class_server.activity import count_use, ignore_what_pages_ask  # noqa: E402
+from class_server.activity import count_use  # noqa: E402
 from class_server.exports import offer  # noqa: E402
 from class_server.inherited import listen_on_inherited  # noqa: E402
 from class_server.kernels import use_class_kernels  # noqa: E402
@@ -128,7 +128,6 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.ServerApp.kernel_manager_class = ClassKernelManager
 c.ServerApp.sock = listen_on_inherited()
 count_use(SETTINGS["kernels"]["busy_counts_for"])
-ignore_what_pages_ask(c)
 end_abandoned(c)
 offer(c, Path(SETTINGS["lib"]).parent)
 prepare(SETTINGS["lib"])

@@ -26,9 +26,6 @@ EVENTS, KERNELS, TERMINALS = "/api/events/", "/api/kernels/", "/terminals/websoc
 ASKED = (b'"execute_request"', b'"input_reply"', b'"complete_request"', b'"inspect_request"')
 #: In the header of a message with which a page asks a kernel about itself after it connected.
 ASKS_ITSELF = (b"_info_request", b'"history_request"', b"_subshell_request")
-#: Requests by which pages ask a kernel about itself, and which Jupyter counts as use: Lab's view of a kernel's memory
-#: asks every few seconds as long as it is open.
-NO_USE = ("usage_request", "history_request", *(f"{what}_subshell_request" for what in ("create", "delete", "list")))
 #: The header is within so many bytes of a message.
 HEADER = 700
 #: How a message begins that has what a person typed in a terminal. Others have the size of the page.
@@ -102,11 +99,6 @@ def count_use(alone: float) -> None:
     APIHandler.update_api_activity = update_api_activity
     WebSocketProtocol13._run_callback = run_callback  # type: ignore[method-assign,assignment]
     WebSocketHandler.write_message = write_message  # type: ignore[method-assign,assignment]
-
-
-def ignore_what_pages_ask(config: Any) -> None:
-    """Make Jupyter not take a kernel's answer to a page's own question for use, nor the kernel for busy meanwhile."""
-    config.AsyncMappingKernelManager.untracked_message_types.extend(NO_USE)
 
 
 def _received(use: Use, path: str, message: str | bytes) -> None:
