@@ -165,5 +165,9 @@ def test_no_server_starts_without_room_for_others(hub: tuple[Hub, type[Answers]]
 
 
 def test_a_hub_that_does_not_answer_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="GET /users"):
-        Hub("/", "token", tmp_path / "none.sock").people()
+    """The journal has no names, and the error goes there."""
+    nobody = Hub("/", "token", tmp_path / "none.sock")
+    with pytest.raises(Refused, match=r"^GET /users: FileNotFoundError$"):
+        nobody.people()
+    with pytest.raises(Refused, match=r"^POST /users: FileNotFoundError$"):
+        nobody.start("zoe", lambda _: None)

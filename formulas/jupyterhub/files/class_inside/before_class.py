@@ -144,7 +144,8 @@ class Hub:
             said = answer.read()
             return answer.status, json.loads(said) if said else None
         except (OSError, ValueError, http.client.HTTPException) as problem:
-            raise Refused(f"{method} {address}: {type(problem).__name__}") from problem
+            # Without the rest of the address, which has an account: this goes into the journal.
+            raise Refused(f"{method} /users: {type(problem).__name__}") from problem
         finally:
             connection.close()
 
