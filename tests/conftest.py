@@ -31,7 +31,8 @@ TOGETHER = {
     # Where hub12 is.
     "tests/attacks/test_one_domain": "hub",
     "tests/attacks/": "attacks",
-    "tests/browser/": "attacks",
+    # Attacks leave many accounts, and the professor's pages become long.
+    "tests/browser/": "hub",
     "tests/data/": "data",
     "tests/load/": "hub",
     # These read files and render nothing.
@@ -111,8 +112,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _leave_out_slow(config, items)
     if hasattr(config, "workerinput"):
         rank = {name: place for place, name in enumerate(FIRST)}
-        # Of one group the browser comes first: attacks leave many accounts, and the professor's pages become long.
-        items.sort(key=lambda item: (rank.get(_group(item.nodeid), len(rank)), "tests/browser/" not in item.nodeid))
+        items.sort(key=lambda item: rank.get(_group(item.nodeid), len(rank)))
     wants_machine = [
         item for item in items if any(item.get_closest_marker(m) for m in ("machine", "kitchen", "browser", "attacks"))
     ]

@@ -43,6 +43,8 @@ def buttons(driver: WebDriver) -> set[str]:
 def open_admin(driver: WebDriver, hub: Hub) -> None:
     driver.get(f"{hub.document['url']}hub/admin")
     wait(driver, ROW)
+    # The student's server is on; its button can come after the row.
+    until(driver, lambda d: "Access Server" in buttons(d), "no button of a server")
 
 
 def runs(hub: Hub) -> bool:
