@@ -21,10 +21,15 @@ def set_names(state: Path, course_id: str, names: Iterable[str]) -> None:
     write_whole(path, json.dumps(sorted(names)), 0o600)
 
 
+def files(home: Path) -> list[Path]:
+    """The files with the names of each course of the cloud with the directory ``home``."""
+    return sorted((home / _DIRECTORY).glob("*.json"))
+
+
 def names(home: Path) -> list[str]:
     """All names of all courses of the cloud with the directory ``home``."""
     found: set[str] = set()
-    for path in (home / _DIRECTORY).glob("*.json"):
+    for path in files(home):
         try:
             found.update(json.loads(path.read_text()))
         except (OSError, ValueError):

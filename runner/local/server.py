@@ -203,7 +203,15 @@ def _keep_hosts(identity: Identity, home: Path, domains: Callable[[], list[Domai
     Returns when the cloud's directory no longer names this process as its server.
     """
     shown: dict[str, str] | None = None
+    names: dict[str, str] = {}
+    known: object = None
     while _is_recorded(home):
+        files = [_version(path) for path in (home / "account.json", *below.files(home))]
+        if files == known and names == shown:
+            # Nothing can have changed: to work out hundreds of names five times a second takes a tenth of a processor.
+            time.sleep(HOSTS_SECONDS)
+            continue
+        known = files
         zones = domains()
         names = below.addresses(home, zones) | {
             dns.full_name(record, domain): record.data
@@ -218,6 +226,15 @@ def _keep_hosts(identity: Identity, home: Path, domains: Callable[[], list[Domai
             except OSError as error:
                 log(f"/etc/hosts: {error}")
         time.sleep(HOSTS_SECONDS)
+
+
+def _version(path: Path) -> tuple[str, int, int]:
+    """What tells two versions of a file apart that is always replaced as a whole."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path.name, 0, 0
+    return path.name, found.st_ino, found.st_mtime_ns
 
 
 def _is_recorded(home: Path) -> bool:
