@@ -18,6 +18,7 @@ from tests.kitchen.wrapper.__main__ import ROOT
 # The suites run meanwhile.
 pytestmark = [
     pytest.mark.kitchen,
+    pytest.mark.long,
     pytest.mark.timeout(900),
     pytest.mark.usefixtures("runs"),
 ]

@@ -25,7 +25,7 @@ from runner.servers.access import KeyPair
 from tests.machine.test_hub import STUDENT, hub_answers, until
 from tests.support.hub import Hub
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def may_sign_in(hub: Hub, account: str, password: str) -> bool:
@@ -144,7 +144,6 @@ def test_password_is_changed_and_a_forgotten_one_reset(hub: Hub) -> None:
     assert not may_sign_in(hub, account, chosen)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("what", "file", "stays_signed_in"),
     [("proxy-token", "/srv/jupyterhub/proxy.env", True), ("cookie-secret", "/srv/jupyterhub/cookie_secret", False)],
@@ -188,7 +187,6 @@ def test_a_new_ssh_key_is_tried_before_the_old_one_goes(hub: Hub) -> None:
     only_key_is(hub, keys_of(hub).with_name("client_key.pub").read_text().split()[1])
 
 
-@pytest.mark.long
 def test_a_key_change_that_was_killed_goes_on_with_the_same_key(hub: Hub) -> None:
     """Killed before and during the switch: no verb is locked out in between, and one more rotation completes it.
 

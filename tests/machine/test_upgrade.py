@@ -10,7 +10,7 @@ import pytest
 from tests.support.hub import Hub
 from tests.support.sandbox import REPO, Sandbox
 
-pytestmark = [pytest.mark.machine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.machine, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def git(*arguments: str) -> list[str]:
