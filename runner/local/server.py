@@ -207,18 +207,16 @@ def _keep_hosts(identity: Identity, home: Path, domains: Callable[[], list[Domai
     known: object = None
     while _is_recorded(home):
         files = [_version(path) for path in (home / "account.json", *below.files(home))]
-        if files == known and names == shown:
-            # Nothing can have changed: to work out hundreds of names five times a second takes a tenth of a processor.
-            time.sleep(HOSTS_SECONDS)
-            continue
-        known = files
-        zones = domains()
-        names = below.addresses(home, zones) | {
-            dns.full_name(record, domain): record.data
-            for domain in zones
-            for record in domain.records
-            if record.type == "A" and "*" not in record.name
-        }
+        # To work out hundreds of names five times a second takes a tenth of a processor.
+        if files != known:
+            known = files
+            zones = domains()
+            names = below.addresses(home, zones) | {
+                dns.full_name(record, domain): record.data
+                for domain in zones
+                for record in domain.records
+                if record.type == "A" and "*" not in record.name
+            }
         if names != shown:
             try:
                 # Names that another cloud uses are tried again, because it may end.

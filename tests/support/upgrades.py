@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import grp
+import io
 import os
 import sqlite3
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from coursehub_upgrade import timers, trial, version
+from coursehub_upgrade import guard, timers, trial, version
 from coursehub_upgrade.config import Config
 
 
@@ -107,3 +111,20 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.setattr(module, "run", run, raising=module is not timers)
         monkeypatch.setattr(module, "quietly", quietly)
     return called
+
+
+def guarded(config: Config, read: int, speak: Callable[[], None]) -> dict[str, Any]:
+    """Run the guard with this end of a pipe; ``speak`` plays the runner, once the version that serves is saved."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 30
+        while not config.allowed.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        speak()
+
+    speaker = threading.Thread(target=wait)
+    speaker.start()
+    with os.fdopen(read) as words:
+        done = guard.guard(config, words, io.StringIO(), {})
+    speaker.join()
+    return done

@@ -19,7 +19,7 @@ from coursehub_upgrade.config import Config
 from coursehub_upgrade.programs import UpgradeError
 from coursehub_upgrade.trees import mirror
 
-from tests.support.upgrades import NEW, OLD, config, install, programs, served
+from tests.support.upgrades import NEW, OLD, config, guarded, install, programs, served
 
 __all__ = ["config", "programs"]
 
@@ -266,9 +266,6 @@ def line() -> Iterator[Callable[..., Any]]:
         opened.append(write)
 
         def speak() -> None:
-            deadline = time.monotonic() + 30
-            while not config.allowed.exists() and time.monotonic() < deadline:
-                time.sleep(0.01)
             assert phase.read(config.place)[0] == phase.SWITCHING
             after()
             for words in said:
@@ -276,12 +273,7 @@ def line() -> Iterator[Callable[..., Any]]:
             if close:
                 os.close(opened.pop())
 
-        speaker = threading.Thread(target=speak)
-        speaker.start()
-        with os.fdopen(read) as words:
-            done = guard.guard(config, words, io.StringIO(), {})
-        speaker.join()
-        return done
+        return guarded(config, read, speak)
 
     yield run
     for descriptor in opened:

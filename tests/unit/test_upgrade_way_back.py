@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +17,7 @@ from coursehub_upgrade import database, guard, main, phase, trees, version
 from coursehub_upgrade.config import Config
 from coursehub_upgrade.programs import UpgradeError
 
-from tests.support.upgrades import NEW, OLD, config, install, programs, served
+from tests.support.upgrades import NEW, OLD, config, guarded, install, programs, served
 
 __all__ = ["config", "programs"]
 
@@ -31,19 +29,11 @@ def upgraded(config: Config, change: Callable[[], None], word: str = "keep") -> 
     read, write = os.pipe()
 
     def speak() -> None:
-        deadline = time.monotonic() + 30
-        while not config.allowed.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
         change()
         os.write(write, f"{word}\n".encode())
         os.close(write)
 
-    speaker = threading.Thread(target=speak)
-    speaker.start()
-    with os.fdopen(read) as words:
-        done = guard.guard(config, words, io.StringIO(), {})
-    speaker.join()
-    return done
+    return guarded(config, read, speak)
 
 
 def setting(config: Config, text: str) -> None:
