@@ -309,3 +309,29 @@ asyncio.run(main())
         HOME=str(tmp_path), JUPYTER_RUNTIME_DIR=str(tmp_path),
     )  # fmt: skip
     assert ended == {"answers": False, "silent": True}
+
+
+def test_server_has_no_ipython_until_an_extension_needs_it(course_python: str, tmp_path: Path) -> None:
+    """Kernels in ~/.ipython are found, and so is an extension that only the classic notebook knows."""
+    kernel, places = tmp_path / ".ipython/kernels/own", tmp_path / ".jupyter/jupyter_notebook_config.d"
+    kernel.mkdir(parents=True)
+    places.mkdir(parents=True)
+    (kernel / "kernel.json").write_text('{"argv": ["true"], "display_name": "Mine", "language": "none"}')
+    script = """
+from jupyter_server.serverapp import ServerApp
+from traitlets.config import Config
+from class_server.without_ipython import spare_ipython
+
+config = Config()
+spare_ipython(config)
+app = ServerApp(config=config, port=0, open_browser=False, allow_root=True)
+app.initialize(argv=["--ServerApp.port=0"])
+kernels = sorted(app.kernel_spec_manager.get_all_specs())
+print(json.dumps(["IPython" in sys.modules, "own" in kernels, app.extension_manager.extensions["notebook_shim"].enabled]))
+"""
+    found = []
+    for extension in ("nbgitpuller", "some_old_extension"):
+        document = {"NotebookApp": {"nbserver_extensions": {extension: True}}}
+        (places / "one.json").write_text(json.dumps(document))
+        found.append(inside(course_python, script, HOME=str(tmp_path)))
+    assert found == [[False, True, False], [True, True, True]]

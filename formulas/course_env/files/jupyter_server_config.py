@@ -29,6 +29,7 @@ from class_server.programs import prepare  # noqa: E402
 from class_server.ready import start_kernels_soon  # noqa: E402
 from class_server.schemas import check_once  # noqa: E402
 from class_server.sockets import end_abandoned  # noqa: E402
+from class_server.without_ipython import spare_ipython  # noqa: E402
 
 
 class ClassKernelManager(AsyncMappingKernelManager):
@@ -141,6 +142,7 @@ c.ResourceUseDisplay.enable_prometheus_metrics = False
 use_class_kernels(c)
 start_kernels_soon(c, SETTINGS["image"], **SETTINGS["kernels"]["ready"])
 look_only_where_needed(c)
+spare_ipython(c)
 spare_the_server(c)
 forget_after_a_kill()
 check_once()
