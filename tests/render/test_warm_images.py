@@ -10,7 +10,7 @@ from tests.render.rendering import Renderer
 pytestmark = pytest.mark.render
 
 
-def test_warm_images_are_off_and_can_be_on(renderer: Renderer) -> None:
+def test_warm_images_are_on_and_can_be_off(renderer: Renderer) -> None:
     """Off: servers and kernels start as usual. On: both start from images, each of which its own unit makes."""
     release = next(iter(RELEASES.values()))
     for warm in (False, True):
