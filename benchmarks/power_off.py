@@ -33,6 +33,7 @@ from benchmarks.term import notebook
 from runner import local
 from runner.agreed import PATHS
 from runner.hub.client import HubClient
+from runner.rehearsal.figures import summary
 from tests.support.hub import Hub
 from tests.support.machine import Machine
 
@@ -41,7 +42,9 @@ STUDENT = "abello"
 RHYTHM, PLOTS = 1.0, 4
 #: Seconds of work before the first moment: longer than btrfs keeps anything in memory. Then between two moments.
 LEAD, GAP = 75.0, (7.0, 23.0)
-#: Seconds that a dead machine may take to let go of its disk.
+#: What is looked at in each copy.
+KINDS = ("saved in Lab", "appended by a program", "table of a program")
+#: Seconds that a machine may take to go off, and then to let go of its disk.
 LET_GO = 60
 PROGRAMS = """
 import os, threading, time
@@ -117,8 +120,18 @@ def measure(hub: Hub, moments: int, options: str, scratch: Path) -> dict[str, An
             saver.join()
     power_off(machine)
     found = [look(copy, moment, saves) for moment, copy in copies]
-    spent = [answer - sent for _, sent, answer in saves.done]
-    return {"options": mounted, "moments": found, "saves": len(spent), "seconds of a save": sorted(spent)}
+    return {
+        "options": mounted,
+        "seconds lost": {kind: lost([one[kind] for one in found]) for kind in KINDS},
+        "seconds of a save": summary(answer - sent for _, sent, answer in saves.done),
+        "moments": found,
+    }
+
+
+def lost(seconds: list[float | None]) -> dict[str, float | int]:
+    """The summary of what was lost at all moments, and at how many of them no whole file was there."""
+    known = [one for one in seconds if one is not None]
+    return {**summary(known), "no whole file": len(seconds) - len(known)}
 
 
 def save(client: HubClient, saves: Saves, stop: threading.Event) -> None:
@@ -168,8 +181,12 @@ def power_off(machine: Machine) -> None:
     """Cut the machine's power by the cloud's API."""
     here = local.ensure_running(machine.sandbox.project.state, lambda _: None)
     droplet = digitalocean.Droplet(token=here.token, end_point=here.endpoint, id=int(machine.home.name))
-    if not droplet.power_off(return_dict=False).wait(update_every_seconds=0.5, repeat=120):
-        raise SystemExit("the machine could not be powered off")
+    droplet.power_off()
+    deadline = time.monotonic() + LET_GO
+    while machine.processes():
+        if time.monotonic() > deadline:
+            raise SystemExit("the machine could not be powered off")
+        time.sleep(0.5)
 
 
 @contextlib.contextmanager
@@ -199,11 +216,11 @@ def look(copy: Path, moment: float, saves: Saves) -> dict[str, Any]:
     copy.unlink()
     log, table = last_time(texts["log.csv"], whole=False), last_time(texts["table.csv"], whole=True)
     return {
-        "saved in Lab": round(saves.lost(version, moment), 2),
+        KINDS[0]: round(saves.lost(version, moment), 2),
         "Lab opens": opened,
         "versions not there": max(0, saves.answered(moment) - version),
-        "appended by a program": None if log is None else round(max(moment - log, 0), 1),
-        "table of a program": None if table is None else round(max(moment - table, 0), 1),
+        KINDS[1]: None if log is None else round(max(moment - log, 0), 1),
+        KINDS[2]: None if table is None else round(max(moment - table, 0), 1),
     }
 
 
