@@ -19,6 +19,7 @@ import json
 import os
 import random
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -94,7 +95,7 @@ def last_time(text: str, *, whole: bool) -> float | None:
     return float(times[-1]) if times else None
 
 
-def measure(hub: Hub, moments: int, options: str, scratch: Path) -> dict[str, Any]:
+def measure(hub: Hub, moments: int, options: str) -> dict[str, Any]:
     """The losses at so many moments. ``options`` are mount options to try for the class's disk."""
     if options:
         hub.run(f"mount -o remount,{options} {PATHS['class_disk']}")
@@ -102,6 +103,8 @@ def measure(hub: Hub, moments: int, options: str, scratch: Path) -> dict[str, An
     machine = Machine.of(hub.sandbox, hub.course)
     chance, saves, stop = random.Random(), Saves(), threading.Event()
     copies: list[tuple[float, Path]] = []
+    # The copies are on the same disk as the machine, which has the space: some are gigabytes.
+    scratch = Path(tempfile.mkdtemp(dir=machine.home.parent.parent))
     client = hub.sandbox.client(hub.document, STUDENT)
     client.start_server()
     with client, client.kernel() as kernel:
@@ -120,6 +123,7 @@ def measure(hub: Hub, moments: int, options: str, scratch: Path) -> dict[str, An
             saver.join()
     power_off(machine)
     found = [look(copy, moment, saves) for moment, copy in copies]
+    scratch.rmdir()
     return {
         "options": mounted,
         "seconds lost": {kind: lost([one[kind] for one in found]) for kind in KINDS},

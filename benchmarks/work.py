@@ -10,8 +10,15 @@ from pathlib import Path
 from tests.support.hub import Hub
 
 _TERM = Path(__file__).with_name("term.py")
+#: The size of a home.
+MEGABYTES = 50
 #: Seconds that it may take to fill all homes.
 LONGEST = 900
+
+
+def fill(hub: Hub, accounts: Sequence[str]) -> int:
+    """Give everybody a term's work; returns all bytes."""
+    return give(hub, "fill", str(MEGABYTES), accounts)
 
 
 def give(hub: Hub, what: str, how: str, accounts: Sequence[str]) -> int:
