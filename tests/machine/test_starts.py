@@ -28,7 +28,7 @@ AT_ONCE = 60
 #: Another student, who comes when the class's memory is used up, and seconds until the page says so.
 LATE, SOON = "cdubois", 30
 #: Of the class: room for one server and its kernel (formula jupyterhub, start_memory).
-ONE_SERVER = "250M"
+ONE_SERVER = "200M"
 #: Lines for the hub's configuration: half an hour is five seconds, and the second look comes after three.
 MAKES_ROOM_SOON = "c.ClassSpawner.makes_room_after = 5; import class_inside.idle; class_inside.idle.SETTLE = 3"
 DROP_IN = f"/run/systemd/system/{UNIT}.service.d"

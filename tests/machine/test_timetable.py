@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.machine, pytest.mark.timeout(600)]
 
 #: Prints the number of the process that waits to become this student's kernel, and the modules in it.
 WAITS = f"pgrep -u {STUDENT} -f 'class_kernel/ready.py' || true"
+#: The unit that makes the image of a kernel, and where it is (formula course_env).
+IMAGE, IMAGES = "coursehub-warm-kernel", "/var/cache/coursehub-warm"
 
 
 def apply(hub: Hub) -> None:
@@ -42,13 +44,41 @@ def class_soon(hub: Hub) -> Iterator[None]:
         apply(hub)
 
 
-@pytest.mark.usefixtures("class_soon")
-def test_server_and_kernel_are_ready_before_a_class(hub: Hub) -> None:
+@pytest.fixture
+def no_image(hub: Hub) -> Iterator[None]:
+    """There is no image of a kernel, as when a package of the course cannot be in one."""
+    hub.run(f"systemctl stop {IMAGE}.timer; rm {IMAGES}/kernel.image")
+    try:
+        yield
+    finally:
+        hub.run(f"systemctl start {IMAGE}.timer {IMAGE}")
+
+
+def wait_for_the_server(hub: Hub) -> None:
     until(
         "the student's server runs",
         lambda: hub.run(f"ls /run/coursehub/servers/{STUDENT}.sock 2> /dev/null || true").strip() != "",
         90,
     )
+    said = hub.run("journalctl -u jupyterhub -n 200 --no-pager -o cat | grep 'before the class'")
+    assert "before the class at" in said
+
+
+@pytest.mark.usefixtures("class_soon")
+def test_server_is_ready_before_a_class(hub: Hub) -> None:
+    """A kernel starts from the image, so none waits for its owner."""
+    wait_for_the_server(hub)
+    with hub.sandbox.client(hub.document, STUDENT) as client:
+        client.start_server()
+        assert hub.run(WAITS).strip() == ""
+        with client.kernel() as kernel:
+            assert kernel.run("import sys; print('numpy' in sys.modules)") == "True"
+        client.stop_server()
+
+
+@pytest.mark.usefixtures("no_image", "class_soon")
+def test_kernel_is_ready_where_there_is_no_image(hub: Hub) -> None:
+    wait_for_the_server(hub)
     until("a kernel is ready", lambda: hub.run(WAITS).strip() != "", 90)
     waits = hub.run(WAITS).strip()
     # The modules are loaded.
@@ -62,6 +92,3 @@ def test_server_and_kernel_are_ready_before_a_class(hub: Hub) -> None:
             )
         client.stop_server()
     assert hub.run(WAITS).strip() == ""
-    assert "before the class at" in hub.run(
-        "journalctl -u jupyterhub -n 200 --no-pager -o cat | grep 'before the class'"
-    )
