@@ -327,7 +327,8 @@ spare_ipython(config)
 app = ServerApp(config=config, port=0, open_browser=False, allow_root=True)
 app.initialize(argv=["--ServerApp.port=0"])
 kernels = sorted(app.kernel_spec_manager.get_all_specs())
-print(json.dumps(["IPython" in sys.modules, "own" in kernels, app.extension_manager.extensions["notebook_shim"].enabled]))
+shim = app.extension_manager.extensions["notebook_shim"].enabled
+print(json.dumps(["IPython" in sys.modules, "own" in kernels, shim]))
 """
     found = []
     for extension in ("nbgitpuller", "some_old_extension"):

@@ -1,4 +1,4 @@
-"""Keep IPython out of servers: Jupyter imports all of it into each one for two small things, and kernels have their own."""
+"""Keep IPython out of servers: Jupyter imports all of it for two small things, and kernels have their own."""
 
 import os
 from pathlib import Path
@@ -21,11 +21,11 @@ class ClassKernelSpecs(KernelSpecManager):
 
 
 def only_classic() -> set[str]:
-    """Return the enabled server extensions that only the notebook before version 7 knows. Raises ValueError, OSError."""
+    """Return the enabled server extensions that only Notebook 6 and older know. Raises ValueError, OSError."""
     places = jupyter_config_path()
     classic = ConfigManager(read_config_path=places).get("jupyter_notebook_config").get("NotebookApp", {})
-    known = ExtensionConfigManager(read_config_path=places).get_jpserver_extensions()
-    return {name for name, wanted in classic.get("nbserver_extensions", {}).items() if wanted} - known.keys()
+    known: dict[str, bool] = ExtensionConfigManager(read_config_path=places).get_jpserver_extensions()
+    return {str(name) for name, wanted in classic.get("nbserver_extensions", {}).items() if wanted} - known.keys()
 
 
 def spare_ipython(config: Any) -> None:
