@@ -29,7 +29,7 @@ from runner.people.passwords import Passwords
 from runner.rehearsal import crowd
 from runner.rehearsal.accounts import Person
 from runner.rehearsal.figures import percentile, summary
-from runner.rehearsal.student import Place, Student
+from runner.rehearsal.student import Kernel, Place, Student, Trouble
 from runner.session import connect
 from tests.support.hub import Hub
 
@@ -84,7 +84,6 @@ class Worker(Student):
     async def _steps(self, done: asyncio.Event) -> None:
         await self._arrive()
         chance = random.Random(self.person.account)
-        book = notebook(chance, 3)
         async with contextlib.AsyncExitStack() as tab:
             async with self._step("kernel"):
                 kernel = await tab.enter_async_context(await self._kernel())
@@ -93,19 +92,25 @@ class Worker(Student):
                 await kernel.run(IMPORTS)
             self.ready = True
             tab_open = asyncio.create_task(self._stay(done, news))
-            next_save = time.monotonic() + chance.uniform(0, SAVE_PACE)
-            async with self._step("work"):
-                while not done.is_set():
-                    await asyncio.sleep(chance.uniform(0.5, 1.5) * PACE)
-                    began = time.monotonic()
-                    await kernel.run(CELL)
-                    self.notes.answers.append(Sample(began, time.monotonic() - began))
-                    if time.monotonic() > next_save:
-                        next_save += SAVE_PACE
-                        began = time.monotonic()
-                        await self._change("PUT", "api/contents/now.ipynb", {"type": "notebook", "content": book})
-                        self.notes.saves.append(Sample(began, time.monotonic() - began))
+            try:
+                await self._work(kernel, done, chance)
+            except (Trouble, aiohttp.ClientError, OSError, ValueError) as problem:
+                self.record.failed_at, self.record.why = "work", str(problem) or type(problem).__name__
             await tab_open
+
+    async def _work(self, kernel: Kernel, done: asyncio.Event, chance: random.Random) -> None:
+        book = notebook(chance, 3)
+        next_save = time.monotonic() + chance.uniform(0, SAVE_PACE)
+        while not done.is_set():
+            await asyncio.sleep(chance.uniform(0.5, 1.5) * PACE)
+            began = time.monotonic()
+            await kernel.run(CELL)
+            self.notes.answers.append(Sample(began, time.monotonic() - began))
+            if time.monotonic() > next_save:
+                next_save += SAVE_PACE
+                began = time.monotonic()
+                await self._change("PUT", "api/contents/now.ipynb", {"type": "notebook", "content": book})
+                self.notes.saves.append(Sample(began, time.monotonic() - began))
 
     async def day(self, done: asyncio.Event) -> Any:
         """Work, and note a failure."""
