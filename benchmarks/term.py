@@ -3,7 +3,7 @@
     python3 -I term.py fill MEGABYTES ACCOUNT...    # on a server, as root
     python3 -I term.py hour SEED ACCOUNT...
 
-A home of 50 MB has about 60 notebooks with about six plots each, two data tables, three photos, some scripts, and
+A home of 50 MB has about 50 notebooks with about six plots each, two data tables, three photos, some scripts, and
 3 MB of the teacher's handouts, which are the same in every home. Text compresses as text does. Plots and photos do not,
 like a real PNG or JPEG: they are valid PNG files of noise. The same person and seed give the same bytes.
 """
