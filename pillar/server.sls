@@ -105,6 +105,9 @@ server:
     # The part of the server's memory that all students together may use; the rest is for the hub, nginx and sshd.
     class: &class_memory 85%
 
+  # A file system is full from this use in per cent, or below this free space in bytes: for `status`, and for alerts.
+  full_disk: &full_disk {per_cent: 95, least: 524288000}
+
   certificate:
     # A certificate goes to the next server only if it is valid for more days than this. Certbot renews with 30 days left, so
     # with fewer there is a new order anyway.
@@ -147,6 +150,7 @@ accounts:
 backup:
   shared: *shared
   problem: *backup_problem
+  full: *full_disk
   hub_state: *hub_state
   # Who had which number and which password is saved too: a new server may give other numbers.
   sources: [*homes, *shared, *hub_state, *certificates, /etc/letsencrypt, *owner_secret, *left, *openings,

@@ -33,6 +33,8 @@ TEAM_PREFIX: str = _FACTS["groups"]["team_prefix"]
 CARRIED_DAYS: int = _FACTS["certificate"]["carried_days"]
 #: The part of a server's memory that all students together may use.
 CLASS_MEMORY: float = float(_FACTS["memory"]["class"].rstrip("%")) / 100
+#: A file system is full from this use in per cent, or below this free space in bytes.
+FULL_PER_CENT, LEAST_FREE = (int(_FACTS["full_disk"][key]) for key in ("per_cent", "least"))
 #: SSH host keys that every server knows from the start, by host.
 GIT_HOSTS: Mapping[str, str] = _FACTS["git_hosts"]
 #: The systemd units that make up a hub.

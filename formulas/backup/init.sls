@@ -23,6 +23,7 @@ backup-command:
         restic_from: {{ backup.restic_from | json }}
         alert: {{ backup.alert | json }}
         problem: {{ backup.problem | json }}
+        full: {{ backup.full | json }}
         whole: {{ dict(backup.whole, shared=backup.shared) | json }}
     - serializer: json
     - makedirs: True

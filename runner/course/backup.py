@@ -153,7 +153,7 @@ class Backup(Facts):
 
 
 class Alert(Facts):
-    """Where to report problems that nobody notices at once, such as a backup that fails or is late."""
+    """Where to report problems that nobody notices at once: a backup that fails or is late, a full disk."""
 
     webhook: Annotated[Webhook | None, Field(examples=["https://chat.example.edu/hooks/abc"])] = None
     """An address that gets a JSON document by POST: ``text`` is the message, ``ok`` is true when a problem is over."""

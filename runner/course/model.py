@@ -249,7 +249,8 @@ class Course(Facts):
     alert: Annotated[
         Alert, Reaches("nobody of the class"), Field(examples=[{"webhook": "https://chat.example.edu/hooks/abc"}])
     ] = Alert()
-    """Where to report problems that nobody notices at once, such as a backup that fails or is late."""
+    """Where to report problems that nobody notices at once: a backup that fails or is late, a full disk. Needs a
+    backup target."""
     signin: Annotated[
         Signin,
         Reaches("everybody, at the next sign-in; the hub restarts, and running servers go on"),

@@ -6,13 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from runner.agreed import PATHS
+from runner.agreed import FULL_PER_CENT, LEAST_FREE, PATHS
 from runner.errors import CoursehubError
 from runner.hub import halfway, room, warm
 from runner.hub.checks import Check
 
-#: A file system is full from this use in per cent, or below this free space in bytes.
-FULL, LEAST = 95, 500 << 20
 #: Homes of at least so many megabytes are named when the disk is full.
 BIG = 500
 #: Checks that explain failures of others.
@@ -88,7 +86,7 @@ def look(run: Run, *, ask: bool = False) -> list[Check]:
 
 def _disk(said: list[list[str]], run: Run) -> Check:
     for _, way, path, used, left in (words for words in said if words[0] == "disk" and len(words) == 5):
-        full = int(used) >= FULL or (way == "k" and int(left) * 1024 < LEAST)
+        full = int(used) >= FULL_PER_CENT or (way == "k" and int(left) * 1024 < LEAST_FREE)
         if not full:
             continue
         what = "has no room for more files" if way == "i" else f"is {used} % full, {int(left) // 1024} MB are left"
@@ -100,7 +98,7 @@ def _disk(said: list[list[str]], run: Run) -> Check:
             most = ", ".join(f"{account} {size} MB" for account, size in big)
             todo = f"most is in the homes of {most}: have them delete some"
         return Check("disk", False, f"{path} {what}; {todo}")
-    return Check("disk", True, f"under {FULL} % used")
+    return Check("disk", True, f"under {FULL_PER_CENT} % used")
 
 
 def _units(said: list[list[str]]) -> Check:

@@ -46,7 +46,7 @@ def killed(after: float, work: Callable[[], bool], *, only_restic: bool) -> bool
         finally:
             os._exit(0 if good else 1)
     time.sleep(after)
-    hit = False
+    hit, dead = False, []
     with contextlib.suppress(psutil.NoSuchProcess):
         family = psutil.Process(child)
         below = family.children(recursive=True)
@@ -54,7 +54,11 @@ def killed(after: float, work: Callable[[], bool], *, only_restic: bool) -> bool
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)
                 hit = True
-    return os.waitpid(child, 0)[1] != 0 and hit
+                dead += [process] * (process != family)
+    failed = os.waitpid(child, 0)[1] != 0
+    # Until this computer's init has noticed, the lock of a dead restic counts as that of a process that lives.
+    psutil.wait_procs(dead, timeout=30)
+    return failed and hit
 
 
 def new_work(home: Path, name: str, megabytes: int = 3) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from coursehub_backup import config as configuration
 from coursehub_backup import report, restoring, saving, state
-from coursehub_backup.config import Config, Target, Whole
+from coursehub_backup.config import Config, Full, Target, Whole
 from coursehub_backup.restic import Restic
 
 from runner.audit import debian
@@ -68,6 +68,7 @@ def config_of(root: Path, *targets: Target, **changes: Any) -> Config:
         "alert_command": "",
         "alert_webhook": "",
         "problem": root / "run/problem",
+        "full": Full(95, 500 << 20),
         "whole": Whole(
             group="users",
             except_for=(),

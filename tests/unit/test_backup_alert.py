@@ -1,12 +1,15 @@
-"""Who hears that backups fail: a real webhook, a real command, and the teachers' page."""
+"""Who hears that backups fail, or that the disk is full: a real webhook, a real command, and the teachers' page."""
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import http.server
+import importlib
 import json
 import os
 import runpy
+import subprocess
 import tempfile
 import threading
 import time
@@ -15,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coursehub_backup import state, watching
+from coursehub_backup import room, state, watching
 from coursehub_backup.config import Config, Target
 
 from tests.support.backups import config_of
@@ -27,6 +30,8 @@ pytestmark = pytest.mark.unit
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.setattr(state, "STATE", tmp_path)
+    # This computer's own disk may be full.
+    monkeypatch.setattr(room, "problem", lambda *_: None)
     return config_of(tmp_path, Target("volume", "/nowhere"), hours=(7, 23))
 
 
@@ -85,9 +90,10 @@ def test_alert_comes_again_after_a_day(config: Config, hook: Hook) -> None:
     config = dataclasses.replace(config, alert_webhook=hook.address)
     fail()
     watching.watch(config)
-    known = state.read()
-    known["reported"]["at"] -= 25 * 3600
-    state.write(known)
+    reported = config.problem.with_name("reported.json")
+    known = state.read(reported)
+    known["backup"]["at"] -= 25 * 3600
+    state.write(known, reported)
     watching.watch(config)
     assert len(hook.got) == 2
 
@@ -172,3 +178,48 @@ def test_page_has_the_age_of_the_target_with_the_problem(config: Config) -> None
     fail()
     watching.watch(config)
     assert config.problem.read_text() == "backup to volume failed; the last good one is 2 hours old"
+
+
+def test_full_disk_is_reported_though_nothing_can_be_written(
+    config: Config, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, although the numbers change; its end too. The backups are not in the way."""
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    config = dataclasses.replace(config, alert_webhook=hook.address)
+    monkeypatch.setattr(state, "document", full)
+    for left in (3, 2):
+        monkeypatch.setattr(room, "problem", lambda *_, left=left: f"/ is full: 100 % used, {left} MB are left")
+        with pytest.raises(OSError, match="No space"):
+            watching.watch(config)
+    monkeypatch.setattr(room, "problem", lambda *_: None)
+    with pytest.raises(OSError, match="No space"):
+        watching.watch(config)
+    assert [(one["kind"], one["ok"], one["text"]) for one in hook.got] == [
+        ("disk", False, "/ is full: 100 % used, 3 MB are left"),
+        ("disk", True, "the server's disk has room again"),
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_full_file_system_is_seen(config: Config, tmp_path: Path) -> None:
+    """Each kind of full: by use, by what is left, and by the number of files."""
+    problem, place = importlib.reload(room).problem, tmp_path / "place"
+    place.mkdir()
+    for options, write, told in (
+        ("size=1g,nr_inodes=100", lambda: None, None),
+        ("size=600m", lambda: (place / "x").write_bytes(bytes(150 << 20)),
+         f"{place} is full: 25 % used, 450 MB are left"),
+        ("size=40m", lambda: (place / "x").write_bytes(bytes(40 << 20)), f"{place} is full: 100 % used, 0 MB are left"),
+        ("size=1g,nr_inodes=20", lambda: [(place / str(n)).touch() for n in range(19)],
+         f"{place} is full: there is no room for more files"),
+    ):  # fmt: skip
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], check=True)
+        try:
+            write()
+            # A second name of the same file system, and one that is not there.
+            assert problem((tmp_path / "gone", place, place), config.full) == told
+        finally:
+            subprocess.run(["umount", str(place)], check=True)

@@ -62,6 +62,16 @@ class Whole:
 
 
 @dataclass(frozen=True)
+class Full:
+    """When a file system counts as full."""
+
+    per_cent: int
+    """From this use."""
+    least: int
+    """Below so many free bytes."""
+
+
+@dataclass(frozen=True)
 class Config:
     """All settings."""
 
@@ -89,6 +99,8 @@ class Config:
     alert_webhook: str
     problem: Path
     """The file for what is wrong, in one line."""
+    full: Full
+    """When a file system counts as full."""
     whole: Whole
 
     @property
@@ -122,6 +134,7 @@ def load(path: Path = PLACE / "config.json") -> Config:
         alert_command=given["alert"].get("command") or "",
         alert_webhook=given["alert"].get("webhook") or "",
         problem=Path(given["problem"]),
+        full=Full(**given["full"]),
         whole=_whole(given["whole"]),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from coursehub_backup import hopeless
@@ -25,7 +26,8 @@ INCOMPLETE, NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 3, 10, 11, 12
 _ABSENT = re.compile(rb"(?i)does not exist|no such file|nosuch")
 #: Commands that change nothing.
 _READING = ("cat", "dump", "find", "ls", "restore", "snapshots")
-#: How often, and how long each time, to wait for a lock. restic counts one as stale after 30 minutes without a refresh.
+#: How often to try to get a lock, and how long to wait at each try but the first. restic counts one as stale after
+#: 30 minutes without a refresh.
 LOCK_TRIES, LOCK_WAIT = 20, "2m"
 #: Seconds between two looks at what restic says, and bytes of it that are read.
 _PATIENCE, _MOST_WORDS = 1.0, 1 << 24
@@ -73,8 +75,8 @@ class Restic:
 
         A stale lock is removed and the command tried again. Raises ResticError.
         """
-        for _ in range(self._lock_tries):
-            done = self._once(*arguments)
+        for wait in self._waits():
+            done = self._once(*arguments, wait=wait)
             if code_of(done) != LOCKED:
                 break
             # Removes locks of dead processes on this host and locks without a refresh for 30 minutes. Others stay.
@@ -91,9 +93,9 @@ class Restic:
         self, *arguments: str, accept: tuple[int, ...], look: Callable[[], bool], every: float
     ) -> subprocess.CompletedProcess[bytes] | None:
         """Like ``run``, but calls ``look`` every so many seconds. If that is true, it ends restic and returns None."""
-        for _ in range(self._lock_tries):
+        for wait in self._waits():
             try:
-                done = self._watched(arguments, look, every)
+                done = self._watched(arguments, look, every, wait)
             except _EndedError:
                 return None
             if code_of(done) != LOCKED:
@@ -103,10 +105,17 @@ class Restic:
             raise self.error(done)
         return done
 
+    def _waits(self) -> Iterator[str]:
+        """How long to wait for a lock at each try. The first does not: after a power cut the lock is a dead process's,
+        and somebody may be waiting for a file.
+        """
+        yield "0s"
+        yield from itertools.repeat(self._lock_wait, self._lock_tries - 1)
+
     def _watched(
-        self, arguments: tuple[str, ...], look: Callable[[], bool], every: float
+        self, arguments: tuple[str, ...], look: Callable[[], bool], every: float, wait: str | None = None
     ) -> subprocess.CompletedProcess[bytes]:
-        argv = self.argv(*arguments)
+        argv = self.argv(*arguments, wait=wait)
         with (
             tempfile.TemporaryFile() as said,
             subprocess.Popen(
@@ -137,10 +146,10 @@ class Restic:
         """The error for a command that failed."""
         return ResticError(self._why(done), code_of(done))
 
-    def argv(self, *arguments: str) -> list[str]:
-        """The command line. It contains no secret."""
+    def argv(self, *arguments: str, wait: str | None = None) -> list[str]:
+        """The command line, which waits so long for a lock. It contains no secret."""
         options = [part for option in self.target.options for part in ("-o", option)]
-        common = ["--cache-dir", str(self._cache), "--retry-lock", self._lock_wait, *options]
+        common = ["--cache-dir", str(self._cache), "--retry-lock", wait or self._lock_wait, *options]
         if self._lockless and arguments[0] in _READING:
             common.append("--no-lock")
         return [self._program, *common, *arguments]
@@ -160,8 +169,8 @@ class Restic:
             **(self.target.environment or {}),
         }
 
-    def _once(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        return self._watched(arguments, lambda: False, float("inf"))
+    def _once(self, *arguments: str, wait: str | None = None) -> subprocess.CompletedProcess[bytes]:
+        return self._watched(arguments, lambda: False, float("inf"), wait)
 
     def _why(self, done: subprocess.CompletedProcess[bytes]) -> str:
         known = {

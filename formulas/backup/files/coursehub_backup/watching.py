@@ -1,4 +1,4 @@
-"""Sends an alert when backups fail or are late, to the course's own command or to a webhook."""
+"""Sends an alert when backups fail or are late, and when the disk is full, to the course's command or to a webhook."""
 
 from __future__ import annotations
 
@@ -11,43 +11,55 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from coursehub_backup import state
+from coursehub_backup import room, state
 from coursehub_backup.config import Config
 
 #: Seconds after which the same problem is reported again.
 AGAIN = 24 * 3600
 #: The course file's command runs without rights.
 NOBODY: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": [], "env": {"PATH": "/usr/bin:/bin"}}
+#: Sends one message; returns a line for each way that failed.
+Send = Callable[[Config, dict[str, Any]], list[str]]
 
 
-def watch(config: Config, send: Callable[[Config, dict[str, Any]], list[str]] | None = None) -> str | None:
-    """Check the backups and return the problem, if any.
+def watch(config: Config, send: Send | None = None) -> str | None:
+    """Look at the disk and at the backups. Returns what is wrong with the backups, if anything.
 
     Reports a problem once a day, and its end once; at the next look again if the report arrived nowhere. The teachers'
-    page gets the problem as a file.
+    page gets the problem of the backups as a file.
     """
-    now = time.time()
-    found = state.document(config, now)
+    send = send or deliver
+    # First, and without writing to the disk: it may be full.
+    full = room.problem((Path("/"), Path("/var"), config.whole.shared), config.full)
+    _report(config, "disk", (full and full.partition(":")[0], full), "the server's disk has room again", send)
+    found = state.document(config, time.time())
     problem: str | None = found["problem"]
     kind = problem.partition(":")[0] if problem else None
     _write(config.problem, f"{kind}; the last good one is {_age(found)}" if kind else None)
-    record = state.read()
-    reported = record.get("reported", {})
-    if kind and (reported.get("kind") != kind or not 0 <= now - reported.get("at", 0) < AGAIN):
-        record["reported"] = {"kind": kind, "at": now}
-        message = {"kind": "backup", "ok": False, "text": problem}
-    elif not kind and reported:
-        record.pop("reported")
-        message = {"kind": "backup", "ok": True, "text": "backups are well again"}
+    _report(config, "backup", (kind, problem), "backups are well again", send)
+    return problem
+
+
+def _report(config: Config, kind: str, problem: tuple[str | None, str | None], well: str, send: Send) -> None:
+    """Send a message if this problem is new, or over, or a day old. ``problem``: what stays of it, and all of it."""
+    # Beside the line for the page, in /run: this must work on a full disk, too. After a boot it is reported once more.
+    path = config.problem.with_name("reported.json")
+    record = state.read(path)
+    (same, text), now = problem, time.time()
+    known = record.get(kind, {})
+    if same and (known.get("what") != same or not 0 <= now - known.get("at", 0) < AGAIN):
+        record[kind] = {"what": same, "at": now}
+    elif not same and known:
+        record.pop(kind)
     else:
-        return problem
-    failures = (send or deliver)(config, message)
+        return
+    failures = send(config, {"kind": kind, "ok": not same, "text": text or well})
     for failure in failures:
         print(failure, flush=True)
     # One way is enough; otherwise it would come by that way again and again.
     if len(failures) < max(1, bool(config.alert_webhook) + bool(config.alert_command)):
-        state.write(record)
-    return problem
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        state.write(record, path)
 
 
 def _age(found: dict[str, Any]) -> str:
