@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.backups import here, root
+from tests.support.deaths import Dying
 from tests.support.hub import Hub
 from tests.support.sandbox import Sandbox
 
@@ -32,3 +33,9 @@ def small_course(sandbox: Sandbox) -> Callable[[str], Hub]:
         return made[name]
 
     return bring_up
+
+
+@pytest.fixture(scope="session")
+def dying(sandbox: Sandbox) -> Dying:
+    """A small course on a machine of its own, to which the worst may happen."""
+    return Dying.up(sandbox)
