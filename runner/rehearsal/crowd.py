@@ -49,13 +49,14 @@ def perform(
     progress: Callable[[str], None],
     *,
     prefix: str = PREFIX,
+    kind: Callable[[Place, Person], Student] = Student,
 ) -> dict[str, Any]:
     """Start the students spread over ``over`` seconds, measure while all tabs are open, and return the figures.
 
-    ``run`` and ``prefix`` as for ``used``.
+    ``run`` and ``prefix`` as for ``used``; ``kind`` makes each student.
     """
     before, spent, began = used(run, prefix), _own_cpu(), time.monotonic()
-    students = [Student(place, person) for person in crowd]
+    students = [kind(place, person) for person in crowd]
 
     async def everybody() -> tuple[list[Record], float, dict[str, Any]]:
         done = asyncio.Event()

@@ -8,7 +8,7 @@ import json
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -88,15 +88,19 @@ class Record:
         return sum(self.seconds[step] for step in READY) if all(step in self.seconds for step in READY) else None
 
 
-class _Names(AbstractResolver):
-    """Resolves every name to the hub's address, because the temporary people's names are not in DNS."""
+class Names(AbstractResolver):
+    """Resolves every name to the hub's address, because the temporary people's names are not in DNS.
 
-    def __init__(self, ip: str) -> None:
-        self.ip = ip
+    ``others`` has the addresses of names that are not the hub's, such as a sign-in provider's.
+    """
+
+    def __init__(self, ip: str, others: Mapping[str, str] | None = None) -> None:
+        self.ip, self.others = ip, others or {}
 
     async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
-        """Return the hub's address."""
-        return [{"hostname": host, "host": self.ip, "port": port, "family": family or 2, "proto": 0, "flags": 0}]
+        """Return the address of a name."""
+        ip = self.others.get(host, self.ip)
+        return [{"hostname": host, "host": ip, "port": port, "family": family or 2, "proto": 0, "flags": 0}]
 
     async def close(self) -> None:
         """Do nothing, because nothing is open."""
@@ -126,12 +130,15 @@ class Student:
 
     @contextlib.asynccontextmanager
     async def _browser(self) -> AsyncIterator[None]:
-        connector = aiohttp.TCPConnector(limit_per_host=6, resolver=_Names(self.place.ip), ssl=self.place.trust)
         jar = aiohttp.CookieJar(quote_cookie=False)
         patience = aiohttp.ClientTimeout(total=ANSWER)
-        async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, timeout=patience) as self.http:
+        async with aiohttp.ClientSession(connector=self._line(), cookie_jar=jar, timeout=patience) as self.http:
             with contextlib.suppress(Trouble):
                 yield
+
+    def _line(self) -> aiohttp.TCPConnector:
+        """How the browser connects."""
+        return aiohttp.TCPConnector(limit_per_host=6, resolver=Names(self.place.ip), ssl=self.place.trust)
 
     async def _arrive(self) -> None:
         async with self._step("sign in"):

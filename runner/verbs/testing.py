@@ -52,6 +52,7 @@ _PACKAGES = {
     "machine": {"ssh": "openssh-client", "nft": "nftables", **_BROWSER},
     "attacks": {"ssh": "openssh-client", "nft": "nftables", **_BROWSER},
     "data": {"ssh": "openssh-client", "nft": "nftables"},
+    "load": {"ssh": "openssh-client", "nft": "nftables", **_BROWSER},
     "browser": _BROWSER,
 }
 #: Servers whose own parsers check our rendered files. Installed, they would start on this computer, so they are only

@@ -1,7 +1,8 @@
 """Bad conditions of a morning: odd homes, a hub that restarts in the rush, other packages meanwhile, a neighbour's hog.
 
 Not part of `./coursehub test`; run by `./coursehub test load -k bad_conditions`. --hub COURSE asks a hub that is up,
-with the demo course's people. A home with odd files is afterwards as it was before.
+with the demo course's people, and leaves out what changes the course's files. A home with odd files is afterwards as it
+was before.
 """
 
 from __future__ import annotations
@@ -193,8 +194,9 @@ def test_everybody_comes_in_though_something_dies(hub: Hub, rush: list[Person], 
 
 
 @pytest.fixture
-def packages(hub: Hub) -> Iterator[list[str]]:
+def packages(own_hub: None, hub: Hub) -> Iterator[list[str]]:
     """Adds a package to the course: call ``apply`` with the names; afterwards all is as before."""
+    del own_hub
     project, course = hub.sandbox.project, hub.course
     files = [project.course_file(course), project.root / f"pillar/files/locks/{course}.txt"]
     before = {path: path.read_bytes() for path in files}

@@ -38,12 +38,17 @@ true
 def rehearse(hub: Hub, students: int, over: float) -> dict[str, Any]:
     """The document of a rehearsal, which is kept and shown."""
     done = hub.sandbox.json("rehearse", hub.course, "--students", str(students), "--over", str(over), seconds=1700)
+    print("\n".join([f"\n{keep(str(students), done)}", *advice.lines(done)]))
+    return done
+
+
+def keep(name: str, done: dict[str, Any]) -> Path:
+    """Keep what was measured; return the file."""
     directory = REPO / ".coursehub" / "load"
     directory.mkdir(parents=True, exist_ok=True)
-    path = Path(directory, f"{time.strftime('%Y%m%d-%H%M%S')}-{students}.json")
+    path = Path(directory, f"{time.strftime('%Y%m%d-%H%M%S')}-{name}.json")
     path.write_text(json.dumps(done, indent=2), encoding="utf-8")
-    print("\n".join([f"\n{path}", *advice.lines(done)]))
-    return done
+    return path
 
 
 def test_whole_class_gets_a_kernel_at_once(hub: Hub) -> None:

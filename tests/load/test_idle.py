@@ -29,8 +29,9 @@ AWAY, PRESSES, TERMINAL, BACKGROUND, KERNEL = "abello", "bcarter", "cdubois", "d
 
 
 @pytest.fixture
-def five_minutes(hub: Hub) -> Iterator[None]:
+def five_minutes(own_hub: None, hub: Hub) -> Iterator[None]:
     """The course stops students' servers after five minutes, and professors' much later."""
+    del own_hub
     path = hub.sandbox.project.course_file(hub.course)
     before = path.read_text(encoding="utf-8")
     document = yaml.safe_load(before)

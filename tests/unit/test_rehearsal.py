@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import sqlite3
@@ -16,7 +17,7 @@ import pytest
 from runner.cloud import Size
 from runner.errors import USAGE, CoursehubError
 from runner.rehearsal import accounts, advice, figures, lab, probe
-from runner.rehearsal.student import STEPS, Record
+from runner.rehearsal.student import STEPS, Names, Record
 from runner.verbs import rehearse
 from tests.support.sandbox import REPO
 
@@ -63,6 +64,16 @@ def test_document_counts_who_got_through_and_why_not() -> None:
     assert found["steps"]["sign in"] == {"count": 2, "p50": 1.0, "p95": 2.0, "max": 2.0}
     assert found["steps"]["first answer"] == {"count": 1, "p50": 8.0, "p95": 8.0, "max": 8.0}
     assert (found["requests"], found["megabytes"]) == (5, 3.0)
+
+
+def test_every_name_is_the_hubs_but_a_providers() -> None:
+    names = Names("192.0.2.7", {"login.college.edu": "192.0.2.8"})
+
+    async def found(*hosts: str) -> list[str]:
+        return [(await names.resolve(host, 443))[0]["host"] for host in hosts]
+
+    assert asyncio.run(found("hub.example.edu", "curie.hub.example.edu")) == ["192.0.2.7", "192.0.2.7"]
+    assert asyncio.run(found("login.college.edu")) == ["192.0.2.8"]
 
 
 def test_advice_names_the_cheapest_size_for_all() -> None:

@@ -255,3 +255,10 @@ def test_quick_runs_lint_render_and_unit_at_once(
     assert testing.test(project, ["quick"]) == 0
     assert sorted(ran(project)) == ["lint", "render", "unit"]
     assert "Cover" not in capfd.readouterr().out
+
+
+def test_suites_that_drive_a_browser_install_one() -> None:
+    texts = ((path.parent.name, path.read_text(encoding="utf-8")) for path in (REPO / "tests").glob("*/test_*.py"))
+    wants = {suite for suite, text in texts if "\nfrom selenium" in text}
+    assert {"browser", "load", "machine"} <= wants
+    assert [suite for suite in sorted(wants) if not {"chromium", "certutil"} <= set(testing._PACKAGES[suite])] == []
