@@ -23,6 +23,9 @@ from requests.cookies import RequestsCookieJar
 #: Time limits in seconds for one page, and for a server's start when the whole class starts one.
 PAGE_SECONDS = 20
 SPAWN_SECONDS = 180
+#: Seconds without a word on the progress stream after which the hub behind it is gone. It says something every eight
+#: seconds, and a proxy keeps the stream open when the hub restarts.
+SILENT_SECONDS = 30
 KERNEL_SECONDS = 90
 
 #: Where the hub's page says why a server did not start.
@@ -171,19 +174,27 @@ class HubClient:
         stream = self.get(
             f"/hub/api/users/{self.username}/server/progress",
             stream=True,
-            timeout=SPAWN_SECONDS,
+            timeout=SILENT_SECONDS,
             headers={"Referer": f"{self.base}/hub/"},
         )
         if stream.status_code != 200:
             raise HubFailure(f"the hub gives no news of the server (HTTP {stream.status_code})")
-        for line in stream.iter_lines(decode_unicode=True):
-            if not line or not line.startswith("data:"):
-                continue
-            event = json.loads(line.removeprefix("data:"))
-            if event.get("failed"):
-                raise HubFailure(f"the server did not start: {event.get('message', 'no reason given')}")
-            if event.get("ready"):
-                return
+        deadline = time.monotonic() + SPAWN_SECONDS
+        try:
+            for line in stream.iter_lines(decode_unicode=True):
+                if time.monotonic() > deadline:
+                    break
+                if not line or not line.startswith("data:"):
+                    continue
+                event = json.loads(line.removeprefix("data:"))
+                if event.get("failed"):
+                    raise HubFailure(f"the server did not start: {event.get('message', 'no reason given')}")
+                if event.get("ready"):
+                    return
+        except requests.RequestException as error:
+            raise HubFailure(f"the hub's news of the server ended: {cause_of(error)}") from error
+        finally:
+            stream.close()
         raise HubFailure("the server did not become ready")
 
     def stop_server(self) -> None:

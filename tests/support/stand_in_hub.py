@@ -43,6 +43,8 @@ class Behaviour:
         {"progress": 50, "message": "Spawning server..."},
         {"progress": 100, "ready": True, "message": "Server ready"},
     )
+    #: Whether the progress stream stays open without a word after these events.
+    progress_stays: bool = False
     lab_status: int = 200
     kernels_status: int = 201
     channels_status: int = 101
@@ -136,6 +138,8 @@ class _Progress(_Page):
             self.hub.running = self.hub.running or bool(event.get("ready"))
             self.write(f"data: {json.dumps(event)}\n\n")
             await self.flush()
+        if self.hub.behaviour.progress_stays:
+            await asyncio.sleep(30)
         # The hub does this to keep proxies from closing the stream.
         self.write(":\n\n")
 

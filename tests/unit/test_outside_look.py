@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -298,6 +299,15 @@ def test_a_server_that_does_not_start(outside: Outside, broken: dict[str, object
     assert "kernel" not in looked
     # Half-started or not: the check asks the hub to stop it.
     assert outside.hub.stopped == 1
+
+
+def test_a_stream_that_fell_silent_is_given_up(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub that was restarted: the proxy in front of it keeps the stream open."""
+    monkeypatch.setattr(hubclient, "SILENT_SECONDS", 1)
+    outside.behave(progress=({"progress": 0, "message": "Server requested"},), progress_stays=True)
+    began = time.monotonic()
+    assert outside.look()["server"].detail == "the hub's news of the server ended: no answer in time"
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(
