@@ -34,6 +34,9 @@ PEOPLE, TABS, SOCKETS = 24, 6, 3
 OPENED, GONE = 600, 15 * 60
 #: The first of the laptops' addresses: slots of the local cloud that its few machines do not reach.
 FIRST = 200
+#: Sockets that a program may have more than before: connections between hub, proxy and servers that come and go. Of a
+#: browser's none may be left.
+COME_AND_GO = {"tcp": 0, "nginx": 10, "proxy": 10, "hub": 10, "servers": 2 * PEOPLE, "running": 0}
 #: MB that hub, proxy and nginx may have more than after a class that closed its tabs, in all; and a student's server.
 #: 20 rounds open 8640 sockets, so a leak of 20 kB for each would be 170 MB, or 7 MB in each server.
 MORE, MORE_EACH = 60, 5
@@ -102,7 +105,7 @@ class Laptops:
             child.stdin.write(json.dumps(asked) + "\n")
             child.stdin.flush()
             told = json.loads(child.stdout.readline())
-            assert told == {"open": len(self.people) * TABS * SOCKETS, "failed": {}}
+            assert told == {"open": len(self.people) * TABS * SOCKETS, "failed": {}}, told
             yield lambda: _politely(child)
         finally:
             child.kill()
@@ -174,7 +177,8 @@ def test_closed_laptops_leave_no_socket_and_no_memory(hub: Hub, laptops: Laptops
             # First: a process that is killed says goodbye.
             laptops.silence(address)
         print(f"round {number}: all open after {took:.0f} s; {seen}", flush=True)
-    seconds, left = settled(hub, lambda seen: all(seen[one] <= before[one] for one in before), GONE)
+    most_left = {one: before[one] + more for one, more in COME_AND_GO.items()}
+    seconds, left = settled(hub, lambda seen: all(seen[one] <= most_left[one] for one in seen), GONE)
     weight = memory(hub)
     figures: dict[str, Any] = {
         "rounds": ROUNDS,
@@ -187,7 +191,7 @@ def test_closed_laptops_leave_no_socket_and_no_memory(hub: Hub, laptops: Laptops
         "megabytes after": weight,
     }
     print(f"{figures}\n{keep('laptops', figures)}", flush=True)
-    assert all(left[one] <= before[one] for one in before), f"sockets stay: {left}, before {before}"
+    assert all(left[one] <= most_left[one] for one in left), f"sockets stay: {left}, before {before}"
     assert left["running"] == PEOPLE, "nobody's server ended"
     common = sum(weight[one] - weighed[one] for one in ("hub", "proxy", "nginx"))
     assert common <= MORE, f"hub, proxy and nginx have {common:.0f} MB more"

@@ -45,6 +45,8 @@ class Tabs(Student):
     async def _steps(self, done: asyncio.Event) -> None:
         await self._arrive()
         async with self._step("tabs"):
+            # Its cookie is needed for the changes.
+            await self._get(f"{self.base}lab")
             wanted = {"path": "t.ipynb", "name": "t.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
             # The same session each time.
             session = await self._change("POST", "api/sessions", wanted)
