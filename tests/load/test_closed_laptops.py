@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -20,7 +21,6 @@ from typing import Any
 import pytest
 
 from runner.people.passwords import Passwords
-from runner.rehearsal import crowd
 from tests.load.test_class import keep
 from tests.support.hub import Hub
 from tests.support.sandbox import REPO
@@ -40,30 +40,44 @@ COME_AND_GO = {"tcp": 0, "nginx": 10, "proxy": 10, "hub": 10, "servers": 2 * PEO
 #: MB that hub, proxy and nginx may have more than after a class that closed its tabs, in all; and a student's server.
 #: 20 rounds open 8640 sockets, so a leak of 20 kB for each would be 170 MB, or 7 MB in each server.
 MORE, MORE_EACH = 60, 5
-#: Prints sockets: TCP ones with people's browsers in any state but the kernel's last remembering, and open files of the
-#: programs that are sockets.
-_LOOK = """
-count() { n=0; for pid in "$@"; do n=$((n + $(ls -l /proc/$pid/fd 2> /dev/null | grep -c 'socket:'))); done; echo $n; }
-main() { systemctl show -p MainPID --value "$@" | grep -v '^$' | grep -vx 0; }
-units() { systemctl list-units --plain --no-legend --state=active 'jupyter-*.service' | cut -d ' ' -f 1; }
-echo "{\\"tcp\\": $(ss -Htan '( sport = :443 )' | grep -cv -e '^LISTEN' -e '^TIME-WAIT')," \
-     "\\"nginx\\": $(count $(pgrep -P $(main nginx))), \\"proxy\\": $(count $(main jupyterhub-proxy))," \
-     "\\"hub\\": $(count $(main jupyterhub)), \\"servers\\": $(count $(main $(units)))," \
-     "\\"running\\": $(units | wc -l)}"
-"""
+#: Prints {"sockets": {...}, "megabytes": {...}} of each part; its arguments are the units of the class's servers.
+#: Sockets are the open files of a program that are sockets, and "tcp" those of the system with browsers, in any state
+#: but the last remembering. Megabytes are PSS.
+_LOOK = r"""
+import json, os, re, subprocess, sys
+from pathlib import Path
 
+def said(*words):
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
 
-def look(hub: Hub) -> dict[str, int]:
-    """Open sockets of each part, and how many servers run."""
-    found: dict[str, int] = json.loads(hub.run(_LOOK))
+def main(*units):
+    return [pid for pid in said("systemctl", "show", "-p", "MainPID", "--value", *units) if pid != "0"]
+
+def sockets(pids):
+    found = 0
+    for pid in pids:
+        for one in Path("/proc", pid, "fd").iterdir():
+            try:
+                found += os.readlink(one).startswith("socket:")
+            except FileNotFoundError:
+                continue
     return found
 
+def megabytes(pids):
+    rolls = [Path("/proc", pid, "smaps_rollup").read_text() for pid in pids]
+    return round(sum(int(re.search(r"^Pss: +(\d+)", roll, re.M)[1]) for roll in rolls) / 1024, 1)
 
-def memory(hub: Hub) -> dict[str, float]:
-    """MB (PSS) of hub, proxy and nginx, and of all students' servers without their kernels."""
-    used = crowd.used(hub.run, "")
-    parts = {name: float(used["parts"][name]["pss"]) for name in ("hub", "proxy", "nginx")}
-    return {**parts, "servers": round(sum(one["server"]["pss"] for one in used["people"]), 1)}
+parts = {
+    "nginx": [pid for master in main("nginx") for pid in said("pgrep", "-P", master)],
+    "proxy": main("jupyterhub-proxy"), "hub": main("jupyterhub"), "servers": main(*sys.argv[1:]),
+}
+ss = ["ss", "-Htan", "( sport = :443 )"]
+states = subprocess.run(ss, capture_output=True, text=True, check=True).stdout.splitlines()
+counted = {name: sockets(pids) for name, pids in parts.items()}
+counted["tcp"] = sum(not line.startswith(("LISTEN", "TIME-WAIT")) for line in states)
+counted["running"] = len(parts["servers"])
+print(json.dumps({"sockets": counted, "megabytes": {name: megabytes(pids) for name, pids in parts.items()}}))
+"""
 
 
 @dataclass
@@ -113,6 +127,16 @@ class Laptops:
             child.stdin.close()
             child.stdout.close()
 
+    def units(self) -> list[str]:
+        """The systemd units of these people's servers."""
+        return [f"jupyter-{account}.service" for account, _ in self.people]
+
+    def look(self) -> tuple[dict[str, int], dict[str, float]]:
+        """Open sockets of each part, how many servers run, and each part's megabytes."""
+        words = ["python3", "-I", "-c", _LOOK, *self.units()]
+        found = json.loads(self.hub.run(shlex.join(words)))
+        return found["sockets"], found["megabytes"]
+
     def silence(self, address: str) -> None:
         """From now on nothing goes to this address, and nothing comes from it."""
         self.nft("add element inet closed laptops {", address, "}")
@@ -141,27 +165,28 @@ def laptops(hub: Hub) -> Iterator[Laptops]:
         try:
             yield made
         finally:
-            hub.run("systemctl stop 'jupyter-*.service'")
+            hub.run(shlex.join(["systemctl", "stop", *made.units()]))
 
 
-def settled(hub: Hub, most: Callable[[dict[str, int]], bool], seconds: float) -> tuple[float, dict[str, int]]:
-    """Look until ``most`` is true; return how long it took, and what was seen last."""
+def settled(laptops: Laptops, most: dict[str, int], seconds: float) -> float:
+    """Look until there are no more sockets than ``most``, or the seconds are over; return how long it took."""
     began = time.monotonic()
-    while True:
-        seen = look(hub)
-        if most(seen) or time.monotonic() - began > seconds:
-            return time.monotonic() - began, seen
+    while time.monotonic() - began < seconds:
+        seen, _ = laptops.look()
+        if all(seen[one] <= number for one, number in most.items()):
+            break
         time.sleep(5)
+    return time.monotonic() - began
 
 
-def test_closed_laptops_leave_no_socket_and_no_memory(hub: Hub, laptops: Laptops) -> None:
+def test_closed_laptops_leave_no_socket_and_no_memory(laptops: Laptops) -> None:
     with laptops.opened(laptops.address(0)) as close:
-        everybody = look(hub)
+        everybody, _ = laptops.look()
         close()
     # What stays after a class that closed its tabs: connections of servers with the hub and with kernels.
-    settled(hub, lambda seen: seen["tcp"] == 0, 180)
+    settled(laptops, {"tcp": 0}, 180)
     time.sleep(30)
-    before, weighed = look(hub), memory(hub)
+    before, weighed = laptops.look()
     print(f"\nopen: {everybody}; closed politely: {before}, {weighed} MB", flush=True)
     assert before["running"] == PEOPLE
     assert everybody["tcp"] >= PEOPLE * TABS * SOCKETS, "the sockets are not seen"
@@ -172,14 +197,14 @@ def test_closed_laptops_leave_no_socket_and_no_memory(hub: Hub, laptops: Laptops
         address = laptops.address(number)
         with laptops.opened(address):
             took = time.monotonic() - began
-            seen = look(hub)
+            seen, _ = laptops.look()
             most = max(most, seen["tcp"])
             # First: a process that is killed says goodbye.
             laptops.silence(address)
         print(f"round {number}: all open after {took:.0f} s; {seen}", flush=True)
     most_left = {one: before[one] + more for one, more in COME_AND_GO.items()}
-    seconds, left = settled(hub, lambda seen: all(seen[one] <= most_left[one] for one in seen), GONE)
-    weight = memory(hub)
+    seconds = settled(laptops, most_left, GONE)
+    left, weight = laptops.look()
     figures: dict[str, Any] = {
         "rounds": ROUNDS,
         "sockets opened": ROUNDS * PEOPLE * TABS * SOCKETS,
@@ -191,7 +216,7 @@ def test_closed_laptops_leave_no_socket_and_no_memory(hub: Hub, laptops: Laptops
         "megabytes after": weight,
     }
     print(f"{figures}\n{keep('laptops', figures)}", flush=True)
-    assert all(left[one] <= most_left[one] for one in left), f"sockets stay: {left}, before {before}"
+    assert all(left[one] <= number for one, number in most_left.items()), f"sockets stay: {left}, before {before}"
     assert left["running"] == PEOPLE, "nobody's server ended"
     common = sum(weight[one] - weighed[one] for one in ("hub", "proxy", "nginx"))
     assert common <= MORE, f"hub, proxy and nginx have {common:.0f} MB more"
