@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -40,9 +40,9 @@ COME_AND_GO = {"tcp": 0, "nginx": 10, "proxy": 10, "hub": 10, "servers": 2 * PEO
 #: MB that hub, proxy and nginx may have more than after a class that closed its tabs, in all; and a student's server.
 #: 20 rounds open 8640 sockets, so a leak of 20 kB for each would be 170 MB, or 7 MB in each server.
 MORE, MORE_EACH = 60, 5
-#: Prints {"sockets": {...}, "megabytes": {...}} of each part; its arguments are the units of the class's servers.
-#: Sockets are the open files of a program that are sockets, and "tcp" those of the system with browsers, in any state
-#: but the last remembering. Megabytes are PSS.
+#: Prints {"sockets": {...}, "megabytes": {...}} of each part; arguments are the laptops' addresses, with commas, and
+#: the units of the class's servers. Sockets are the open files of a program that are sockets, and "tcp" those of the
+#: system with the laptops, in any state but the last remembering. Megabytes are PSS.
 _LOOK = r"""
 import json, os, re, subprocess, sys
 from pathlib import Path
@@ -69,12 +69,14 @@ def megabytes(pids):
 
 parts = {
     "nginx": [pid for master in main("nginx") for pid in said("pgrep", "-P", master)],
-    "proxy": main("jupyterhub-proxy"), "hub": main("jupyterhub"), "servers": main(*sys.argv[1:]),
+    "proxy": main("jupyterhub-proxy"), "hub": main("jupyterhub"), "servers": main(*sys.argv[2:]),
 }
 ss = ["ss", "-Htan", "( sport = :443 )"]
 states = subprocess.run(ss, capture_output=True, text=True, check=True).stdout.splitlines()
 counted = {name: sockets(pids) for name, pids in parts.items()}
-counted["tcp"] = sum(not line.startswith(("LISTEN", "TIME-WAIT")) for line in states)
+theirs = [f" {address}:" for address in sys.argv[1].split(",")]
+known = [line for line in states if any(one in line for one in theirs)]
+counted["tcp"] = sum(not line.startswith("TIME-WAIT") for line in known)
 counted["running"] = len(parts["servers"])
 print(json.dumps({"sockets": counted, "megabytes": {name: megabytes(pids) for name, pids in parts.items()}}))
 """
@@ -87,11 +89,13 @@ class Laptops:
     hub: Hub
     namespace: str
     people: list[tuple[str, str]]
+    addresses: list[str] = field(default_factory=list)
 
     def address(self, number: int) -> str:
         """The address of one round's laptops, which have it from now on."""
         made = f"{str(self.hub.document['server']['ip']).rpartition('.')[0]}.{FIRST + number}"
         subprocess.run(["ip", "-n", self.namespace, "addr", "add", f"{made}/32", "dev", "eth0"], check=True)
+        self.addresses.append(made)
         return made
 
     @contextlib.contextmanager
@@ -133,7 +137,7 @@ class Laptops:
 
     def look(self) -> tuple[dict[str, int], dict[str, float]]:
         """Open sockets of each part, how many servers run, and each part's megabytes."""
-        words = ["python3", "-I", "-c", _LOOK, *self.units()]
+        words = ["python3", "-I", "-c", _LOOK, ",".join(self.addresses), *self.units()]
         found = json.loads(self.hub.run(shlex.join(words)))
         return found["sockets"], found["megabytes"]
 

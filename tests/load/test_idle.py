@@ -16,7 +16,7 @@ import yaml
 from runner.hub.client import HubFailure
 from runner.people.passwords import Passwords
 from tests.machine.test_hub import until
-from tests.support.attackers import Person
+from tests.support.attackers import Person, Terminal
 from tests.support.hub import Hub
 
 pytestmark = [pytest.mark.machine, pytest.mark.timeout(1200)]
@@ -68,9 +68,9 @@ def test_unused_servers_stop_and_work_goes_on(hub: Hub) -> None:
     hub.run("systemctl stop 'jupyter-*.service'")
     for account, person in people.items():
         until(f"the server of {account}", lambda person=person: bool(person.serve()), 180)
-    # In the foreground of a terminal, and without one; neither prints anything.
+    # In the foreground of a terminal, and without one; neither prints anything. ``shell`` would close the terminal.
     with suppress(TimeoutError):
-        people[TERMINAL].shell("timeout 900 sh -c 'while :; do :; done'", seconds=2)
+        Terminal(people[TERMINAL].client).run("timeout 900 sh -c 'while :; do :; done'", seconds=2)
     with suppress(TimeoutError):
         people[BACKGROUND].shell("setsid nohup timeout 900 sh -c 'while :; do :; done' > /dev/null 2>&1 & true")
     with suppress(HubFailure, TimeoutError):

@@ -67,7 +67,7 @@ class Trial:
     def switch(self, kind: str) -> dict[str, Any]:
         """Change the course file to another kind and apply; return what changed."""
         project = self.hub.sandbox.project
-        path = project.course_file("demo")
+        path = project.course_file(self.hub.course)
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         document["course"]["signin"] = {"kind": kind, **self.facts(kind)}
         path.write_text("#!yaml\n" + yaml.safe_dump(document, allow_unicode=True, sort_keys=False), encoding="utf-8")
@@ -76,7 +76,7 @@ class Trial:
         return self.apply()
 
     def apply(self) -> dict[str, Any]:
-        return self.hub.sandbox.json("apply", "demo")["courses"]["demo"]
+        return self.hub.sandbox.json("apply", self.hub.course)["courses"][self.hub.course]
 
     def facts(self, kind: str) -> dict[str, Any]:
         """The course file's ``signin``, without its kind."""
@@ -145,7 +145,7 @@ def people_known(text: str) -> str:
 @pytest.fixture(scope="module")
 def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     project = hub.sandbox.project
-    course, site = project.course_file("demo"), project.root / "pillar" / "site.sls"
+    course, site = project.course_file(hub.course), project.root / "pillar" / "site.sls"
     before = {path: path.read_text(encoding="utf-8") for path in (course, site)}
     directory = tmp_path_factory.mktemp("signin")
     authority = Authority(directory)
@@ -171,7 +171,7 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
         stack.callback(platform.stop)
         course.write_text(people_known(before[course]), encoding="utf-8")
         subprocess.run(
-            [sys.executable, "-m", "runner", "secrets", "set", "demo", "oauth-client-secret"],
+            [sys.executable, "-m", "runner", "secrets", "set", hub.course, "oauth-client-secret"],
             env=hub.sandbox.env, cwd=project.root, input=provider.client_secret, text=True, check=True,
         )  # fmt: skip
         try:
@@ -180,7 +180,7 @@ def trial(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]
             for path, text in before.items():
                 path.write_text(text, encoding="utf-8")
             shutil.rmtree(project.secrets, ignore_errors=True)
-            hub.sandbox.json("apply", "demo")
+            hub.sandbox.json("apply", hub.course)
 
 
 @pytest.fixture

@@ -1,18 +1,12 @@
 """Configuration of Jupyter Server for every student of the course. Made by Salt."""
 
-import asyncio
 import json
 import os
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
-from jupyterhub.singleuser.extension import JupyterHubIdentityProvider
-from tornado.web import HTTPError
-from tornado.websocket import WebSocketHandler
 
 SETTINGS = json.loads(r"""{{ settings | json }}""")
 # For class_pull, class_server and the other packages there.
@@ -28,6 +22,7 @@ from class_server.memory import spare_the_server  # noqa: E402
 from class_server.programs import prepare  # noqa: E402
 from class_server.ready import start_kernels_soon  # noqa: E402
 from class_server.schemas import check_once  # noqa: E402
+from class_server.sessions import Sessions  # noqa: E402
 from class_server.sockets import end_abandoned  # noqa: E402
 from class_server.without_ipython import spare_ipython  # noqa: E402
 
@@ -51,79 +46,7 @@ class ClassKernelManager(AsyncMappingKernelManager):
         self._last_kernel_message = moment
 
 
-class Sessions:
-    """Lets a person stay in this server as long as the hub permits it, not as long as a page stays open.
-
-    JupyterHub asks about a session every five minutes, and about an open kernel or terminal never again. A person who
-    signed out, is no teacher any more, or copied the cookies could continue there.
-    """
-
-    # Seconds until an ended session is closed.
-    EVERY = 10
-    # Seconds that a kernel or terminal may take to open.
-    OPENING = 60
-
-    def __init__(self) -> None:
-        self.owner = os.environ.get("JUPYTERHUB_USER", "")
-        self._ask = JupyterHubIdentityProvider.get_user
-        self._asked: dict[str, tuple[float, bool]] = {}
-        # The event loop itself keeps no strong reference to tasks.
-        self._tasks: set[Any] = set()
-
-    def watch(self) -> None:
-        """Wrap JupyterHub's own check of who it is."""
-        sessions = self
-
-        async def get_user(provider: JupyterHubIdentityProvider, handler: Any) -> Any:
-            user = await sessions._ask(provider, handler)
-            if user is None:
-                return None
-            try:
-                if not await sessions.may_stay(provider.hub_auth, handler):
-                    return None
-            except HTTPError:
-                # The hub is restarting: the owner's work must not wait for that.
-                if user.username != sessions.owner:
-                    raise
-            if isinstance(handler, WebSocketHandler):
-                task = asyncio.get_running_loop().create_task(sessions.see_out(provider.hub_auth, handler))
-                sessions._tasks.add(task)
-                task.add_done_callback(sessions._tasks.discard)
-            return user
-
-        JupyterHubIdentityProvider.get_user = get_user
-
-    async def may_stay(self, hub_auth: Any, handler: Any) -> bool:
-        """Return whether the hub accepts a session's token; ask at most once in EVERY seconds. Raises HTTPError."""
-        token = hub_auth.get_token(handler)
-        when, may = self._asked.get(token, (0.0, False))
-        if time.monotonic() - when < self.EVERY:
-            return may
-        user = await hub_auth.user_for_token(token, use_cache=False, sync=False)
-        may = bool(user) and bool(hub_auth.check_scopes(hub_auth.access_scopes, user))
-        self._asked[token] = (time.monotonic(), may)
-        return may
-
-    async def see_out(self, hub_auth: Any, handler: Any) -> None:
-        """Close the connection to a kernel or terminal when its session has ended; the kernel continues."""
-        began, opened = time.monotonic(), False
-        while True:
-            await asyncio.sleep(self.EVERY)
-            if handler.ws_connection is None:
-                if opened or time.monotonic() - began > self.OPENING:
-                    return
-                continue
-            opened = True
-            try:
-                if not await self.may_stay(hub_auth, handler):
-                    handler.close(1008, "no longer allowed")
-                    return
-            except HTTPError:
-                # The hub is restarting.
-                continue
-
-
-Sessions().watch()
+Sessions(os.environ.get("JUPYTERHUB_USER", "")).watch()
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.ServerApp.kernel_manager_class = ClassKernelManager
