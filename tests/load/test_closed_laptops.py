@@ -119,6 +119,7 @@ class Laptops:
                 "address": address,
                 "people": self.people,
                 "tabs": TABS,
+                "patience": OPENED,
             }
             child.stdin.write(json.dumps(asked) + "\n")
             child.stdin.flush()

@@ -1,9 +1,9 @@
 """A class with open tabs of Lab in a process of its own, to be run in a laptop's network and killed like one.
 
-Reads one line of JSON: {domain, ip, bundle, subdomains, address, people: [[account, password]], tabs}. ``address`` is
-the one of the laptop's that its connections come from. When all tabs are open it prints {"open": sockets, "failed":
-{account: why}}. It answers the server's pings until the next line or the end of its input, and then closes all
-politely.
+Reads one line of JSON: {domain, ip, bundle, subdomains, address, people: [[account, password]], tabs, patience}.
+``address`` is the one of the laptop's that its connections come from, ``patience`` the seconds that a step may take.
+When all tabs are open it prints {"open": sockets, "failed": {account: why}}. It answers the server's pings until the
+next line or the end of its input, and then closes all politely.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 
+from runner.rehearsal import student as students_day
 from runner.rehearsal.accounts import Person
 from runner.rehearsal.crowd import trust
 from runner.rehearsal.student import Kernel, Names, Place, Student
@@ -66,6 +67,7 @@ async def main() -> None:
     """Open, wait, close."""
     loop = asyncio.get_running_loop()
     asked = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
+    students_day.PATIENCE = asked["patience"]
     place = Place(asked["domain"], asked["ip"], trust(Path(asked["bundle"])), asked["subdomains"])
     students = [Tabs(place, Person(*one), asked["address"], asked["tabs"]) for one in asked["people"]]
     done = asyncio.Event()
