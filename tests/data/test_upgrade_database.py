@@ -112,7 +112,9 @@ def test_database_goes_forward_and_back(old: str, new: str, tmp_path: Path) -> N
         direct.execute("DELETE FROM users WHERE name = 'bob'")
     now = {name: facts for name, facts in both.items() if name != "bob"}
 
-    assert database.go_back(present, before) == ""
+    back = database.prepare(present, before)
+    assert back.lost == ""
+    back.replace()
     assert database.revision(present) == database.revision(before)
     with sqlite3.connect(present) as direct:
         assert direct.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from coursehub_upgrade import version
+from coursehub_upgrade import trees, version
 from coursehub_upgrade.config import Config
+from coursehub_upgrade.programs import UpgradeError
 
 from tests.support.upgrades import config, programs
 
@@ -38,6 +42,8 @@ def test_timer_of_the_newer_version_ends_with_it(two: Config, programs: list[str
     assert not any(path.exists() for path in two.saved[2:])
     stop, empty = "systemctl stop images.timer images.service", f"systemd-tmpfiles --remove {two.saved[2]}"
     assert programs.index(stop) < programs.index(empty) < programs.index("systemctl daemon-reload")
+    # Its service may take its time, and the hub serves meanwhile.
+    assert programs.index(empty) < programs.index("systemctl stop jupyterhub.service jupyterhub-work.service")
     assert "systemctl start --no-block images.timer" not in programs
 
 
@@ -56,4 +62,25 @@ def test_timer_of_both_versions_goes_on(two: Config, programs: list[str]) -> Non
     write(two)
     version.save(two)
     version.put_back(two, "a test")
-    assert not any("images" in line for line in programs)
+    assert not any("images" in line for line in programs if not line.startswith("sync "))
+
+
+@pytest.mark.parametrize("booting", [False, True])
+def test_timer_that_could_not_go_runs_again(
+    two: Config, programs: list[str], monkeypatch: pytest.MonkeyPatch, booting: bool
+) -> None:
+    """The disk fails, so a hub serves with what is there, and makes images for it."""
+    version.save(two)
+    write(two)
+
+    def fails(path: Path, real: Callable[[Path], bool] = trees._remove) -> bool:
+        if path == two.saved[3]:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(trees, "_remove", fails)
+    with pytest.raises(UpgradeError, match="could not be put back"):
+        version.put_back(two, "a test", booting=booting)
+    assert two.saved[3].exists()
+    stop, start = "systemctl stop images.timer images.service", "systemctl start --no-block images.timer"
+    assert programs.index(stop) < programs.index(start)

@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,13 @@ def copy(source: Path, target: Path) -> None:
 
 
 def revision(database: Path) -> str | None:
-    """The schema's revision; None without a database."""
+    """The schema's revision; None without a database, or if it cannot be read."""
     if not database.exists():
         return None
     with closing(_open(database)) as open_database:
         try:
             found = open_database.execute("SELECT version_num FROM alembic_version").fetchone()
-        except sqlite3.OperationalError:
+        except sqlite3.DatabaseError:
             return None
     return str(found[0]) if found else None
 
@@ -46,15 +47,36 @@ def forget_servers(database: Path) -> None:
         open_database.execute("UPDATE spawners SET server_id = NULL")
 
 
-def go_back(present: Path, before: Path) -> str:
-    """Replace the database ``present`` by what the version that wrote ``before`` can read; the hub must be stopped.
+@dataclass(frozen=True)
+class Prepared:
+    """What takes the place of the database ``present``; ``fresh`` is None if ``present`` stays."""
 
-    Returns what this means for people: an empty string if nothing is lost. May be interrupted and repeated. Raises
-    OSError, sqlite3.Error; then ``present`` is as it was.
+    present: Path
+    fresh: Path | None = None
+    #: What this means for people; an empty string if nothing is lost.
+    lost: str = ""
+
+    def replace(self) -> None:
+        """Put it in place, in one step; the hub must be stopped."""
+        if self.fresh:
+            for journal in ("-journal", "-wal", "-shm"):
+                self.present.with_name(self.present.name + journal).unlink(missing_ok=True)
+            self.fresh.replace(self.present)
+
+    def forget(self) -> None:
+        """Remove it; ``present`` stays."""
+        if self.fresh:
+            self.fresh.unlink(missing_ok=True)
+
+
+def prepare(present: Path, before: Path) -> Prepared:
+    """Make, beside the database ``present``, what the version that wrote ``before`` can read; the hub must be stopped.
+
+    May be interrupted and repeated. Raises OSError, sqlite3.Error; then it leaves nothing.
     """
     if not before.exists() or revision(present) == revision(before):
         # The version before reads the present one, which has everything.
-        return ""
+        return Prepared(present)
     target = present.with_name(f"{present.name}.back")
     try:
         lost = _as_before(present, before, target)
@@ -63,10 +85,7 @@ def go_back(present: Path, before: Path) -> str:
         for ending in ("", "-journal", ".new", ".new-journal"):
             target.with_name(target.name + ending).unlink(missing_ok=True)
         raise
-    for journal in ("-journal", "-wal", "-shm"):
-        present.with_name(present.name + journal).unlink(missing_ok=True)
-    target.replace(present)
-    return lost
+    return Prepared(present, target, lost)
 
 
 def _as_before(present: Path, before: Path, target: Path) -> str:

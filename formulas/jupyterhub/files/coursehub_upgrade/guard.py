@@ -42,7 +42,7 @@ def guard(config: Config, words: TextIO, answers: TextIO, facts: dict[str, Any])
             wait_for_states(config)
     if reason is None:
         config.went_back.unlink(missing_ok=True)
-        phase.write(config.place, phase.IDLE)
+        version.done(config)
         version.settle(config)
         return {"kept": True, "serves": version.names(config)}
     began_at = time.monotonic()

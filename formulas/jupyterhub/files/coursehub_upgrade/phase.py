@@ -32,14 +32,18 @@ def read(place: Path) -> tuple[str, dict[str, Any]]:
 
 def write(place: Path, name: str, **facts: Any) -> None:
     """Replace the phase in one step that survives a power cut. ``since`` (Unix time) is added."""
-    text = f"{name}\n{json.dumps({'since': time.time(), **facts})}\n"
-    fresh = place / "phase.new"
+    replace(place / "phase", f"{name}\n{json.dumps({'since': time.time(), **facts})}\n")
+
+
+def replace(path: Path, text: str) -> None:
+    """Replace a file in one step that survives a power cut. Raises OSError; then it is as it was."""
+    fresh = path.with_name(f"{path.name}.new")
     with fresh.open("w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(place / "phase")
-    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    fresh.replace(path)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

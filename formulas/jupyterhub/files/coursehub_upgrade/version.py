@@ -25,6 +25,8 @@ PROXY_UNIT = Path("/etc/systemd/system/jupyterhub-proxy.service")
 HUB = ("jupyterhub.service", "jupyterhub-work.service")
 #: Seconds that a unit's start may take.
 START = 150
+#: Seconds for writing to the disk what is still in memory.
+SYNC = 300
 
 
 def save(config: Config, to: Path | None = None) -> None:
@@ -45,7 +47,7 @@ def save(config: Config, to: Path | None = None) -> None:
     (fresh / "check-groups").write_text(" ".join(_groups_of(config.check)))
     with (fresh / "reserve").open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, RESERVE)
-    run(["sync", "--file-system", fresh], seconds=300)
+    run(["sync", "--file-system", fresh], seconds=SYNC)
     # Before the saved version has its name: it must not lose one of them meanwhile.
     for path in _linked(config):
         (path / KEPT).touch()
@@ -167,10 +169,11 @@ def put_back(config: Config, reason: str, *, booting: bool = False) -> dict[str,
     # First of all: on a full disk even the phase needs its room.
     (saved / "reserve").unlink(missing_ok=True)
     phase.write(config.place, phase.BACK, reason=reason)
+    # The hub serves meanwhile: the service of a timer may take its time to stop.
+    timers.end(config, saved)
     if not booting:
         # The proxy goes on, and shows that the hub is away for a moment.
         quietly(["systemctl", "stop", *HUB], START)
-    timers.end(config, saved)
     proxy = _links(config)["proxy"].resolve()
     try:
         document, changed = _replace(config, saved, reason)
@@ -183,14 +186,21 @@ def put_back(config: Config, reason: str, *, booting: bool = False) -> dict[str,
             raise UpgradeError(
                 "the version before is in place again, but its hub does not start; 'coursehub logs' says why"
             )
-    phase.write(config.place, phase.IDLE)
+    done(config)
     settle(config)
     return document
 
 
+def done(config: Config) -> None:
+    """Note that nothing is under way. What was written must survive a power cut before: nobody writes it again."""
+    quietly(["sync", "--file-system", config.place, *(path for path in config.saved if path.exists())], SYNC)
+    phase.write(config.place, phase.IDLE)
+
+
 def _replace(config: Config, saved: Path, reason: str) -> tuple[dict[str, Any], set[Path]]:
     """Write what was saved; returns what ``put_back`` does, and the paths that changed."""
-    lost = database.go_back(config.database, saved / "database.sqlite")
+    # What may fail comes first. The database changes only together with the hub that reads it.
+    old = database.prepare(config.database, saved / "database.sqlite")
     changed, failed = set(), []
     for path in config.saved:
         try:
@@ -199,12 +209,18 @@ def _replace(config: Config, saved: Path, reason: str) -> tuple[dict[str, Any], 
         except OSError as error:
             # The more of the version is there, the better it works.
             failed.append(error)
+    hub = _links(config)["hub"]
+    if hub.resolve() == (saved / "files" / hub.relative_to("/")).resolve():
+        old.replace()
+    else:
+        # The newer hub starts again, with everything that people did.
+        old.forget()
     if failed:
-        raise failed[0]
+        raise UpgradeError("; ".join(filter(None, (str(failed[0]), old.lost))))
     _check_may_sign_in(config, saved)
     run(["systemctl", "daemon-reload"])
-    document = {"reason": reason, "serves": names(config), "lost": lost}
-    config.went_back.write_text(json.dumps({**document, "at": time.time()}))
+    document = {"reason": reason, "serves": names(config), "lost": old.lost}
+    phase.replace(config.went_back, json.dumps({**document, "at": time.time()}))
     return document, changed
 
 
@@ -215,9 +231,12 @@ def _serve_what_is_there(config: Config, error: Exception, reason: str, *, booti
     """
     why = f"the version before could not be put back ({' '.join(str(error).split())})"
     then = "mend that, then run 'coursehub rollback' again"
+    if not booting:
+        quietly(["systemctl", "daemon-reload"])
+    # Those that were stopped, as far as they are still there.
+    timers.begin(config.saved)
     if booting:
         return f"{why}, so the boot starts what is there; {then}"
-    quietly(["systemctl", "daemon-reload"])
     if not _start(set(config.saved), new_proxy=True):
         return f"{why}, and no hub starts with what is there; {then}"
     with contextlib.suppress(OSError):
