@@ -45,7 +45,7 @@ def test_debian_downloads_everything_before_it_installs(apt: Programs) -> None:
     """A line that breaks must not leave half of an upgrade. A file of Salt's stays as it is."""
     assert debian.install() == {"installed": ["bash", "libc6"], "reboot": []}
     assert steps(apt) == ["update", "--simulate full-upgrade", "--download-only full-upgrade", "full-upgrade"]
-    assert apt.calls("dpkg") == [["--configure", "-a"]]
+    assert apt.calls("dpkg") == [["--force-confdef", "--force-confold", "--configure", "-a"]]
     assert "Dpkg::Options::=--force-confold" in apt.calls("apt-get")[-1]
 
 
@@ -54,6 +54,15 @@ def test_debian_without_news_is_left_alone(apt: Programs) -> None:
     assert debian.install() == {"installed": [], "reboot": []}
     assert steps(apt) == ["update", "--simulate full-upgrade"]
     assert apt.calls("dpkg") == []
+
+
+def test_interrupted_installation_is_finished(apt: Programs, tmp_path: Path) -> None:
+    """Nothing is new, but a package waits for its configuration; dpkg's question would wait for ever."""
+    apt.add("apt-get", SIMULATED % "Conf libc6 (2)\\n")
+    apt.add("dpkg", f"readlink /proc/self/fd/0 > {tmp_path}/asks")
+    assert debian.look()["waiting"] == ["libc6"]
+    assert debian.install()["installed"] == ["libc6"]
+    assert (tmp_path / "asks").read_text() == "/dev/null\n"
 
 
 def test_apt_asks_no_questions(apt: Programs, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from coursehub_upgrade.programs import UpgradeError
 
 #: Seconds for the lists, the download and the installation.
 LISTS, DOWNLOAD, INSTALL = 600, 1800, 3600
-_PLANNED = re.compile(r"^Inst (\S+)", re.MULTILINE)
+#: Also what an interrupted installation left without its configuration.
+_PLANNED = re.compile(r"^(?:Inst|Conf) (\S+)", re.MULTILINE)
 _REMOVED = re.compile(r"^Remv (\S+)", re.MULTILINE)
 #: The configuration of this server is Salt's: a file that somebody changed stays.
 _OPTIONS = ("-y", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold")
@@ -42,9 +43,22 @@ def install() -> dict[str, Any]:
     packages = sorted(set(_PLANNED.findall(planned)))
     if packages:
         _apt("--download-only", *_OPTIONS, "full-upgrade", seconds=DOWNLOAD)
-        subprocess.run(["dpkg", "--configure", "-a"], env=_environment(), capture_output=True, check=False)
+        _configure()
         _apt(*_OPTIONS, "full-upgrade", seconds=INSTALL)
     return {"installed": packages, "reboot": reboot_reasons()}
+
+
+def _configure() -> None:
+    """Finish what an interrupted installation left. apt says what is still wrong after it."""
+    subprocess.run(
+        # Without these a file that somebody changed is a question, and nobody answers.
+        ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"],
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=INSTALL,
+        check=False,
+    )
 
 
 def _environment() -> dict[str, str]:
