@@ -48,6 +48,13 @@ def restore(
     as_json: bool,
 ) -> None:
     """Restore a file, a folder or a home, or with --all everything. Without --in-place nothing is overwritten."""
+    useless = [
+        name for name, said in (("--at", at), ("--in-place", in_place), ("--stop-servers", stop_servers)) if said
+    ]
+    if listed and useless:
+        raise CoursehubError(
+            f"--list shows all versions and restores nothing; say it without {' and '.join(useless)}", exit_code=USAGE
+        )
     if everything:
         if user or path or in_place:
             raise CoursehubError("say --all, or --user and --path", exit_code=USAGE)

@@ -102,6 +102,17 @@ def test_restore_of_nothing_certain_is_refused(backups: Backups, coursehub: Any,
     assert backups.programs.calls("coursehub-backup") == []
 
 
+@pytest.mark.parametrize("what", [["--all"], ["--user", "abello", "--path", "lab"]])
+@pytest.mark.parametrize("useless", [["--at", "yesterday"], ["--in-place"], ["--stop-servers"]])
+def test_list_with_an_option_of_a_restore_is_refused(
+    backups: Backups, coursehub: Any, what: list[str], useless: list[str]
+) -> None:
+    """It would be ignored, and somebody thinks that it did something."""
+    ended = coursehub("restore", "phys", *what, "--list", *useless)
+    assert (ended.code, f"say it without {useless[0]}" in ended.line) == (2, True), ended.line
+    assert backups.programs.calls("coursehub-backup") == []
+
+
 def test_versions_of_a_file_are_listed(backups: Backups, coursehub: Any) -> None:
     backups.answers("list", {"versions": [{"at": AT, "size": 7}, {"at": AT, "size": None}]}, {"versions": []})
     words = ("restore", "phys", "--user", "abello", "--path", "lab one", "--list")
