@@ -209,8 +209,8 @@ def rollback(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
             raise CoursehubError(f"{course_id}: {found['no_way_back']}")
         if saved := found.get("saved"):
             steps.say(
-                f"{course_id} goes back to {_named(saved['serves'])}, and to the course file's settings of "
-                f"{_moment(saved)}, the network and sign-in too"
+                f"{course_id} goes back to {_named(saved['serves'])}, and to the hub's settings of {_moment(saved)}, the "
+                "network and sign-in too"
             )
         with steps.step("back", f"the version before of {course_id} comes back") as progress:
             command = [_COMMAND, "rollback"]
@@ -273,8 +273,11 @@ def lines(document: dict[str, Any]) -> list[str]:
             f"  files, accounts and sessions made since are kept{'; but ' * bool(document['lost'])}{document['lost']}"
         )
         then = _moment(document["saved"]) if document.get("saved") else "that version"
-        found.append(f"  the course file's settings are those of {then} again, the network and sign-in too")
-        found.append(f"  'apply' waits until 'coursehub upgrade {course_id}' brings a version that works")
+        found.append(f"  the hub's settings are those of {then} again, the network and sign-in too")
+        found.append(
+            f"  newer settings of the course file, and new people, come with the next 'coursehub upgrade {course_id}'; until "
+            "then 'apply' fails and changes nothing"
+        )
     elif "trial" in document:
         saved = document.get("saved")
         to = f" to {_named(saved['serves'])}, with the settings of {_moment(saved)}" if saved else ""

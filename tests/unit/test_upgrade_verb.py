@@ -220,11 +220,13 @@ def test_rollback_says_which_settings_come_back(server: Upgrading, coursehub: An
     server.answers("rollback", serves=OLD, lost="")
     ended = coursehub("rollback", "phys")
     said = (
-        "phys goes back to JupyterHub 5.0, environment b1, and to the course file's settings of 2026-11-30 14:05, the"
+        "phys goes back to JupyterHub 5.0, environment b1, and to the hub's settings of 2026-11-30 14:05, the"
     )
     assert said in ended.err
     assert ended.err.index(said) < ended.err.index("comes back")
-    assert "the course file's settings are those of 2026-11-30 14:05 again, the network and sign-in too" in ended.out
+    assert "the hub's settings are those of 2026-11-30 14:05 again, the network and sign-in too" in ended.out
+    # What to do about a newer setting.
+    assert "newer settings of the course file, and new people, come with the next 'coursehub upgrade phys'" in ended.out
 
 
 def test_rollback_says_what_serves_and_what_is_lost(server: Upgrading, coursehub: Any) -> None:
