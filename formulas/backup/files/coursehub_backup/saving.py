@@ -78,7 +78,8 @@ def _copies(config: Config) -> str | None:
             continue
         try:
             copy_database(source, config.staged(database))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
+            # The homes are saved all the same.
             return f"no copy of {source.name} could be made ({error})"
     return None
 
@@ -190,7 +191,8 @@ def _tend(config: Config, restic: Restic) -> bool:
         # A recorded time in the future is from a wrong clock: count it as due.
         if not target.append_only and not 0 <= now - known.get("pruned", 0) < PRUNE_EVERY:
             _thin_out(config, target, restic)
-        if not 0 <= now - known.get("checked", 0) < CHECK_EVERY:
+        # After a failure this says whether it is over; otherwise that would count for days.
+        if known.get("damage") or not 0 <= now - known.get("checked", 0) < CHECK_EVERY:
             part = known.get("part", 0) % PARTS + 1
             restic.run("check", f"--read-data-subset={part}/{PARTS}")
             state.note(target.name, checked=now, part=part, damage=None)
