@@ -22,11 +22,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runner.errors import CoursehubError
 from runner.files import write_whole
 from runner.local import api, backups, below, dns, metadata, network
+from runner.local.api.guard import Guard
 from runner.local.cloud import Cloud
 from runner.local.faults import Faults
 from runner.local.host import ProcessId, set_hosts_lines
@@ -156,10 +158,10 @@ async def _serve(identity: Identity) -> None:
     pebble.close()
 
 
-def _config(app: object, http: object = "h11") -> uvicorn.Config:
+def _config(app: Starlette | Guard, http: type[H11Protocol] = H11Protocol) -> uvicorn.Config:
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        http=http,  # type: ignore[arg-type]
+        app,
+        http=http,
         ws="none",
         lifespan="off",
         access_log=False,

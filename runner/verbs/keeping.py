@@ -54,7 +54,7 @@ def archived(session: Session, server: Server) -> str | None:
     except CoursehubError:
         # A damaged archive is none.
         return None
-    return f"everything of {session.course_id} is archived in {place}" if place else None
+    return _line(session, place) if place else None
 
 
 def _was_archived(session: Session, server: Server) -> bool:
@@ -90,4 +90,8 @@ def _save(session: Session, server: Server, progress: Progress) -> str:
 
 def _archive(session: Session, server: Server, progress: Progress) -> str:
     place, _ = archive.make(session, server, progress)
-    return f"everything of {session.course_id} is archived in {session.project.shown(place)}"
+    return _line(session, session.project.shown(place))
+
+
+def _line(session: Session, place: str) -> str:
+    return f"everything of {session.course_id} is archived in {place}"
