@@ -18,6 +18,7 @@ from tests.support.authority import Authority
 from tests.support.computer import Computers
 from tests.support.local_api import TOKEN, Api, served
 from tests.support.programs import unmeasured
+from tests.support.projects import phys
 from tests.support.stand_in_hub import Hub
 from tests.support.typed import Ended, typed
 
@@ -63,21 +64,15 @@ class School:
 
 
 def _working_copy(root: Path) -> Project:
-    for part in ("pillar", "formulas", "salt/config", "salt/_returners"):
-        shutil.copytree(REPO / part, root / part)
+    made = phys(root, "formulas", "salt/config", "salt/_returners")
     shutil.copy(REPO / "Saltfile", root)
     config = root / "salt/config/master"
     # The master configuration enables only the state modules that our states use; these states use one more.
     config.write_text(config.read_text(encoding="utf-8").replace(" test,", ""), encoding="utf-8")
-    demo = root / "pillar/courses/demo.sls"
-    text = demo.read_text(encoding="utf-8").replace("cloud: local ", "cloud: digitalocean ")
-    demo.unlink()
-    (root / "pillar/courses/phys.sls").write_text(
-        text.replace("engr114", "phys").replace("debian-13-x64", "debian-12-x64"), encoding="utf-8"
-    )
-    shutil.move(root / "pillar/files/locks/demo.txt", root / "pillar/files/locks/phys.txt")
+    course = root / "pillar/courses/phys.sls"
+    course.write_text(course.read_text().replace("debian-13-x64", "debian-12-x64"), encoding="utf-8")
     (root / "salt/top.sls").write_text("base:\n  '*':\n    - unit\n")
-    return Project(root)
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,8 @@ The API, the claims, the conversation with the server and the look at its hub ov
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +26,7 @@ from tests.support.authority import Authority
 from tests.support.local_api import TOKEN, Api, served
 from tests.support.names import Names
 from tests.support.programs import Programs
-from tests.support.sandbox import REPO
+from tests.support.projects import phys
 from tests.support.stand_in_hub import Behaviour, Hub, serve
 
 ADDRESS = "127.0.0.9"
@@ -122,22 +120,11 @@ class Upgrading:
         self.answers("debian", waiting=[], reboot=[])
 
 
-def _course(root: Path) -> Project:
-    for part in ("pillar", "formulas/course_env"):
-        shutil.copytree(REPO / part, root / part)
-    demo = root / "pillar/courses/demo.sls"
-    text = demo.read_text(encoding="utf-8").replace("cloud: local ", "cloud: digitalocean ")
-    demo.unlink()
-    (root / "pillar/courses/phys.sls").write_text(text.replace("engr114", "phys"), encoding="utf-8")
-    shutil.move(root / "pillar/files/locks/demo.txt", root / "pillar/files/locks/phys.txt")
-    return Project(root)
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgrading]:
     """Made once for the module: the course's server and its hub."""
     directory = tmp_path_factory.mktemp("upgrading")
-    project = _course(directory / "root")
+    project = phys(directory / "root")
     authority = Authority(directory)
     (directory / "api").mkdir()
     with pytest.MonkeyPatch.context() as patched, served(directory / "api") as api:

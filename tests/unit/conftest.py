@@ -16,6 +16,7 @@ from runner.project import Project
 from tests.support.environments import python_of
 from tests.support.lesson import DRIVER, FILES, Class, git
 from tests.support.local_api import TOKEN, Api, served
+from tests.support.projects import phys
 from tests.support.typed import Ended, typed
 
 REPO = Path(__file__).resolve().parents[2]
@@ -41,17 +42,10 @@ def umask_is_kept() -> Iterator[None]:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A working copy whose only course goes to DigitalOcean."""
     root = tmp_path / "root"
-    for part in ("pillar", "formulas/course_env"):
-        shutil.copytree(REPO / part, root / part)
-    text = (REPO / "pillar/courses/demo.sls").read_text(encoding="utf-8")
-    (root / "pillar/courses/demo.sls").unlink()
-    (root / "pillar/courses/phys.sls").write_text(
-        text.replace("cloud: local ", "cloud: digitalocean ").replace("engr114", "phys"), encoding="utf-8"
-    )
-    shutil.move(root / "pillar/files/locks/demo.txt", root / "pillar/files/locks/phys.txt")
+    made = phys(root)
     monkeypatch.setenv("COURSEHUB_ROOT", str(root))
     monkeypatch.delenv("DIGITALOCEAN_ACCESS_TOKEN", raising=False)
-    return Project(root)
+    return made
 
 
 @pytest.fixture
