@@ -209,8 +209,8 @@ def rollback(project: Project, course_id: str, steps: Steps) -> dict[str, Any]:
             raise CoursehubError(f"{course_id}: {found['no_way_back']}")
         if saved := found.get("saved"):
             steps.say(
-                f"{course_id} goes back to {_named(saved['serves'])}, and to the hub's settings of {_moment(saved)}, the "
-                "network and sign-in too"
+                f"{course_id} goes back to {_named(saved['serves'])}, and to the hub's settings of {_moment(saved)}, "
+                "the network and sign-in too"
             )
         with steps.step("back", f"the version before of {course_id} comes back") as progress:
             command = [_COMMAND, "rollback"]
@@ -275,8 +275,8 @@ def lines(document: dict[str, Any]) -> list[str]:
         then = _moment(document["saved"]) if document.get("saved") else "that version"
         found.append(f"  the hub's settings are those of {then} again, the network and sign-in too")
         found.append(
-            f"  newer settings of the course file, and new people, come with the next 'coursehub upgrade {course_id}'; until "
-            "then 'apply' fails and changes nothing"
+            f"  newer settings of the course file, and new people, come with the next 'coursehub upgrade {course_id}'; "
+            "until then 'apply' fails and changes nothing"
         )
     elif "trial" in document:
         saved = document.get("saved")

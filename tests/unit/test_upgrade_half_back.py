@@ -136,7 +136,7 @@ def test_note_of_the_way_back_is_whole(config: Config, monkeypatch: pytest.Monke
     version.save(config)
     install(config, "new")
 
-    def full(path: Path, text: str, **_: Any) -> int:
+    def full(path: Path, *_: Any, **__: Any) -> int:
         path.touch()
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -219,9 +219,7 @@ def test_rollback_says_which_settings_come_back(server: Upgrading, coursehub: An
     server.answers("look", serves=NEW, no_way_back="", saved={"serves": OLD, "at": at})
     server.answers("rollback", serves=OLD, lost="")
     ended = coursehub("rollback", "phys")
-    said = (
-        "phys goes back to JupyterHub 5.0, environment b1, and to the hub's settings of 2026-11-30 14:05, the"
-    )
+    said = "phys goes back to JupyterHub 5.0, environment b1, and to the hub's settings of 2026-11-30 14:05, the"
     assert said in ended.err
     assert ended.err.index(said) < ended.err.index("comes back")
     assert "the hub's settings are those of 2026-11-30 14:05 again, the network and sign-in too" in ended.out

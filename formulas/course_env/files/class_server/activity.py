@@ -119,7 +119,7 @@ def _received(use: Use, path: str, message: str | bytes) -> None:
 def count_what_a_person_does() -> None:
     """Do what a configuration of 29 or 30 November 2026 asks. To be removed with version 0.2.
 
-    A server's configuration is written just after this module, so until the end of its next ``apply`` it may be older than
-    the module. It is never newer: a rollback brings both back while the hub is stopped.
+    A server's configuration is written just after this module, so until the end of its next ``apply`` it may be older
+    than the module. It is never newer: a rollback brings both back while the hub is stopped.
     """
     count_use(12 * 3600)

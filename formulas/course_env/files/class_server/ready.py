@@ -139,8 +139,8 @@ class ClassProvisioner(LocalProvisioner):
 def keep_one_ready(config: Any, modules: list[str], seconds: float) -> None:
     """Do what a configuration of 29 or 30 November 2026 asks. To be removed with version 0.2.
 
-    A server's configuration is written just after this module, so until the end of its next ``apply`` it may be older than
-    the module. It is never newer: a rollback brings both back while the hub is stopped.
+    A server's configuration is written just after this module, so until the end of its next ``apply`` it may be older
+    than the module. It is never newer: a rollback brings both back while the hub is stopped.
     """
     start_kernels_soon(config, "", modules, seconds)
 
