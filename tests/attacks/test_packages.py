@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.hub import Hub
-from tests.unit.test_lock import make_wheel
+from tests.support.wheels import make_wheel
 
 UTILS = Path(__file__).parents[2] / "salt" / "_utils"
 

@@ -20,7 +20,7 @@ from coursehub_backup.config import Config
 from coursehub_backup.restic import Restic
 
 from tests.support.backups import NOBODY, fill, here, manifest, root
-from tests.unit.test_backup_everything import OLD, server
+from tests.support.whole_server import OLD, server
 
 __all__ = ["here", "root", "server"]
 

@@ -122,6 +122,14 @@ def test_no_file_is_long() -> None:
     assert sorted(name for name in TOO_LONG if lines.get(name, 0) <= MAX_LINES) == [], "take them off the list"
 
 
+def test_no_test_imports_a_unit_test() -> None:
+    """What several tests use is in ``tests/support``."""
+    files = {name: (REPO / name).read_text(encoding="utf-8") for name in tracked("tests/*.py")}
+    wanted = re.compile(r"^\s*(?:from|import) +tests\.unit\b", re.MULTILINE)
+    assert len(files) > 100
+    assert [name for name, text in files.items() if wanted.search(text)] == []
+
+
 def test_names_of_tests_are_short() -> None:
     """The story is in the docstring."""
     files = {name: (REPO / name).read_text(encoding="utf-8") for name in tracked("tests/*.py")}

@@ -16,7 +16,7 @@ from runner.setup.signin import STORED_AS, identity, redirect_uri
 from tests.render.conftest import RELEASES
 from tests.render.courses import MADE_UP, SECRET, runtime
 from tests.render.rendering import Renderer, Rendering, all_once
-from tests.unit.test_signin import PEOPLE, WHOLE
+from tests.support.signin_kinds import PEOPLE, WHOLE
 
 pytestmark = pytest.mark.render
 

@@ -22,10 +22,10 @@ import requests
 from tornado.web import create_signed_value
 
 from tests.support import unix_http
+from tests.support.hub_config import DEFAULTS, FILES
 from tests.support.root import eventually
 from tests.support.serving import in_background
 from tests.support.visiting import CLICK
-from tests.unit.test_jupyterhub_config import DEFAULTS, FILES
 
 PREFIX = "/services/students-work/"
 COOKIE = "service-students-work"

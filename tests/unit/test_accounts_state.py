@@ -13,6 +13,8 @@ from pathlib import Path
 import coursehub_accounts
 import pytest
 
+from tests.support.own_etc import ENTER, needs_root
+
 pytestmark = pytest.mark.unit
 REPO = Path(__file__).parents[2]
 STATE = REPO / "salt/_states/class_accounts.py"
@@ -163,24 +165,6 @@ for options in json.load(sys.stdin):
     out.append(state.managed("class", **options))
 print(json.dumps(out))
 """
-ENTER = """
-set -e
-scratch=$1; shift
-mount --make-rprivate /
-cp -a /etc "$scratch/etc"
-mount --bind "$scratch/etc" /etc
-mount -t tmpfs tmpfs /home
-mkdir -p /var/lib/coursehub
-mount -t tmpfs tmpfs /var/lib/coursehub
-"$@"
-if [ -n "${AFTER:-}" ]; then sh -c "$AFTER"; fi
-"""
-
-needs_root = pytest.mark.skipif(
-    os.getuid() != 0
-    or subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0,
-    reason="accounts are made in a mount namespace of the test's own: needs root",
-)
 
 
 def run(tmp_path, *steps, after=""):

@@ -16,7 +16,7 @@ from coursehub_backup.restic import Restic, ResticError
 from coursehub_backup.restoring import RestoreError
 
 from tests.support.backups import here, restic_program, root
-from tests.unit.test_backup_everything import server
+from tests.support.whole_server import server
 
 __all__ = ["here", "root", "server"]
 

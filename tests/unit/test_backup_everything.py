@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import hashlib
 import shutil
@@ -12,18 +11,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from coursehub_backup import accounts, choosing, everything, hub_state, report, restoring, saving, state, trees, working
+from coursehub_backup import accounts, choosing, everything, hub_state, restoring, trees
 from coursehub_backup.config import Config
 from coursehub_backup.numbers import Numbers, Translation, translation
 from coursehub_backup.restic import Restic
 from coursehub_backup.restoring import RestoreError, Version
 
 from tests.support.backups import here, manifest, root
+from tests.support.whole_server import NEW, OLD, OLDER, results, server
 
-__all__ = ["here", "root"]
+__all__ = ["here", "root", "server"]
 pytestmark = pytest.mark.unit
-
-NEW, OLD, OLDER = "a" * 32, "b" * 32, "c" * 32
 
 
 def version(day: int, server: str, size: int | None = 1000) -> Version:
@@ -127,38 +125,6 @@ def test_log_is_joined_once(tmp_path: Path) -> None:
     hub_state.join_log(b"older\nold\n", log)
     hub_state.join_log(b"older\n", log)
     assert log.read_text() == "older\nold\nnew\n"
-
-
-@pytest.fixture
-def server(here: tuple[Config, Restic], root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Config, Restic]:
-    """A backup of another server with the home of nobody and a team; then this server, new, with other numbers.
-
-    On this server ``nobody`` has the number 54321, and the old one's number is somebody else's.
-    """
-    config, restic = here
-    team = root / "class/groups/red"
-    team.mkdir(parents=True)
-    (team / "plan.txt").write_text("plan")
-    (team / "stolen").write_text("somebody else's")
-    shutil.chown(team, "root", "users")
-    shutil.chown(team / "plan.txt", "nobody", "users")
-    shutil.chown(team / "stolen", "daemon", "daemon")
-    config = dataclasses.replace(config, sources=(str(root / "home"), str(root / "class"), "/etc/passwd", "/etc/group"))
-    config = dataclasses.replace(config, sources=(*config.sources, "/etc/shadow"), server=OLD)
-    assert saving.save(config, restic, None)
-    for directory in (root / "home/nobody", team):
-        shutil.rmtree(directory)
-        directory.mkdir(mode=0o700)
-    now = Numbers({"nobody": 54321, "root": 0}, {"nobody": 1002, "users": 1003}, {"users": frozenset(["nobody"])})
-    monkeypatch.setattr(Numbers, "here", classmethod(lambda _cls: now))
-    # This computer has neither a hub nor accounts to change.
-    monkeypatch.setattr(working, "servers", lambda _config, **_: [])
-    monkeypatch.setattr(accounts, "restore", lambda *_arguments: 0)
-    return dataclasses.replace(config, server=NEW), restic
-
-
-def results() -> dict[str, str]:
-    return {one["name"]: one["result"] for one in state.read(report.RECORD)["parts"]}
 
 
 def moved(found: dict[bytes, tuple[object, ...]]) -> list[tuple[bytes, object]]:

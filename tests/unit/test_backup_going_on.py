@@ -18,7 +18,7 @@ from coursehub_backup.restic import Restic
 from coursehub_backup.restoring import RestoreError, Version
 
 from tests.support.backups import config_of, here, restic_program, root
-from tests.unit.test_backup_everything import NEW, results, server
+from tests.support.whole_server import NEW, results, server
 
 __all__ = ["here", "root", "server"]
 pytestmark = pytest.mark.unit

@@ -20,7 +20,7 @@ from coursehub_backup.restic import Restic
 from coursehub_backup.restoring import RestoreError
 
 from tests.support.backups import NOBODY, here, restic_program, root
-from tests.unit.test_backup_everything import results, server
+from tests.support.whole_server import results, server
 
 __all__ = ["here", "root", "server"]
 pytestmark = pytest.mark.unit

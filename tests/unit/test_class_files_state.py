@@ -11,7 +11,8 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from tests.unit.test_accounts_state import ENTER, REPO, needs_root
+from tests.support.own_etc import ENTER, needs_root
+from tests.support.sandbox import REPO
 
 pytestmark = [pytest.mark.unit, needs_root]
 STATES = REPO / "salt/_states"

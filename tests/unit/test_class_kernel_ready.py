@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.course_modules import inside
 from tests.support.lesson import FILES
 from tests.support.loading import load
 from tests.support.root import eventually
-from tests.unit.test_class_server import inside
 
 pytestmark = pytest.mark.unit
 

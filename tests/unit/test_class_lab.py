@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.support.course_modules import said
 
 pytestmark = pytest.mark.unit
 
 FILES = Path(__file__).resolve().parents[2] / "formulas/course_env/files"
-
-
-def said(python: str, code: str, *arguments: str) -> Any:
-    """The JSON output of code that has the formula's modules on its path."""
-    argv = [python, "-B", "-c", f"import sys; sys.path.insert(0, sys.argv[1])\n{code}", str(FILES), *arguments]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 MEMORY = """

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.course_modules import inside
 from tests.support.lesson import FILES
 
 pytestmark = pytest.mark.unit
 
 MB = 1 << 20
-
-
-def inside(python: str, script: str, **variables: str) -> Any:
-    """The last JSON output of a script that runs with our modules."""
-    done = subprocess.run(
-        [python, "-B", "-c", f"import json, sys\nsys.path.insert(0, {str(FILES)!r})\n{script}"],
-        env={**os.environ, **variables}, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_kernel_is_first_to_go_and_safe(course_python: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.course_modules import said
 from tests.support.lesson import FILES
 from tests.support.loading import load
-from tests.unit.test_class_lab import said
 
 pytestmark = pytest.mark.unit
 

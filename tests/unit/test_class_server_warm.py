@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from class_server import starting
 
+from tests.support.course_modules import inside
 from tests.support.lesson import FILES
-from tests.unit.test_class_server import inside
 
 pytestmark = pytest.mark.unit
 

@@ -10,21 +10,18 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import classlist
 from runner.classlist import Entry
-from runner.classlist.formats import known
 from runner.errors import CoursehubError
 from tests.support.chance import chance
+from tests.support.class_lists import BLACKBOARD, BRIGHTSPACE, CANVAS, MOODLE, SAMPLES, spreadsheet
 
 pytestmark = pytest.mark.unit
 
-SAMPLES = {system.name: system.sample for system in known()}
-BRIGHTSPACE, CANVAS, MOODLE, BLACKBOARD = (SAMPLES[name] for name in ("Brightspace", "Canvas", "Moodle", "Blackboard"))
 PLAIN = "name;e-mail;team\nZoë Müller;Zoe.Mueller@x.edu;A\n\nJo O'Smith;jo_smith@x.edu;\n"
 
 
@@ -180,18 +177,6 @@ def test_unknown_role_is_reported(tmp_path: Path) -> None:
     found = read(tmp_path, b"name,email,role\nA B,a@x.edu,Shareholder\n")
     assert found.entries[0].role is None
     assert found.notes == ["line 2: 'Shareholder' is no role here; a new person becomes a student"]
-
-
-def spreadsheet(rows: list[list[object]], *, empty_first: bool = False) -> bytes:
-    book = openpyxl.Workbook()
-    sheet = book.active
-    if empty_first:
-        sheet = book.create_sheet("Class")
-    for row in rows:
-        sheet.append(row)
-    made = io.BytesIO()
-    book.save(made)
-    return made.getvalue()
 
 
 def test_a_spreadsheet_with_numbers_a_title_and_an_empty_sheet(tmp_path: Path) -> None:

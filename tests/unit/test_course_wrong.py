@@ -15,48 +15,34 @@ import yaml
 from runner import course
 from runner.course import reference, schema
 from runner.course.problems import find
-from runner.course.signin import Kind
 from runner.course.source import Source
 from runner.course.writing import compose, flow
 from runner.errors import CoursehubError
 from runner.project import Project
-from tests.support.wrong_backups import BELOW, HOST_KEY, WRONG_BACKUPS
+from tests.support.wrong_backups import BELOW, WRONG_BACKUPS
 from tests.support.wrong_idle import WRONG_IDLE
+from tests.support.wrong_material import WRONG_MATERIAL
+from tests.support.wrong_people import WRONG_PEOPLE
+from tests.support.wrong_words import EMAIL, HOST, LIST, TEXT
 
 pytestmark = pytest.mark.unit
 
-TEXT = "must be one line of text, 1 to 200 characters, in quotes; correct it"
-LIST = "must be a list (a line with '- ' for each); correct it"
 AMOUNT = "must be an amount such as 512M or 2G; correct it"
 PACKAGE = "must be a package with an optional version, such as numpy or 'numpy>=2,<3'; correct it"
 SLUG = "must be one of the cloud's names, such as s-4vcpu-8gb or sfo3; correct it"
-HOST = "must be a full host name such as engr114.example.edu (small letters, no https://, no path); correct it"
 MODULE = "must be a module as Python's import takes it, such as numpy or matplotlib.pyplot; correct it"
-ACCOUNT = (
-    "must be an account such as curie (a small letter, then at most 31 small letters, digits, - and _); correct it"
-)
-EMAIL = "must be an email address such as professor@example.edu; correct it"
 PICTURE = "must be the name of a picture in pillar/files/logos/ that ends in .png, .jpg, .webp or .gif; correct it"
-ADDRESS = "must be an address such as https://login.example.edu; correct it"
-FOLDER = "must be a short name for the students' folder: small letters, digits and -; correct it"
-GIT = (
-    "must be a git address: https://github.com/physics/labs for a public repository, git@github.com:physics/labs.git "
-    "for a private one (no name, password or token in it), or with cloud: local a folder such as /data/labs; correct it"
-)
-BRANCH = "must be the name of a branch, such as main; correct it"
-WITHIN = "must be a file or folder of the repository, such as week-1/lab1.ipynb; correct it"
-DATA_NAME = "must be the name of a file or folder: letters, digits, ., _ and -, no spaces; correct it"
-SOURCE = "must be an https:// address, or the name of a file in pillar/files/data/; correct it"
 PLACE = "must be a name such as index.example.org or *.example.edu, or a network such as 192.0.2.0/24; correct it"
 CAMPUS = "must be a network such as 10.20.0.0/16; correct it"
 CLOUDS = ", ".join(get_args(course.Course.model_fields["cloud"].annotation))
-KINDS = ", ".join(get_args(Kind))
 IMAGES = "debian-13-x64, debian-12-x64, ubuntu-24-04-x64"
 
 #: Key: wrong values, each with its message. "[]" is an entry of a list, ROLE each list of people.
 WRONG: dict[str, list[tuple[Any, str]]] = {
     **WRONG_BACKUPS,
     **WRONG_IDLE,
+    **WRONG_MATERIAL,
+    **WRONG_PEOPLE,
     "network": [("closed", f"network ('closed'): {BELOW}")],
     "network.only": [
         ("index.example.org", f"network.only ('index.example.org'): {LIST}"),
@@ -142,59 +128,6 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (None, f"imports: {LIST.removesuffix('correct it')}there is no value, so give one or remove the line"),
         (["os; import sys"], f"imports.1 ('os; import sys'): {MODULE}"),
     ],
-    "material": [("labs", f"material ('labs'): {BELOW}")],
-    "material.repositories": [("labs", f"material.repositories ('labs'): {LIST}")],
-    "material.repositories[].name": [
-        ("Lab 1", f"material.repositories.1.name ('Lab 1'): {FOLDER}"),
-        (
-            "data",
-            "material.repositories.1.name ('data'): each home has a folder of that name for something else; choose "
-            "another",
-        ),
-    ],
-    "material.repositories[].url": [
-        ("github.com/physics/labs", f"material.repositories.1.url ('github.com/physics/labs'): {GIT}"),
-        ("http://github.com/x", f"material.repositories.1.url ('http://github.com/x'): {GIT}"),
-        ("https://me:token@github.com/x", f"material.repositories.1.url ('https://me:token@github.com/x'): {GIT}"),
-        (
-            "git@github.com:x --upload-pack=y",
-            f"material.repositories.1.url ('git@github.com:x --upload-pack=y'): {GIT}",
-        ),
-        ("ftp://github.com/x", f"material.repositories.1.url ('ftp://github.com/x'): {GIT}"),
-    ],
-    "material.repositories[].branch": [
-        ("week 1", f"material.repositories.1.branch ('week 1'): {BRANCH}"),
-        ("-x", f"material.repositories.1.branch ('-x'): {BRANCH}"),
-        ("a..b", f"material.repositories.1.branch ('a..b'): {BRANCH}"),
-    ],
-    "material.repositories[].open": [
-        ("/etc/passwd", f"material.repositories.1.open ('/etc/passwd'): {WITHIN}"),
-        ("../other", f"material.repositories.1.open ('../other'): {WITHIN}"),
-    ],
-    "material.repositories[].host_key": [
-        ("SHA256:abc", f"material.repositories.1.host_key ('SHA256:abc'): {HOST_KEY}"),
-        (
-            "github.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI",
-            f"material.repositories.1.host_key ('github.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI'): {HOST_KEY}",
-        ),
-    ],
-    "material.data": [("heights.csv", f"material.data ('heights.csv'): {LIST}")],
-    "material.data[].name": [
-        ("rain fall.csv", f"material.data.1.name ('rain fall.csv'): {DATA_NAME}"),
-        ("../x", f"material.data.1.name ('../x'): {DATA_NAME}"),
-    ],
-    "material.data[].source": [
-        ("http://data.example.edu/x.zip", f"material.data.1.source ('http://data.example.edu/x.zip'): {SOURCE}"),
-        ("a/b.csv", f"material.data.1.source ('a/b.csv'): {SOURCE}"),
-    ],
-    "material.data[].sha256": [
-        (
-            "9F86",
-            "material.data.1.sha256 ('9F86'): must be a SHA-256: 64 small letters and digits, "
-            "as sha256sum prints it; correct it",
-        )
-    ],
-    "material.data[].unpack": [("zip", "material.data.1.unpack ('zip'): must be true or false; correct it")],
     "page": [("Welcome", f"page ('Welcome'): {BELOW}")],
     "page.message": [
         (7, "page.message (7): must be text of 1 to 1000 characters, without tabs; put it in quotes; correct it"),
@@ -204,64 +137,6 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "page.logo": [
         ("crest.svg", f"page.logo ('crest.svg'): {PICTURE}"),
         ("../../secrets/x.png", f"page.logo ('../../secrets/x.png'): {PICTURE}"),
-    ],
-    "signin": [("google", f"signin ('google'): {BELOW}")],
-    "signin.kind": [
-        ("gogle", f"signin.kind ('gogle'): must be one of {KINDS}; did you mean google?"),
-        ("ldap", f"signin.kind ('ldap'): must be one of {KINDS}; correct it"),
-    ],
-    "signin.client_id": [
-        (1234, f"signin.client_id (1234): {TEXT.replace('; correct', '; put it in quotes; correct')}"),
-    ],
-    "signin.hosted_domain": [("@example.edu", f"signin.hosted_domain ('@example.edu'): {HOST}")],
-    "signin.tenant": [
-        (
-            "common",
-            "signin.tenant ('common'): must be a Directory (tenant) ID such as 11111111-2222-3333-4444-555555555555 "
-            "(small letters); correct it",
-        ),
-    ],
-    "signin.issuer": [
-        ("login.example.edu", f"signin.issuer ('login.example.edu'): {ADDRESS}"),
-        ("http://login.example.edu", f"signin.issuer ('http://login.example.edu'): {ADDRESS}"),
-    ],
-    "signin.claim": [
-        ("user name", "signin.claim ('user name'): must be a claim's name such as preferred_username; correct it"),
-    ],
-    "signin.service": [(["a"], f"signin.service: {TEXT}")],
-    "signin.authorize_url": [("/d2l/lti/authenticate", f"signin.authorize_url ('/d2l/lti/authenticate'): {ADDRESS}")],
-    "signin.jwks_url": [("keys.json", f"signin.jwks_url ('keys.json'): {ADDRESS}")],
-    "people": [("everybody", f"people ('everybody'): {BELOW}")],
-    "people.ROLE": [("rivera", f"people.ROLE ('rivera'): {LIST}"), (["rivera"], f"people.ROLE.1 ('rivera'): {BELOW}")],
-    "people.ROLE[].account": [
-        ("Elena.Rivera", f"people.ROLE.1.account ('Elena.Rivera'): {ACCOUNT}"),
-        ("root", "people.ROLE.1.account ('root'): this account belongs to the system; choose another"),
-        (
-            "team-1",
-            "people.ROLE.1.account ('team-1'): accounts that begin with team- would be mixed up with teams; choose "
-            "another",
-        ),
-    ],
-    "people.ROLE[].name": [("", f"people.ROLE.1.name (''): {TEXT}")],
-    "people.ROLE[].email": [("rivera", f"people.ROLE.1.email ('rivera'): {EMAIL}")],
-    "people.ROLE[].login": [("", f"people.ROLE.1.login (''): {TEXT}")],
-    "people.ROLE[].github": [
-        (
-            "marie@example.edu",
-            "people.ROLE.1.github ('marie@example.edu'): must be a login at GitHub such as octocat (no @, no address); "
-            "correct it",
-        ),
-    ],
-    "people.ROLE[].number": [
-        (20067930, f"people.ROLE.1.number (20067930): {TEXT.replace('; correct', '; put it in quotes; correct')}")
-    ],
-    "people.ROLE[].groups": [
-        ("team-1", f"people.ROLE.1.groups ('team-1'): {LIST}"),
-        (
-            ["Team 1"],
-            "people.ROLE.1.groups.1 ('Team 1'): must be a team's short name: small letters, digits and -, at most 23; "
-            "correct it",
-        ),
     ],
 }
 #: Rules beyond patterns, which a JSON schema cannot express.

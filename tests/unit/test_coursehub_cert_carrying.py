@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.cert import issue, within
-from tests.unit.test_coursehub_cert_dns import NAMES, write
+from tests.support.cert_by_dns import NAMES, write
 
 pytestmark = pytest.mark.unit
 ACCOUNT = "0123456789abcdef0123456789abcdef"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,26 +14,15 @@ from dnslib import A, DNSRecord
 from runner.local import dns as name_server
 from runner.local.store import Domain, Record
 from tests.support.cert import issue, within
+from tests.support.cert_by_dns import NAMES, OWN, write
 
 pytestmark = pytest.mark.unit
-OWN = frozenset({"192.0.2.10"})
-NAMES = ("hub.example.org", "*.hub.example.org")
 RECORD = "check the NS record _acme-challenge.hub.example.org, which has to say hub.example.org"
 
 
 @pytest.fixture
 def cert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return within(tmp_path, monkeypatch)
-
-
-def write(cert: SimpleNamespace, tmp_path: Path, **changes: Any) -> None:
-    raw = {
-        "names": NAMES, "email": "p@example.org", "directory": "https://ca.example.org/dir",
-        "addresses": sorted(OWN), "webroot": str(tmp_path / "www"), "live": str(tmp_path / "ssl" / "hub"),
-        "reload": [], "dns_wait": 0, "ttl_wait": 0, "carried_days": 30, "challenge": "dns",
-        "open_dns": ["touch", str(tmp_path / "open")], "close_dns": ["rm", str(tmp_path / "open")],
-    }  # fmt: skip
-    cert.places.CONFIG.write_text(json.dumps({**raw, **changes}))
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.course_modules import said
 from tests.support.lesson import FILES
 from tests.support.loading import load
 from tests.support.oidc import NODE
 from tests.support.sandbox import REPO
-from tests.unit.test_class_lab import said
 
 pytestmark = pytest.mark.unit
 

@@ -13,7 +13,7 @@ from runner.errors import CoursehubError
 from runner.hub import inside
 from runner.project import Project
 from runner.servers.claim import claim, holder
-from tests.unit.test_jupyterhub_config import FILES
+from tests.support.hub_config import FILES
 
 pytestmark = pytest.mark.unit
 

@@ -2,16 +2,12 @@
 
 import json
 import subprocess
-from pathlib import Path
 
-import jinja2
 import pytest
 
-from tests.support.formulas import values_of
+from tests.support.hub_config import DEFAULTS, FILES, render
 
 pytestmark = pytest.mark.unit
-FILES = Path(__file__).parents[2] / "formulas/jupyterhub/files"
-DEFAULTS = values_of("jupyterhub")
 
 # Loads configurations as the hub would and prints the results.
 LOAD = """
@@ -34,28 +30,6 @@ for path in sys.argv[2:]:
     found[path] = [code, said.getvalue()]
 print(json.dumps(found))
 """
-
-
-def render(folder, **changes):
-    """Render the configuration like Salt, with the formula's defaults and ``changes``; return its path."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
-    environment.filters["json"] = json.dumps
-    template = environment.from_string((FILES / "jupyterhub_config.py").read_text())
-    folder.mkdir(exist_ok=True)
-    path = folder / "jupyterhub_config.py"
-    lib = folder / "lib"
-    if not lib.exists():
-        lib.mkdir()
-        for name in (
-            "class_inside",
-            "class_signin",
-            "class_walls",
-            "class_work",
-            "class_openings",
-        ):
-            (lib / name).symlink_to(FILES / name)
-    path.write_text(template.render(settings={**DEFAULTS, "root": str(folder), **changes}))
-    return path
 
 
 #: Changes to the formula's defaults, by what the test checks.

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.hub_config import FILES
 from tests.support.loading import load
-from tests.unit.test_jupyterhub_config import FILES
 
 pytestmark = pytest.mark.unit
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.test_jupyterhub_config import FILES
-from tests.unit.test_jupyterhub_waiting import page  # noqa: F401 - a fixture
-from tests.unit.test_jupyterhub_walls import ANSWERED, REFUSED
+from tests.support.hub_config import FILES
+from tests.support.hub_pages import page  # noqa: F401 - a fixture
+from tests.support.walls import ANSWERED, REFUSED
 
 pytestmark = pytest.mark.unit
 

@@ -17,8 +17,8 @@ import requests
 
 from runner.hub import inside as inside_look
 from tests.support import unix_http
+from tests.support.hub_config import FILES
 from tests.support.root import eventually
-from tests.unit.test_jupyterhub_config import FILES
 
 pytestmark = pytest.mark.unit
 

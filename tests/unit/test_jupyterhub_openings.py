@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.test_jupyterhub_config import FILES
+from tests.support.hub_config import FILES
 
 pytestmark = pytest.mark.unit
 

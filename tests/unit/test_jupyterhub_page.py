@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import requests
 
+from tests.support.hub_config import FILES
+from tests.support.hub_config import render as render_config
 from tests.support.root import eventually
-from tests.unit.test_jupyterhub_config import FILES
-from tests.unit.test_jupyterhub_config import render as render_config
 
 pytestmark = pytest.mark.unit
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support.hub_config import FILES
+from tests.support.own_etc import needs_root
 from tests.support.root import eventually
 from tests.support.students_work import (
     Site,
     site,  # noqa: F401
 )
-from tests.unit.test_accounts_state import needs_root
-from tests.unit.test_jupyterhub_config import FILES
 
 pytestmark = [pytest.mark.unit, needs_root]
 

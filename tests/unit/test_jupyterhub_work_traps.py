@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from tests.support.own_etc import needs_root
 from tests.support.students_work import (
     PREFIX,
     Site,
@@ -13,7 +14,6 @@ from tests.support.students_work import (
     site,  # noqa: F401
 )
 from tests.support.visiting import CLICK
-from tests.unit.test_accounts_state import needs_root
 
 pytestmark = [pytest.mark.unit, needs_root]
 

@@ -17,7 +17,7 @@ from runner.project import Project
 from runner.secrets import Secrets, leaks
 from runner.servers.access import KeyPair
 from runner.session import connect
-from tests.unit.test_classlist import BLACKBOARD, BRIGHTSPACE, spreadsheet
+from tests.support.class_lists import BLACKBOARD, BRIGHTSPACE, spreadsheet
 
 pytestmark = pytest.mark.unit
 

@@ -14,7 +14,7 @@ from runner.cli import main as cli
 from runner.errors import CoursehubError
 from runner.packages import lock
 from runner.project import Project
-from tests.unit.test_lock import make_wheel
+from tests.support.wheels import make_wheel
 
 pytestmark = pytest.mark.unit
 

@@ -16,7 +16,7 @@ from runner.errors import CoursehubError
 from runner.packages import lock
 from runner.verbs import relock
 from tests.lint import test_lint
-from tests.unit.test_lock import make_wheel
+from tests.support.wheels import make_wheel
 
 pytestmark = pytest.mark.unit
 

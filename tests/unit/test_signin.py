@@ -17,30 +17,9 @@ from runner.secrets import Secrets
 from runner.setup import signin
 from runner.verbs import courses as verbs
 from runner.verbs import signin as verb
+from tests.support.signin_kinds import PEOPLE, TENANT, WHOLE
 
 pytestmark = pytest.mark.unit
-
-TENANT = "11111111-2222-3333-4444-555555555555"
-#: A complete ``signin`` of each kind.
-WHOLE: dict[str, dict[str, Any]] = {
-    "password": {},
-    "google": {"client_id": "abc.apps.googleusercontent.com", "hosted_domain": "example.edu"},
-    "github": {"client_id": "Iv1.abc"},
-    "microsoft": {"client_id": "abc", "tenant": TENANT},
-    "oidc": {"client_id": "hub", "issuer": "https://login.example.edu/realms/college"},
-    "lti13": {
-        "client_id": "10000000000001",
-        "issuer": "https://lms.example.edu",
-        "authorize_url": "https://lms.example.edu/d2l/lti/authenticate",
-        "jwks_url": "https://lms.example.edu/d2l/.well-known/jwks",
-    },
-}
-PEOPLE = {
-    "professors": [{"account": "curie", "name": "M", "email": "mc@example.edu", "login": "mc1", "github": "mcurie"}],
-    "students": [
-        {"account": "turing", "name": "A", "email": "Turing@example.edu", "login": "at2", "github": "aturing"}
-    ],
-}
 
 
 def course_file(kind: str, people: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from runner.course.hostnames import server_label, service_label
 from runner.local import below
 from runner.local.identity import Identity
 from runner.local.store import Domain, Record
-from tests.unit.test_jupyterhub_config import FILES, render
+from tests.support.hub_config import FILES, render
 
 pytestmark = pytest.mark.unit
 

@@ -14,7 +14,7 @@ import coursehub_uv
 import pytest
 
 from tests.support.loading import load
-from tests.unit.test_lock import make_wheel
+from tests.support.wheels import make_wheel
 
 pytestmark = pytest.mark.unit
 REPO = Path(__file__).parents[2]
