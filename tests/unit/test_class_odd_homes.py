@@ -12,6 +12,8 @@ from tests.support.lesson import FILES
 
 pytestmark = pytest.mark.unit
 
+#: Root may write everywhere. Without these rights it may do what its files' modes say.
+PLAIN = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 VARIABLES = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")
 
 
@@ -21,7 +23,7 @@ def elsewhere(home: Path) -> bool:
     lines = text[text.index("usable() {") : text.index("{%- if image %}")]
     shown = " ".join(f'"${{{name}-}}"' for name in VARIABLES)
     done = subprocess.run(
-        ["/bin/sh", "-euc", f"{lines}\nprintf '%s\\n' {shown}"], capture_output=True, text=True, check=True, timeout=20,
+        [*PLAIN, "/bin/sh", "-euc", f"{lines}\nprintf '%s\\n' {shown}"], capture_output=True, text=True, check=True, timeout=20,
         env={"HOME": str(home), "PATH": os.defpath, "TMPDIR": str(home.parent)},
     )  # fmt: skip
     assert list(home.glob(".coursehub-room*")) == []
@@ -42,6 +44,13 @@ def elsewhere(home: Path) -> bool:
         ("mkdir -p .local/share; mkfifo .local/share/jupyter", True),
         ("ln -s /gone .ipython", True),
         ("mkdir .ipython; echo x > .ipython/profile_default", True),
+        ("mkdir -p .local/share/jupyter; chmod 555 .local .local/share", False),
+        ("mkdir -p .local/share; chmod 555 .local", False),
+        ("mkdir -p .local/share; chmod 555 .local/share", True),
+        ("mkdir .local; chmod 555 .local", True),
+        ("mkdir -p .local/share/jupyter; chmod 666 .local", True),
+        ("mkdir -p .local/share/jupyter; chmod 555 .local/share/jupyter", True),
+        ("mkdir .jupyter; chmod 555 .jupyter", True),
     ],
 )
 def test_odd_file_in_a_directorys_place_stops_no_work(tmp_path: Path, made: str, aside: bool) -> None:

@@ -61,11 +61,17 @@ done
 {%- endif %}
 # Jupyter and IPython write into the home when they start. Where it is full they write elsewhere until the next start, so
 # that its owner gets in and can delete. The same where something else has the place of one of their directories: a file
-# or a dead link there would end each kernel, or no notebook would open.
+# or a dead link there would end each kernel, or no notebook would open. In .local and its share they only make the next
+# directory, so one that is there is enough.
 usable() {
     for place in .jupyter .jupyter/lab .ipython .ipython/profile_default .local .local/share .local/share/jupyter; do
         if [ -L "$HOME/$place" ] || [ -e "$HOME/$place" ]; then
-            [ -d "$HOME/$place" ] && [ -w "$HOME/$place" ] && [ -x "$HOME/$place" ] || return 1
+            [ -d "$HOME/$place" ] && [ -x "$HOME/$place" ] || return 1
+            case $place in
+            .local) [ -d "$HOME/.local/share" ] || [ -w "$HOME/.local" ] || return 1 ;;
+            .local/share) [ -d "$HOME/.local/share/jupyter" ] || [ -w "$HOME/.local/share" ] || return 1 ;;
+            *) [ -w "$HOME/$place" ] || return 1 ;;
+            esac
         fi
     done
     # The file is new: a pipe with its name would block the start.
