@@ -63,6 +63,8 @@ class _Growing:
     taken: names.Taken = field(default_factory=names.Taken)
     paths: dict[str, str] = field(default_factory=dict)
     """Paths in the zip by those in the archive, for files with several names."""
+    entries: int = 0
+    """Files and folders in it."""
     copied: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -175,8 +177,9 @@ class Zips:
         else:
             with self._content(growing, tar, entry) as content:
                 self._write(growing, entry, growing.taken.take(path), content)
-        if not why and not entry.isdir():
-            growing.made.files += 1
+        if not why:
+            growing.entries += 1
+            growing.made.files += not entry.isdir()
 
     @contextlib.contextmanager
     def _content(self, growing: _Growing, tar: tarfile.TarFile, entry: tarfile.TarInfo) -> Iterator[IO[bytes]]:
@@ -211,7 +214,7 @@ class Zips:
 
     def _why_not(self, growing: _Growing, entry: tarfile.TarInfo) -> str | None:
         """Why an entry is not in its owner's zip."""
-        if growing.made.files >= MOST_FILES or len(growing.paths) >= MOST_FILES:
+        if growing.entries >= MOST_FILES:
             return "there are too many files"
         if entry.issym():
             return "a link"

@@ -293,6 +293,26 @@ def test_entry_that_python_cannot_read_is_an_error(tmp_path: Path) -> None:
         reading.walk(source, lambda _tar, _entry: None)
 
 
+def test_empty_folders_count_as_much_as_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take no space on the server, and each takes time and memory for a zip."""
+    monkeypatch.setattr(zips, "MOST_FILES", 3)
+    made = zips.Zips(tmp_path, {}, set(), "/home", "/srv/class/groups")
+    with (tmp_path / "stream").open("w+b") as file:
+        with tarfile.open(fileobj=file, mode="w|") as tar:
+            for name in ("", "/a", "/b", "/c", "/d", "/e"):
+                entry = tarfile.TarInfo(f"home/ada{name}")
+                entry.type, entry.uname = tarfile.REGTYPE if name == "/a" else tarfile.DIRTYPE, "ada"
+                tar.addfile(entry)
+        file.seek(0)
+        assert reading.walk(file, made.add) == 6
+    (one,) = made.close()
+    assert (one.files, one.left_out) == (1, 2)
+    with zipfile.ZipFile(tmp_path / one.file) as there:
+        assert there.namelist() == ["a", "b/", "c/", zips.NOTE]
+        assert b"e: there are too many files" in there.read(zips.NOTE)
+    zips.verify(tmp_path / one.file, one)
+
+
 def test_many_equal_names_take_no_quadratic_time() -> None:
     taken = names.Taken()
     made = [taken.take("a") for _ in range(20_000)]
