@@ -23,7 +23,8 @@ def elsewhere(home: Path) -> bool:
     lines = text[text.index("usable() {") : text.index("{%- if image %}")]
     shown = " ".join(f'"${{{name}-}}"' for name in VARIABLES)
     done = subprocess.run(
-        [*PLAIN, "/bin/sh", "-euc", f"{lines}\nprintf '%s\\n' {shown}"], capture_output=True, text=True, check=True, timeout=20,
+        [*PLAIN, "/bin/sh", "-euc", f"{lines}\nprintf '%s\\n' {shown}"],
+        capture_output=True, text=True, check=True, timeout=20,
         env={"HOME": str(home), "PATH": os.defpath, "TMPDIR": str(home.parent)},
     )  # fmt: skip
     assert list(home.glob(".coursehub-room*")) == []
