@@ -6,6 +6,7 @@ import click
 
 from runner.cli.base import as_json_option, cli, course_argument, emit, project, shown
 from runner.console import Steps
+from runner.errors import USAGE, CoursehubError
 
 
 @cli.command()
@@ -18,6 +19,11 @@ def passwords(course: str, as_csv: bool, only_new: bool, reset: str | None, as_j
     """Write a sheet of first passwords, or reset a password. The sheet is below .coursehub, to print and cut."""
     from runner.verbs import passwords as verb
 
+    useless = [name for name, said in (("--csv", as_csv), ("--new", only_new)) if said]
+    if reset is not None and useless:
+        raise CoursehubError(
+            f"--reset makes one new password and no sheet; say it without {' and '.join(useless)}", exit_code=USAGE
+        )
     if reset is not None:
         with shown(as_json, lambda done: verb.reset_lines(done) if done else []):
             document = verb.reset(project(), course, reset, Steps())
