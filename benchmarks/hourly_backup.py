@@ -84,6 +84,9 @@ class Worker(Student):
     async def _steps(self, done: asyncio.Event) -> None:
         await self._arrive()
         chance = random.Random(self.person.account)
+        async with self._step("lab"):
+            # The page alone, which brings the cookie for changes. How long all of Lab takes is measured elsewhere.
+            await self._get(f"{self.base}lab")
         async with contextlib.AsyncExitStack() as tab:
             async with self._step("kernel"):
                 kernel = await tab.enter_async_context(await self._kernel())
