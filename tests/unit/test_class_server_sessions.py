@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.test_class_server import inside
+from tests.support.course_modules import inside
 
 pytestmark = pytest.mark.unit
 
