@@ -5,6 +5,7 @@ library only.
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,15 +19,19 @@ APART = 30.0
 class Programs:
     """Looks how much the unit's processes, without the server itself, have computed since the last look.
 
-    ``spent`` returns their CPU seconds so far, None if nobody knows; ``clock`` returns seconds.
+    ``spent`` returns their CPU seconds so far, None if nobody knows; ``wants`` returns whether one of them could use a
+    processor now; ``clock`` returns seconds.
     """
 
     def __init__(
-        self, spent: Callable[[], float | None] | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        spent: Callable[[], float | None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wants: Callable[[], bool] | None = None,
     ) -> None:
-        self._spent, self._clock = spent or others, clock
+        self._spent, self._clock, self._wants = spent or others, clock, wants or one_wants
         self._looked, self._cpu = clock(), self._spent()
-        self._working = False
+        self._working = self._wanted = False
 
     def working(self) -> bool:
         """Return whether they computed between the last two looks."""
@@ -34,8 +39,11 @@ class Programs:
         passed = now - self._looked
         if passed >= APART:
             cpu = self._spent()
-            self._working = cpu is not None and self._cpu is not None and cpu - self._cpu > BUSY * passed
-            self._looked, self._cpu = now, cpu
+            used = cpu is not None and self._cpu is not None and cpu - self._cpu > BUSY * passed
+            # When many compute, one may get less than that. To want a processor at two looks is no accident.
+            wants = self._wants()
+            self._working = used or (wants and self._wanted)
+            self._looked, self._cpu, self._wanted = now, cpu, wants
         return self._working
 
 
@@ -43,6 +51,27 @@ def others() -> float | None:
     """Return the CPU seconds of this unit so far, without those of this process itself; None if nobody knows."""
     whole = unit()
     return None if whole is None else whole - time.process_time()
+
+
+def one_wants(
+    own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc")
+) -> bool:
+    """Return whether another process of this process's unit runs or waits for a processor; False if nobody knows."""
+    with contextlib.suppress(OSError, ValueError):
+        lines = [line.split(":", 2) for line in own.read_text(encoding="utf-8").splitlines()]
+        paths = [path.strip("/") for _, controllers, path in lines if not controllers and path.endswith(".service")]
+        for group in (mounted / path for path in paths for mounted in (root, root / "unified")):
+            with contextlib.suppress(OSError):
+                members = (group / "cgroup.procs").read_text().split()
+                return any(_runnable(proc / pid / "stat") for pid in members if int(pid) != os.getpid())
+    return False
+
+
+def _runnable(stat: Path) -> bool:
+    with contextlib.suppress(OSError):
+        # The name before it may contain anything.
+        return stat.read_text(errors="replace").rpartition(")")[2].split()[0] == "R"
+    return False
 
 
 def unit(own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
