@@ -5,7 +5,7 @@
 
 - ``power-off``: seconds of work that a power failure costs if the server starts again (power_off.py);
 - ``server-lost``: minutes from a dead server to the first student's kernel on a new one (server_lost.py);
-- ``hourly-backup``: what a class at work notices of a backup, and what the backup costs (hourly_backup.py).
+- ``hourly-backup``: what a class at work notices of a backup, and how long it takes (hourly_backup.py).
 
 Without a name all three are measured, in this order, with one course of a separate local cloud, which is removed at the
 end. For the last two each student gets a home of 50 MB; term.py describes its content. Compare only figures from an
