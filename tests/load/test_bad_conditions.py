@@ -291,7 +291,10 @@ def test_hog_costs_a_neighbour_at_most_a_tenth(hub: Hub) -> None:
             f"\nCPU seconds in {STRETCH} s: alone {[round(one, 1) for one in alone]}, beside the hog "
             f"{[round(one, 1) for one in beside]}, the hog {[round(one, 1) for one in hogs]}: {ratio:.0%} kept"
         )
-        assert sum(alone) > 0.5 * STRETCH * REPEATS, "this computer is too busy for a measurement"
+        # Who shares the processors with other programs of this computer has less for each of its own, hog or not.
+        cores = min(int(hub.run("nproc")), 2)
+        used = (sum(beside) + sum(hogs)) / (STRETCH * REPEATS)
+        assert used > 0.9 * cores, f"this computer is too busy for a measurement: they got {used:.1f} of {cores} cores"
         assert sum(hogs) > 0.5 * sum(beside), "the hog did not compute"
         assert ratio >= KEEPS
     finally:
