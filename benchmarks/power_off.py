@@ -114,10 +114,12 @@ def measure(hub: Hub, moments: int, options: str) -> dict[str, Any]:
         try:
             time.sleep(LEAD)
             for number in range(moments):
+                need_saves(saver)
                 copies.append(cut(machine, scratch / f"disk{number}.img"))
                 say(f"moment {number + 1} of {moments}")
                 if number < moments - 1:
                     time.sleep(chance.uniform(*GAP))
+            need_saves(saver)
         finally:
             stop.set()
             saver.join()
@@ -130,6 +132,12 @@ def measure(hub: Hub, moments: int, options: str) -> dict[str, Any]:
         "seconds of a save": summary(answer - sent for _, sent, answer in saves.done),
         "moments": found,
     }
+
+
+def need_saves(saver: threading.Thread) -> None:
+    """Without saves nothing could be lost. Raises SystemExit."""
+    if not saver.is_alive():
+        raise SystemExit("a save in Lab failed, so there is nothing to measure")
 
 
 def lost(seconds: list[float | None]) -> dict[str, float | int]:

@@ -3,11 +3,6 @@
 {%- set directories = backup.targets.values() | selectattr('kind', 'equalto', 'directory') | map(attribute='path') | list %}
 {%- if backup.targets %}
 
-backup-command:
-  python_package.installed:
-    - name: /usr/local/lib/coursehub/coursehub_backup
-    - source: salt://backup/files/coursehub_backup
-
 {{ place }}/config.json:
   file.serialize:
     - dataset:
@@ -31,6 +26,14 @@ backup-command:
     - mode: '0600'
     # It contains the targets' credentials.
     - show_changes: False
+
+# After its configuration: what is new there means nothing to older programs.
+backup-command:
+  python_package.installed:
+    - name: /usr/local/lib/coursehub/coursehub_backup
+    - source: salt://backup/files/coursehub_backup
+    - require:
+      - file: {{ place }}/config.json
 
 {{ place }}/password:
   file.managed:

@@ -142,9 +142,9 @@ class Course(Facts):
     """The place of the server, by the cloud's own name. A place near your students is faster."""
     size: Annotated[Slug, Reaches("only a new server"), Field(examples=["s-4vcpu-8gb"])] = "s-4vcpu-8gb"
     """The size of the server, by the cloud's own name; it decides the cost. The class gets 85 % of its memory. A
-    student who works with numpy, pandas and matplotlib needs 83 MB of that (measured on 30 November 2026), and
-    what their data take. ``coursehub size`` counts 120 MB for each, and names the size for your class;
-    ``coursehub rehearse`` measures your server."""
+    student who works with numpy, pandas and matplotlib needs 83 MB of that, and up to 170 MB after a restart of the
+    kernel (measured on 30 November 2026). ``coursehub size`` counts 150 MB for each, and names the size for your
+    class; ``coursehub rehearse`` measures your server."""
     image: Annotated[
         Literal["debian-13-x64", "debian-12-x64", "ubuntu-24-04-x64"],
         Reaches("only a new server"),

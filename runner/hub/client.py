@@ -20,12 +20,13 @@ import requests
 import websocket
 from requests.cookies import RequestsCookieJar
 
-#: Time limits in seconds for one page, and for a server's start when the whole class starts one.
+#: Time limits in seconds for one page, and for a server's start: its place in the queue, and the start itself, as the
+#: hub has them (formula jupyterhub, queue_timeout and start_timeout).
 PAGE_SECONDS = 20
-SPAWN_SECONDS = 180
+QUEUE_SECONDS, SPAWN_SECONDS = 600, 180
 #: Seconds without a word on the progress stream after which the hub behind it is gone. It says something every eight
-#: seconds, and a proxy keeps the stream open when the hub restarts.
-SILENT_SECONDS = 30
+#: seconds, but a busy one may be late, and a proxy keeps the stream open when the hub restarts.
+SILENT_SECONDS = 60
 KERNEL_SECONDS = 90
 
 #: Where the hub's page says why a server did not start.
@@ -179,7 +180,7 @@ class HubClient:
         )
         if stream.status_code != 200:
             raise HubFailure(f"the hub gives no news of the server (HTTP {stream.status_code})")
-        deadline = time.monotonic() + SPAWN_SECONDS
+        deadline, last = time.monotonic() + QUEUE_SECONDS + SPAWN_SECONDS, ""
         try:
             for line in stream.iter_lines(decode_unicode=True):
                 if time.monotonic() > deadline:
@@ -191,11 +192,12 @@ class HubClient:
                     raise HubFailure(f"the server did not start: {event.get('message', 'no reason given')}")
                 if event.get("ready"):
                     return
+                last = f": {event.get('message')}"
         except requests.RequestException as error:
             raise HubFailure(f"the hub's news of the server ended: {cause_of(error)}") from error
         finally:
             stream.close()
-        raise HubFailure("the server did not become ready")
+        raise HubFailure(f"the server did not become ready{last}")
 
     def stop_server(self) -> None:
         """Stop the person's server. It is not an error if none runs."""

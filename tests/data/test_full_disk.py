@@ -169,7 +169,7 @@ def test_full_homes_are_alerted_and_stop_nobody_from_signing_in(alerting: Dying)
         pytest.skip("homes lie on this server's own disk")
     dying.remember()
     filler = "/srv/disk/filler"
-    dying.hub.run(f"head -c 1T /dev/zero > {filler} 2>/dev/null || true; sync -f {filler}", 600)
+    dying.hub.run(f"fallocate -l $(df --output=avail -B1 /srv/disk | tail -1) {filler} || true; sync -f {filler}", 600)
     try:
         assert "No space left" in dying.hub.run(
             f"runuser -u {STUDENT} -- sh -c 'head -c 100M /dev/urandom > ~/more' 2>&1; rm -f /home/{STUDENT}/more"

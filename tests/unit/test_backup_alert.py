@@ -137,8 +137,27 @@ def test_alert_that_arrived_nowhere_comes_again(
     assert "secret" not in said
     hook.status = 200
     watching.watch(config)
+    # Not at once: a webhook that answers late may have it already.
+    assert len(hook.got) == 1
+    reported = config.problem.with_name("reported.json")
+    known = state.read(reported)
+    known["backup"]["tried"] -= watching.TRY_AGAIN
+    state.write(known, reported)
+    watching.watch(config)
     watching.watch(config)
     assert len(hook.got) == 2
+
+
+def test_disk_near_its_limit_is_reported_once(config: Config, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that goes over the limit and below it again and again. It has room again when it is clearly below."""
+    config = dataclasses.replace(config, alert_webhook=hook.address)
+    for used in (95, 94, 95, 93, 91, 94):
+        monkeypatch.setattr(
+            room, "problem", lambda _, full, used=used: f"/ is full: {used} %" if used >= full.per_cent else None
+        )
+        watching.watch(config)
+    told = [(one["ok"], one["text"]) for one in hook.got if one["kind"] == "disk"]
+    assert told == [(False, "/ is full: 95 %"), (True, "the server's disk has room again")]
 
 
 def test_webhook_that_is_gone_names_no_address(config: Config, hook: Hook, capsys: pytest.CaptureFixture[str]) -> None:

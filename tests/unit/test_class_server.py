@@ -257,6 +257,31 @@ def test_language_servers_are_looked_for_where_one_may_be(course_python: str, tm
     ]
 
 
+def test_listeners_are_looked_for_only_with_a_language_server(course_python: str) -> None:
+    """They are entry points of other packages. This environment may have none, so the search itself is counted."""
+    found = inside(
+        course_python,
+        """
+from jupyter_lsp import manager
+from traitlets.config import Config
+from class_server.languages import look_only_where_needed
+
+looked = []
+manager.entry_points = lambda **named: looked.append(named) or []
+config = Config()
+look_only_where_needed(config)
+counts = []
+for servers in ({}, {"one": {"version": 2, "argv": ["true"], "languages": ["x"], "mime_types": ["text/x"]}}):
+    made = manager.LanguageServerManager(config=config, autodetect=False, language_servers=servers)
+    looked.clear()
+    made.initialize()
+    counts.append(len(looked))
+print(json.dumps(counts))
+""",
+    )
+    assert found == [0, 3]
+
+
 def test_sockets_of_a_closed_laptop_end(course_python: str, tmp_path: Path) -> None:
     """One browser answers pings and one does not: after some seconds only the first is still connected."""
     ended = inside(

@@ -180,7 +180,7 @@ def test_work_without_a_person_counts_for_a_day(course_python: str) -> None:
 def test_computing_programs_are_noticed() -> None:
     """A part of a processor, over at least half a minute; the verdict holds until the next look."""
     cpu, clock = [10.0], [0.0]
-    programs = working.Programs(lambda: cpu[0], lambda: clock[0], lambda: False)
+    programs = working.Programs(lambda: cpu[0], lambda: clock[0], set)
     found = []
     for passed, used in ((10, 10.0), (50, 0.0), (60, 0.5), (60, 30.0), (5, 0.0), (60, 0.0)):
         clock[0] += passed
@@ -191,21 +191,21 @@ def test_computing_programs_are_noticed() -> None:
 
 def test_nothing_computes_where_nobody_knows() -> None:
     clock = [0.0]
-    programs = working.Programs(lambda: None, lambda: clock[0], lambda: False)
+    programs = working.Programs(lambda: None, lambda: clock[0], set)
     clock[0] = 100
     assert programs.working() is False
 
 
 def test_a_program_that_gets_no_processor_computes_too() -> None:
-    """On a server where many compute: at two looks one after the other it could have run."""
-    clock, wants = [0.0], [False]
+    """On a server where many compute: at two looks one after the other the same one could have run."""
+    clock, wants = [0.0], [set()]
     programs = working.Programs(lambda: 1.0, lambda: clock[0], lambda: wants[0])
     found = []
-    for wanted in (True, False, True, True, True, False):
+    for wanted in ({"7"}, set(), {"7"}, {"7", "8"}, {"8"}, {"9"}, set()):
         clock[0] += 60
         wants[0] = wanted
         found.append(programs.working())
-    assert found == [False, False, False, True, True, False]
+    assert found == [False, False, False, True, True, False, False]
 
 
 @pytest.mark.parametrize("mounted", ["", "unified"], ids=["cgroup2", "both"])
@@ -213,7 +213,7 @@ def test_who_wants_a_processor(tmp_path: Path, mounted: str) -> None:
     """Real processes: one that computes and one that sleeps, in a group whose files are written here."""
     own = tmp_path / "cgroup"
     own.write_text("5:memory:/elsewhere\n0::/class.slice/jupyter-ada.service\n")
-    assert working.one_wants(own, tmp_path) is False
+    assert working.who_wants(own, tmp_path) == set()
     members = tmp_path / mounted / "class.slice/jupyter-ada.service/cgroup.procs"
     members.parent.mkdir(parents=True)
     found = []
@@ -221,7 +221,7 @@ def test_who_wants_a_processor(tmp_path: Path, mounted: str) -> None:
         with subprocess.Popen([sys.executable, "-c", program]) as process:
             members.write_text(f"{os.getpid()}\n{process.pid}\n999999999\n")
             time.sleep(2)
-            found.append([working.one_wants(own, tmp_path) for _ in range(5)])
+            found.append([working.who_wants(own, tmp_path) == {str(process.pid)} for _ in range(5)])
             process.kill()
     assert found == [[True] * 5, [False] * 5]
 

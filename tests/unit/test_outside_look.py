@@ -282,7 +282,10 @@ def test_a_wrong_password_ends_the_look_and_starts_nothing(outside: Outside) -> 
         ({"spawn_status": 403}, "the hub would not start a server (HTTP 403)"),
         ({"progress_status": 404}, "the hub gives no news of the server (HTTP 404)"),
         ({"lab_status": 500}, "the server started but shows HTTP 500"),
-        ({"progress": ({"progress": 0, "message": "Server requested"},)}, "the server did not become ready"),
+        (
+            {"progress": ({"progress": 0, "message": "Server requested"},)},
+            "the server did not become ready: Server requested",
+        ),
         (
             {"progress": ({"failed": True, "message": "Spawn failed: Timeout"},)},
             "the server did not start: Spawn failed: Timeout",

@@ -20,7 +20,7 @@ def test_usual_need_is_what_the_hub_counts_with() -> None:
     assert defaults["jupyterhub"]["spawner"]["start_memory"] == advice.USUAL.megabytes
 
 
-@pytest.mark.parametrize(("memory", "people"), [(512, 0), (2048, 12), (8192, 58), (16384, 116)])
+@pytest.mark.parametrize(("memory", "people"), [(512, 0), (2048, 9), (8192, 46), (16384, 92)])
 def test_size_holds_what_its_memory_is_enough_for(memory: int, people: int) -> None:
     """The class gets 85 %, and the system at least 600 MB."""
     assert advice.holds(Size("x", 1.0, 0.1, ("sfo3",), memory, 2), advice.USUAL) == people
@@ -33,14 +33,14 @@ def test_size_is_the_cheapest_for_the_class(coursehub: Any, students: int, size:
     assert ended.code == 0, ended.err
     assert f"{students} people at once: {size} is the cheapest size, " in ended.out
     assert "It has memory for" in ended.out
-    assert "phys has s-4vcpu-8gb, with memory for 58." in ended.out
+    assert "phys has s-4vcpu-8gb, with memory for 46." in ended.out
 
 
 def test_size_counts_the_people_of_the_course(coursehub: Any, api: Api) -> None:
     del api
     found = coursehub("size", "phys", "--json").document
     assert found["students"] == 26
-    assert found["advice"] == "s-2vcpu-4gb"
+    assert found["advice"] == "s-4vcpu-8gb"
 
 
 @pytest.mark.usefixtures("api")

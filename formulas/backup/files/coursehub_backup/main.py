@@ -15,6 +15,9 @@ from coursehub_backup import choosing, comparing, everything, installing, report
 from coursehub_backup import config as configuration
 from coursehub_backup.restic import Restic, ResticError
 
+#: What ``watch`` returns if something is wrong with the backups. The watch itself has not failed then.
+LATE = 3
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns 1 if it failed, after one line on standard error."""
@@ -63,7 +66,7 @@ def _run(config: configuration.Config, arguments: argparse.Namespace) -> int:
         case "run":
             return 0 if saving.run(config) else 1
         case "watch":
-            return 1 if watching.watch(config) else 0
+            return LATE if watching.watch(config) else 0
         case "status":
             found = state.document(config, time.time())
             print(state.line(found) if arguments.line else json.dumps(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import json
 import subprocess
@@ -16,6 +17,11 @@ from coursehub_backup.config import Config
 
 #: Seconds after which the same problem is reported again.
 AGAIN = 24 * 3600
+#: Seconds after which a report that arrived nowhere is sent again: a webhook that answers late may have it already.
+TRY_AGAIN = 1800
+#: A disk that was reported has room again only below that many per cent less. Otherwise one that is nearly full would
+#: be reported again and again.
+SLACK = 3
 #: The course file's command runs without rights.
 NOBODY: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": [], "env": {"PATH": "/usr/bin:/bin"}}
 #: Sends one message; returns a line for each way that failed.
@@ -25,12 +31,15 @@ Send = Callable[[Config, dict[str, Any]], list[str]]
 def watch(config: Config, send: Send | None = None) -> str | None:
     """Look at the disk and at the backups. Returns what is wrong with the backups, if anything.
 
-    Reports a problem once a day, and its end once; at the next look again if the report arrived nowhere. The teachers'
-    page gets the problem of the backups as a file.
+    Reports a problem once a day, and its end once; again after TRY_AGAIN if the report arrived nowhere, and after a
+    boot. The teachers' page gets the problem of the backups as a file.
     """
     send = send or deliver
     # First, and without writing to the disk: it may be full.
-    full = room.problem((Path("/"), Path("/var"), config.whole.shared), config.full)
+    limit = config.full
+    if "what" in state.read(_reported(config)).get("disk", {}):
+        limit = dataclasses.replace(limit, per_cent=limit.per_cent - SLACK, least=limit.least * 6 // 5)
+    full = room.problem((Path("/"), Path("/var"), config.whole.shared), limit)
     _report(config, "disk", (full and full.partition(":")[0], full), "the server's disk has room again", send)
     found = state.document(config, time.time())
     problem: str | None = found["problem"]
@@ -42,24 +51,28 @@ def watch(config: Config, send: Send | None = None) -> str | None:
 
 def _report(config: Config, kind: str, problem: tuple[str | None, str | None], well: str, send: Send) -> None:
     """Send a message if this problem is new, or over, or a day old. ``problem``: what stays of it, and all of it."""
-    # Beside the line for the page, in /run: this must work on a full disk, too. After a boot it is reported once more.
-    path = config.problem.with_name("reported.json")
+    path = _reported(config)
     record = state.read(path)
     (same, text), now = problem, time.time()
     known = record.get(kind, {})
-    if same and (known.get("what") != same or not 0 <= now - known.get("at", 0) < AGAIN):
-        record[kind] = {"what": same, "at": now}
-    elif not same and known:
-        record.pop(kind)
-    else:
+    new = known.get("what") != same or (same and not 0 <= now - known.get("at", 0) < AGAIN)
+    if not new or 0 <= now - known.get("tried", 0) < TRY_AGAIN:
         return
     failures = send(config, {"kind": kind, "ok": not same, "text": text or well})
     for failure in failures:
         print(failure, flush=True)
     # One way is enough; otherwise it would come by that way again and again.
     if len(failures) < max(1, bool(config.alert_webhook) + bool(config.alert_command)):
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        state.write(record, path)
+        record[kind] = {"what": same, "at": now} if same else {}
+    else:
+        record[kind] = {**known, "tried": now}
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    state.write(record, path)
+
+
+def _reported(config: Config) -> Path:
+    """What was reported. Beside the line for the page, in /run: it must be written on a full disk, too."""
+    return config.problem.with_name("reported.json")
 
 
 def _age(found: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Ends what a person has open here soon after their session has ended at the hub."""
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -86,10 +87,8 @@ class Sessions:
                     return
                 continue
             opened = True
-            try:
+            # The hub may restart, even in the middle of its answer. Whoever watches must not stop then.
+            with contextlib.suppress(Exception):
                 if not await self.may_stay(hub_auth, handler):
                     handler.close(1008, "no longer allowed")
                     return
-            except HTTPError:
-                # The hub is restarting.
-                continue

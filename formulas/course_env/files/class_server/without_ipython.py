@@ -37,5 +37,5 @@ def spare_ipython(config: Any) -> None:
         # A file is wrong. Whoever reads it next says so.
         needed = True
     if not needed:
-        # It loads such extensions and does nothing else.
+        # It loads such extensions, and finds settings of their pages, which Lab and Notebook 7 do not read.
         config.ServerApp.jpserver_extensions = {"notebook_shim": False}

@@ -19,19 +19,20 @@ APART = 30.0
 class Programs:
     """Looks how much the unit's processes, without the server itself, have computed since the last look.
 
-    ``spent`` returns their CPU seconds so far, None if nobody knows; ``wants`` returns whether one of them could use a
-    processor now; ``clock`` returns seconds.
+    ``spent`` returns their CPU seconds so far, None if nobody knows; ``wants`` returns the numbers of those that could
+    use a processor now; ``clock`` returns seconds.
     """
 
     def __init__(
         self,
         spent: Callable[[], float | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        wants: Callable[[], bool] | None = None,
+        wants: Callable[[], set[str]] | None = None,
     ) -> None:
-        self._spent, self._clock, self._wants = spent or others, clock, wants or one_wants
+        self._spent, self._clock, self._wants = spent or others, clock, wants or who_wants
         self._looked, self._cpu = clock(), self._spent()
-        self._working = self._wanted = False
+        self._working = False
+        self._wanted: set[str] = set()
 
     def working(self) -> bool:
         """Return whether they computed between the last two looks."""
@@ -40,9 +41,9 @@ class Programs:
         if passed >= APART:
             cpu = self._spent()
             used = cpu is not None and self._cpu is not None and cpu - self._cpu > BUSY * passed
-            # When many compute, one may get less than that. To want a processor at two looks is no accident.
+            # When many compute, one may get less than that. One process that wants a processor at two looks computes.
             wants = self._wants()
-            self._working = used or (wants and self._wanted)
+            self._working = used or bool(wants & self._wanted)
             self._looked, self._cpu, self._wanted = now, cpu, wants
         return self._working
 
@@ -53,18 +54,18 @@ def others() -> float | None:
     return None if whole is None else whole - time.process_time()
 
 
-def one_wants(
+def who_wants(
     own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc")
-) -> bool:
-    """Return whether another process of this process's unit runs or waits for a processor; False if nobody knows."""
+) -> set[str]:
+    """Return the other processes of this process's unit that run or wait for a processor; none if nobody knows."""
     with contextlib.suppress(OSError, ValueError):
         lines = [line.split(":", 2) for line in own.read_text(encoding="utf-8").splitlines()]
         paths = [path.strip("/") for _, controllers, path in lines if not controllers and path.endswith(".service")]
         for group in (mounted / path for path in paths for mounted in (root, root / "unified")):
             with contextlib.suppress(OSError):
                 members = (group / "cgroup.procs").read_text().split()
-                return any(_runnable(proc / pid / "stat") for pid in members if int(pid) != os.getpid())
-    return False
+                return {pid for pid in members if int(pid) != os.getpid() and _runnable(proc / pid / "stat")}
+    return set()
 
 
 def _runnable(stat: Path) -> bool:

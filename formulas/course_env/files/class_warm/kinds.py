@@ -48,8 +48,8 @@ class Server(Kind):
     #: What its configuration imports, our own extensions, and what others import when somebody opens Lab.
     later = (
         *("class_server.activity", "class_server.exports", "class_server.languages", "class_server.layout"),
-        *("class_server.programs", "class_server.ready", "class_server.sockets", "class_server.without_ipython"),
-        *("class_lab", "class_pull"),
+        *("class_server.programs", "class_server.ready", "class_server.sessions", "class_server.sockets"),
+        *("class_server.without_ipython", "class_lab", "class_pull"),
         *("anyio.streams.tls", "babel.dates", "babel.numbers", "chardet", "encodings.unicode_escape", "httpcore"),
         *("ipykernel.kernelspec", "jinja2.ext", "jupyter_lsp.virtual_documents_shadow"),
         *("notebook.services.contents.manager", "tornado.platform.asyncio"),
