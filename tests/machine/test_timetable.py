@@ -60,8 +60,8 @@ def wait_for_the_server(hub: Hub) -> None:
         lambda: hub.run(f"ls /run/coursehub/servers/{STUDENT}.sock 2> /dev/null || true").strip() != "",
         90,
     )
-    said = hub.run("journalctl -u jupyterhub -n 200 --no-pager -o cat | grep 'before the class'")
-    assert "before the class at" in said
+    said = "journalctl -u jupyterhub -n 200 --no-pager -o cat | grep 'before the class at' || true"
+    until("the hub says why", lambda: hub.run(said).strip() != "", 30)
 
 
 @pytest.mark.usefixtures("class_soon")
