@@ -36,7 +36,8 @@ def full_root(dying: Dying) -> Iterator[None]:
         subprocess.run(
             ["fallocate", "-l", str(max(room.f_bfree * room.f_frsize - (64 << 20), 4096)), filler], check=True
         )
-        with rest.open("wb") as file, contextlib.suppress(OSError):
+        # A highstate may have taken the rest meanwhile.
+        with contextlib.suppress(OSError), rest.open("wb") as file:
             while True:
                 file.write(b"x" * 4096)
                 file.flush()
