@@ -27,11 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import digitalocean
-
 from benchmarks.speed import say
 from benchmarks.term import notebook
-from runner import local
 from runner.agreed import PATHS
 from runner.hub.client import HubClient
 from runner.rehearsal.figures import summary
@@ -191,9 +188,7 @@ def copy_data(source: Path, target: Path) -> None:
 
 def power_off(machine: Machine) -> None:
     """Cut the machine's power by the cloud's API."""
-    here = local.ensure_running(machine.sandbox.project.state, lambda _: None)
-    droplet = digitalocean.Droplet(token=here.token, end_point=here.endpoint, id=int(machine.home.name))
-    droplet.power_off()
+    machine.droplet().power_off()
     deadline = time.monotonic() + LET_GO
     while machine.processes():
         if time.monotonic() > deadline:

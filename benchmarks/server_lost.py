@@ -14,11 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import digitalocean
-
 from benchmarks.hourly_backup import prepare
 from benchmarks.speed import say
-from runner import local
 from runner.agreed import PATHS
 from runner.people.passwords import Passwords
 from runner.rehearsal import crowd, reader
@@ -26,6 +23,7 @@ from runner.rehearsal.accounts import Person
 from runner.rehearsal.student import Place
 from runner.session import connect
 from tests.support.hub import Hub
+from tests.support.machine import Machine
 
 #: Minutes from the dead server to the first kernel's answer.
 GOAL = 20
@@ -81,7 +79,5 @@ def measure(hub: Hub, accounts: Sequence[str]) -> tuple[Hub, dict[str, Any]]:
 
 def delete(hub: Hub) -> None:
     """Delete the server at the provider, as somebody in the control panel would."""
-    here = local.ensure_running(hub.sandbox.project.state, lambda _: None)
-    droplet = digitalocean.Droplet(token=here.token, end_point=here.endpoint, id=hub.document["server"]["id"])
-    if not droplet.destroy():
+    if not Machine.of(hub.sandbox, hub.course).droplet().destroy():
         raise SystemExit("the server could not be deleted")

@@ -14,7 +14,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 
-import digitalocean
 import pytest
 
 from runner import local
@@ -211,7 +210,7 @@ def test_fault_12_a_connection_that_is_cut_in_the_highstate(converged: Machine) 
 
 def test_a_reboot_in_the_middle_of_the_highstate(converged: Machine) -> None:
     def reboot(server: Machine) -> contextlib.AbstractContextManager[object]:
-        droplet(server).reboot()
+        server.droplet().reboot()
         return contextlib.nullcontext()
 
     interrupted(converged, reboot)
@@ -219,7 +218,7 @@ def test_a_reboot_in_the_middle_of_the_highstate(converged: Machine) -> None:
 
 def test_a_power_off_in_the_middle_of_the_highstate(converged: Machine) -> None:
     def off(server: Machine) -> contextlib.AbstractContextManager[object]:
-        droplet(server).power_off()
+        server.droplet().power_off()
         return contextlib.nullcontext()
 
     interrupted(converged, off)
@@ -237,11 +236,6 @@ def interrupted(server: Machine, fault: Callable[[Machine], contextlib.AbstractC
     print(one_line(done, "broke in the middle"))
     mended(server)
     assert server.building() is None
-
-
-def droplet(server: Machine) -> digitalocean.Droplet:
-    here = local.ensure_running(server.sandbox.project.state, print)
-    return digitalocean.Droplet(token=here.token, end_point=here.endpoint, id=int(server.home.name))
 
 
 def test_a_full_tmp_is_no_hindrance(converged: Machine) -> None:

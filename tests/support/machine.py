@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import digitalocean
 import psutil
 import pytest
 
+from runner import local
 from runner.local.identity import Identity
 from runner.servers.access import THIN_DIR, Access
 from runner.session import connect
@@ -58,6 +60,11 @@ class Machine:
         return cls(
             sandbox, name, str(server.ip), identity.data / "machines" / str(server.id), identity.netns(server.id)
         )
+
+    def droplet(self) -> digitalocean.Droplet:
+        """The machine as its provider's API has it."""
+        here = local.ensure_running(self.sandbox.project.state, lambda _: None)
+        return digitalocean.Droplet(token=here.token, end_point=here.endpoint, id=int(self.home.name))
 
     @property
     def root(self) -> Path:
