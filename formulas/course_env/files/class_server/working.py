@@ -58,11 +58,11 @@ def who_wants(
     own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc")
 ) -> set[str]:
     """Return the other processes of this process's unit that run or wait for a processor; none if nobody knows."""
-    with contextlib.suppress(OSError, ValueError):
-        lines = [line.split(":", 2) for line in own.read_text(encoding="utf-8").splitlines()]
-        paths = [path.strip("/") for _, controllers, path in lines if not controllers and path.endswith(".service")]
-        for group in (mounted / path for path in paths for mounted in (root, root / "unified")):
-            with contextlib.suppress(OSError):
+    path = _groups(own).get("", "")
+    # Otherwise the group is that of others, too.
+    if path.endswith(".service"):
+        for group in _second(path, root):
+            with contextlib.suppress(OSError, ValueError):
                 members = (group / "cgroup.procs").read_text().split()
                 return {pid for pid in members if int(pid) != os.getpid() and _runnable(proc / pid / "stat")}
     return set()
@@ -81,19 +81,27 @@ def unit(own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgrou
     ``own`` names its control groups. That of version 2 counts them, also where systemd has the limits in version 1. If
     there is only version 1, a unit with a limit has a counter of nanoseconds.
     """
-    try:
-        lines = [line.split(":", 2) for line in own.read_text(encoding="utf-8").splitlines()]
-    except OSError:
-        return None
-    groups = {controllers: path.strip("/") for _, controllers, path in lines if path.strip("/")}
-    for controllers, path in sorted(groups.items()):
+    for controllers, path in sorted(_groups(own).items()):
         if not controllers:
-            for mounted in (root, root / "unified"):
+            for group in _second(path, root):
                 with contextlib.suppress(OSError, ValueError, KeyError):
-                    figures = (mounted / path / "cpu.stat").read_text().splitlines()
+                    figures = (group / "cpu.stat").read_text().splitlines()
                     return int(dict(figure.split() for figure in figures)["usage_usec"]) / 1e6
         elif "cpuacct" in controllers.split(",") and path.endswith(".service"):
             # Without a counter of its own, the path is that of the slice, which counts everybody.
             with contextlib.suppress(OSError, ValueError):
                 return int((root / controllers / path / "cpuacct.usage").read_text()) / 1e9
     return None
+
+
+def _groups(own: Path) -> dict[str, str]:
+    """Return a process's control groups by their controllers; that of version 2 has none. Empty if nobody knows."""
+    with contextlib.suppress(OSError):
+        lines = [line.split(":", 2) for line in own.read_text(encoding="utf-8").splitlines()]
+        return {controllers: path.strip("/") for _, controllers, path in lines if path.strip("/")}
+    return {}
+
+
+def _second(path: str, root: Path) -> list[Path]:
+    """Return where a group of version 2 may be: systemd mounts it elsewhere if there is version 1, too."""
+    return [root / path, root / "unified" / path]
